@@ -1,0 +1,1 @@
+"""A persistent WebSocket client for the Runware upscale API."""

@@ -1,0 +1,1 @@
+"""The protocol without its I/O: no sockets, no clock, no randomness."""

@@ -1,0 +1,244 @@
+"""The members of an upscale request: the one table of their types, limits and meaning.
+
+Source: the service's OpenAPI document [O]. The client checks arguments against this table
+before anything is sent, and the emulator checks requests against it as the service would.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import InputError
+
+__all__ = [
+    "MEMBERS",
+    "MODEL",
+    "TASK_TYPE",
+    "Member",
+    "Problem",
+    "is_uuid4",
+    "lonely_member",
+    "member_named",
+    "problem_with",
+    "request_members",
+]
+
+MODEL = "runware:504@1"
+TASK_TYPE = "upscale"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of the request.
+
+    Attributes:
+        wire: its name on the wire.
+        name: the same in snake case, as the client's argument.
+        kind: the JSON type, as a Python type.
+        description: what it does; a sentence.
+        choices: the values allowed, or () for any.
+        minimum, maximum: limits, both inclusive, or None.
+        form: ``uuid4`` or ``uri`` when the text must have that form, else "".
+        default: what the service takes when the member is missing; None when it says nothing.
+        only_with: a (wire name, value) that this member needs to have any meaning, or None.
+    """
+
+    wire: str
+    name: str
+    kind: type
+    description: str
+    choices: tuple[Any, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+    form: str = ""
+    default: Any = None
+    only_with: tuple[str, str] | None = None
+
+
+# taskType, model and inputs are not here: the first two are constants, and the third is the
+# image, which has a module of its own (`runware_ws.inputs`).
+MEMBERS: tuple[Member, ...] = (
+    Member("taskUUID", "task_uuid", str, "UUID v4 that names the task.", form="uuid4"),
+    Member(
+        "upscaleFactor",
+        "upscale_factor",
+        int,
+        "How many times wider and higher the result is.",
+        choices=(2, 4),
+    ),
+    Member(
+        "outputType",
+        "output_type",
+        str,
+        "How the result is handed over: a link, base64, or a data URI.",
+        choices=("URL", "base64Data", "dataURI"),
+        default="URL",
+    ),
+    Member(
+        "outputFormat",
+        "output_format",
+        str,
+        "File format of the result. JPG has no transparency.",
+        choices=("JPG", "PNG", "WEBP"),
+        default="JPG",
+    ),
+    Member(
+        "outputQuality",
+        "output_quality",
+        int,
+        "Compression quality of the result.",
+        minimum=20,
+        maximum=99,
+        default=95,
+    ),
+    Member(
+        "ttl",
+        "ttl",
+        int,
+        "Seconds for which the service keeps the result.",
+        minimum=60,
+        only_with=("outputType", "URL"),
+    ),
+    Member(
+        "includeCost",
+        "include_cost",
+        bool,
+        "Whether the answer says what the task cost.",
+        default=False,
+    ),
+    Member(
+        "webhookURL",
+        "webhook_url",
+        str,
+        "Where the service POSTs the result as JSON.",
+        form="uri",
+    ),
+    Member(
+        "uploadEndpoint",
+        "upload_endpoint",
+        str,
+        "Where the service PUTs the bytes of the result.",
+        form="uri",
+    ),
+    Member(
+        "deliveryMethod",
+        "delivery_method",
+        str,
+        "Whether the result is pushed when ready, or acknowledged and then asked for.",
+        choices=("sync", "async"),
+        default="sync",
+    ),
+)
+_BY_NAME = {member.name: member for member in MEMBERS}
+_BY_WIRE = {member.wire: member for member in MEMBERS}
+_KINDS = {str: "a string", int: "an integer", bool: "true or false"}
+_UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a value, in words, and what to pass instead.
+
+    `kind` is ``type``, ``choice``, ``range`` or ``form``.
+    """
+
+    kind: str
+    text: str
+    remedy: str
+
+
+def is_uuid4(text: str) -> bool:
+    """Whether `text` is a UUID v4 in its usual form, in upper or lower case."""
+    return _UUID4.fullmatch(text) is not None
+
+
+def _is_uri(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # a port out of range is found only when it is read
+    except ValueError:
+        return False
+    printable = all("!" <= character <= "~" for character in text)
+    return printable and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+_FORMS = {
+    "uuid4": (is_uuid4, "is not a UUID v4", "pass one such as str(uuid.uuid4())"),
+    "uri": (_is_uri, "is not an absolute URL", "pass one that starts with http:// or https://"),
+}
+
+
+def member_named(wire: str) -> Member | None:
+    """The member with this name on the wire, if the request has one."""
+    return _BY_WIRE.get(wire)
+
+
+def problem_with(member: Member, value: object) -> Problem | None:
+    """What is wrong with `value` as this member of a request; None when nothing is."""
+    wrong_kind = not isinstance(value, member.kind)
+    if wrong_kind or (isinstance(value, bool) and member.kind is not bool):
+        name = type(value).__name__
+        return Problem("type", f"{_shown(value)} is of type {name}", f"pass {_KINDS[member.kind]}")
+    if member.choices and value not in member.choices:
+        allowed = " or ".join(map(repr, member.choices))
+        return Problem("choice", f"{_shown(value)} is not allowed", f"pass {allowed}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _range_problem(member, value)
+    if member.form:
+        is_valid, text, remedy = _FORMS[member.form]
+        if not is_valid(str(value)):
+            return Problem("form", f"{_shown(value)} {text}", remedy)
+    return None
+
+
+def _range_problem(member: Member, value: int) -> Problem | None:
+    low, high = member.minimum, member.maximum
+    if (low is None or value >= low) and (high is None or value <= high):
+        return None
+    limits = f"from {low} to {high}" if high is not None else f"of at least {low}"
+    return Problem("range", f"{value} is out of range", f"pass an integer {limits}")
+
+
+def lonely_member(members: Mapping[str, Any]) -> Member | None:
+    """The first member, by its name on the wire, that lacks the one it needs to have a meaning."""
+    for member in MEMBERS:
+        if member.only_with is not None and member.wire in members:
+            other, value = member.only_with
+            if members.get(other, _BY_WIRE[other].default) != value:
+                return member
+    return None
+
+
+def request_members(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments in snake case as the members of a request; those that are None are left out.
+
+    Raises:
+        InputError: an argument is unknown, or its value is not allowed.
+    """
+    members: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if value is None:
+            continue
+        member = _BY_NAME.get(name)
+        if member is None:
+            raise InputError(name, "is not a member of an upscale request", "leave it out")
+        if problem := problem_with(member, value):
+            raise InputError(name, problem.text, problem.remedy)
+        members[member.wire] = value
+    if (member := lonely_member(members)) and member.only_with:
+        other, value = member.only_with
+        remedy = f"leave it out, or pass {_BY_WIRE[other].name}={value!r}"
+        raise InputError(member.name, f"has no meaning without {other} {value!r}", remedy)
+    return members
+
+
+def _shown(value: object) -> str:
+    """`value` for an error text: short, and without the credentials a URL may carry."""
+    text = repr(value)
+    if "://" in text:
+        return "the URL given"
+    return text if len(text) <= 60 else text[:57] + "..."

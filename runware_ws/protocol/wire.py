@@ -1,0 +1,202 @@
+"""Frames to values and back: the only module that knows JSON, used by both ends.
+
+A client sends arrays of task objects, a server objects with ``data`` and/or ``errors`` [D].
+Older and newer servers were seen to answer in other shapes [D][S]; `decode` takes them all
+and gives one: a list of items and a list of `Fault`. It raises nothing but `ProtocolError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from ..errors import ProtocolError
+
+__all__ = [
+    "Fault",
+    "Item",
+    "decode",
+    "decode_tasks",
+    "encode_answer",
+    "encode_task",
+    "encode_tasks",
+    "join_tasks",
+]
+
+Item = dict[str, Any]
+_ENVELOPE = frozenset({"data", "errors", "error", "errorId", "errorMessage"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error as the server sent it, in one shape.
+
+    Attributes:
+        code: the error's code; ``unknownError`` when the server sent none.
+        message: the server's words; "" when it sent none.
+        task_uuid: the task it names, or None: often missing, also on errors of one task [D].
+        task_type: the kind of task it names, or None.
+        raw: every member as received.
+    """
+
+    code: str
+    message: str
+    task_uuid: str | None = None
+    task_type: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+def decode(frame: bytes | str) -> tuple[list[Item], list[Fault]]:
+    """Split a server's frame into its items and its errors.
+
+    Raises:
+        ProtocolError: the frame is not JSON, or is none of the known shapes.
+    """
+    items: list[Item] = []
+    faults: list[Fault] = []
+    root = _loads(frame)
+    for envelope in root if isinstance(root, list) else (root,):
+        if not isinstance(envelope, dict):
+            raise ProtocolError(f"a frame holds {_kind(envelope)} where an object was expected")
+        _open(envelope, items, faults)
+    return items, faults
+
+
+def _open(envelope: Item, items: list[Item], faults: list[Fault]) -> None:
+    if _ENVELOPE.isdisjoint(envelope):
+        _sort(envelope, items, faults)  # a bare item, as in webhook bodies [S]
+        return
+    for item in _objects(envelope.get("data"), "data"):
+        _sort(item, items, faults)
+    for error in _objects(envelope.get("errors"), "errors"):
+        faults.append(_fault(error, error))
+    error = envelope.get("error")
+    if error is True or (error is None and "errorMessage" in envelope):
+        faults.append(_legacy_fault(envelope))
+    elif error:  # false and null say that there was none
+        for one in _objects(error, "error"):
+            faults.append(_fault(one, {**_without(envelope, "data", "errors", "error"), **one}))
+
+
+def _sort(item: Item, items: list[Item], faults: list[Fault]) -> None:
+    """An item whose own members say that it failed is an error [C]."""
+    if item.get("status") != "error" and not isinstance(item.get("error"), dict):
+        items.append(item)
+        return
+    for error in _objects(item.get("error"), "error") or ({},):
+        faults.append(_fault(error, {**_without(item, "error"), **error}))
+
+
+def _objects(value: Any, member: str) -> Sequence[Item]:
+    """`value` as a list of objects: one object stands for a list of one, null for none.
+
+    What is no object inside a list is passed over, so that it cannot take its neighbours along;
+    a mere text counts as an error's message.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, list):
+        return [_object(one) for one in value if isinstance(one, dict | str)]
+    if isinstance(value, dict | str):
+        return (_object(value),)
+    raise ProtocolError(f"{member!r} of a frame is {_kind(value)}, not a list of objects")
+
+
+def _object(value: Item | str) -> Item:
+    return {"message": value} if isinstance(value, str) else value
+
+
+def _fault(error: Item, raw: Mapping[str, Any]) -> Fault:
+    return Fault(
+        code=_text(error.get("code")) or _text(raw.get("code")) or "unknownError",
+        message=_text(error.get("message")) or _text(raw.get("message")) or "",
+        task_uuid=_text(raw.get("taskUUID")),
+        task_type=_text(raw.get("taskType")),
+        raw=raw,
+    )
+
+
+def _legacy_fault(envelope: Item) -> Fault:
+    """``{"error":true,"errorId":19,"errorMessage":…}``; 19 is a refused key [D]."""
+    code = "invalidApiKey" if envelope.get("errorId") == 19 else "unknownError"
+    return Fault(
+        code=_text(envelope.get("code")) or code,
+        message=_text(envelope.get("errorMessage")) or "",
+        task_uuid=_text(envelope.get("taskUUID")),
+        task_type=_text(envelope.get("taskType")),
+        raw=envelope,
+    )
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    return None if value is None or isinstance(value, dict | list) else str(value)
+
+
+def _without(mapping: Item, *names: str) -> Item:
+    return {name: value for name, value in mapping.items() if name not in names}
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
+
+
+def _loads(frame: bytes | str) -> Any:
+    try:
+        return orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
+        raise ProtocolError(f"a frame is not JSON: {error.msg}") from None
+
+
+def encode_task(members: Mapping[str, Any], image: str | bytes | None = None) -> bytes:
+    """One task of a request, as bytes.
+
+    Args:
+        members: every member but the image.
+        image: a text such as a URL, or base64 as bytes, which are taken as they are: their
+            alphabet needs no escapes, so megabytes are not looked at again.
+    """
+    if image is None:
+        return orjson.dumps(members)
+    if isinstance(image, str):
+        return orjson.dumps({**members, "inputs": {"image": image}})
+    return b"".join((orjson.dumps(members)[:-1], b',"inputs":{"image":"', image, b'"}}'))
+
+
+def join_tasks(tasks: Iterable[bytes]) -> bytes:
+    """Encoded tasks as one frame."""
+    return b"[" + b",".join(tasks) + b"]"
+
+
+def encode_tasks(tasks: Sequence[Mapping[str, Any]]) -> bytes:
+    """Tasks as one frame."""
+    return orjson.dumps(tasks)
+
+
+def decode_tasks(frame: bytes | str) -> list[Item]:
+    """The tasks of a client's frame, which must be an array of objects [D].
+
+    Raises:
+        ProtocolError: it is something else.
+    """
+    root = _loads(frame)
+    if not isinstance(root, list) or not all(isinstance(one, dict) for one in root):
+        raise ProtocolError("a request must be an array of task objects")
+    return root
+
+
+def encode_answer(
+    data: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None,
+    errors: Sequence[Mapping[str, Any]] | None = None,
+) -> bytes:
+    """A server's frame; a member that is None is left out."""
+    answer: dict[str, Any] = {}
+    if data is not None:
+        answer["data"] = data
+    if errors is not None:
+        answer["errors"] = errors
+    return orjson.dumps(answer)
