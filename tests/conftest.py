@@ -1,0 +1,98 @@
+"""What every test gets: both event loops, a clean environment, and detectors for what is left over.
+
+An asynchronous test carries `pytest.mark.anyio` and runs twice, on asyncio and on trio. Properties
+run a small number of examples by default; `--hypothesis-profile=long` (or HYPOTHESIS_PROFILE=long
+in the environment) runs ten thousand of each.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import settings
+
+settings.register_profile("default", max_examples=50, deadline=None)
+settings.register_profile("long", max_examples=10_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+LONG_TIMEOUT = 3600
+
+
+def _has_trio() -> bool:
+    """Whether the whole trio extra is there: trio, and a websockets with a client for it."""
+    return all(importlib.util.find_spec(name) for name in ("trio", "websockets.trio"))
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(("asyncio", {"debug": True}), id="asyncio"),
+        pytest.param(
+            ("trio", {}),
+            id="trio",
+            marks=pytest.mark.skipif(not _has_trio(), reason="the extra `trio` is not installed"),
+        ),
+    ]
+)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the long profile the time that its number of examples takes."""
+    if settings().max_examples > 1000:
+        for item in items:
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def clean_environment() -> Iterator[None]:
+    """Take the developer's own key, service address and proxies out of the tests' reach."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("RUNWARE_") or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads() -> Iterator[None]:
+    """Fail a test after which a thread of its own still runs."""
+    before = set(threading.enumerate())
+    yield
+    leaked = []
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith("Trio thread"):  # trio keeps idle workers for a while
+            continue
+        thread.join(timeout=1)
+        if thread.is_alive():
+            leaked.append(thread.name)
+    assert not leaked, f"threads left running: {leaked}"
+
+
+def _belongs_to_runner(task: anyio.TaskInfo) -> bool:
+    """Whether it is the task in which anyio's pytest plugin waits for one step on asyncio."""
+    return getattr(task.coro, "__name__", "") == "_call_in_runner_task"
+
+
+@pytest.fixture
+async def task_watch(anyio_backend: Any) -> AsyncIterator[None]:
+    """Fail a test after which a task of its own still runs. Use: see `no_leaked_tasks`."""
+    before = {task.id for task in anyio.get_running_tasks()}
+    yield
+    await anyio.wait_all_tasks_blocked()
+    after = [task for task in anyio.get_running_tasks() if task.id not in before]
+    leaked = [task.name for task in after if not _belongs_to_runner(task)]
+    assert not leaked, f"tasks left running: {leaked}"
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_tasks(request: pytest.FixtureRequest) -> None:
+    """Put `task_watch` around each asynchronous test, outside of its own fixtures."""
+    if "anyio_backend" in request.fixturenames:
+        request.getfixturevalue("task_watch")
