@@ -1,0 +1,96 @@
+"""The service's errors: one place that makes them, and the HTTP status that fits each [O][D]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import (
+    ContentPolicyError,
+    InsufficientCreditsError,
+    PermissionDeniedError,
+    ProviderError,
+    RateLimitError,
+    ServerError,
+    is_timeout_code,
+    task_error,
+)
+from ..protocol.wire import Item
+
+__all__ = ["Refusal", "complaint", "status_of"]
+
+DOCUMENTATION = "https://runware.ai/docs/models/real-esrgan"
+# Codes whose status does not follow from their family.
+_STATUS: dict[str, int] = {
+    "invalidApiKey": 401,
+    "missingApiKey": 401,
+    "unauthorized": 401,
+    "downloadFailed": 400,  # the address was the caller's
+    "serviceUnavailable": 503,
+    "noAvailableServer": 503,
+    "modelUnavailable": 503,
+}
+_STATUS_OF_FAMILY: tuple[tuple[type[Exception], int], ...] = (
+    (PermissionDeniedError, 403),
+    (InsufficientCreditsError, 402),
+    (RateLimitError, 429),
+    (ContentPolicyError, 400),
+    (ProviderError, 500),
+    (ServerError, 500),
+)
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure of this program
+    """A task, or a whole request, that is answered with an error instead of being done.
+
+    Attributes:
+        code, message: as the error carries them.
+        parameter: the member of the request that is to blame; "" when none is.
+        details: further members of the error, such as ``allowedValues`` [S].
+    """
+
+    def __init__(self, code: str, message: str, parameter: str = "", **details: Any) -> None:
+        super().__init__(code, message, parameter)
+        self.code = code
+        self.message = message
+        self.parameter = parameter
+        self.details = details
+
+
+def complaint(refusal: Refusal, task: Mapping[str, Any], *, name_task: bool) -> Item:
+    """The error object for `refusal` of `task` [O].
+
+    Args:
+        refusal: what is wrong.
+        task: the request's task, for its taskType and taskUUID; {} when there is none.
+        name_task: whether the error carries the taskUUID, which it often does not [D].
+    """
+    error: Item = {"code": refusal.code, "message": refusal.message}
+    if refusal.parameter:
+        error["parameter"] = refusal.parameter
+    error |= refusal.details
+    for member in ("taskType", "taskUUID") if name_task else ("taskType",):
+        if isinstance(task.get(member), str):
+            error[member] = task[member]
+    member = refusal.parameter.partition(".")[0]
+    error["documentation"] = f"{DOCUMENTATION}#{member}" if member else DOCUMENTATION
+    return error
+
+
+def status_of(errors: Sequence[Mapping[str, Any]], *, any_data: bool) -> int:
+    """The HTTP status of an answer.
+
+    Errors are scoped to their task [D], so one status cannot speak for all: whatever succeeded
+    must reach the caller as a success, with the errors beside it, hence 200 as soon as there is
+    any data. When nothing succeeded the first error decides, since it is the one that callers
+    look at.
+    """
+    if any_data or not errors:
+        return 200
+    code = str(errors[0].get("code"))
+    if code in _STATUS:
+        return _STATUS[code]
+    if is_timeout_code(code):
+        return 504
+    error = task_error(code, "")
+    return next((status for cls, status in _STATUS_OF_FAMILY if isinstance(error, cls)), 400)

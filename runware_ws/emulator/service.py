@@ -1,0 +1,365 @@
+"""A Runware without its network: the promises of the service as a pure state machine.
+
+Nothing here does I/O, reads a clock or draws a random number. Whoever has the sockets tells the
+service what happened (`connect`, `receive`, `disconnect`, `request`, `finished`, `called`,
+`handle_timer`), each time with the time `now`, and then performs what `take_effects` gives, in
+that order. `next_timer` says when the service wants to be called again.
+
+What holds at any time:
+
+- A taskUUID is run at most once; sent again it is refused with ``conflictTaskUUID`` [S].
+- A task that was accepted is run to its end and billed, whoever has gone meanwhile [S]. Its
+  result is pushed once: to the connection that has the task's session, or, when there is none
+  for up to 120 s, to the one that resumes it [D].
+- An error is scoped to its task [D].
+- Every effect leaves through one list, so faults can be put between the service and the world
+  without the service knowing.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import count
+
+from ..errors import ProtocolError
+from ..protocol.wire import Item, decode_tasks, encode_answer
+from .calls import Call
+from .checks import check_authentication
+from .complaints import Refusal, complaint, status_of
+from .deadlines import Deadlines
+from .desk import Answer, Desk
+from .effects import Close, Effect, Push, Respond, Run, Upload, Webhook
+from .jobs import Failed, Job, Outcome
+from .record import Record
+from .sessions import Link, Session, SessionBook
+from .settings import ServiceSettings
+
+__all__ = ["Service"]
+
+
+class Service:
+    """The core of the emulator; see the module's text.
+
+    Args:
+        settings: what it does where the facts are unknown.
+        new_uuid: makes a UUID v4, in its usual form.
+
+    Attributes:
+        record: what was asked and what was run.
+        sessions: the sessions that are known.
+    """
+
+    def __init__(self, settings: ServiceSettings, *, new_uuid: Callable[[], str]) -> None:
+        self.settings = settings
+        self.record = Record(settings.max_records)
+        self.sessions = SessionBook(settings.session_memory)
+        self._desk = Desk(settings, self.record, new_uuid)
+        self._new_uuid = new_uuid
+        self._effects: list[Effect] = []
+        self._links = count(1)
+        self._idle: Deadlines[Link] = Deadlines(settings.idle_timeout)
+        self._waits: Deadlines[str] = Deadlines(settings.sync_wait)
+        self._retries: list[tuple[float, int, Webhook | Upload]] = []
+        self._retry_numbers = count()
+
+    # What happens outside
+
+    def connect(self, now: float) -> Link:
+        """A WebSocket connection was opened."""
+        link = Link(next(self._links))
+        self._idle.set(link, now)
+        return link
+
+    def disconnect(self, link: Link, now: float, unsent: Iterable[Push] = ()) -> None:
+        """The connection has ended.
+
+        Args:
+            link: the connection; nothing happens if it was closed before.
+            now: the time.
+            unsent: pushes that were taken but not written. The results among them count as
+                undelivered, and wait for the session to be resumed [?].
+        """
+        session = link.session
+        if session is not None:
+            self._keep(session, (push.frame for push in unsent if push.keep))
+        self._release(link, now)
+
+    def receive(self, link: Link, frame: bytes | str, now: float) -> None:
+        """A text or binary frame came in on a connection."""
+        if not link.is_open:
+            return
+        self._idle.set(link, now)
+        try:
+            tasks = decode_tasks(frame)
+        except ProtocolError as error:
+            refusal = Refusal("invalidRequest", f"Invalid request: {error}.")
+            self._send(link, [], [self._complaint(refusal, {})], now)
+            return
+        for answer in self._answers(link, tasks, now):
+            self._send(link, answer.data, answer.errors, now)
+
+    def request(self, body: bytes, key: str | None, now: float) -> Call:
+        """An HTTP request came in; it is answered with one `Respond` [O].
+
+        Args:
+            body: the array of tasks. Its first may be an authentication, which yields no item.
+            key: the bearer token; None when there was none.
+            now: the time.
+        """
+        call = Call()
+        try:
+            if key is not None:
+                self._check_key(key)
+            tasks = self._authorized(decode_tasks(body), key)
+        except ProtocolError as error:
+            refusal = Refusal("invalidRequest", f"Invalid request: {error}.")
+            call.add(None, self._complaint(refusal, {}))
+        except Refusal as refusal:
+            call.add(None, self._complaint(refusal, {"taskType": "authentication"}))
+        else:
+            for task in tasks:
+                self._call_task(call, task, now)
+        self._respond_if_complete(call)
+        return call
+
+    def hang_up(self, call: Call) -> None:
+        """The HTTP client has gone before its answer. Its tasks go on."""
+        call.is_open = False
+
+    def finished(self, job: Job, outcome: Outcome, now: float) -> None:
+        """The engine is done with a job; a second report for the same job is ignored."""
+        if job.state != "processing":
+            return
+        self._waits.discard(job.key)
+        self._desk.settle(job, outcome, now)
+        if isinstance(endpoint := job.option("uploadEndpoint"), str) and job.answer is not None:
+            uuid = job.image_uuid
+            self._effects.append(Upload(endpoint, job.task_uuid, uuid, job.media_type))
+        if isinstance(url := job.option("webhookURL"), str):
+            body = self._desk.webhook_body(job)
+            self._effects.append(Webhook(url, job.task_uuid, body))
+        if job.awaited:
+            job.awaited = False
+            self._deliver(job, job.answer, job.error, now)
+        job.owner = None  # the book keeps the job for long, and must not keep them as well
+
+    def called(self, effect: Webhook | Upload, accepted: bool, now: float) -> None:
+        """A `Webhook` or `Upload` was performed; one that was not accepted is tried again [S].
+
+        Args:
+            effect: what was performed.
+            accepted: whether the answer had a 2xx status.
+            now: the time.
+        """
+        if accepted:
+            return
+        if effect.attempt >= self.settings.webhook_attempts:
+            self.record.webhooks_failed.append(effect.task_uuid)
+            return
+        doublings = min(effect.attempt - 1, 30)
+        delay = min(self.settings.webhook_delay * 2**doublings, self.settings.webhook_delay_max)
+        again = replace(effect, attempt=effect.attempt + 1)
+        heapq.heappush(self._retries, (now + delay, next(self._retry_numbers), again))
+
+    def expire_session(self, uuid: str) -> None:
+        """Forget a session now, with what it missed; its connection, if any, stays usable."""
+        self.sessions.forget(uuid)
+
+    # Time
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` is to be called; None while nothing waits."""
+        retry = self._retries[0][0] if self._retries else None
+        dues = (
+            self._idle.first(),
+            self._waits.first(),
+            self.sessions.first_expiry(),
+            self._desk.jobs.first_expiry(),
+            retry,
+        )
+        return min((due for due in dues if due is not None), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Do whatever is due by `now`."""
+        for link in list(self._idle.pop_due(now)):
+            self._close(link, 1000, "no message for too long", now)
+        for key in list(self._waits.pop_due(now)):
+            self._stop_waiting(key, now)
+        while self._retries and self._retries[0][0] <= now:
+            self._effects.append(heapq.heappop(self._retries)[2])
+        self.sessions.expire(now)
+        self._desk.jobs.expire(now)
+
+    def take_effects(self) -> list[Effect]:
+        """What is to be done, in this order; each effect is given once."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    # Tasks of a connection
+
+    def _answers(self, link: Link, tasks: list[Item], now: float) -> Iterable[Answer]:
+        """What the tasks of one frame are answered at once.
+
+        Acknowledgments share a frame, and so do the answers to `getResponse`, errors among them
+        [D]; everything else has one of its own.
+        """
+        shared: dict[str, Answer] = {}
+        answers: list[Answer] = []
+        for task in tasks:
+            self.record.request(now, link.number, task)
+            answer = self._link_task(link, task, now)
+            if answer is None:
+                continue
+            if answer.group and (first := shared.get(answer.group)):
+                first.extend(answer)
+                continue
+            shared[answer.group] = answer
+            answers.append(answer)
+        return answers
+
+    def _link_task(self, link: Link, task: Item, now: float) -> Answer | None:
+        try:
+            if task.get("taskType") == "authentication":
+                self._authenticate(link, task, now)
+                return None
+            if link.session is None:
+                raise Refusal("missingApiKey", "Authenticate first.", "apiKey")
+            return self._take(task, link.session, now)
+        except Refusal as refusal:
+            return Answer(errors=[self._complaint(refusal, task)])
+
+    def _take(self, task: Item, owner: Session | Call, now: float) -> Answer | None:
+        answer, job = self._desk.take(task, owner)
+        if job is not None:
+            if job.awaited:
+                self._waits.set(job.key, now)
+            self._effects.append(Run(job))
+        return answer
+
+    def _authenticate(self, link: Link, task: Item, now: float) -> None:
+        """Give the connection its session, and the session what it missed [D]."""
+        key, uuid = check_authentication(task)
+        self._check_key(key)
+        session = self._resumed(link, uuid, now)
+        missed = [Push(link, frame, keep=True) for frame in session.take_missed()]
+        item = {"taskType": "authentication", "connectionSessionUUID": session.uuid}
+        if self.settings.replay == "before":
+            self._effects += missed
+        self._send(link, [item], [], now)
+        if self.settings.replay == "after":
+            self._effects += missed
+
+    def _check_key(self, key: str) -> None:
+        if key in self.settings.restricted_keys:
+            raise Refusal("forbidden", "The API key lacks permission for this.", "apiKey")
+        if key != self.settings.api_key:
+            message = "Invalid API key. Get one at https://my.runware.ai/signup."
+            raise Refusal("invalidApiKey", message, "apiKey")
+
+    def _resumed(self, link: Link, uuid: str, now: float) -> Session:
+        """The session that the connection asks for, or its own, or a new one."""
+        session = self.sessions.find(uuid) if uuid else link.session
+        if session is None or not session.is_known:
+            if uuid and self.settings.unknown_session == "error":
+                raise Refusal(
+                    "invalidConnectionSessionUUID",
+                    "The session has expired or is unknown.",
+                    "connectionSessionUUID",
+                )
+            session = self.sessions.add(self._new_uuid())
+        if session.link is not None and session.link is not link:
+            self._close(session.link, 1000, "the session was resumed elsewhere", now)
+        if link.session is not None and link.session is not session:
+            self.sessions.drop(link.session, now)
+        self.sessions.attach(session, link)
+        return session
+
+    # Tasks of an HTTP request
+
+    def _authorized(self, tasks: list[Item], key: str | None) -> list[Item]:
+        """The tasks without the authentication, which must be there when there is no key [O]."""
+        if tasks and tasks[0].get("taskType") == "authentication":
+            self._check_key(check_authentication(tasks[0])[0])
+            return tasks[1:]
+        if key is None:
+            raise Refusal("missingApiKey", "An API key is required.", "apiKey")
+        return tasks
+
+    def _call_task(self, call: Call, task: Item, now: float) -> None:
+        self.record.request(now, 0, task)
+        try:
+            answer = self._take(task, call, now)
+        except Refusal as refusal:
+            call.add(None, self._complaint(refusal, task))
+            return
+        if answer is None:
+            return
+        for item in answer.data:
+            call.add(item, None)
+        for error in answer.errors:
+            call.add(None, error)
+
+    def _respond_if_complete(self, call: Call) -> None:
+        if not call.is_complete or not call.is_open:
+            return
+        call.is_open = False
+        data, errors = call.answers()
+        status = status_of(errors, any_data=bool(data))
+        body = encode_answer(data if status == 200 else None, errors or None)
+        self._effects.append(Respond(call, status, body))
+
+    # Results
+
+    def _deliver(self, job: Job, item: Item | None, error: Item | None, now: float) -> None:
+        """Push the outcome to where it is awaited, or keep it for who resumes."""
+        owner = job.owner
+        if isinstance(owner, Call):
+            owner.fill(job.key, item, error)
+            self._respond_if_complete(owner)
+            return
+        if owner is None:
+            return
+        frame = self._desk.frame(job, item, error)
+        if owner.link is None:
+            self._keep(owner, [frame])
+            return
+        self._push(owner.link, frame, now, keep=True)
+
+    def _keep(self, session: Session, frames: Iterable[bytes]) -> None:
+        if session.is_known:
+            session.keep(frames, self.settings.max_result_bytes)
+
+    def _stop_waiting(self, key: str, now: float) -> None:
+        """The synchronous wait is over; the task goes on and stays retrievable [D]."""
+        job = self._desk.jobs.find(key)
+        if job is None or not job.awaited:
+            return
+        job.awaited = False
+        if self.settings.sync_wait_ends == "error" or isinstance(job.owner, Call):
+            failed = Failed("timeout", "The task takes longer than a synchronous wait.")
+            self._deliver(job, None, self._desk.error(job, failed), now)
+
+    # Frames
+
+    def _complaint(self, refusal: Refusal, task: Item) -> Item:
+        return complaint(refusal, task, name_task=self.settings.errors_name_task)
+
+    def _send(self, link: Link, data: list[Item], errors: list[Item], now: float) -> None:
+        frame = encode_answer(None if errors and not data else data, errors or None)
+        self._push(link, frame, now)
+
+    def _push(self, link: Link, frame: bytes, now: float, *, keep: bool = False) -> None:
+        self._idle.set(link, now)  # a message sent counts as exchanged, too [D]
+        self._effects.append(Push(link, frame, keep))
+
+    def _close(self, link: Link, code: int, reason: str, now: float) -> None:
+        self._effects.append(Close(link, code, reason))
+        self._release(link, now)
+
+    def _release(self, link: Link, now: float) -> None:
+        link.is_open = False
+        self._idle.discard(link)
+        if link.session is not None and link.session.link is link:
+            self.sessions.drop(link.session, now)

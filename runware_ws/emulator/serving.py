@@ -1,0 +1,129 @@
+"""uvicorn on a thread of its own: starts at once, stops within a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeAlias
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from .app import make_app
+from .host import Host
+
+__all__ = ["ServerThread", "listener"]
+
+_GRACE = 0.5  # seconds for peers to take what is written, when the server stops
+_BACKLOG = 1024
+# The loop of the thread, and the event that stops it.
+_Handle: TypeAlias = tuple[asyncio.AbstractEventLoop, asyncio.Event]
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """A socket that listens, made before the server is, so that a taken port is an error here.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+class _QuietProtocol(WebSocketsSansIOProtocol):
+    """Logs no frames, whatever the log level: the first one holds the key."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn.debug = False
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, told to stop by an event instead of by asking every 100 ms."""
+
+    def __init__(self, config: uvicorn.Config, host: Host, handle: Future[_Handle]) -> None:
+        super().__init__(config)
+        self._host = host
+        self._handle = handle
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        stopping = asyncio.Event()
+        self._handle.set_result((asyncio.get_running_loop(), stopping))
+        await stopping.wait()
+        await self._close_connections()
+
+    async def _close_connections(self) -> None:
+        """Say goodbye to each client; cut off whoever does not take it in time."""
+        for server in self.servers:
+            server.close()
+        self._host.refuse_requests()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if tasks := self.server_state.tasks:
+            await asyncio.wait(tasks, timeout=_GRACE)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+class ServerThread(threading.Thread):
+    """Runs the server until `stop`.
+
+    Args:
+        listening: the socket, from `listener`; it belongs to the thread from now on.
+        make_host: makes the host, on the thread's event loop.
+        max_frame_bytes: the largest WebSocket frame that is accepted.
+    """
+
+    def __init__(
+        self, listening: socket.socket, make_host: Callable[[], Host], max_frame_bytes: int
+    ) -> None:
+        super().__init__(name="runware-emulator", daemon=True)
+        self._listening = listening
+        self._make_host = make_host
+        self._max_frame_bytes = max_frame_bytes
+        self._handle: Future[_Handle] = Future()
+
+    def run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:
+            if self._handle.done():
+                raise
+            self._handle.set_exception(error)
+        finally:
+            self._listening.close()
+
+    def wait_until_started(self) -> None:
+        """Return once connections are accepted; raise what prevented it."""
+        self._handle.result()
+
+    def stop(self) -> None:
+        """Close all connections, stop, and wait for the end. From any other thread."""
+        loop, stopping = self._handle.result()
+        loop.call_soon_threadsafe(stopping.set)
+        self.join()
+
+    async def _main(self) -> None:
+        host = self._make_host()
+        config = uvicorn.Config(
+            make_app(host),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            ws=_QuietProtocol,
+            ws_max_size=self._max_frame_bytes,
+            ws_ping_interval=None,  # only messages keep a connection alive [D]
+            ws_per_message_deflate=False,
+        )
+        server = _Server(config, host, self._handle)
+        try:
+            await server.serve(sockets=[self._listening])
+        finally:
+            await host.aclose()
