@@ -51,7 +51,7 @@ BASE_INSTALL = (
     "sniffio",
     "typing_extensions",
 )
-NEEDS_AN_EXTRA = (f"{PACKAGE}.cli", f"{PACKAGE}.emulator")
+NEEDS_AN_EXTRA = (f"{PACKAGE}.cli", f"{PACKAGE}.emulator", f"{PACKAGE}.transport_trio")
 
 
 def pure_modules(source: Source) -> set[str]:
@@ -113,8 +113,9 @@ def unlisted(package: ModuleType) -> list[str]:
     listed = getattr(package, "__all__", [])
     public = {
         name
-        for name, value in vars(package).items()
-        if not name.startswith("_") and not _comes_by_itself(value)
+        for name in {*vars(package), *listed}
+        if not name.startswith("_")
+        if hasattr(package, name) and not _comes_by_itself(getattr(package, name))
     }
     doubles = [name for name in listed if listed.count(name) > 1]
     return sorted(public.symmetric_difference(listed)) + doubles
