@@ -134,7 +134,8 @@ import importlib, sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top not in sys.stdlib_module_names and top not in {allowed!r}:
+        library = top in sys.stdlib_module_names or top.startswith("_sysconfigdata")
+        if not library and top not in {allowed!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}: not in this install", name=name)
 
 sys.meta_path.insert(0, Blocker())
