@@ -51,6 +51,11 @@ BASE_INSTALL = (
     "sniffio",
     "typing_extensions",
 )
+# What pyproject.toml declares, by the names under which it is imported.
+DECLARED = {
+    *("websockets", "orjson", "anyio"),
+    *("typer", "rich", "httpx", "starlette", "uvicorn", "PIL", "trio"),
+}
 NEEDS_AN_EXTRA = (f"{PACKAGE}.cli", f"{PACKAGE}.emulator", f"{PACKAGE}.transport_trio")
 
 
@@ -100,6 +105,17 @@ def foreign_uses_of_orjson(source: Source) -> list[str]:
         for module in source
         for one in imports(source, module)
         if one.module.partition(".")[0] == "orjson" and module != f"{PACKAGE}.protocol.wire"
+    ]
+
+
+def undeclared(source: Source) -> list[str]:
+    """Imports that work only while a dependency happens to bring along one of its own."""
+    known = {PACKAGE, *DECLARED, *sys.stdlib_module_names}
+    return [
+        f"{module}:{one.line} imports {one.module}"
+        for module in source
+        for one in imports(source, module)
+        if one.module.partition(".")[0] not in known
     ]
 
 
@@ -163,6 +179,10 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 def test_only_the_wire_module_knows_orjson() -> None:
     assert not foreign_uses_of_orjson(read_package())
+
+
+def test_only_what_is_declared_is_imported() -> None:
+    assert not undeclared(read_package())
 
 
 def test_no_file_is_longer_than_a_reader_bears() -> None:
@@ -253,6 +273,11 @@ def test_the_package_itself_is_part_of_a_circle() -> None:
 def test_a_second_user_of_orjson_is_seen() -> None:
     assert foreign_uses_of_orjson(package(client="from orjson import loads"))
     assert not foreign_uses_of_orjson(package(protocol__wire="import orjson"))
+
+
+def test_an_undeclared_import_is_seen() -> None:
+    assert undeclared(package(client="def f():\n    from typing_extensions import TypedDict"))
+    assert not undeclared(package(client="import os, anyio.abc\nfrom .b import x", b="import trio"))
 
 
 def test_a_long_file_is_seen() -> None:
