@@ -130,7 +130,7 @@ def unlisted(package: ModuleType) -> list[str]:
     public = {
         name
         for name in {*vars(package), *listed}
-        if not name.startswith("_")
+        if not name.startswith("_") or name == "__version__"
         if hasattr(package, name) and not _comes_by_itself(getattr(package, name))
     }
     doubles = [name for name in listed if listed.count(name) > 1]
