@@ -5,8 +5,11 @@ RunwareError
  +-- AuthenticationError               the key was refused
  +-- ConnectionLostError               the connection is gone and stays gone
  +-- ClientClosedError                 the client was closed, or never opened
+ +-- DownloadError                     the link of a result cannot be fetched
+ +-- MissingExtraError (also ImportError)
  +-- ProtocolError                     the peer sent what the protocol does not allow
  +-- TaskTimeoutError (also TimeoutError)
+ +-- TaskCancelledError                cancelled by its own caller
  +-- ResultLostError                   the outcome cannot be found out any more
  +-- TaskError                         the service answered with an error
       +-- ValidationError              a member of the request is wrong
@@ -32,8 +35,10 @@ __all__ = [
     "ClientClosedError",
     "ConnectionLostError",
     "ContentPolicyError",
+    "DownloadError",
     "InputError",
     "InsufficientCreditsError",
+    "MissingExtraError",
     "PermissionDeniedError",
     "ProtocolError",
     "ProviderError",
@@ -41,6 +46,7 @@ __all__ = [
     "ResultLostError",
     "RunwareError",
     "ServerError",
+    "TaskCancelledError",
     "TaskError",
     "TaskNotFoundError",
     "TaskTimeoutError",
@@ -133,6 +139,40 @@ class ClientClosedError(RunwareError):
         return f"{self.reason}; task {self.task_uuid} may still finish: attach to it later"
 
 
+class DownloadError(RunwareError):
+    """The link of a result could not be fetched.
+
+    Attributes:
+        url: the link.
+        reason: why.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url = url
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.url} could not be downloaded: {self.reason}"
+
+
+class MissingExtraError(RunwareError, ImportError):
+    """Something needs a package that is installed only on request.
+
+    Attributes:
+        need: what needs it.
+        extra: the extra of this package that brings it.
+    """
+
+    def __init__(self, need: str, extra: str) -> None:
+        super().__init__(need, extra)
+        self.need = need
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return f'{self.need} needs more: pip install "runware-ws[{self.extra}]"'
+
+
 class ProtocolError(RunwareError):
     """The peer sent something that the protocol does not allow."""
 
@@ -160,6 +200,21 @@ class TaskTimeoutError(RunwareError, TimeoutError):
         return (
             f"task {self.task_uuid} was still {self.stage} after {self.timeout:g} s{detail}{billed}"
         )
+
+
+class TaskCancelledError(RunwareError):
+    """The task was given up with `UpscaleTask.cancel`; the service may still finish and bill it.
+
+    Attributes:
+        task_uuid: the task.
+    """
+
+    def __init__(self, task_uuid: str) -> None:
+        super().__init__(task_uuid)
+        self.task_uuid = task_uuid
+
+    def __str__(self) -> str:
+        return f"task {self.task_uuid} was cancelled"
 
 
 class ResultLostError(RunwareError):

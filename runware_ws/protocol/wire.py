@@ -24,6 +24,8 @@ __all__ = [
     "encode_task",
     "encode_tasks",
     "join_tasks",
+    "unwrap",
+    "with_uuid",
 ]
 
 Item = dict[str, Any]
@@ -65,20 +67,31 @@ def decode(frame: bytes | str) -> tuple[list[Item], list[Fault]]:
     return items, faults
 
 
+def unwrap(envelope: Item) -> tuple[list[Item], list[Fault]]:
+    """The same for an answer that is a member of another one (getTaskDetails).
+
+    Raises:
+        ProtocolError: it is none of the known shapes.
+    """
+    items: list[Item] = []
+    faults: list[Fault] = []
+    _open(envelope, items, faults)
+    return items, faults
+
+
 def _open(envelope: Item, items: list[Item], faults: list[Fault]) -> None:
     if _ENVELOPE.isdisjoint(envelope):
         _sort(envelope, items, faults)  # a bare item, as in webhook bodies [S]
         return
     for item in _objects(envelope.get("data"), "data"):
         _sort(item, items, faults)
-    for error in _objects(envelope.get("errors"), "errors"):
-        faults.append(_fault(error, error))
-    error = envelope.get("error")
-    if error is True or (error is None and "errorMessage" in envelope):
+    faults.extend(_fault(error, error) for error in _objects(envelope.get("errors"), "errors"))
+    legacy = envelope.get("error")
+    if legacy is True or (legacy is None and "errorMessage" in envelope):
         faults.append(_legacy_fault(envelope))
-    elif error:  # false and null say that there was none
-        for one in _objects(error, "error"):
-            faults.append(_fault(one, {**_without(envelope, "data", "errors", "error"), **one}))
+    elif legacy:  # false and null say that there was none
+        rest = _without(envelope, "data", "errors", "error")
+        faults.extend(_fault(one, {**rest, **one}) for one in _objects(legacy, "error"))
 
 
 def _sort(item: Item, items: list[Item], faults: list[Fault]) -> None:
@@ -86,8 +99,9 @@ def _sort(item: Item, items: list[Item], faults: list[Fault]) -> None:
     if item.get("status") != "error" and not isinstance(item.get("error"), dict):
         items.append(item)
         return
-    for error in _objects(item.get("error"), "error") or ({},):
-        faults.append(_fault(error, {**_without(item, "error"), **error}))
+    errors = _objects(item.get("error"), "error") or ({},)
+    rest = _without(item, "error")
+    faults.extend(_fault(error, {**rest, **error}) for error in errors)
 
 
 def _objects(value: Any, member: str) -> Sequence[Item]:
@@ -165,6 +179,11 @@ def encode_task(members: Mapping[str, Any], image: str | bytes | None = None) ->
     if isinstance(image, str):
         return orjson.dumps({**members, "inputs": {"image": image}})
     return b"".join((orjson.dumps(members)[:-1], b',"inputs":{"image":"', image, b'"}}'))
+
+
+def with_uuid(payload: bytes, old: str, new: str) -> bytes:
+    """An encoded task under another taskUUID, which comes before any free text in it."""
+    return payload.replace(old.encode(), new.encode(), 1)
 
 
 def join_tasks(tasks: Iterable[bytes]) -> bytes:

@@ -1,0 +1,70 @@
+"""What an answer means: the decision tables, apart from what is then done."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from ..errors import is_authentication_code, is_not_found_code, is_retryable_code
+from .wire import Fault, Item
+
+__all__ = ["QUESTIONS", "Meaning", "Subject", "is_fatal", "meaning_of", "subject_of"]
+
+# Any of these in an item means that it is a result, not an acknowledgment [D][S].
+_CONTENT = frozenset(
+    kind + member
+    for kind in ("image", "media")
+    for member in ("URL", "UUID", "Base64Data", "DataURI")
+)
+QUESTIONS = frozenset({"getResponse", "getTaskDetails"})
+_AUTHENTICATION_PARAMETERS = frozenset({"apiKey", "connectionSessionUUID"})
+
+
+class Meaning(Enum):
+    """What an item of a task says."""
+
+    RESULT = auto()
+    ALIVE = auto()
+    DETAILS = auto()
+
+
+class Subject(Enum):
+    """What an error that names no task speaks of."""
+
+    KEY = auto()
+    PING = auto()
+    QUESTION = auto()
+    TASK = auto()
+
+
+def meaning_of(item: Item) -> Meaning:
+    """A result, details of the task, or a sign that the server knows it and is not done.
+
+    An acknowledgment, ``processing`` and its older names all mean the last [D][C].
+    """
+    if not _CONTENT.isdisjoint(item):
+        return Meaning.RESULT
+    if item.get("taskType") == "getTaskDetails":
+        return Meaning.DETAILS
+    return Meaning.RESULT if item.get("status") == "success" else Meaning.ALIVE
+
+
+def subject_of(fault: Fault, *, ready: bool) -> Subject:
+    """What an error without a taskUUID is about: by its own words, and before the key is
+    accepted by that alone, since nothing else was asked for on the connection.
+    """
+    if fault.task_type == "ping":
+        return Subject.PING
+    parameter = fault.raw.get("parameter")
+    names_key = isinstance(parameter, str) and parameter in _AUTHENTICATION_PARAMETERS
+    if fault.task_type == "authentication" or names_key or is_authentication_code(fault.code):
+        return Subject.KEY
+    if fault.task_type in QUESTIONS or is_not_found_code(fault.code):
+        return Subject.QUESTION
+    if not ready and fault.task_type is None:
+        return Subject.KEY
+    return Subject.TASK
+
+
+def is_fatal(fault: Fault) -> bool:
+    """Whether an error in answer to the first authentication says that no retry can help."""
+    return not is_retryable_code(fault.code)

@@ -1,0 +1,107 @@
+"""What an answer means for its task: result, error, sign of life, or a doubt to follow up."""
+
+from __future__ import annotations
+
+from ..errors import (
+    is_conflict_code,
+    is_not_found_code,
+    is_retryable_code,
+    is_timeout_code,
+    task_error,
+)
+from .answers import QUESTIONS, Meaning, Subject, meaning_of, subject_of
+from .ledger import Ledger
+from .link import Link
+from .reconcile import Reconciler
+from .tasks import Stage, Step, Task
+from .wire import Fault, Item, unwrap
+
+__all__ = ["Judge"]
+
+
+class Judge:
+    """Deals with answers about tasks, on the present connection."""
+
+    def __init__(self, ledger: Ledger, reconciler: Reconciler, max_retries: int) -> None:
+        self._ledger = ledger
+        self._reconciler = reconciler
+        self._max_retries = max_retries
+
+    def item(self, link: Link, task: Task, item: Item, now: float) -> None:
+        """An item that names `task`."""
+        if link.asked:
+            link.answered(task)
+        meaning = meaning_of(item)
+        if meaning is Meaning.RESULT:
+            self._result(link, task, item, now)
+        elif task.stage is Stage.QUEUED or not link.ready:
+            self._ledger.counters.dropped += 1  # about an earlier time
+        elif meaning is Meaning.DETAILS:
+            self._details(link, task, item, now)
+        else:
+            self._reconciler.alive(link, task, now)
+
+    def _result(self, link: Link, task: Task, item: Item, now: float) -> None:
+        if task.step is Step.REPLAY:
+            self._reconciler.replay_goes_on(link, now)
+        self._ledger.succeed(task, item)
+
+    def _details(self, link: Link, task: Task, item: Item, now: float) -> None:
+        response = item.get("response")
+        items, faults = unwrap(response) if isinstance(response, dict) else ([], [])
+        results = [one for one in items if meaning_of(one) is Meaning.RESULT]
+        if results:
+            self._result(link, task, results[0], now)
+        elif faults:
+            self.fault(link, task, faults[0], now)
+        else:
+            self._reconciler.alive(link, task, now)
+
+    def garbled(self, link: Link, now: float) -> None:
+        """A frame could not be read; it may have been anybody's result."""
+        self._ledger.counters.garbled += 1
+        if link.ready:
+            sent = [task for task in self._ledger.tasks.values() if task.stage is Stage.SENT]
+            self._reconciler.doubt(link, sent, now)
+
+    def nothing_found(self, link: Link, now: float) -> None:
+        """An answer that says "none", and to which question is not said.
+
+        An acknowledgment may be empty too [S]; its task is asked for early (`EARLY_LOOK`).
+        """
+        if link.asked:
+            for task in self._reconciler.nothing_found(link, now):
+                self._reconciler.unknown(link, task, now)
+
+    def anonymous_fault(self, link: Link, fault: Fault, now: float) -> None:
+        """An error that names no task."""
+        owner: Task | None
+        if subject_of(fault, ready=True) is not Subject.QUESTION:
+            owner = self._reconciler.owner_of(link, fault, now)
+        elif len(link.asked) == 1:
+            (owner,) = link.asked.values()
+        else:
+            owner = None
+            self.nothing_found(link, now)
+        if owner is not None:
+            self.fault(link, owner, fault, now)
+
+    def fault(self, link: Link, task: Task, fault: Fault, now: float) -> None:
+        """An error of `task`."""
+        if task.stage is Stage.QUEUED:
+            self._ledger.counters.dropped += 1
+            return
+        pushed = task.uuid not in link.asked and fault.task_type not in QUESTIONS
+        link.answered(task)
+        code = fault.code
+        if is_conflict_code(code) and (task.owned or task.writes > 1):
+            self._reconciler.conflict(link, task, now)
+        elif is_not_found_code(code):
+            self._reconciler.unknown(link, task, now)
+        elif is_timeout_code(code) and task.stage is Stage.SENT and pushed:
+            self._reconciler.doubt(link, (task,), now)  # the wait is over, the task need not be
+        elif is_retryable_code(code) and task.attempts <= self._max_retries and task.payload:
+            self._ledger.retry(task, now)
+        else:
+            error = task_error(code, fault.message, task.uuid, fault.raw, task.attempts)
+            self._ledger.settle(task, error)

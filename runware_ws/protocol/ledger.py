@@ -1,0 +1,92 @@
+"""The tasks that are not settled, and the only ways in, out and over to a new UUID."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import RunwareError
+from .backoff import full_jitter
+from .effects import Effect, Happening, Notify, Settle
+from .link import Link
+from .records import Counters
+from .tasks import Event, Stage, Task, move
+from .timers import Timers
+from .wire import Item, with_uuid
+
+__all__ = ["Ledger"]
+
+_RETRY_DELAYS = (0.5, 10.0)  # first and highest ceiling, in seconds
+
+
+class Ledger:
+    """What all parts of the session share.
+
+    Attributes:
+        tasks: every task that is not settled, by its UUID in lower case.
+        timers: when they want attention.
+        counters: what happened.
+        effects: what is to be done, in order.
+        link: the present connection, or None.
+    """
+
+    def __init__(self, new_uuid: Callable[[], str], dice: Callable[[], float]) -> None:
+        self.tasks: dict[str, Task] = {}
+        self.timers = Timers()
+        self.counters = Counters()
+        self.effects: list[Effect] = []
+        self.link: Link | None = None
+        self._new_uuid = new_uuid
+        self._dice = dice
+
+    def add(self, task: Task) -> None:
+        """Take a task in."""
+        self.counters.submitted += 1
+        self.tasks[task.uuid] = task
+        self.timers.schedule(task, None)
+
+    def find(self, uuid: object) -> Task | None:
+        """The task that an answer names; servers may write UUIDs in upper case."""
+        if not isinstance(uuid, str):
+            return None
+        return self.tasks.get(uuid) or self.tasks.get(uuid.lower())
+
+    def settle(self, task: Task, outcome: Item | RunwareError) -> None:
+        """Let a task go, with its outcome: the one way out."""
+        del self.tasks[task.uuid]
+        move(task, Event.SETTLE)
+        self.timers.disarm(task)
+        task.payload = b""
+        if self.link is not None:
+            self.link.forget(task)
+        if isinstance(outcome, RunwareError):
+            self.counters.failed += 1
+        self.effects.append(Settle(task, outcome))
+
+    def succeed(self, task: Task, item: Item) -> None:
+        """Settle a task with its result."""
+        counters = self.counters
+        counters.succeeded += 1
+        if task.stage is Stage.SUSPECT or task.writes > 1 or task.known_since is not None:
+            counters.recovered[task.step.value] += 1
+        cost = item.get("cost")
+        if isinstance(cost, int | float):
+            counters.cost += cost
+        self.settle(task, item)
+
+    def retry(self, task: Task, now: float) -> None:
+        """Run a task again that failed by the server's own word, under another UUID."""
+        delay = full_jitter(task.attempts - 1, *_RETRY_DELAYS, self._dice)
+        uuid = self._new_uuid()
+        if self.link is not None:
+            self.link.forget(task)
+        del self.tasks[task.uuid]
+        task.payload = with_uuid(task.payload, task.uuid, uuid)
+        task.uuid = uuid
+        task.renew()
+        self.tasks[uuid] = task
+        self.counters.retried += 1
+        self.timers.schedule(task, now + delay)
+
+    def notify(self, kind: str, detail: str, *, resumed: bool = False, count: int = 0) -> None:
+        """Tell people."""
+        self.effects.append(Notify(Happening(kind, detail, resumed, count)))

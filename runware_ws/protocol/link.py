@@ -1,0 +1,137 @@
+"""What is known of one connection. It is born and dropped with it, so nothing of an old
+connection can be mistaken for the new one's.
+
+Liveness: an application ping goes out after `keepalive` seconds without a byte from the
+server (control-frame pings are not documented to count [D]); no byte within `ping_timeout` of
+the *written* ping means that the connection is half-open. A ping that waits behind a large
+upload is not written yet, and what was written may still stand in buffers along the line:
+as long as the upload moves, and for `keepalive + ping_timeout` after, silence proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .tasks import Task
+
+__all__ = ["Link"]
+
+# An upload below this is through the buffers of any line before a ping could time out.
+_LARGE_UPLOAD_BYTES = 64 * 1024
+
+# How often an upload's progress is looked at, in seconds.
+_LOOK = 2.0
+
+
+class Link:
+    """One connection.
+
+    Attributes:
+        resuming: the session UUID that the authentication named, or None.
+        ready: whether the server has accepted the key.
+        auth_written: whether the authentication was handed to the writer.
+        auth_deadline: when a missing reply to it means failure.
+        replay_end: until when the replay is waited for; None when it is over.
+        replay_limit: when it is over even if it is not quiet.
+        asked: tasks with a question (getResponse, getTaskDetails) under way.
+        noes: answers to questions that named no task, since a question was last settled.
+        asks, details, resends: what is to be written, besides new tasks.
+        doubted: tasks of which one is the owner of an error that named none. New tasks wait
+            until they are cleared, so that a task sent alone is the only one.
+        spotlight: the one that was sent, or asked for, alone.
+        spotlight_end: when it has had its time.
+        ping_wanted: whether a ping is to be written.
+        writing: whether a frame is being written.
+    """
+
+    def __init__(
+        self, now: float, *, resuming: str | None, keepalive: float, ping_timeout: float
+    ) -> None:
+        self.resuming = resuming
+        self.ready = False
+        self.auth_written = False
+        self.auth_deadline: float | None = None
+        self.replay_end: float | None = None
+        self.replay_limit = 0.0
+        self.asked: dict[str, Task] = {}
+        self.noes = 0
+        self.asks: deque[Task] = deque()
+        self.details: deque[Task] = deque()
+        self.resends: deque[Task] = deque()
+        self.doubted: set[Task] = set()
+        self.spotlight: Task | None = None
+        self.spotlight_end = 0.0
+        self.ping_wanted = False
+        self.writing = False
+        self._keepalive = keepalive
+        self._ping_timeout = ping_timeout
+        self._heard_at = now
+        self._moved_at = now
+        self._looked_at = now
+        self._unsent = 0
+        self._uploaded = 0
+        self._ping_at: float | None = None
+
+    def answered(self, task: Task) -> None:
+        """A question about `task`, if one was under way, has its answer."""
+        self.asked.pop(task.uuid, None)
+        if not self.asked:
+            self.noes = 0
+
+    def forget(self, task: Task) -> None:
+        """Nothing more is to be found out about `task`."""
+        self.answered(task)
+        self.doubted.discard(task)
+
+    def heard(self, now: float) -> None:
+        """Bytes came in."""
+        if now > self._heard_at:
+            self._heard_at = now
+            self._uploaded = 0
+
+    def wrote(self, size: int, *, is_ping: bool, now: float) -> None:
+        """A frame was taken by the operating system, as far as can be known."""
+        self.writing = False
+        self._moved_at = now
+        self._uploaded += size
+        if is_ping:
+            self._ping_at = now
+            self.ping_wanted = False
+
+    def moved(self, unsent_bytes: int, now: float) -> None:
+        """So many bytes of what was handed over still wait on this machine."""
+        if unsent_bytes < self._unsent:
+            self._moved_at = now
+            self._uploaded += self._unsent - unsent_bytes
+        self._unsent = unsent_bytes
+        self._looked_at = now
+
+    def pong(self, now: float) -> float | None:
+        """Seconds since the last ping was written; None when there was none."""
+        return None if self._ping_at is None else now - self._ping_at
+
+    @property
+    def _ping_under_way(self) -> bool:
+        return self._ping_at is not None and self._ping_at > self._heard_at
+
+    @property
+    def ping_due_at(self) -> float | None:
+        """When a ping is to be sent; None while one is under way."""
+        if self.ping_wanted or self._ping_under_way:
+            return None
+        return self._heard_at + self._keepalive
+
+    @property
+    def look_at(self) -> float | None:
+        """When to look at the progress of an upload again; None when there is none."""
+        return self._looked_at + _LOOK if self.writing or self._unsent else None
+
+    @property
+    def dead_at(self) -> float:
+        """When silence will have proved that the connection is half-open."""
+        patience = max(_LOOK, self._keepalive + self._ping_timeout - _LOOK)
+        stalled = max(self._heard_at, self._moved_at) + patience
+        if self._ping_at is None or not self._ping_under_way:
+            return stalled
+        answer = self._ping_at + self._ping_timeout
+        return max(answer, stalled) if self._uploaded > _LARGE_UPLOAD_BYTES else answer

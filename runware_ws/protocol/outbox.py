@@ -1,0 +1,127 @@
+"""What goes out next: everything that waits, as few frames as the limits allow.
+
+The writer asks for a frame whenever it is free, so with one task waiting one task is sent, and
+with a thousand waiting they leave together. Nothing is delayed to make a frame fuller.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from .effects import Frame
+from .link import Link
+from .reconcile import ALONE_LIMIT, Reconciler
+from .records import Limits
+from .tasks import Stage, Step, Task
+from .wire import encode_tasks, join_tasks
+
+__all__ = ["Outbox"]
+
+_PING = encode_tasks([{"taskType": "ping", "ping": True}])
+
+
+class Outbox:
+    """New tasks in the order of their submission, and the choice of the next frame."""
+
+    def __init__(self, limits: Limits, reconciler: Reconciler) -> None:
+        self._limits = limits
+        self._reconciler = reconciler
+        self._new: deque[Task] = deque()
+
+    def add(self, task: Task) -> None:
+        """Send `task` when its turn comes."""
+        self._new.append(task)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._new.clear()
+
+    def waits(self, link: Link) -> bool:
+        """Whether a look for the next frame is worth while, on a connection that is ready."""
+        return bool(link.ping_wanted or link.asks or link.details or link.resends or self._new)
+
+    def next(self, link: Link, now: float) -> Frame | None:
+        """The next frame for a connection that is ready; None when nothing is to be written."""
+        if link.ping_wanted:
+            return Frame(_PING, is_ping=True)
+        if link.doubted:
+            return self._next_in_doubt(link, now)
+        self._reconciler.careful = False
+        return self._questions(link, now) or self._tasks(link, now)
+
+    def _next_in_doubt(self, link: Link, now: float) -> Frame | None:
+        """While the owner of an error is looked for, tasks go out one at a time."""
+        if self._spotlight_is_on(link, now):
+            return None if self._reconciler.careful else self._questions(link, now)
+        if not self._reconciler.careful:
+            return self._questions(link, now) or self._one_alone(link, now)
+        if link.asked:
+            return None
+        return self._questions(link, now, limit=1) or self._one_alone(link, now)
+
+    @staticmethod
+    def _spotlight_is_on(link: Link, now: float) -> bool:
+        task = link.spotlight
+        if task is not None and (task.stage is not Stage.SENT or now >= link.spotlight_end):
+            link.doubted.discard(task)
+            link.spotlight = None
+        return link.spotlight is not None
+
+    def _one_alone(self, link: Link, now: float) -> Frame | None:
+        batch = self._take(link.resends, _is_resend, limit=1)
+        if not batch:
+            return None
+        link.spotlight, link.spotlight_end = batch[0], now + ALONE_LIMIT
+        return self._write(link, batch, now)
+
+    def _questions(self, link: Link, now: float, limit: int | None = None) -> Frame | None:
+        limit = limit or self._limits.max_tasks_per_frame
+        for queue, kind in ((link.asks, "getResponse"), (link.details, "getTaskDetails")):
+            batch: list[dict[str, str]] = []
+            while queue and len(batch) < limit:
+                task = queue.popleft()
+                if _is_asked(task):
+                    batch.append({"taskType": kind, "taskUUID": task.uuid})
+                    self._reconciler.asked(link, task, now)
+            if batch:
+                return Frame(encode_tasks(batch))
+        return None
+
+    def _tasks(self, link: Link, now: float) -> Frame | None:
+        batch = self._take(link.resends, _is_resend) or self._take(self._new, _is_queued)
+        return self._write(link, batch, now) if batch else None
+
+    def _take(
+        self, queue: deque[Task], is_wanted: Callable[[Task], bool], limit: int | None = None
+    ) -> list[Task]:
+        """The head of a queue, up to the limits; what was settled meanwhile is passed over."""
+        limit = limit or self._limits.max_tasks_per_frame
+        batch: list[Task] = []
+        size = 2
+        while queue and len(batch) < limit:
+            task = queue[0]
+            if is_wanted(task):
+                size += len(task.payload) + 1
+                if batch and size > self._limits.max_frame_bytes:
+                    break
+                batch.append(task)
+            queue.popleft()
+        return batch
+
+    def _write(self, link: Link, batch: list[Task], now: float) -> Frame:
+        for task in batch:
+            self._reconciler.written(link, task, now)
+        return Frame(join_tasks(task.payload for task in batch))
+
+
+def _is_queued(task: Task) -> bool:
+    return task.stage is Stage.QUEUED
+
+
+def _is_resend(task: Task) -> bool:
+    return task.step is Step.RESEND
+
+
+def _is_asked(task: Task) -> bool:
+    return task.stage is not Stage.SETTLED and task.stage is not Stage.QUEUED

@@ -1,0 +1,115 @@
+"""Being connected, or not: when to try again, and with which session.
+
+The first connect and every reconnect go through here alike. The first attempt after a loss is
+made at once, later ones after a delay with full jitter, for ever unless a limit is set. A key
+that is refused before it was ever accepted is wrong; one that is refused later may well be
+accepted again [S], so there a breaker waits, longer each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from .backoff import full_jitter
+
+__all__ = ["Presence", "State"]
+
+_RECONNECT = (0.1, 30.0)  # first and highest ceiling of the delays, in seconds
+_BREAKER = (2.0, 60.0)
+
+
+class State(Enum):
+    """The state of a client; the values are what `RunwareClient.state` shows."""
+
+    NEW = "new"
+    CONNECTING = "connecting"
+    AUTHENTICATING = "authenticating"
+    CONNECTED = "connected"
+    WAITING = "waiting"
+    KEY_REFUSED = "key refused"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+class Presence:
+    """The state of the client, and the plan of its attempts to connect.
+
+    Attributes:
+        state: see `State`.
+        session_uuid: the session to resume, or None.
+        ever_ready: whether the key was accepted once.
+        connect_at: when to try next, or None.
+        reason: why there is no connection; "" while there is one.
+    """
+
+    def __init__(self, dice: Callable[[], float], max_reconnect_time: float | None) -> None:
+        self.state = State.NEW
+        self.session_uuid: str | None = None
+        self.ever_ready = False
+        self.connect_at: float | None = None
+        self.reason = "not connected yet"
+        self._dice = dice
+        self._limit = max_reconnect_time
+        self._away_since = 0.0
+        self._attempts = 0
+        self._refusals = 0
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (State.CLOSED, State.FAILED)
+
+    def start(self, now: float) -> None:
+        """Connect for the first time."""
+        self._away_since = now
+        self.connect_at = now
+        self.state = State.WAITING
+
+    def attempt(self) -> None:
+        """An attempt to connect begins."""
+        self.connect_at = None
+        self._attempts += 1
+        self.state = State.CONNECTING
+
+    def ready(self, session_uuid: str) -> bool:
+        """The key was accepted. Whether the session asked for was resumed."""
+        resumed = session_uuid == self.session_uuid
+        self.session_uuid = session_uuid
+        self.state = State.CONNECTED
+        self.ever_ready = True
+        self.reason = ""
+        self._attempts = self._refusals = 0
+        return resumed
+
+    def lost(self, reason: str, now: float) -> None:
+        """There is no connection any more, or the attempt failed."""
+        if self.state is State.CONNECTED:
+            self._away_since = now
+        self.reason = reason
+        self.state = State.WAITING
+        delay = full_jitter(self._attempts - 1, *_RECONNECT, self._dice) if self._attempts else 0.0
+        self.connect_at = now + delay
+
+    def refused(self, reason: str, now: float) -> None:
+        """The key was refused, after it had been accepted before."""
+        self.lost(reason, now)
+        self.state = State.KEY_REFUSED
+        start, limit = _BREAKER
+        # Half of the ceiling is fixed: the service is not asked in a tight loop.
+        ceiling = min(limit, start * 2.0 ** min(self._refusals, 16))
+        self.connect_at = now + ceiling * (1 + self._dice()) / 2
+        self._refusals += 1
+
+    def away(self, now: float) -> float:
+        """Seconds without a connection."""
+        return now - self._away_since
+
+    def gives_up(self, now: float) -> bool:
+        """Whether the limit to reconnecting has passed."""
+        return self._limit is not None and self.away(now) >= self._limit
+
+    def end(self, state: State, reason: str) -> None:
+        """No more attempts."""
+        self.state = state
+        self.reason = reason
+        self.connect_at = None

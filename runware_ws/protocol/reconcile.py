@@ -1,0 +1,239 @@
+"""Reconcile: one mechanism for every doubt about a task.
+
+A task is in doubt (`Stage.SUSPECT`) when its connection ended, when an error came that names no
+task, when a frame could not be read, and when the server is silent for longer than its own wait.
+
+What this knows: the same task under the same UUID may always be sent again, since the server
+either takes it (it never arrived) or answers with a conflict (it is known) [S]. So every doubt
+ends, in this order: the replay settles it; `getResponse` does; the server does not know it and
+it is sent again; it conflicts, and `getTaskDetails` or a later `getResponse` finds it; nothing
+is left to try.
+
+What it refuses to know: whether a session was really resumed, whether bytes written to a dying
+connection arrived, and what an error that names nobody means for anybody in particular. Such an
+error belongs to the only candidate, if there is only one. If not, all candidates are asked for,
+in one go; those that the server does not know are sent again one at a time, each alone on the
+connection, so that the error names its owner by being the only one.
+
+Invariants: a task is in one step at a time, and each step has a moment at which it ends, so no
+doubt lasts for ever; a UUID is never replaced here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..errors import ResultLostError, TaskNotFoundError
+from .backoff import poll_delay
+from .ledger import Ledger
+from .link import Link
+from .tasks import Event, Stage, Step, Task, move
+from .wire import Fault
+
+__all__ = ["Reconciler"]
+
+# The server waits about 120 s for a sync task [S]; a little before, it is asked.
+OVERDUE = 110.0
+# An acknowledgment may come without a name [S], and a task sent alone keeps others waiting: after
+# this long the server is asked whether it has them.
+EARLY_LOOK = 0.25
+# A question without an answer for so long is answered: the server does not know the task.
+ANSWER_TIMEOUT = 5.0
+# After an answer that names no task ("none of these"), answers that name one are still awaited.
+NO_GRACE = 0.5
+# A replay is over when nothing has come for this long, and at the latest after the limit.
+REPLAY_QUIET = 0.2
+REPLAY_LIMIT = 2.0
+# A task sent alone that is not refused within this time is past the server's checks.
+ALONE_LIMIT = 10.0
+# How long a task that the server is known to know, but says nothing of, is asked for: the
+# server's own wait, and as long again for the buffers behind it.
+KNOWN_LIMIT = 240.0
+# Polls are moved to the next full tick, so that those of many tasks share a frame.
+_TICKS_PER_SECOND = 100.0
+# Two errors without a name for a task sent alone: it is the owner.
+_STRIKES = 2
+
+
+class Reconciler:
+    """Finds out about tasks in doubt, on the present connection."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._tasks = ledger.tasks
+        self._timers = ledger.timers
+        self.careful = False
+
+    def connection_lost(self) -> None:
+        """Everything on its way is in doubt."""
+        for task in self._tasks.values():
+            if task.stage is Stage.QUEUED:
+                continue
+            move(task, Event.DOUBT)
+            task.step = Step.REPLAY
+            self._timers.schedule(task, None)
+
+    def connection_ready(self, link: Link, resumed: bool, now: float) -> None:
+        """Wait for the replay, if one can come, and then ask."""
+        if not resumed:
+            self.replay_over(link, now)
+            return
+        link.replay_end = now + REPLAY_QUIET
+        link.replay_limit = now + REPLAY_LIMIT
+
+    def replay_goes_on(self, link: Link, now: float) -> None:
+        """A result came unasked while the replay was waited for."""
+        if link.replay_end is not None:
+            link.replay_end = min(now + REPLAY_QUIET, link.replay_limit)
+
+    def replay_over(self, link: Link, now: float) -> None:
+        """Ask for all that the replay has not settled."""
+        link.replay_end = None
+        waiting = [task for task in self._tasks.values() if task.step is Step.REPLAY]
+        if self.careful:
+            link.doubted.update(waiting)
+        for task in waiting:
+            self.ask(link, task, now)
+        if waiting:
+            text = f"asking for {len(waiting)} tasks whose fate is in doubt"
+            self._ledger.notify("reconciling", text, count=len(waiting))
+
+    def doubt(self, link: Link, tasks: Iterable[Task], now: float) -> None:
+        """Ask for tasks of which the present connection leaves something unclear."""
+        for task in tasks:
+            move(task, Event.DOUBT)
+            self.ask(link, task, now)
+
+    def ask(self, link: Link, task: Task, now: float) -> None:
+        """Ask for the result of a task."""
+        task.step = Step.ASKED
+        link.asks.append(task)
+        self._timers.schedule(task, None)  # the clock starts when the question is written
+
+    def asked(self, link: Link, task: Task, now: float) -> None:
+        """The question for a task is being written."""
+        link.asked[task.uuid] = task
+        task.asks += 1
+        if task.stage is not Stage.SENT:  # there its own answer has the time it needs
+            self._timers.schedule(task, now + ANSWER_TIMEOUT)
+
+    def written(self, link: Link, task: Task, now: float) -> None:
+        """A task is being written."""
+        move(task, Event.WRITE)
+        task.step = Step.NONE
+        task.writes += 1
+        task.sent_at = now
+        self._timers.schedule(task, self._look_at(link, task, now))
+
+    def _look_at(self, link: Link, task: Task, now: float) -> float:
+        """When to ask for a task that was sent: early if no answer of its own need come."""
+        overdue = task.sent_at + OVERDUE
+        if not task.polled and link.spotlight is not task:
+            return overdue
+        return min(overdue, now + max(EARLY_LOOK, poll_delay(task.asks)))
+
+    def alive(self, link: Link, task: Task, now: float) -> None:
+        """The server said that it knows the task and is not done."""
+        move(task, Event.ACCEPT)
+        link.doubted.discard(task)
+        self._poll_later(task, now)
+
+    def _poll_later(self, task: Task, now: float) -> None:
+        task.step = Step.NONE
+        tick = int((now + poll_delay(task.asks)) * _TICKS_PER_SECOND) + 1
+        self._timers.schedule(task, tick / _TICKS_PER_SECOND)
+
+    def unknown(self, link: Link, task: Task, now: float) -> None:
+        """The server does not know the task, or says nothing."""
+        if task.stage is Stage.SENT:
+            return  # sent after it was asked for: its own answer is still to come
+        if task.known_since is not None:
+            self._known_but_not_found(task, task.known_since, now)
+        elif task.payload:
+            self._send_again(link, task)
+        else:
+            text = "the service does not know this task, or no longer"
+            self._ledger.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
+
+    def _send_again(self, link: Link, task: Task) -> None:
+        if task.stage is Stage.ACCEPTED:
+            move(task, Event.DOUBT)
+        task.step = Step.RESEND
+        self._timers.schedule(task, None)
+        link.resends.append(task)
+
+    def _known_but_not_found(self, task: Task, since: float, now: float) -> None:
+        if now - since > KNOWN_LIMIT:
+            known = "the service says that it had the task, and has no outcome for it"
+            self._ledger.settle(task, ResultLostError(task.uuid, known))
+        else:
+            self._poll_later(task, now)
+
+    def conflict(self, link: Link, task: Task, now: float) -> None:
+        """The server refused a UUID because it knows it: so the task did arrive."""
+        move(task, Event.ACCEPT)
+        link.doubted.discard(task)
+        if task.known_since is None:
+            task.known_since = now
+        task.step = Step.DETAILED
+        link.details.append(task)
+        self._timers.schedule(task, None)
+
+    def nothing_found(self, link: Link, now: float) -> list[Task]:
+        """An answer says "none" and names no task: those that are surely meant by it.
+
+        One such answer may stand for one question or for a whole frame of them. When there were
+        as many as questions, all are answered; till then a short grace is given to the rest.
+        """
+        link.noes += 1
+        asked = list(link.asked.values())
+        if link.noes >= len(asked):
+            link.asked.clear()
+            link.noes = 0
+            return asked
+        for task in asked:
+            self._timers.schedule(task, now + NO_GRACE)
+        return []
+
+    def owner_of(self, link: Link, fault: Fault, now: float) -> Task | None:
+        """Whose error this is that names no task; None when that must be found out first."""
+        candidates = self._candidates(link)
+        if len(candidates) == 1:
+            return candidates[0]
+        alone = link.spotlight
+        if alone is not None and alone.stage is Stage.SENT:
+            alone.strikes += 1
+            if alone.strikes >= _STRIKES:
+                return alone
+        link.doubted.update(candidates)
+        self.doubt(link, (one for one in candidates if one.step is not Step.ASKED), now)
+        return None
+
+    def _candidates(self, link: Link) -> list[Task]:
+        """Tasks of which the server may be speaking: written, asked for, or under way there."""
+        stages = (Stage.SENT, Stage.ACCEPTED)
+        return [
+            task for task in self._tasks.values() if task.stage in stages or task.uuid in link.asked
+        ]
+
+    def too_big(self, link: Link) -> Task | None:
+        """Who caused a connection to be closed over a frame's size; None when not known yet."""
+        outstanding = list(link.asked.values())
+        outstanding += [task for task in self._tasks.values() if task.stage is Stage.SENT]
+        if len(set(outstanding)) == 1:
+            return outstanding[0]
+        self.careful = True
+        return None
+
+    def due(self, link: Link, task: Task, now: float) -> None:
+        """The moment of a task's step has come."""
+        if task.stage is Stage.SENT and now < task.sent_at + OVERDUE:
+            link.asks.append(task)
+            self._timers.schedule(task, self._look_at(link, task, now))
+        elif task.stage is Stage.SENT:
+            self.doubt(link, (task,), now)
+        elif task.step in (Step.ASKED, Step.DETAILED):
+            link.answered(task)
+            self.unknown(link, task, now)
+        elif task.known_since is not None or task.stage is Stage.ACCEPTED:
+            self.ask(link, task, now)

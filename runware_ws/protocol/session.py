@@ -1,0 +1,369 @@
+"""The client's side of the protocol, as a state machine without I/O.
+
+Everything that happens comes in as a call with the time (`receive`, `lost`, `handle_timer` …),
+everything to be done goes out as one ordered list of effects (`take_effects`), and the bytes to
+be written are fetched, a frame at a time, when the writer is free (`next_frame`). The session
+says when it wants to be called next (`next_timer`).
+
+What it knows: the tasks that are not settled, by taskUUID, which is the only thing that routes
+an answer: its taskType is another than the request's [D], and the order means nothing.
+
+What it refuses to know: on which connection an answer comes (a replay may come before the reply
+to the authentication [S][?]), whether an answer comes once, and what an unknown member means.
+
+Invariants: a task is settled exactly once, and from then on unknown here; a settled task holds
+no bytes; a taskUUID is replaced only on the server's word that the task failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..errors import (
+    AuthenticationError,
+    ClientClosedError,
+    ConnectionLostError,
+    ProtocolError,
+    RunwareError,
+    TaskCancelledError,
+    TaskTimeoutError,
+)
+from ..secret import Secret
+from .answers import Subject, is_fatal, subject_of
+from .effects import Connect, Drop, Effect, Frame, Pong
+from .judge import Judge
+from .ledger import Ledger
+from .link import Link
+from .outbox import Outbox
+from .presence import Presence, State
+from .reconcile import Reconciler
+from .records import Counters, SessionSettings
+from .tasks import Event, Stage, Step, Task, move
+from .wire import Fault, Item, decode, encode_tasks
+
+__all__ = ["Session"]
+
+
+class Session:
+    """All tasks, over however many connections it takes.
+
+    Args:
+        settings: see `SessionSettings`.
+        api_key: the key.
+        new_uuid: gives a UUID v4 in lower case.
+        dice: gives a number from 0 to 1, for jitter.
+    """
+
+    def __init__(
+        self,
+        settings: SessionSettings,
+        *,
+        api_key: Secret,
+        new_uuid: Callable[[], str],
+        dice: Callable[[], float],
+    ) -> None:
+        self.presence = Presence(dice, settings.max_reconnect_time)
+        self.failure: RunwareError | None = None
+        self._settings = settings
+        self._key = api_key
+        self._ledger = Ledger(new_uuid, dice)
+        self._reconciler = Reconciler(self._ledger)
+        self._judge = Judge(self._ledger, self._reconciler, settings.max_retries)
+        self._outbox = Outbox(settings.limits, self._reconciler)
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The tasks that are not settled, by taskUUID."""
+        return self._ledger.tasks
+
+    @property
+    def counters(self) -> Counters:
+        """What happened so far."""
+        return self._ledger.counters
+
+    # What the caller wants.
+
+    def start(self, now: float) -> None:
+        """Connect, and stay connected."""
+        self.presence.start(now)
+
+    def submit(self, task: Task, now: float) -> None:
+        """Run a new task, whose UUID must not be among `tasks`."""
+        self._ledger.add(task)
+        self._outbox.add(task)
+
+    def attach(self, task: Task, now: float) -> None:
+        """Find a task again of which only the UUID is known."""
+        self._ledger.add(task)
+        move(task, Event.WRITE)  # long ago, by somebody
+        move(task, Event.DOUBT)
+        if self._ledger.link is not None and self._ledger.link.ready:
+            self._reconciler.ask(self._ledger.link, task, now)
+        else:
+            task.step = Step.REPLAY
+
+    def cancel(self, task: Task) -> None:
+        """Give a task up. The server finishes (and bills) it all the same [S]."""
+        if task.stage is not Stage.SETTLED:
+            self._ledger.settle(task, TaskCancelledError(task.uuid))
+
+    def ping(self) -> bool:
+        """Write a ping; its answer is an effect. Whether there is a connection for it."""
+        link = self._ledger.link
+        if link is None or not link.ready:
+            return False
+        link.ping_wanted = True
+        return True
+
+    def close(self, reason: str) -> None:
+        """End for good: whatever is not settled fails."""
+        self._end(State.CLOSED, lambda task: ClientClosedError(reason, task.uuid), reason)
+
+    # What the connection does.
+
+    def connected(self, now: float) -> None:
+        """A connection is open."""
+        self.presence.state = State.AUTHENTICATING
+        self._ledger.link = Link(
+            now,
+            resuming=self.presence.session_uuid,
+            keepalive=self._settings.keepalive,
+            ping_timeout=self._settings.ping_timeout,
+        )
+
+    def receive(self, frame: bytes | str, now: float) -> None:
+        """A frame came in. Whatever it holds, this does not raise."""
+        link = self._ledger.link
+        if link is None:
+            return
+        link.heard(now)
+        self._ledger.counters.frames_received += 1
+        try:
+            items, faults = decode(frame)
+        except ProtocolError:
+            self._judge.garbled(link, now)
+            return
+        for item in items:
+            self._on_item(link, item, now)
+        for fault in faults:
+            self._on_fault(link, fault, now)
+        if not items and not faults:
+            self._judge.nothing_found(link, now)
+
+    def written(self, frame: Frame, now: float) -> None:
+        """A frame from `next_frame` was written."""
+        if self._ledger.link is not None:
+            self._ledger.link.wrote(len(frame.data), is_ping=frame.is_ping, now=now)
+
+    def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
+        """What the transport saw below the level of frames: see `Link`."""
+        if self._ledger.link is not None:
+            self._ledger.link.heard(heard_at)
+            self._ledger.link.moved(unsent_bytes, now)
+
+    def lost(self, reason: str, now: float, *, too_big: str = "") -> None:
+        """The connection ended, or could not be made.
+
+        Args:
+            reason: why, in words.
+            now: the time.
+            too_big: when it ended over the size of a frame, what to do about that.
+        """
+        if self.presence.ended:
+            return
+        link, self._ledger.link = self._ledger.link, None
+        if too_big:
+            self._on_too_big(link, too_big)
+        self.presence.lost(reason, now)
+        if link is not None:
+            self._reconciler.connection_lost()
+        self._ledger.notify("lost", reason)
+        if self.presence.gives_up(now):
+            self._give_up()
+
+    def next_frame(self, now: float) -> Frame | None:
+        """What to write next, or None."""
+        link = self._ledger.link
+        if link is None:
+            return None
+        frame = self._outbox.next(link, now) if link.ready else self._authentication(link, now)
+        if frame is not None:
+            link.writing = True
+            self._ledger.counters.frames_sent += 1
+        return frame
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether `next_frame` is worth a call."""
+        link = self._ledger.link
+        if link is None:
+            return False
+        return self._outbox.waits(link) if link.ready else not link.auth_written
+
+    def take_effects(self) -> list[Effect]:
+        """What is to be done, in order; each effect is handed out once."""
+        effects, self._ledger.effects = self._ledger.effects, []
+        return effects
+
+    # Time.
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` wants to be called, or None."""
+        moments = [self._ledger.timers.next(), self.presence.connect_at]
+        link = self._ledger.link
+        if link is not None:
+            moments += [link.auth_deadline, link.ping_due_at, link.dead_at]
+            moments += [link.look_at, link.replay_end]
+            if link.spotlight is not None:
+                moments.append(link.spotlight_end)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due."""
+        connect_at = self.presence.connect_at
+        if connect_at is not None and connect_at <= now:
+            self.presence.attempt()
+            self._ledger.effects.append(Connect())
+        if self._ledger.link is not None:
+            self._look_after(self._ledger.link, now)
+        for task in self._ledger.timers.pop_due(now):
+            self._on_due(task, now)
+
+    def _look_after(self, link: Link, now: float) -> None:
+        if link.auth_deadline is not None and link.auth_deadline <= now:
+            self._drop("no reply to the authentication", now)
+        elif link.dead_at <= now:
+            self._drop("the connection is half-open: no byte came in answer to a ping", now)
+        else:
+            if link.ping_due_at is not None and link.ping_due_at <= now and link.ready:
+                link.ping_wanted = True
+            if link.replay_end is not None and link.replay_end <= now:
+                self._reconciler.replay_over(link, now)
+
+    def _on_due(self, task: Task, now: float) -> None:
+        if task.deadline is not None and task.deadline <= now:
+            self._time_out(task)
+        elif task.wake is None or task.wake > now:
+            self._ledger.timers.schedule(task, task.wake)
+        elif task.stage is Stage.QUEUED:
+            self._ledger.timers.schedule(task, None)
+            self._outbox.add(task)
+        elif self._ledger.link is not None and self._ledger.link.ready:
+            self._reconciler.due(self._ledger.link, task, now)
+
+    def _time_out(self, task: Task) -> None:
+        detail = "" if self.presence.state is State.CONNECTED else self._why_away()
+        stage = task.stage.value
+        self._ledger.settle(task, TaskTimeoutError(task.uuid, stage, task.timeout or 0.0, detail))
+
+    def _why_away(self) -> str:
+        return f"{self.presence.state.value}: {self.presence.reason}"
+
+    # Authentication.
+
+    def _authentication(self, link: Link, now: float) -> Frame | None:
+        if link.auth_written:
+            return None
+        link.auth_written = True
+        link.auth_deadline = now + self._settings.auth_timeout
+        members = {"taskType": "authentication", "apiKey": self._key.reveal()}
+        if link.resuming is not None:
+            members["connectionSessionUUID"] = link.resuming
+        return Frame(encode_tasks([members]))
+
+    def _on_authenticated(self, link: Link, item: Item, now: float) -> None:
+        session_uuid = item.get("connectionSessionUUID")
+        if link.ready:
+            return
+        if not isinstance(session_uuid, str):  # a failure, as the SDKs see it [S]
+            self._drop("the reply to the authentication names no session", now)
+            return
+        self._ledger.counters.reconnects += self.presence.ever_ready
+        resumed = self.presence.ready(session_uuid)
+        link.ready = True
+        link.auth_deadline = None
+        self._ledger.notify("connected", session_uuid, resumed=resumed)
+        self._reconciler.connection_ready(link, resumed, now)
+
+    def _on_key_refused(self, link: Link, fault: Fault, now: float) -> None:
+        error = AuthenticationError(fault.message or "the key was refused", fault.code)
+        if not link.ready and link.resuming is not None:
+            # A refused session must not keep the client out for ever [S].
+            self.presence.session_uuid = link.resuming = None
+            link.auth_written = False
+        elif not self.presence.ever_ready and is_fatal(fault):
+            self._fail(error)
+        else:
+            self._drop(str(error), now)
+            self.presence.refused(str(error), now)
+            self._ledger.notify("key_refused", str(error))
+
+    # Answers.
+
+    def _on_item(self, link: Link, item: Item, now: float) -> None:
+        task = self._ledger.find(item.get("taskUUID"))
+        if task is not None:
+            self._judge.item(link, task, item, now)
+            return
+        kind = item.get("taskType")
+        if kind == "authentication":
+            self._on_authenticated(link, item, now)
+        elif kind == "ping":
+            self._on_pong(link, now)
+        else:
+            self._ledger.counters.dropped += 1
+
+    def _on_pong(self, link: Link, now: float) -> None:
+        seconds = link.pong(now)
+        if seconds is not None:
+            self._ledger.effects.append(Pong(seconds))
+
+    def _on_fault(self, link: Link, fault: Fault, now: float) -> None:
+        if fault.task_uuid is not None:
+            task = self._ledger.find(fault.task_uuid)
+            if task is not None:
+                self._judge.fault(link, task, fault, now)
+            else:
+                self._ledger.counters.dropped += 1
+            return
+        subject = subject_of(fault, ready=link.ready)
+        if subject is Subject.KEY:
+            self._on_key_refused(link, fault, now)
+        elif subject is not Subject.PING and link.ready:
+            self._judge.anonymous_fault(link, fault, now)
+
+    # Ends.
+
+    def _on_too_big(self, link: Link | None, remedy: str) -> None:
+        """The session is not resumed: its replay would bring the same frame again."""
+        self.presence.session_uuid = None
+        culprit = self._reconciler.too_big(link) if link is not None else None
+        if culprit is not None:
+            self._ledger.settle(culprit, ProtocolError(f"task {culprit.uuid}: {remedy}"))
+
+    def _drop(self, reason: str, now: float) -> None:
+        self._ledger.effects.append(Drop())
+        self.lost(reason, now)
+
+    def _give_up(self) -> None:
+        reason = f"no connection within max_reconnect_time: {self.presence.reason}"
+        self.failure = ConnectionLostError(reason)
+        self._end(State.FAILED, lambda task: ConnectionLostError(reason, task.uuid), reason)
+
+    def _fail(self, error: AuthenticationError) -> None:
+        """The key is wrong: nothing can ever succeed."""
+        self.failure = error
+        self._end(
+            State.FAILED, lambda _: AuthenticationError(error.message, error.code), str(error)
+        )
+
+    def _end(self, state: State, error_for: Callable[[Task], RunwareError], reason: str) -> None:
+        if self.presence.ended:
+            return
+        for task in list(self._ledger.tasks.values()):
+            self._ledger.settle(task, error_for(task))
+        self._outbox.clear()
+        self.presence.end(state, reason)
+        self._ledger.notify("closed", reason)
+        self._ledger.effects.append(Drop())
+        self._ledger.link = None

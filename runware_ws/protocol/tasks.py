@@ -1,0 +1,160 @@
+"""A task and its life: one table of transitions, one function that moves.
+
+    queued ──write──▶ sent ──accept──▶ accepted
+      ▲                 │ ╲               │ │
+      │               doubt ╲___settle__  │ │
+      │                 ▼               ╲ ▼ ▼
+      └──retry──── reconciling ──settle──▶ settled
+
+`queued` means that no byte of it went to any connection under its present UUID; `sent` that
+it was written to this connection and the server has said nothing; `accepted` that the server
+said it knows it; `reconciling` that its fate is in doubt. The taskUUID changes in `retry`
+alone, which needs the server's word that the task failed.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+__all__ = ["TRANSITIONS", "Event", "Stage", "Step", "Task", "move"]
+
+
+class Stage(Enum):
+    """Where a task is; the values are what people see."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    ACCEPTED = "accepted"
+    SUSPECT = "reconciling"
+    SETTLED = "settled"
+
+
+class Event(Enum):
+    """What moves a task."""
+
+    WRITE = "write"
+    ACCEPT = "accept"
+    DOUBT = "doubt"
+    RETRY = "retry"
+    SETTLE = "settle"
+
+
+class Step(Enum):
+    """What is under way to find out about a task."""
+
+    NONE = "none"
+    REPLAY = "waiting for the replay"
+    ASKED = "asked for its result"
+    DETAILED = "asked for its details"
+    RESEND = "about to be sent again"
+
+
+TRANSITIONS: dict[tuple[Stage, Event], Stage] = {
+    (Stage.QUEUED, Event.WRITE): Stage.SENT,
+    (Stage.QUEUED, Event.SETTLE): Stage.SETTLED,
+    (Stage.SENT, Event.ACCEPT): Stage.ACCEPTED,
+    (Stage.SENT, Event.DOUBT): Stage.SUSPECT,
+    (Stage.SENT, Event.RETRY): Stage.QUEUED,
+    (Stage.SENT, Event.SETTLE): Stage.SETTLED,
+    (Stage.ACCEPTED, Event.ACCEPT): Stage.ACCEPTED,
+    (Stage.ACCEPTED, Event.DOUBT): Stage.SUSPECT,
+    (Stage.ACCEPTED, Event.RETRY): Stage.QUEUED,
+    (Stage.ACCEPTED, Event.SETTLE): Stage.SETTLED,
+    (Stage.SUSPECT, Event.WRITE): Stage.SENT,
+    (Stage.SUSPECT, Event.ACCEPT): Stage.ACCEPTED,
+    (Stage.SUSPECT, Event.DOUBT): Stage.SUSPECT,
+    (Stage.SUSPECT, Event.RETRY): Stage.QUEUED,
+    (Stage.SUSPECT, Event.SETTLE): Stage.SETTLED,
+}
+
+
+class Task:
+    """One upscale task, from submission until it is settled.
+
+    Attributes:
+        uuid: its taskUUID, in lower case.
+        payload: its bytes as one element of a frame; b"" when they are not known (a task found
+            again by its UUID alone) and once it is settled.
+        owned: whether this package made the UUID, so that nobody else can have used it.
+        polled: whether its outcome is asked for, not pushed: delivery ``async``, or a webhook.
+        timeout: seconds from submission, or None.
+        deadline: the same as a moment, or None.
+        owner: whoever waits; not looked at here.
+        stage, step: see above.
+        due: the moment at which it wants attention, managed by `Timers`.
+        wake: the moment of its next step, apart from the deadline; None for never.
+        attempts: how many UUIDs it has had: 1, and one more with each retry.
+        writes: how often it was written under its present UUID.
+        sent_at: when it was written last.
+        asks: how often its result was asked for, which sets the pace.
+        known_since: when the server was first heard to know it, although its outcome
+            could not be had; None before.
+        strikes: how often an error without a name came while it was sent alone.
+    """
+
+    __slots__ = (
+        "asks",
+        "attempts",
+        "deadline",
+        "due",
+        "known_since",
+        "owned",
+        "owner",
+        "payload",
+        "polled",
+        "sent_at",
+        "stage",
+        "step",
+        "strikes",
+        "timeout",
+        "uuid",
+        "wake",
+        "writes",
+    )
+
+    def __init__(
+        self,
+        uuid: str,
+        payload: bytes,
+        *,
+        owned: bool = True,
+        polled: bool = False,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        owner: Any = None,
+    ) -> None:
+        self.uuid = uuid
+        self.payload = payload
+        self.owned = owned
+        self.polled = polled
+        self.timeout = timeout
+        self.deadline = deadline
+        self.owner = owner
+        self.stage = Stage.QUEUED
+        self.step = Step.NONE
+        self.due: float | None = None
+        self.wake: float | None = None
+        self.attempts = 1
+        self.writes = 0
+        self.sent_at = 0.0
+        self.asks = 0
+        self.known_since: float | None = None
+        self.strikes = 0
+
+    def renew(self) -> None:
+        """Begin again, after the server said that the task failed."""
+        move(self, Event.RETRY)
+        self.attempts += 1
+        self.step = Step.NONE
+        self.writes = self.asks = self.strikes = 0
+        self.known_since = None
+        self.owned = True
+
+    def __repr__(self) -> str:
+        return f"<Task {self.uuid} {self.stage.value}, {len(self.payload)} bytes>"
+
+
+def move(task: Task, event: Event) -> None:
+    """Move `task` along the table; a move that is not in it is a bug and raises KeyError."""
+    task.stage = TRANSITIONS[task.stage, event]
