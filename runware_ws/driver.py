@@ -1,0 +1,257 @@
+"""The loop that performs the session's effects: it moves bytes, keeps time, and decides nothing.
+
+One background task keeps time. Each connection lives in a task of its own, with a reader and a
+writer; the present one is the only one that the session hears of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+from .background import Background, running_on_trio
+from .errors import ConnectionLostError, RunwareError
+from .protocol.effects import Connect, Drop, Effect, Happening, Notify, Pong, Settle
+from .protocol.session import Session
+from .protocol.tasks import Task
+from .transport import DisconnectedError, Endpoint, Socket, open_socket
+
+__all__ = ["Driver"]
+
+_log = logging.getLogger("runware_ws")
+_LEVELS = {"lost": logging.WARNING, "key_refused": logging.ERROR}
+# The clock of the event loop stands still while the machine sleeps; the wall clock does not.
+_SLEPT = 5.0
+
+
+class Driver:
+    """Runs a session on real connections.
+
+    Args:
+        session: the session, not started.
+        endpoint: where to connect.
+        settled: called with each task and its outcome. It must not raise or wait.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        endpoint: Endpoint,
+        settled: Callable[[Task, dict[str, Any] | RunwareError], None],
+    ) -> None:
+        self.session = session
+        self.clock = _clock()
+        self.round_trip: float | None = None
+        self._endpoint = endpoint
+        self._settled = settled
+        self._first = anyio.Event()
+        self._connection: anyio.CancelScope | None = None
+        self._socket: Socket | None = None
+        self._to_write = anyio.Event()
+        self._to_wait_less = anyio.Event()
+        self._waiting_until = 0.0
+        self._pings: list[_Ping] = []
+        session.start(self.clock())
+        self._background = Background(self._run, "runware_ws")
+
+    # For the client.
+
+    async def first_attempt(self) -> None:
+        """Wait until the first attempt to connect has succeeded or failed."""
+        await self._first.wait()
+
+    def changed(self) -> None:
+        """Carry out what a call to the session has brought about."""
+        for effect in self.session.take_effects():
+            self._perform(effect)
+        if self.session.has_frame:
+            self._to_write.set()
+        moment = self.session.next_timer()
+        if moment is not None and moment < self._waiting_until:
+            self._to_wait_less.set()
+
+    async def ping(self) -> float:
+        """Seconds that a ping takes to come back.
+
+        Raises:
+            ConnectionLostError: there is no connection, or it was lost meanwhile.
+        """
+        if not self.session.ping():
+            raise ConnectionLostError(f"not connected: {self.session.presence.reason}")
+        ping = _Ping()
+        self._pings.append(ping)
+        self.changed()
+        return await ping.wait()
+
+    async def close(self, reason: str) -> None:
+        """End: everything unsettled fails, and the connection is closed."""
+        self.session.close(reason)
+        self.changed()
+        self._to_wait_less.set()
+        await self._background.wait()
+
+    # Effects.
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Settle(task, outcome):
+                self._settled(task, outcome)
+            case Connect():
+                self._connections.start_soon(self._connect)
+            case Drop():
+                self._drop()
+            case Pong(seconds):
+                self.round_trip = seconds
+                self._answer_pings(seconds)
+            case Notify(happening):
+                self._notify(happening)
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.cancel()
+            self._connection = self._socket = None
+
+    def _notify(self, happening: Happening) -> None:
+        level = _LEVELS.get(happening.kind, logging.INFO)
+        _log.log(level, "%s: %s", happening.kind.replace("_", " "), happening.detail)
+        self._first.set()
+        if happening.kind in ("lost", "closed"):
+            self._answer_pings(ConnectionLostError(happening.detail))
+
+    def _answer_pings(self, answer: float | RunwareError) -> None:
+        pings, self._pings = self._pings, []
+        for ping in pings:
+            ping.answer(answer)
+
+    # Time.
+
+    async def _run(self) -> None:
+        reason = "the event loop ended"
+        try:
+            async with anyio.create_task_group() as self._connections:
+                await self._keep_time()
+        except Exception as error:  # noqa: BLE001  # nobody else would hear of it
+            _log.exception("the client failed; this is a bug in runware_ws")
+            reason = f"a bug in runware_ws: {type(error).__name__}"
+        finally:
+            self.session.close(reason)
+            self.changed()
+
+    async def _keep_time(self) -> None:
+        asleep = _SleepDetector(self.clock)
+        while not self.session.presence.ended:
+            now = self.clock()
+            if self._socket is not None:
+                self.session.traffic(self._socket.heard_at, self._socket.unsent_bytes(), now)
+            if asleep.look():
+                self.session.ping()
+            self.session.handle_timer(now)
+            self._to_wait_less = anyio.Event()
+            moment = self.session.next_timer()
+            self._waiting_until = float("inf") if moment is None else moment
+            self.changed()
+            with anyio.move_on_at(self._waiting_until):
+                await self._to_wait_less.wait()
+
+    # Connections.
+
+    async def _connect(self) -> None:
+        why = DisconnectedError("the connection was closed")
+        with anyio.CancelScope() as self._connection:
+            connection = self._connection
+            try:
+                async with open_socket(self._endpoint) as socket:
+                    why = await self._exchange(socket, connection)
+            except DisconnectedError as lost:
+                why = lost
+        if connection is self._connection:
+            self._connection = self._socket = None
+            self.session.lost(why.reason, self.clock(), too_big=why.too_big)
+            self.changed()
+
+    async def _exchange(self, socket: Socket, connection: anyio.CancelScope) -> DisconnectedError:
+        """Read and write until the connection ends. Why it did."""
+        self._socket = socket
+        self.session.connected(self.clock())
+        self.changed()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._write, socket, connection)
+                why = await self._read(socket, connection)
+                group.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await socket.close()
+        return why
+
+    async def _read(self, socket: Socket, connection: anyio.CancelScope) -> DisconnectedError:
+        try:
+            while True:
+                data = await socket.receive()
+                if connection is not self._connection:
+                    return DisconnectedError("dropped")
+                self.session.receive(data, self.clock())
+                self.changed()
+        except DisconnectedError as lost:
+            return lost
+
+    async def _write(self, socket: Socket, connection: anyio.CancelScope) -> None:
+        """Write whenever there is something; the reader finds out when the connection ends."""
+        try:
+            while connection is self._connection:
+                self._to_write = anyio.Event()
+                frame = self.session.next_frame(self.clock())
+                if frame is None:
+                    await self._to_write.wait()
+                    continue
+                self.changed()
+                await socket.send(frame.data)
+                if connection is self._connection:
+                    self.session.written(frame, self.clock())
+        except DisconnectedError:
+            return
+
+
+class _Ping:
+    """Somebody who waits for a ping to come back."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+        self._answer: float | RunwareError = 0.0
+
+    def answer(self, answer: float | RunwareError) -> None:
+        self._answer = answer
+        self._event.set()
+
+    async def wait(self) -> float:
+        await self._event.wait()
+        if isinstance(self._answer, RunwareError):
+            raise self._answer
+        return self._answer
+
+
+class _SleepDetector:
+    """Finds out that the machine slept: the wall clock went on, the other did not."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._ahead = time.time() - clock()
+
+    def look(self) -> bool:
+        ahead = time.time() - self._clock()
+        slept = ahead - self._ahead > _SLEPT
+        self._ahead = ahead
+        return slept
+
+
+def _clock() -> Callable[[], float]:
+    if running_on_trio():
+        import trio
+
+        return trio.current_time
+    return asyncio.get_running_loop().time

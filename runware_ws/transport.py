@@ -1,0 +1,226 @@
+"""The WebSocket itself: the websockets library's own clients for asyncio and for trio.
+
+Both are used in the same way: no compression (images do not shrink), no control-frame pings
+(they are not documented to count [D]), bytes in and bytes out, frames up to `max_size`. What
+goes wrong is told as one error, `DisconnectedError`, raised outside of the ``except`` block, so
+that it drags no frame of the library along, whose local variables may hold the key.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import anyio
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as connect_asyncio
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import Close
+
+from ._version import __version__
+from .background import running_on_trio
+from .settings import is_loopback
+
+__all__ = ["CLOSE_TIMEOUT", "DisconnectedError", "Endpoint", "Socket", "open_socket"]
+
+_MESSAGE_TOO_BIG = 1009
+CLOSE_TIMEOUT = 1.0
+# How much the system may hold back unsent: little, so that a ping written behind an upload is
+# soon on its way, and so that an upload's progress can be seen.
+_UNSENT_LIMIT_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to connect, and how; durations in seconds."""
+
+    url: str
+    connect_timeout: float
+    max_size: int
+
+
+class DisconnectedError(Exception):
+    """The connection ended or could not be made.
+
+    Attributes:
+        reason: why, in words.
+        too_big: what to do about it, when a frame was over a size limit; else "".
+    """
+
+    def __init__(self, reason: str, too_big: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.too_big = too_big
+
+
+class Socket(abc.ABC):
+    """An open connection."""
+
+    @property
+    @abc.abstractmethod
+    def heard_at(self) -> float:
+        """When bytes came in last, on the event loop's clock."""
+
+    @abc.abstractmethod
+    async def send(self, data: bytes) -> None:
+        """Send one text frame. Raises DisconnectedError."""
+
+    @abc.abstractmethod
+    async def receive(self) -> bytes:
+        """The next frame. Raises DisconnectedError."""
+
+    @abc.abstractmethod
+    def unsent_bytes(self) -> int:
+        """Bytes given to `send` that still wait on this machine."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Say goodbye, for a moment at most; the connection may be dead."""
+
+
+def open_socket(endpoint: Endpoint) -> AbstractAsyncContextManager[Socket]:
+    """Connect, for the length of an ``async with``. Raises DisconnectedError.
+
+    On leaving, the connection is closed at once, without a goodbye: see `Socket.close`.
+    """
+    if running_on_trio():
+        from .transport_trio import open_trio_socket
+
+        return open_trio_socket(endpoint)
+    return _open_asyncio_socket(endpoint)
+
+
+def connect_options(endpoint: Endpoint) -> dict[str, Any]:
+    """The arguments that both of the library's clients take."""
+    return {
+        "compression": None,
+        "max_size": endpoint.max_size,
+        "max_queue": None,  # the session bounds what is under way; pausing reads would only delay
+        "ping_interval": None,
+        "open_timeout": endpoint.connect_timeout,
+        "close_timeout": CLOSE_TIMEOUT,
+        "user_agent_header": f"runware-ws/{__version__}",
+        "logger": _quiet,
+        # A proxy of the environment is for the outside world.
+        "proxy": None if is_loopback(urlsplit(endpoint.url).hostname) else True,
+    }
+
+
+def tune(raw: Any) -> None:
+    """Set the socket options that this client relies on, where the system has them."""
+    lowat = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if lowat is not None:
+        raw.setsockopt(socket.IPPROTO_TCP, lowat, _UNSENT_LIMIT_BYTES)
+
+
+class _Quiet(logging.LoggerAdapter[logging.Logger]):
+    """The library's messages, but those that quote frames: the first frame holds the key."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # the library's name
+        return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+_quiet = _Quiet(logging.getLogger("runware_ws.websockets"), {})
+
+
+def lost(error: BaseException, max_size: int) -> DisconnectedError:
+    """A library's or the system's error in this package's words."""
+    if isinstance(error, ConnectionClosed):
+        return _closed(error, max_size)
+    return DisconnectedError(_why_not_connected(error))
+
+
+def _why_not_connected(error: BaseException) -> str:
+    if isinstance(error, InvalidStatus):
+        return f"the server answered the upgrade with HTTP {error.response.status_code}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, InvalidURI | InvalidHandshake):
+        return f"the server does not speak WebSocket here: {type(error).__name__}"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _closed(error: ConnectionClosed, max_size: int) -> DisconnectedError:
+    sent, received = error.sent, error.rcvd
+    if received is not None and received.code == _MESSAGE_TOO_BIG and error.rcvd_then_sent:
+        remedy = "the server refuses a frame of this size: send a smaller image, or its URL"
+        return DisconnectedError("the server found a frame too large", remedy)
+    if sent is not None and sent.code == _MESSAGE_TOO_BIG:
+        remedy = f"its answer is larger than max_size ({max_size} bytes): raise max_size"
+        return DisconnectedError("a frame was larger than max_size", remedy)
+    if received is not None:
+        return DisconnectedError(f"the server closed the connection ({_words(received)})")
+    cause = error.__cause__
+    return DisconnectedError(f"the connection broke ({type(cause or error).__name__})")
+
+
+def _words(close: Close) -> str:
+    return f"{close.code} {close.reason}".strip()
+
+
+class _Connection(ClientConnection):
+    """The library's connection, and when bytes came in: a large frame may take minutes."""
+
+    heard_at = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self.loop.time()
+        super().data_received(data)
+
+
+class _AsyncioSocket(Socket):
+    def __init__(self, connection: _Connection, max_size: int) -> None:
+        self._connection = connection
+        self._max_size = max_size
+
+    @property
+    def heard_at(self) -> float:
+        return self._connection.heard_at
+
+    async def send(self, data: bytes) -> None:
+        try:
+            await self._connection.send(data, text=True)
+            return
+        except (ConnectionClosed, OSError) as error:
+            why = lost(error, self._max_size)
+        raise why
+
+    async def receive(self) -> bytes:
+        try:
+            return await self._connection.recv(decode=False)
+        except (ConnectionClosed, OSError) as error:
+            why = lost(error, self._max_size)
+        raise why
+
+    def unsent_bytes(self) -> int:
+        return self._connection.transport.get_write_buffer_size()
+
+    async def close(self) -> None:
+        with anyio.move_on_after(CLOSE_TIMEOUT):
+            await self._connection.close()
+
+
+@asynccontextmanager
+async def _open_asyncio_socket(endpoint: Endpoint) -> AsyncIterator[Socket]:
+    try:
+        connection = await connect_asyncio(
+            endpoint.url, create_connection=_Connection, **connect_options(endpoint)
+        )
+    except (OSError, InvalidHandshake, InvalidURI, asyncio.IncompleteReadError, EOFError) as error:
+        why = lost(error, endpoint.max_size)
+    else:
+        connection = cast(_Connection, connection)
+        tune(connection.transport.get_extra_info("socket"))
+        try:
+            yield _AsyncioSocket(connection, endpoint.max_size)
+        finally:
+            connection.transport.abort()
+        return
+    raise why
