@@ -1,0 +1,87 @@
+"""How much may be under way at once. Whoever is over the limit waits, first come, first served."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import anyio
+
+__all__ = ["Admission"]
+
+
+class _Waiter:
+    __slots__ = ("admitted", "event", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.event = anyio.Event()
+        self.admitted = False
+
+
+class Admission:
+    """Two limits in one gate: tasks, and bytes of encoded input.
+
+    An input larger than the byte limit is admitted when nothing else is under way.
+    """
+
+    def __init__(self, max_tasks: int, max_bytes: int) -> None:
+        self._max_tasks = max_tasks
+        self._max_bytes = max_bytes
+        self._waiters: deque[_Waiter] = deque()
+        self.tasks = 0
+        self.bytes = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many wait at the gate."""
+        return len(self._waiters)
+
+    def try_enter(self, size: int) -> bool:
+        """Enter without waiting, if that is possible and jumps no queue."""
+        if self._waiters or not self._fits(size):
+            return False
+        self._take(size)
+        return True
+
+    async def enter(self, size: int) -> None:
+        """Enter; wait for it if need be. Cancelled while waiting, nothing is taken."""
+        if self.try_enter(size):
+            return
+        waiter = _Waiter(size)
+        self._waiters.append(waiter)
+        try:
+            await waiter.event.wait()
+        except BaseException:
+            if waiter.admitted:
+                self.leave(size)
+            else:
+                self._waiters.remove(waiter)
+                self._admit()
+            raise
+
+    def resize(self, old: int, new: int) -> None:
+        """An estimate turns out to be something else."""
+        self.bytes += new - old
+        self._admit()
+
+    def leave(self, size: int) -> None:
+        """Make room."""
+        self.tasks -= 1
+        self.bytes -= size
+        self._admit()
+
+    def _fits(self, size: int) -> bool:
+        if self.tasks >= self._max_tasks:
+            return False
+        return self.bytes + size <= self._max_bytes or self.tasks == 0
+
+    def _take(self, size: int) -> None:
+        self.tasks += 1
+        self.bytes += size
+
+    def _admit(self) -> None:
+        while self._waiters and self._fits(self._waiters[0].size):
+            waiter = self._waiters.popleft()
+            self._take(waiter.size)
+            waiter.admitted = True
+            waiter.event.set()

@@ -1,0 +1,200 @@
+"""Images as the caller has them, and as the service takes them.
+
+A source is looked at when it is given (`source_of`: what it is, how large, and whether it can
+be an image at all), and read and encoded only when its task is about to be sent (`Source.load`).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import IO, Any, cast
+from uuid import UUID
+
+import anyio.to_thread
+
+from .errors import InputError
+
+__all__ = ["Image", "Source", "source_of"]
+
+Image = Path | bytes | bytearray | memoryview | IO[bytes] | str | UUID
+"""A file by its path, its bytes, an open binary file, or a string: a URL, the UUID of an image
+that the service knows, a data URI, or base64."""
+
+_URL = re.compile(r"https?://[!-~]+", re.I)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
+_DATA_URI = re.compile(r"data:image/[a-zA-Z]+;base64,[a-zA-Z0-9+/=]+")  # [O]
+_BASE64 = re.compile(r"[a-zA-Z0-9+/=]+")  # [O]
+# No image file is smaller than this; a string that short is rather a name that has no dot.
+_MIN_BASE64 = 40
+# From here on, encoding is done in a thread: it would hold up the event loop for too long.
+_LARGE_BYTES = 64 * 1024
+_KINDS = "pass a pathlib.Path, bytes, a binary file, or a str with a URL, UUID, data URI or base64"
+
+
+class Source(ABC):
+    """An image that can be loaded.
+
+    Attributes:
+        size: how many bytes it takes on the wire, or an estimate.
+    """
+
+    size: int
+
+    @abstractmethod
+    async def load(self) -> str | bytes:
+        """The image for the wire: a text, or base64 as bytes.
+
+        Raises:
+            InputError: it cannot be read, or is empty.
+        """
+
+    @property
+    def ready(self) -> str | None:
+        """The image for the wire, when nothing has to be loaded."""
+        return None
+
+
+class _Text(Source):
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.size = len(text)
+
+    async def load(self) -> str:
+        return self._text
+
+    @property
+    def ready(self) -> str:
+        return self._text
+
+
+class _Bytes(Source):
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._data = data
+        self.size = _encoded_size(len(memoryview(data).cast("B")))
+
+    async def load(self) -> bytes:
+        if self.size < _LARGE_BYTES:
+            return base64.b64encode(self._data)
+        return await anyio.to_thread.run_sync(base64.b64encode, self._data)
+
+
+class _File(Source):
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            status = path.stat()
+        except (OSError, ValueError) as error:
+            raise _unreadable(path, error) from None
+        if not path.is_file():
+            raise InputError("image", f"{str(path)!r} is not a file", "pass the path of an image")
+        self.size = _encoded_size(status.st_size)
+
+    async def load(self) -> bytes:
+        return await anyio.to_thread.run_sync(self._load, abandon_on_cancel=True)
+
+    def _load(self) -> bytes:
+        try:
+            data = self._path.read_bytes()
+        except OSError as error:
+            raise _unreadable(self._path, error) from None
+        return _encode(data, f"the file {str(self._path)!r}")
+
+
+class _Stream(Source):
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.size = _encoded_size(_rest_of(file))
+
+    async def load(self) -> bytes:
+        return await anyio.to_thread.run_sync(self._load)
+
+    def _load(self) -> bytes:
+        try:
+            data: Any = self._file.read()
+        except (OSError, ValueError) as error:
+            remedy = "pass an open binary file"
+            raise InputError("image", f"the file cannot be read: {error}", remedy) from None
+        if not isinstance(data, bytes | bytearray):
+            raise InputError("image", "the file gives text", "open it in binary mode ('rb')")
+        return _encode(data, "the file")
+
+
+def source_of(image: Image) -> Source:
+    """See what an image is, without reading it.
+
+    Raises:
+        InputError: it is none of the kinds of `Image`, or cannot be an image.
+    """
+    if isinstance(image, str):
+        return _Text(_checked_text(image))
+    if isinstance(image, Path):
+        return _File(image)
+    if isinstance(image, bytes | bytearray | memoryview):
+        if not len(image):
+            raise InputError("image", "is empty", "pass the bytes of an image file")
+        return _Bytes(image)
+    if isinstance(image, UUID):
+        return _Text(str(image))
+    return _Stream(_checked_file(image))
+
+
+def _checked_file(image: Any) -> IO[bytes]:
+    """What is none of the other kinds, and whatever a type checker did not see."""
+    if isinstance(image, io.TextIOBase):
+        raise InputError("image", "the file is open as text", "open it in binary mode ('rb')")
+    if hasattr(image, "read"):
+        return cast(IO[bytes], image)
+    raise InputError("image", f"is of type {type(image).__name__}", _KINDS)
+
+
+def _checked_text(text: str) -> str:
+    if _URL.fullmatch(text) or _UUID.fullmatch(text) or _DATA_URI.fullmatch(text):
+        return text
+    if _BASE64.fullmatch(text) and len(text) >= _MIN_BASE64:
+        return text
+    raise InputError("image", *_why_not(text))
+
+
+def _why_not(text: str) -> tuple[str, str]:
+    """What is wrong with a string, and what to do instead."""
+    if not text.strip():
+        return "is an empty string", _KINDS
+    if text[:5].lower() == "data:":
+        return "is not a data URI of an image", "pass data:image/…;base64,…"
+    if re.match(r"[a-z][a-z0-9+.-]*://", text, re.I):
+        return "is not a URL that the service can fetch", "use http:// or https://"
+    if len(text) > 300 and _BASE64.fullmatch("".join(text.split())):
+        return "is base64 with white space in it", "remove the white space"
+    shown = repr(text if len(text) <= 60 else text[:57] + "...")
+    return f"{shown} looks like a path; a string is never opened as a file", f"pass Path({shown})"
+
+
+def _encode(data: bytes | bytearray, name: str) -> bytes:
+    if not data:
+        raise InputError("image", f"{name} is empty", "pass an image file")
+    return base64.b64encode(data)
+
+
+def _encoded_size(size: int) -> int:
+    return (size + 2) // 3 * 4
+
+
+def _rest_of(file: IO[bytes]) -> int:
+    """Bytes from the present position to the end; 0 when that cannot be known beforehand."""
+    try:
+        here = file.tell()
+        end = file.seek(0, os.SEEK_END)
+        file.seek(here)
+        return max(0, end - here)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return 0
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return InputError("image", f"{str(path)!r} cannot be read: {why}", "pass a readable file")

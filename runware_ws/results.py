@@ -1,0 +1,166 @@
+"""The result of an upscale task, and how to get at the image."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import anyio.to_thread
+
+from .download import download
+from .errors import ProtocolError
+
+__all__ = ["UpscaleResult"]
+
+# The first bytes of the formats that the service makes [O], and of some that it may make one day.
+_SIGNATURES = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG\r\n\x1a\n", ".png"),
+    (b"GIF8", ".gif"),
+    (b"II*\x00", ".tiff"),
+    (b"MM\x00*", ".tiff"),
+)
+_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff"})
+_SAME = {".jpeg": ".jpg", ".tif": ".tiff"}
+
+
+class UpscaleResult:
+    """An upscaled image, as the service delivered it [D].
+
+    Attributes:
+        raw: every member as received, also those not known here.
+        attempts: how often the task was run until it succeeded (see ``max_retries``).
+    """
+
+    def __init__(self, task_uuid: str, raw: Mapping[str, Any], attempts: int = 1) -> None:
+        self.task_uuid = task_uuid
+        self.raw = raw
+        self.attempts = attempts
+
+    @property
+    def image_uuid(self) -> str | None:
+        """The UUID under which the service keeps the image; it can be an input again."""
+        return self._text("imageUUID", "mediaUUID")
+
+    @property
+    def image_url(self) -> str | None:
+        """Where the image is, with ``output_type="URL"``; else None."""
+        return self._text("imageURL", "mediaURL")
+
+    @property
+    def input_image_uuid(self) -> str | None:
+        """The UUID of the image that was upscaled."""
+        return self._text("inputImageUUID", "inputMediaUUID")
+
+    @property
+    def cost(self) -> float | None:
+        """What the task cost, in US dollars, with ``include_cost=True``; else None."""
+        value = self.raw.get("cost")
+        return float(value) if isinstance(value, int | float) else None
+
+    @cached_property
+    def data(self) -> bytes:
+        """The image file, with ``output_type`` ``"base64Data"`` or ``"dataURI"``.
+
+        It is decoded when it is first asked for, and kept.
+
+        Raises:
+            ProtocolError: the result is a link (use `read`), or its base64 is broken.
+        """
+        text = self._base64
+        if text is None:
+            raise ProtocolError("the result holds no data, only a link: use `await result.read()`")
+        try:
+            return base64.b64decode(text, validate=True)
+        except ValueError:
+            raise ProtocolError(f"the base64 of task {self.task_uuid} is broken") from None
+
+    @property
+    def _base64(self) -> str | None:
+        uri = self._text("imageDataURI", "mediaDataURI")
+        if uri is not None:
+            return uri.partition(",")[2]
+        return self._text("imageBase64Data", "mediaBase64Data")
+
+    async def read(self) -> bytes:
+        """The image file, from wherever it is: a link is downloaded.
+
+        Downloading needs the extra ``http``.
+
+        Raises:
+            DownloadError: the link cannot be fetched.
+            MissingExtraError: httpx is not installed.
+            ProtocolError: there is neither data nor a link.
+        """
+        if self._base64 is not None:
+            return await anyio.to_thread.run_sync(lambda: self.data)
+        if self.image_url is None:
+            raise ProtocolError(f"the result of task {self.task_uuid} holds neither data nor link")
+        return await download(self.image_url)
+
+    async def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the image file: whole, or not at all.
+
+        Args:
+            path: a file, whose ending is set to that of the content (``photo`` or ``photo.png``
+                become ``photo.jpg`` for a JPEG); or an existing folder, in which the file is
+                named after the task. Missing folders are made.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            OSError: it cannot be written.
+            DownloadError, MissingExtraError, ProtocolError: as `read`.
+        """
+        data = await self.read()
+        return await anyio.to_thread.run_sync(_write, Path(path), self.task_uuid, data)
+
+    def _text(self, *names: str) -> str | None:
+        for name in names:
+            value = self.raw.get(name)
+            if isinstance(value, str):
+                return value
+        return None
+
+    def __repr__(self) -> str:
+        where = self.image_url or "data"
+        return f"<UpscaleResult {self.task_uuid}: {where}>"
+
+
+def _write(path: Path, name: str, data: bytes) -> Path:
+    target = _with_suffix(path / name if path.is_dir() else path, data)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def _with_suffix(path: Path, data: bytes) -> Path:
+    suffix = _suffix_of(data)
+    present = path.suffix.lower()
+    if _SAME.get(present, present) == suffix:
+        return path
+    if present in _IMAGE_SUFFIXES:
+        return path.with_suffix(suffix)
+    return path.with_name(path.name + suffix)
+
+
+def _suffix_of(data: bytes) -> str:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return ".webp"
+    for signature, suffix in _SIGNATURES:
+        if data.startswith(signature):
+            return suffix
+    return ".bin"
