@@ -1,1 +1,68 @@
-"""A persistent WebSocket client for the Runware upscale API."""
+"""A persistent WebSocket client for the Runware upscale API (Real-ESRGAN).
+
+async with RunwareClient() as client:
+    result = await client.upscale(Path("photo.jpg"), upscale_factor=4)
+    await result.save("photo-large")
+"""
+
+from ._version import __version__
+from .client import RunwareClient
+from .errors import (
+    AuthenticationError,
+    ClientClosedError,
+    ConnectionLostError,
+    ContentPolicyError,
+    DownloadError,
+    InputError,
+    InsufficientCreditsError,
+    MissingExtraError,
+    PermissionDeniedError,
+    ProtocolError,
+    ProviderError,
+    RateLimitError,
+    ResultLostError,
+    RunwareError,
+    ServerError,
+    TaskCancelledError,
+    TaskError,
+    TaskNotFoundError,
+    TaskTimeoutError,
+    ValidationError,
+)
+from .handle import UpscaleTask
+from .inputs import Image
+from .many import Outcome
+from .options import UpscaleOptions
+from .results import UpscaleResult
+from .stats import Stats
+
+__all__ = [
+    "AuthenticationError",
+    "ClientClosedError",
+    "ConnectionLostError",
+    "ContentPolicyError",
+    "DownloadError",
+    "Image",
+    "InputError",
+    "InsufficientCreditsError",
+    "MissingExtraError",
+    "Outcome",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "ProviderError",
+    "RateLimitError",
+    "ResultLostError",
+    "RunwareClient",
+    "RunwareError",
+    "ServerError",
+    "Stats",
+    "TaskCancelledError",
+    "TaskError",
+    "TaskNotFoundError",
+    "TaskTimeoutError",
+    "UpscaleOptions",
+    "UpscaleResult",
+    "UpscaleTask",
+    "ValidationError",
+    "__version__",
+]

@@ -47,7 +47,7 @@ def make_app(host: Host) -> Starlette:
         *(Route(path, post, methods=["POST"]) for path in ("/v1", "/v1/")),
         Route("/image/{name}", image, methods=["GET"]),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error, 500: _failure})
 
 
 def _http_error(_request: Request, error: Exception) -> Response:
@@ -58,6 +58,12 @@ def _http_error(_request: Request, error: Exception) -> Response:
     return Response(body, error.status_code, error.headers, media_type=_JSON)
 
 
+def _failure(_request: Request, _error: Exception) -> Response:
+    """The emulator's own fault; the server logs it."""
+    error = {"code": "internalServerError", "message": "The emulator failed; see its log."}
+    return Response(encode_answer(errors=[error]), 500, media_type=_JSON)
+
+
 def _bearer(request: Request) -> str | None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else None
@@ -65,7 +71,7 @@ def _bearer(request: Request) -> str | None:
 
 async def _serve_connection(host: Host, socket: WebSocket) -> None:
     await socket.accept()
-    link, outbox = host.connect()
+    link, outbox = host.connect(socket.state.abort)
     writer = asyncio.create_task(_write(socket, outbox))
     try:
         while (message := await socket.receive())["type"] != "websocket.disconnect":

@@ -88,7 +88,7 @@ def check_upload(task: Mapping[str, Any]) -> str:
 
 
 def check_upscale(task: Mapping[str, Any]) -> tuple[str, Item]:
-    """The image and the other members of an upscale, as the engine wants them [O].
+    """The image and the options of an upscale, as the engine wants them [O].
 
     Two forms are taken: that of the OpenAPI document, and the older one that official clients
     still send: taskType ``imageUpscale``, the image as ``inputImage`` and no need of a model [S].
@@ -105,7 +105,7 @@ def check_upscale(task: Mapping[str, Any]) -> tuple[str, Item]:
         image = _inputs_image(_required(task, "inputs"))
     members: Item = {}
     for name, value in task.items():
-        if member := member_named(name):
+        if (member := member_named(name)) and name != "taskUUID":
             members[name] = _member(member, value)
     return image, members
 

@@ -45,11 +45,13 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure of this
 
     Attributes:
         code, message: as the error carries them.
-        parameter: the member of the request that is to blame; "" when none is.
+        parameter: the member of the request that is to blame; None when none is.
         details: further members of the error, such as ``allowedValues`` [S].
     """
 
-    def __init__(self, code: str, message: str, parameter: str = "", **details: Any) -> None:
+    def __init__(
+        self, code: str, message: str, parameter: str | None = None, **details: Any
+    ) -> None:
         super().__init__(code, message, parameter)
         self.code = code
         self.message = message
@@ -66,13 +68,13 @@ def complaint(refusal: Refusal, task: Mapping[str, Any], *, name_task: bool) -> 
         name_task: whether the error carries the taskUUID, which it often does not [D].
     """
     error: Item = {"code": refusal.code, "message": refusal.message}
-    if refusal.parameter:
+    if refusal.parameter is not None:
         error["parameter"] = refusal.parameter
     error |= refusal.details
     for member in ("taskType", "taskUUID") if name_task else ("taskType",):
         if isinstance(task.get(member), str):
             error[member] = task[member]
-    member = refusal.parameter.partition(".")[0]
+    member = (refusal.parameter or "").partition(".")[0]
     error["documentation"] = f"{DOCUMENTATION}#{member}" if member else DOCUMENTATION
     return error
 

@@ -55,7 +55,7 @@ class Desk:
         Raises:
             Refusal: it is neither answered nor accepted.
         """
-        kind = task.get("taskType")
+        kind = _kind(task)
         if kind in UPSCALES or kind == "imageUpload":
             job = self._accept(task, owner)
             acknowledgment = Answer([job.header()], group="acknowledgment")
@@ -66,7 +66,9 @@ class Desk:
             return self._response(task), None
         if kind == "getTaskDetails":
             return self._details(task), None
-        raise self._unknown_kind(task)
+        allowed = ["upscale", "imageUpload", "getResponse", "getTaskDetails", "ping"]
+        message = "This taskType is not supported here."
+        raise Refusal("unsupportedTaskType", message, "taskType", allowedValues=allowed)
 
     def settle(self, job: Job, outcome: Outcome, now: float) -> None:
         """Write the engine's outcome into the job, and keep the job for as long as allowed."""
@@ -141,16 +143,6 @@ class Desk:
             awaited=not at_once,
         )
 
-    @staticmethod
-    def _unknown_kind(task: Item) -> Refusal:
-        if "taskType" not in task:
-            return Refusal("missingTaskType", "taskType is required.", "taskType")
-        if not isinstance(task["taskType"], str):
-            return Refusal("invalidTaskType", "taskType must be a string.", "taskType")
-        allowed = ["upscale", "imageUpload", "getResponse", "getTaskDetails", "ping"]
-        message = "This taskType is not supported here."
-        return Refusal("unsupportedTaskType", message, "taskType", allowedValues=allowed)
-
     # Answering
 
     def _response(self, task: Item) -> Answer:
@@ -188,6 +180,15 @@ class Desk:
         """A failed job's error, as polling reports it [D]."""
         expired = Failed("taskExpired", "The result is not kept any more.")
         return (job.error or self.error(job, expired)) | {"status": "error"}
+
+
+def _kind(task: Item) -> str:
+    if "taskType" not in task:
+        raise Refusal("missingTaskType", "taskType is required.", "taskType")
+    kind = task["taskType"]
+    if not isinstance(kind, str):
+        raise Refusal("invalidTaskType", "taskType must be a string.", "taskType")
+    return kind
 
 
 def _as_shown(task: Item, image: str, input_uuid: str) -> Item:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
@@ -24,12 +24,18 @@ __all__ = ["Host", "Outbox"]
 
 _log = logging.getLogger(__name__)
 _TIMEOUT = 30.0
+_CLOSE_GRACE = 2.0
 
 
 class Outbox:
-    """What is to be written to one connection, in order."""
+    """What is to be written to one connection, in order.
 
-    def __init__(self) -> None:
+    Args:
+        abort: cuts the connection off.
+    """
+
+    def __init__(self, abort: Callable[[], None]) -> None:
+        self.abort = abort
         self._waiting: deque[Push | Close] = deque()
         self._arrived = asyncio.Event()
 
@@ -91,9 +97,9 @@ class Host:
         """The clock of the service, in seconds."""
         return self._loop.time()
 
-    def connect(self) -> tuple[Link, Outbox]:
-        """A connection was opened; its frames arrive in the outbox."""
-        outbox = Outbox()
+    def connect(self, abort: Callable[[], None]) -> tuple[Link, Outbox]:
+        """A connection was opened, which `abort` cuts; its frames arrive in the outbox."""
+        outbox = Outbox(abort)
         with self._lock:
             link = self._service.connect(self.now)
         self._outboxes[link] = outbox
@@ -155,8 +161,7 @@ class Host:
     def _do(self, effect: Effect) -> None:
         match effect:
             case Push() | Close():
-                if outbox := self._outboxes.get(effect.link):
-                    outbox.put(effect)
+                self._write(effect)
             case Run():
                 self._start(self._run(effect.job))
             case Respond():
@@ -165,6 +170,15 @@ class Host:
                     reply.set_result(effect)
             case Webhook() | Upload():
                 self._start(self._call(effect))
+
+    def _write(self, effect: Push | Close) -> None:
+        outbox = self._outboxes.get(effect.link)
+        if outbox is None:
+            return
+        outbox.put(effect)
+        if isinstance(effect, Close):
+            # A peer that reads nothing never gets to see the close.
+            self._loop.call_later(_CLOSE_GRACE, outbox.abort)
 
     def _set_timer(self, due: float | None) -> None:
         # A timer that fires early finds nothing due and sets itself again, so it is moved only

@@ -32,11 +32,11 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The engine could not make the image; `parameter` is the member to blame, or ""."""
+    """The engine could not make the image; `parameter` is the member to blame, if one is."""
 
     code: str
     message: str
-    parameter: str = ""
+    parameter: str | None = None
 
 
 Outcome: TypeAlias = Made | Failed
@@ -53,7 +53,7 @@ class Job:
         image: the request's image; "" once the job is finished.
         image_uuid: what the result is called.
         input_image_uuid: what the input is called.
-        members: the request's other members, with their defaults.
+        members: the request's options, with their defaults.
         request: the request as `getTaskDetails` shows it.
         owner: who gets the result: a session, or an HTTP request; None once it is finished.
         awaited: whether the owner still waits for the result to be pushed.

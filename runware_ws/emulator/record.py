@@ -12,6 +12,7 @@ from ..protocol.wire import Item
 __all__ = ["Record", "Seen", "shortened"]
 
 _LONGEST_TEXT = 2_000
+_LONGEST_LIST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,15 @@ class Record:
 
 
 def shortened(task: Mapping[str, Any]) -> Item:
-    """A copy with long texts cut and the key masked."""
-    return {
-        name: "***" if name == "apiKey" else _short(value) for name, value in list(task.items())
-    }
+    """A copy with long texts cut, deep nesting left out, and the key masked."""
+    return {name: "***" if name == "apiKey" else _short(task[name], 3) for name in task}
 
 
-def _short(value: Any) -> Any:
+def _short(value: Any, depth: int) -> Any:
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         return f"{value[:40]}… ({len(value)} characters)"
     if isinstance(value, dict):
-        return shortened(value)
+        return {name: _short(value[name], depth - 1) for name in value} if depth else {}
+    if isinstance(value, list):
+        return [_short(one, depth - 1) for one in value[:_LONGEST_LIST]] if depth else []
     return value

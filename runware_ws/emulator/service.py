@@ -81,10 +81,11 @@ class Service:
             unsent: pushes that were taken but not written. The results among them count as
                 undelivered, and wait for the session to be resumed [?].
         """
-        session = link.session
-        if session is not None:
-            self._keep(session, (push.frame for push in unsent if push.keep))
         self._release(link, now)
+        if link.session is not None:
+            for push in unsent:
+                if push.keep:
+                    self._give(link.session, push.frame, now)
 
     def receive(self, link: Link, frame: bytes | str, now: float) -> None:
         """A text or binary frame came in on a connection."""
@@ -321,15 +322,14 @@ class Service:
             return
         if owner is None:
             return
-        frame = self._desk.frame(job, item, error)
-        if owner.link is None:
-            self._keep(owner, [frame])
-            return
-        self._push(owner.link, frame, now, keep=True)
+        self._give(owner, self._desk.frame(job, item, error), now)
 
-    def _keep(self, session: Session, frames: Iterable[bytes]) -> None:
-        if session.is_known:
-            session.keep(frames, self.settings.max_result_bytes)
+    def _give(self, session: Session, frame: bytes, now: float) -> None:
+        """A result for a session: pushed on its connection, or kept until there is one [D]."""
+        if session.link is not None:
+            self._push(session.link, frame, now, keep=True)
+        elif session.is_known:
+            session.keep(frame, self.settings.max_result_bytes)
 
     def _stop_waiting(self, key: str, now: float) -> None:
         """The synchronous wait is over; the task goes on and stays retrievable [D]."""

@@ -33,12 +33,16 @@ def listener(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
 
-class _QuietProtocol(WebSocketsSansIOProtocol):
-    """Logs no frames, whatever the log level: the first one holds the key."""
+class _Protocol(WebSocketsSansIOProtocol):
+    """Logs no frames, whatever the log level, and lets the application cut the connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn.debug = False
+        self.conn.debug = False  # the first frame holds the key
+
+    async def run_asgi(self) -> None:
+        self.scope["state"]["abort"] = self.transport.abort
+        await super().run_asgi()
 
 
 class _Server(uvicorn.Server):
@@ -117,7 +121,7 @@ class ServerThread(threading.Thread):
             date_header=False,
             server_header=False,
             timeout_graceful_shutdown=1,
-            ws=_QuietProtocol,
+            ws=_Protocol,
             ws_max_size=self._max_frame_bytes,
             ws_ping_interval=None,  # only messages keep a connection alive [D]
             ws_per_message_deflate=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from .deadlines import Deadlines
 
@@ -49,11 +49,10 @@ class Session:
         self._missed: deque[bytes] = deque()
         self._missed_bytes = 0
 
-    def keep(self, frames: Iterable[bytes], max_bytes: int) -> None:
-        """Put frames by until the session is resumed; over `max_bytes` the oldest are dropped."""
-        for frame in frames:
-            self._missed.append(frame)
-            self._missed_bytes += len(frame)
+    def keep(self, frame: bytes, max_bytes: int) -> None:
+        """Put a frame by until the session is resumed; over `max_bytes` the oldest are dropped."""
+        self._missed.append(frame)
+        self._missed_bytes += len(frame)
         while self._missed_bytes > max_bytes:
             self._missed_bytes -= len(self._missed.popleft())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 __all__ = ["ServiceSettings"]
@@ -44,6 +44,9 @@ class ServiceSettings:
         max_result_bytes: base64 results kept for `getResponse` at most; the oldest go first and
             answer ``taskExpired``. Each session's missed results have the same limit.
         max_records: how many requests and executions the record for tests holds.
+
+    Raises:
+        ValueError: a number is negative.
     """
 
     api_key: str = field(repr=False)
@@ -69,4 +72,10 @@ class ServiceSettings:
     task_memory: float = 3600.0
     max_tasks: int = 200_000
     max_result_bytes: int = 512 * 1024 * 1024
-    max_records: int = 1_000_000
+    max_records: int = 200_000
+
+    def __post_init__(self) -> None:
+        for member in fields(self):
+            value = getattr(self, member.name)
+            if isinstance(value, int | float) and value < 0:
+                raise ValueError(f"{member.name} must not be negative")

@@ -1,0 +1,442 @@
+"""The client: one long-lived connection, many upscale tasks."""
+
+from __future__ import annotations
+
+import math
+import random
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import PurePath
+from types import EllipsisType, TracebackType
+from typing import Any, Self, TypeVar, Unpack, cast
+from urllib.parse import urlsplit
+
+import anyio
+
+from .admission import Admission
+from .driver import Driver
+from .errors import ClientClosedError, InputError, RunwareError, TaskTimeoutError
+from .handle import UpscaleTask
+from .inputs import Image, Source, source_of
+from .many import Outcome, upscale_many
+from .options import UpscaleOptions
+from .protocol.presence import State
+from .protocol.records import Limits, SessionSettings
+from .protocol.request import MODEL, TASK_TYPE, is_uuid4, request_members
+from .protocol.session import Session
+from .protocol.tasks import Stage, Task
+from .protocol.wire import encode_task
+from .results import UpscaleResult
+from .settings import MEBIBYTE, Settings, check_number, find_key, find_url
+from .stats import Stats, take_stats
+from .transport import Endpoint
+
+__all__ = ["RunwareClient"]
+
+AnyImage = TypeVar("AnyImage", bound=Image)
+_CLOSE_LIMIT = 5.0
+
+
+class RunwareClient:
+    """A client of the Runware upscale API (Real-ESRGAN) over one persistent WebSocket.
+
+        async with RunwareClient() as client:
+            result = await client.upscale(Path("photo.jpg"), upscale_factor=4)
+            await result.save("photo-large.jpg")
+
+    It works on asyncio and on trio, may be opened in one task and closed in another, and
+    reconnects by itself for as long as it is open.
+
+    Args:
+        api_key: the key; default: the environment variable ``RUNWARE_API_KEY``.
+        url: where to connect; default: ``RUNWARE_URL``, else the service [D].
+        max_in_flight: how many tasks may be under way at once; `submit` waits above it. The
+            service states no limit [?]. Default 64.
+        max_in_flight_bytes: how many bytes of encoded input may be held at once. Default 128 MiB.
+        max_retries: how often a task is run again after the service said that it failed for a
+            cause that may pass, each time under a new taskUUID. Default 2; 0 switches it off.
+        timeout: default ``timeout`` of a task, in seconds; None for no limit. Default 300.
+        connect_timeout: seconds for one attempt to connect. Default 10.
+        auth_timeout: seconds for the reply to the authentication. Default 10.
+        keepalive: seconds of silence after which a ping is sent. Default 20; the service closes
+            a connection after 120 s of silence [D].
+        ping_timeout: seconds of silence after a ping that mean that the connection is dead.
+            Default 10.
+        max_reconnect_time: seconds without a connection after which the client gives up; None,
+            the default, for never.
+        max_size: the largest frame that is accepted, in bytes. Default 256 MiB.
+        max_tasks_per_frame: how many tasks travel in one frame. Default 100 [?].
+        max_frame_bytes: how large a frame of several tasks may get; a single larger task travels
+            alone. Default 1 MiB [?].
+        allow_insecure: whether ``ws://`` may be used to another machine: the key would travel
+            unencrypted. Default False.
+
+    Raises:
+        InputError: an argument is wrong, or there is no key.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        url: str | None = None,
+        max_in_flight: int = 64,
+        max_in_flight_bytes: int = 128 * MEBIBYTE,
+        max_retries: int = 2,
+        timeout: float | None = 300.0,
+        connect_timeout: float = 10.0,
+        auth_timeout: float = 10.0,
+        keepalive: float = 20.0,
+        ping_timeout: float = 10.0,
+        max_reconnect_time: float | None = None,
+        max_size: int = 256 * MEBIBYTE,
+        max_tasks_per_frame: int = 100,
+        max_frame_bytes: int = MEBIBYTE,
+        allow_insecure: bool = False,
+    ) -> None:
+        self._key = find_key(api_key)
+        del api_key  # so that it is in no dump of local variables
+        self._settings = Settings(
+            url=find_url(url),
+            max_in_flight=max_in_flight,
+            max_in_flight_bytes=max_in_flight_bytes,
+            max_retries=max_retries,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            auth_timeout=auth_timeout,
+            keepalive=keepalive,
+            ping_timeout=ping_timeout,
+            max_reconnect_time=max_reconnect_time,
+            max_size=max_size,
+            max_tasks_per_frame=max_tasks_per_frame,
+            max_frame_bytes=max_frame_bytes,
+            allow_insecure=allow_insecure,
+        )
+        self._admission = Admission(
+            self._settings.max_in_flight, self._settings.max_in_flight_bytes
+        )
+        self._driver: Driver | None = None
+        self._closed = False
+
+    # Life.
+
+    async def connect(self) -> None:
+        """Open the client; ``async with`` does it too.
+
+        Returns when the first attempt to connect has ended. If it failed for the network's
+        sake, the client goes on trying, and what is submitted waits.
+
+        Raises:
+            AuthenticationError: the key was refused.
+            ConnectionLostError: there was no connection within ``max_reconnect_time``.
+            ClientClosedError: the client was closed before; it cannot be opened again.
+        """
+        if self._closed:
+            raise ClientClosedError("the client is closed, and cannot be opened again: make one")
+        if self._driver is None:
+            session = Session(
+                _session_settings(self._settings),
+                api_key=self._key,
+                new_uuid=_new_uuid,
+                dice=random.random,
+            )
+            self._driver = Driver(session, _endpoint(self._settings), self._settled)
+        try:
+            await self._driver.first_attempt()
+            if self._driver.session.failure is not None:
+                raise self._driver.session.failure
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the client for good. It returns within seconds, also with the network dead.
+
+        Whatever waits fails with `ClientClosedError`, which names the task: `attach` finds it
+        again. Closing twice does nothing.
+        """
+        self._closed = True
+        if self._driver is None:
+            return
+        with anyio.move_on_after(_CLOSE_LIMIT, shield=True):
+            await self._driver.close("the client was closed")
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    # Tasks.
+
+    async def upscale(self, image: Image, **options: Unpack[UpscaleOptions]) -> UpscaleResult:
+        """Upscale an image and wait for the result. Cancelled, the task is given up.
+
+        Args:
+            image: see `Image`.
+            options: see `UpscaleOptions`.
+
+        Raises:
+            InputError: an argument is wrong; nothing was sent.
+            TaskError: the service refused the task or failed; see `runware_ws.errors`.
+            TaskTimeoutError: it took longer than ``timeout``.
+            ResultLostError: the outcome cannot be found out any more.
+            ConnectionLostError, ClientClosedError, AuthenticationError: the client ended.
+        """
+        task = await self.submit(image, **options)
+        try:
+            return await task.result()
+        finally:
+            task.cancel()  # does nothing to a task that is settled
+
+    async def submit(self, image: Image, **options: Unpack[UpscaleOptions]) -> UpscaleTask:
+        """Hand an image in; returns when it is on its way or queued for it.
+
+        Waits while ``max_in_flight`` or ``max_in_flight_bytes`` is reached. The image is read
+        and encoded after that. Cancelled, nothing was sent.
+
+        Args:
+            image: see `Image`.
+            options: see `UpscaleOptions`.
+
+        Raises:
+            InputError: an argument is wrong, or the image cannot be read; nothing was sent.
+            TaskTimeoutError: ``timeout`` passed before it was admitted; nothing was sent.
+            ConnectionLostError, ClientClosedError, AuthenticationError: the client ended.
+        """
+        driver = self._open_driver()
+        timeout = self._timeout(options)
+        deadline = None if timeout is None else driver.clock() + timeout
+        members = _members(options)
+        task_uuid = members["taskUUID"]
+        self._refuse_duplicate(driver, task_uuid)
+        source = source_of(image)
+        if source.ready is not None and self._admission.try_enter(source.size):
+            loaded: str | bytes = source.ready
+        else:
+            loaded = await self._admit(source, deadline, task_uuid, timeout)
+        with self._leaving_on_error(source.size):
+            self._open_driver()  # it may have been closed meanwhile
+            self._refuse_duplicate(driver, task_uuid)
+        record = Task(
+            task_uuid,
+            encode_task(members, loaded),
+            owned=options.get("task_uuid") is None,
+            polled=members.get("deliveryMethod") == "async" or "webhookURL" in members,
+            timeout=timeout,
+            deadline=deadline,
+        )
+        task = self._handle(record, source.size)
+        driver.session.submit(record, driver.clock())
+        driver.changed()
+        return task
+
+    async def attach(
+        self, task_uuid: str, *, timeout: float | EllipsisType | None = ...
+    ) -> UpscaleTask:
+        """Find a task again by its taskUUID, from any process and after any interruption.
+
+        The service is asked for its result. It settles with `TaskNotFoundError` when the service
+        does not know it, or no longer.
+
+        Args:
+            task_uuid: the taskUUID.
+            timeout: seconds to find it in; default: the client's ``timeout``.
+
+        Raises:
+            InputError: `task_uuid` is not a UUID v4.
+            ConnectionLostError, ClientClosedError, AuthenticationError: the client ended.
+        """
+        driver = self._open_driver()
+        if not is_uuid4(str(task_uuid)):
+            raise InputError("task_uuid", "is not a UUID v4", "pass the task_uuid of a task")
+        task_uuid = task_uuid.lower()
+        if (known := driver.session.tasks.get(task_uuid)) is not None:
+            return cast(UpscaleTask, known.owner)
+        limit = self._timeout({} if timeout is ... else {"timeout": timeout})
+        deadline = None if limit is None else driver.clock() + limit
+        await self._enter(0, deadline, task_uuid, limit)
+        with self._leaving_on_error(0):
+            self._refuse_duplicate(self._open_driver(), task_uuid)
+        record = Task(task_uuid, b"", timeout=limit, deadline=deadline)
+        task = self._handle(record, 0)
+        driver.session.attach(record, driver.clock())
+        driver.changed()
+        return task
+
+    def upscale_many(
+        self,
+        images: Iterable[AnyImage] | AsyncIterable[AnyImage],
+        *,
+        max_in_flight: int | None = None,
+        ordered: bool = False,
+        **options: Unpack[UpscaleOptions],
+    ) -> AsyncIterator[Outcome[AnyImage]]:
+        """Upscale many images in flat memory, however many there are.
+
+            async for outcome in client.upscale_many(Path("photos").glob("*.jpg")):
+                if outcome.error is None:
+                    await outcome.result.save("large" / outcome.source)
+
+        An image that fails is an outcome with its error; the rest goes on. When `images` itself
+        raises, what was taken from it is still yielded, and then the error is raised. When the
+        iteration is left early, what is under way is cancelled.
+
+        Args:
+            images: a list, a generator, an async generator …; images are taken from it one at a
+                time, as others are done and their outcomes taken out here.
+            max_in_flight: how many may be taken and not yet yielded; default: the client's.
+            ordered: whether outcomes come in the order of `images`; by default as they are done.
+            options: see `UpscaleOptions`; they hold for every image. ``timeout`` counts from the
+                moment an image is taken. ``task_uuid`` cannot be given.
+
+        Raises:
+            InputError: an argument is wrong.
+        """
+        size = self._settings.max_in_flight if max_in_flight is None else max_in_flight
+        check_number("max_in_flight", "int", size)
+        if options.get("task_uuid") is not None:
+            raise InputError("task_uuid", "cannot name many tasks", "leave it out")
+        if isinstance(images, str | bytes | bytearray | memoryview | PurePath):
+            raise InputError("images", "is a single image", "pass a list of images")
+        _members(options)
+        self._timeout(options)
+        return upscale_many(images, lambda image: self.submit(image, **options), size, ordered)
+
+    # The connection.
+
+    async def ping(self) -> float:
+        """Seconds that a message takes to the service and back.
+
+        Raises:
+            ConnectionLostError: there is no connection, or it was lost meanwhile.
+            ClientClosedError, AuthenticationError: the client ended.
+        """
+        return await self._open_driver().ping()
+
+    @property
+    def session_uuid(self) -> str | None:
+        """The session that is resumed after a disconnect [D]; None before the first one."""
+        return None if self._driver is None else self._driver.session.presence.session_uuid
+
+    @property
+    def state(self) -> str:
+        """``new``, ``connecting``, ``authenticating``, ``connected``, ``waiting`` (for the next
+        attempt), ``key refused`` (likewise), ``failed`` or ``closed``."""
+        if self._driver is not None:
+            return self._driver.session.presence.state.value
+        return State.CLOSED.value if self._closed else State.NEW.value
+
+    def stats(self) -> Stats:
+        """A snapshot of what is under way and what has happened so far."""
+        return take_stats(self.state, self._driver, self._admission.waiting)
+
+    def __repr__(self) -> str:
+        where = urlsplit(self._settings.url).hostname
+        return f"<RunwareClient {where} {self.state}, {self._admission.tasks} in flight>"
+
+    # Within.
+
+    def _open_driver(self) -> Driver:
+        if self._driver is None:
+            reason = "closed" if self._closed else "not open: use `async with` or `connect()`"
+            raise ClientClosedError(f"the client is {reason}")
+        session = self._driver.session
+        if session.failure is not None:
+            raise type(session.failure)(*session.failure.args)
+        if self._closed or session.presence.ended:
+            raise ClientClosedError(session.presence.reason or "the client is closed")
+        return self._driver
+
+    def _timeout(self, options: Mapping[str, Any]) -> float | None:
+        if "timeout" not in options:
+            return self._settings.timeout
+        timeout: float | None = options["timeout"]
+        check_number("timeout", "float | None", timeout)
+        return timeout
+
+    @staticmethod
+    def _refuse_duplicate(driver: Driver, task_uuid: str) -> None:
+        if task_uuid in driver.session.tasks:
+            remedy = "await the task that there is, or leave it out"
+            raise InputError("task_uuid", "is in use by a task under way", remedy)
+
+    async def _admit(
+        self, source: Source, deadline: float | None, task_uuid: str, timeout: float | None
+    ) -> str | bytes:
+        """Wait for room, then load the image. On an error, the room is given back."""
+        await self._enter(source.size, deadline, task_uuid, timeout)
+        with self._leaving_on_error(source.size):
+            with anyio.move_on_at(deadline or math.inf):
+                loaded = await source.load()
+                actual = len(loaded)
+                self._admission.resize(source.size, actual)
+                source.size = actual
+                return loaded
+            raise TaskTimeoutError(task_uuid, "queued", timeout or 0.0, "reading the image")
+
+    async def _enter(
+        self, size: int, deadline: float | None, task_uuid: str, timeout: float | None
+    ) -> None:
+        with anyio.move_on_at(deadline or math.inf):
+            await self._admission.enter(size)
+            return
+        raise TaskTimeoutError(task_uuid, "queued", timeout or 0.0, "max_in_flight was reached")
+
+    @contextmanager
+    def _leaving_on_error(self, size: int) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._admission.leave(size)
+            raise
+
+    def _handle(self, record: Task, size: int) -> UpscaleTask:
+        task = UpscaleTask(record, size, self._cancel)
+        record.owner = task
+        return task
+
+    def _cancel(self, record: Task) -> None:
+        if self._driver is not None and record.stage is not Stage.SETTLED:
+            self._driver.session.cancel(record)
+            self._driver.changed()
+
+    def _settled(self, record: Task, outcome: dict[str, Any] | RunwareError) -> None:
+        size = record.owner.settle(outcome)
+        self._admission.leave(size)
+
+
+def _members(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a request, but the image."""
+    given = {name: value for name, value in options.items() if name != "timeout"}
+    members = request_members({"upscale_factor": 4, **given})
+    task_uuid = str(members.pop("taskUUID", None) or _new_uuid())
+    # The UUID comes before any text of the caller's: see `wire.with_uuid`.
+    head = {"taskType": TASK_TYPE, "taskUUID": task_uuid.lower(), "model": MODEL}
+    return head | members
+
+
+def _new_uuid() -> str:
+    return str(uuid.uuid4())
+
+
+def _session_settings(settings: Settings) -> SessionSettings:
+    return SessionSettings(
+        limits=Limits(settings.max_tasks_per_frame, settings.max_frame_bytes),
+        max_retries=settings.max_retries,
+        auth_timeout=settings.auth_timeout,
+        keepalive=settings.keepalive,
+        ping_timeout=settings.ping_timeout,
+        max_reconnect_time=settings.max_reconnect_time,
+    )
+
+
+def _endpoint(settings: Settings) -> Endpoint:
+    return Endpoint(settings.url, settings.connect_timeout, settings.max_size)

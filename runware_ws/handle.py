@@ -1,0 +1,100 @@
+"""What the caller holds of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import anyio
+
+from .errors import RunwareError
+from .protocol.tasks import Task
+from .results import UpscaleResult
+
+__all__ = ["UpscaleTask"]
+
+
+class UpscaleTask:
+    """An upscale task that was submitted. ``await task`` gives its result.
+
+    It settles by itself, whether or not anybody waits. Cancelling a waiter does not cancel the
+    task; `cancel` does.
+    """
+
+    __slots__ = ("_cancel", "_done", "_on_done", "_outcome", "_record", "_size")
+
+    def __init__(self, record: Task, size: int, cancel: Callable[[Task], None]) -> None:
+        self._record = record
+        self._size = size
+        self._cancel = cancel
+        self._outcome: UpscaleResult | RunwareError | None = None
+        self._done: anyio.Event | None = None  # made when somebody waits
+        self._on_done: Callable[[], None] | None = None
+
+    @property
+    def task_uuid(self) -> str:
+        """The taskUUID; a retry after a failure on the server's side changes it."""
+        return self._record.uuid
+
+    @property
+    def state(self) -> str:
+        """``queued``, ``sent``, ``accepted``, ``reconciling`` or ``settled``."""
+        return self._record.stage.value
+
+    @property
+    def done(self) -> bool:
+        """Whether it is settled."""
+        return self._outcome is not None
+
+    @property
+    def settled(self) -> UpscaleResult | RunwareError | None:
+        """Its result or its error; None while it is under way."""
+        return self._outcome
+
+    def cancel(self) -> None:
+        """Give the task up: whoever waits for it gets `TaskCancelledError`.
+
+        The service finishes and bills it all the same if it was sent [S]; its late result is
+        dropped. A settled task is left as it is.
+        """
+        self._cancel(self._record)
+
+    async def result(self) -> UpscaleResult:
+        """Wait for the result. Cancelled, the task goes on.
+
+        Raises:
+            RunwareError: the task failed; see `runware_ws.errors`.
+        """
+        if self._outcome is None:
+            if self._done is None:
+                self._done = anyio.Event()
+            await self._done.wait()
+        outcome = self._outcome
+        if isinstance(outcome, UpscaleResult):
+            return outcome
+        raise outcome or RuntimeError("woken without an outcome")
+
+    def __await__(self) -> Generator[Any, Any, UpscaleResult]:
+        return self.result().__await__()
+
+    def when_settled(self, callback: Callable[[], None]) -> None:
+        """For this package: call `callback` once, on the read path; it must not raise or wait."""
+        if self._outcome is not None:
+            callback()
+        else:
+            self._on_done = callback
+
+    def settle(self, outcome: dict[str, Any] | RunwareError) -> int:
+        """For this package: take the outcome. How many bytes of input the task held."""
+        if isinstance(outcome, RunwareError):
+            self._outcome = outcome
+        else:
+            self._outcome = UpscaleResult(self._record.uuid, outcome, self._record.attempts)
+        if self._done is not None:
+            self._done.set()
+        if self._on_done is not None:
+            self._on_done()
+        return self._size
+
+    def __repr__(self) -> str:
+        return f"<UpscaleTask {self.task_uuid} {self.state}>"

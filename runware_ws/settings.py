@@ -1,0 +1,122 @@
+"""Everything that can be set, checked once, in one frozen object."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+from dataclasses import dataclass, fields
+from urllib.parse import urlsplit
+
+from .errors import InputError
+from .secret import Secret
+
+__all__ = [
+    "DEFAULT_URL",
+    "MEBIBYTE",
+    "Settings",
+    "check_number",
+    "find_key",
+    "find_url",
+    "is_loopback",
+]
+
+DEFAULT_URL = "wss://ws-api.runware.ai/v1"  # [D]
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of a client; durations in seconds, sizes in bytes. See `RunwareClient`."""
+
+    url: str
+    max_in_flight: int
+    max_in_flight_bytes: int
+    max_retries: int
+    timeout: float | None
+    connect_timeout: float
+    auth_timeout: float
+    keepalive: float
+    ping_timeout: float
+    max_reconnect_time: float | None
+    max_size: int
+    max_tasks_per_frame: int
+    max_frame_bytes: int
+    allow_insecure: bool
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.type in ("int", "float", "float | None"):
+                check_number(field.name, field.type, getattr(self, field.name))
+        _check_url(self.url, self.allow_insecure)
+
+
+_MAY_BE_ZERO = frozenset({"max_retries", "max_reconnect_time"})
+
+
+def check_number(name: str, kind: str, value: object) -> None:
+    """Raise InputError unless `value` is an ``int``, a ``float`` or a ``float | None``, as `kind`
+    says, and within its limits."""
+    if value is None and kind.endswith("None"):
+        return
+    wanted = "an integer" if kind == "int" else "a number of seconds"
+    allowed = int if kind == "int" else int | float
+    if not isinstance(value, allowed) or isinstance(value, bool):
+        raise InputError(name, f"{value!r} is of type {type(value).__name__}", f"pass {wanted}")
+    too_small = value < 0 or (value == 0 and name not in _MAY_BE_ZERO)
+    if too_small or not math.isfinite(value):
+        limit = "of at least 0" if name in _MAY_BE_ZERO else "greater than 0"
+        none = ", or None for no limit" if kind.endswith("None") else ""
+        raise InputError(name, f"{value} is out of range", f"pass {wanted} {limit}{none}")
+
+
+def _check_url(url: object, allow_insecure: bool) -> None:
+    remedy = f"pass one such as {DEFAULT_URL}"
+    if not isinstance(url, str):
+        raise InputError("url", f"is of type {type(url).__name__}", remedy)
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise InputError("url", "is not a URL", remedy) from None
+    if parts.scheme not in ("ws", "wss") or not host:
+        raise InputError("url", "is not a WebSocket URL", remedy)
+    if parts.scheme == "ws" and not allow_insecure and not is_loopback(host):
+        raise InputError(
+            "url",
+            f"would send the key to {host} unencrypted",
+            "use wss://, or allow_insecure=True on a network that you trust",
+        )
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name surely means this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def find_url(url: str | None) -> str:
+    """The URL given, that of the environment, or the service's."""
+    return url or os.environ.get("RUNWARE_URL") or DEFAULT_URL
+
+
+def find_key(api_key: str | None) -> Secret:
+    """The key given, or that of the environment.
+
+    Raises:
+        InputError: there is none, or it cannot be one.
+    """
+    how = "pass api_key=… or set RUNWARE_API_KEY; keys are made at https://my.runware.ai/keys"
+    key = os.environ.get("RUNWARE_API_KEY") if api_key is None else api_key
+    if key is None:
+        raise InputError("api_key", "is missing", how)
+    if not isinstance(key, str):
+        raise InputError("api_key", f"is of type {type(key).__name__}", how)
+    key = key.strip()
+    if not key:
+        raise InputError("api_key", "is empty", how)
+    return Secret(key)

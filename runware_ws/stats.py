@@ -1,0 +1,71 @@
+"""A snapshot of a client, for dashboards and logs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .driver import Driver
+
+__all__ = ["Stats", "take_stats"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What is under way, and what has happened since the client was opened.
+
+    Attributes:
+        state: as `RunwareClient.state`.
+        tasks: how many tasks are ``queued``, ``sent``, ``accepted`` and ``reconciling``.
+        waiting: how many calls of `submit` wait for admission.
+        submitted, succeeded, failed: tasks so far; failed ones include the cancelled.
+        retried: how often a task was run again after a failure.
+        reconnects: connections after the first.
+        recovered: results of tasks whose fate had been in doubt, by what settled it.
+        dropped: answers that nobody waited for: late, doubled, or about no task of ours.
+        garbled: frames that could not be read.
+        frames_sent, frames_received: frames so far.
+        cost: what the results said they cost, in US dollars.
+        round_trip: of the last ping, in seconds, or None.
+    """
+
+    state: str
+    tasks: Mapping[str, int] = field(default_factory=dict)
+    waiting: int = 0
+    submitted: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    reconnects: int = 0
+    recovered: Mapping[str, int] = field(default_factory=dict)
+    dropped: int = 0
+    garbled: int = 0
+    frames_sent: int = 0
+    frames_received: int = 0
+    cost: float = 0.0
+    round_trip: float | None = None
+
+
+def take_stats(state: str, driver: Driver | None, waiting: int) -> Stats:
+    """The snapshot of a client."""
+    if driver is None:
+        return Stats(state)
+    counters = driver.session.counters
+    return Stats(
+        state=state,
+        tasks=Counter(task.stage.value for task in driver.session.tasks.values()),
+        waiting=waiting,
+        submitted=counters.submitted,
+        succeeded=counters.succeeded,
+        failed=counters.failed,
+        retried=counters.retried,
+        reconnects=counters.reconnects,
+        recovered=dict(counters.recovered),
+        dropped=counters.dropped,
+        garbled=counters.garbled,
+        frames_sent=counters.frames_sent,
+        frames_received=counters.frames_received,
+        cost=counters.cost,
+        round_trip=driver.round_trip,
+    )
