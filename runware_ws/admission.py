@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import anyio
 
@@ -69,6 +71,15 @@ class Admission:
         self.tasks -= 1
         self.bytes -= size
         self._admit()
+
+    @contextmanager
+    def given_back_on_error(self, size: int) -> Iterator[None]:
+        """Leave again if what follows on entering fails."""
+        try:
+            yield
+        except BaseException:
+            self.leave(size)
+            raise
 
     def _fits(self, size: int) -> bool:
         if self.tasks >= self._max_tasks:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from pathlib import PurePath
 from types import EllipsisType, TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast
@@ -20,17 +18,15 @@ from .errors import ClientClosedError, InputError, RunwareError, TaskTimeoutErro
 from .handle import UpscaleTask
 from .inputs import Image, Source, source_of
 from .many import Outcome, upscale_many
-from .options import UpscaleOptions
+from .options import UpscaleOptions, members_of, new_uuid
 from .protocol.presence import State
-from .protocol.records import Limits, SessionSettings
-from .protocol.request import MODEL, TASK_TYPE, is_uuid4, request_members
+from .protocol.request import is_uuid4
 from .protocol.session import Session
 from .protocol.tasks import Stage, Task
 from .protocol.wire import encode_task
 from .results import UpscaleResult
 from .settings import MEBIBYTE, Settings, check_number, find_key, find_url
 from .stats import Stats, take_stats
-from .transport import Endpoint
 
 __all__ = ["RunwareClient"]
 
@@ -136,12 +132,12 @@ class RunwareClient:
             raise ClientClosedError("the client is closed, and cannot be opened again: make one")
         if self._driver is None:
             session = Session(
-                _session_settings(self._settings),
+                self._settings.for_session(),
                 api_key=self._key,
-                new_uuid=_new_uuid,
+                new_uuid=new_uuid,
                 dice=random.random,
             )
-            self._driver = Driver(session, _endpoint(self._settings), self._settled)
+            self._driver = Driver(session, self._settings.endpoint(), self._settled)
         try:
             await self._driver.first_attempt()
             if self._driver.session.failure is not None:
@@ -214,7 +210,7 @@ class RunwareClient:
         driver = self._open_driver()
         timeout = self._timeout(options)
         deadline = None if timeout is None else driver.clock() + timeout
-        members = _members(options)
+        members = members_of(options)
         task_uuid = members["taskUUID"]
         self._refuse_duplicate(driver, task_uuid)
         source = source_of(image)
@@ -222,7 +218,7 @@ class RunwareClient:
             loaded: str | bytes = source.ready
         else:
             loaded = await self._admit(source, deadline, task_uuid, timeout)
-        with self._leaving_on_error(source.size):
+        with self._admission.given_back_on_error(source.size):
             self._open_driver()  # it may have been closed meanwhile
             self._refuse_duplicate(driver, task_uuid)
         record = Task(
@@ -263,7 +259,7 @@ class RunwareClient:
         limit = self._timeout({} if timeout is ... else {"timeout": timeout})
         deadline = None if limit is None else driver.clock() + limit
         await self._enter(0, deadline, task_uuid, limit)
-        with self._leaving_on_error(0):
+        with self._admission.given_back_on_error(0):
             self._refuse_duplicate(self._open_driver(), task_uuid)
         record = Task(task_uuid, b"", timeout=limit, deadline=deadline)
         task = self._handle(record, 0)
@@ -306,7 +302,7 @@ class RunwareClient:
             raise InputError("task_uuid", "cannot name many tasks", "leave it out")
         if isinstance(images, str | bytes | bytearray | memoryview | PurePath):
             raise InputError("images", "is a single image", "pass a list of images")
-        _members(options)
+        members_of(options)
         self._timeout(options)
         return upscale_many(images, lambda image: self.submit(image, **options), size, ordered)
 
@@ -373,7 +369,7 @@ class RunwareClient:
     ) -> str | bytes:
         """Wait for room, then load the image. On an error, the room is given back."""
         await self._enter(source.size, deadline, task_uuid, timeout)
-        with self._leaving_on_error(source.size):
+        with self._admission.given_back_on_error(source.size):
             with anyio.move_on_at(deadline or math.inf):
                 loaded = await source.load()
                 actual = len(loaded)
@@ -390,14 +386,6 @@ class RunwareClient:
             return
         raise TaskTimeoutError(task_uuid, "queued", timeout or 0.0, "max_in_flight was reached")
 
-    @contextmanager
-    def _leaving_on_error(self, size: int) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self._admission.leave(size)
-            raise
-
     def _handle(self, record: Task, size: int) -> UpscaleTask:
         task = UpscaleTask(record, size, self._cancel)
         record.owner = task
@@ -411,32 +399,3 @@ class RunwareClient:
     def _settled(self, record: Task, outcome: dict[str, Any] | RunwareError) -> None:
         size = record.owner.settle(outcome)
         self._admission.leave(size)
-
-
-def _members(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of a request, but the image."""
-    given = {name: value for name, value in options.items() if name != "timeout"}
-    members = request_members({"upscale_factor": 4, **given})
-    task_uuid = str(members.pop("taskUUID", None) or _new_uuid())
-    # The UUID comes before any text of the caller's: see `wire.with_uuid`.
-    head = {"taskType": TASK_TYPE, "taskUUID": task_uuid.lower(), "model": MODEL}
-    return head | members
-
-
-def _new_uuid() -> str:
-    return str(uuid.uuid4())
-
-
-def _session_settings(settings: Settings) -> SessionSettings:
-    return SessionSettings(
-        limits=Limits(settings.max_tasks_per_frame, settings.max_frame_bytes),
-        max_retries=settings.max_retries,
-        auth_timeout=settings.auth_timeout,
-        keepalive=settings.keepalive,
-        ping_timeout=settings.ping_timeout,
-        max_reconnect_time=settings.max_reconnect_time,
-    )
-
-
-def _endpoint(settings: Settings) -> Endpoint:
-    return Endpoint(settings.url, settings.connect_timeout, settings.max_size)

@@ -19,7 +19,8 @@ from .errors import ConnectionLostError, RunwareError
 from .protocol.effects import Connect, Drop, Effect, Happening, Notify, Pong, Settle
 from .protocol.session import Session
 from .protocol.tasks import Task
-from .transport import DisconnectedError, Endpoint, Socket, open_socket
+from .settings import Endpoint
+from .transport import DisconnectedError, Socket, open_socket
 
 __all__ = ["Driver"]
 

@@ -30,6 +30,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .codes import is_retryable_code
+
 __all__ = [
     "AuthenticationError",
     "ClientClosedError",
@@ -51,11 +53,6 @@ __all__ = [
     "TaskNotFoundError",
     "TaskTimeoutError",
     "ValidationError",
-    "is_authentication_code",
-    "is_conflict_code",
-    "is_not_found_code",
-    "is_retryable_code",
-    "is_timeout_code",
     "task_error",
 ]
 
@@ -372,44 +369,6 @@ _CLASS_OF_PREFIX: tuple[tuple[str, type[TaskError]], ...] = (
     ("array", ValidationError),
     ("max", ValidationError),
 )
-_AUTHENTICATION = frozenset({"invalidapikey", "missingapikey", "unauthorized", "forbidden"})
-_NOT_FOUND = frozenset({"tasknotfound", "taskexpired", "taskfailedornotfound"})
-_TIMEOUTS = frozenset({"timeout", "timeoutprovider", "providertimeout", "providergatewaytimeout"})
-# 429, 503 and 504 are documented as transient [D]; 500 is tried again as well, since it
-# says nothing about the request.
-_TRANSIENT = _TIMEOUTS | {
-    "ratelimitexceeded",
-    "noavailableserver",
-    "modelunavailable",
-    "serviceunavailable",
-    "internalservererror",
-}
-
-
-def is_authentication_code(code: str) -> bool:
-    """Whether `code` says that the key itself was refused."""
-    return code.lower() in _AUTHENTICATION
-
-
-def is_conflict_code(code: str) -> bool:
-    """Whether `code` says that the taskUUID is already known to the service [S]."""
-    return code.lower() == "conflicttaskuuid"
-
-
-def is_not_found_code(code: str) -> bool:
-    """Whether `code` answers a question about a task that the service does not know [S][C]."""
-    return code.lower() in _NOT_FOUND
-
-
-def is_timeout_code(code: str) -> bool:
-    """Whether `code` reports a wait that ended, which is no proof that the task failed [D]."""
-    return code.lower() in _TIMEOUTS
-
-
-def is_retryable_code(code: str) -> bool:
-    """Whether the same request may succeed later."""
-    lowered = code.lower()
-    return lowered in _TRANSIENT or lowered.endswith("ratelimitexceeded")
 
 
 def _class_of(code: str) -> type[TaskError]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+import uuid
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
 
-__all__ = ["UpscaleOptions"]
+from .protocol.request import MODEL, TASK_TYPE, request_members
+
+__all__ = ["UpscaleOptions", "members_of", "new_uuid"]
 
 
 class UpscaleOptions(TypedDict, total=False):
@@ -49,3 +53,22 @@ class UpscaleOptions(TypedDict, total=False):
     timeout: float | None
     """Seconds from this call until the task must be settled, waiting for admission included.
     Default: the client's ``timeout``; None: no limit."""
+
+
+def members_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a request, but the image.
+
+    Raises:
+        InputError: an option is unknown, or its value is not allowed.
+    """
+    given = {name: value for name, value in options.items() if name != "timeout"}
+    members = request_members({"upscale_factor": 4, **given})
+    task_uuid = str(members.pop("taskUUID", None) or new_uuid())
+    # The UUID comes before any text of the caller's: see `wire.with_uuid`.
+    head = {"taskType": TASK_TYPE, "taskUUID": task_uuid.lower(), "model": MODEL}
+    return head | members
+
+
+def new_uuid() -> str:
+    """A UUID v4."""
+    return str(uuid.uuid4())

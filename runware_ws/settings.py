@@ -9,11 +9,12 @@ from dataclasses import dataclass, fields
 from urllib.parse import urlsplit
 
 from .errors import InputError
+from .protocol.records import Limits, SessionSettings
 from .secret import Secret
 
 __all__ = [
-    "DEFAULT_URL",
     "MEBIBYTE",
+    "Endpoint",
     "Settings",
     "check_number",
     "find_key",
@@ -23,6 +24,15 @@ __all__ = [
 
 DEFAULT_URL = "wss://ws-api.runware.ai/v1"  # [D]
 MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to connect, and how; durations in seconds."""
+
+    url: str
+    connect_timeout: float
+    max_size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +59,21 @@ class Settings:
             if field.type in ("int", "float", "float | None"):
                 check_number(field.name, field.type, getattr(self, field.name))
         _check_url(self.url, self.allow_insecure)
+
+    def for_session(self) -> SessionSettings:
+        """The part that the session holds to."""
+        return SessionSettings(
+            limits=Limits(self.max_tasks_per_frame, self.max_frame_bytes),
+            max_retries=self.max_retries,
+            auth_timeout=self.auth_timeout,
+            keepalive=self.keepalive,
+            ping_timeout=self.ping_timeout,
+            max_reconnect_time=self.max_reconnect_time,
+        )
+
+    def endpoint(self) -> Endpoint:
+        """The part that the transport needs."""
+        return Endpoint(self.url, self.connect_timeout, self.max_size)
 
 
 _MAY_BE_ZERO = frozenset({"max_retries", "max_reconnect_time"})

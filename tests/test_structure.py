@@ -56,7 +56,7 @@ DECLARED = {
     *("websockets", "orjson", "anyio"),
     *("typer", "rich", "httpx", "starlette", "uvicorn", "PIL", "trio"),
 }
-NEEDS_AN_EXTRA = (f"{PACKAGE}.cli", f"{PACKAGE}.emulator", f"{PACKAGE}.transport_trio")
+NEEDS_AN_EXTRA = (f"{PACKAGE}.cli", f"{PACKAGE}.emulator", f"{PACKAGE}.transport.on_trio")
 
 
 def pure_modules(source: Source) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from ..errors import is_authentication_code, is_not_found_code, is_retryable_code
+from ..codes import is_authentication_code, is_not_found_code, is_retryable_code
 from .wire import Fault, Item
 
 __all__ = ["QUESTIONS", "Meaning", "Subject", "is_fatal", "meaning_of", "subject_of"]

@@ -1,49 +1,34 @@
-"""The WebSocket itself: the websockets library's own clients for asyncio and for trio.
-
-Both are used in the same way: no compression (images do not shrink), no control-frame pings
-(they are not documented to count [D]), bytes in and bytes out, frames up to `max_size`. What
-goes wrong is told as one error, `DisconnectedError`, raised outside of the ``except`` block, so
-that it drags no frame of the library along, whose local variables may hold the key.
-"""
+"""What the transports on asyncio and on trio have in common."""
 
 from __future__ import annotations
 
 import abc
-import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as connect_asyncio
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import Close
 
-from ._version import __version__
-from .background import running_on_trio
-from .settings import is_loopback
+from .._version import __version__
+from ..settings import Endpoint, is_loopback
 
-__all__ = ["CLOSE_TIMEOUT", "DisconnectedError", "Endpoint", "Socket", "open_socket"]
+__all__ = [
+    "CLOSE_TIMEOUT",
+    "DisconnectedError",
+    "Endpoint",
+    "Socket",
+    "connect_options",
+    "lost",
+    "tune",
+]
 
 _MESSAGE_TOO_BIG = 1009
 CLOSE_TIMEOUT = 1.0
 # How much the system may hold back unsent: little, so that a ping written behind an upload is
 # soon on its way, and so that an upload's progress can be seen.
 _UNSENT_LIMIT_BYTES = 128 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where to connect, and how; durations in seconds."""
-
-    url: str
-    connect_timeout: float
-    max_size: int
 
 
 class DisconnectedError(Exception):
@@ -83,18 +68,6 @@ class Socket(abc.ABC):
     @abc.abstractmethod
     async def close(self) -> None:
         """Say goodbye, for a moment at most; the connection may be dead."""
-
-
-def open_socket(endpoint: Endpoint) -> AbstractAsyncContextManager[Socket]:
-    """Connect, for the length of an ``async with``. Raises DisconnectedError.
-
-    On leaving, the connection is closed at once, without a goodbye: see `Socket.close`.
-    """
-    if running_on_trio():
-        from .transport_trio import open_trio_socket
-
-        return open_trio_socket(endpoint)
-    return _open_asyncio_socket(endpoint)
 
 
 def connect_options(endpoint: Endpoint) -> dict[str, Any]:
@@ -163,64 +136,3 @@ def _closed(error: ConnectionClosed, max_size: int) -> DisconnectedError:
 
 def _words(close: Close) -> str:
     return f"{close.code} {close.reason}".strip()
-
-
-class _Connection(ClientConnection):
-    """The library's connection, and when bytes came in: a large frame may take minutes."""
-
-    heard_at = 0.0
-
-    def data_received(self, data: bytes) -> None:
-        self.heard_at = self.loop.time()
-        super().data_received(data)
-
-
-class _AsyncioSocket(Socket):
-    def __init__(self, connection: _Connection, max_size: int) -> None:
-        self._connection = connection
-        self._max_size = max_size
-
-    @property
-    def heard_at(self) -> float:
-        return self._connection.heard_at
-
-    async def send(self, data: bytes) -> None:
-        try:
-            await self._connection.send(data, text=True)
-            return
-        except (ConnectionClosed, OSError) as error:
-            why = lost(error, self._max_size)
-        raise why
-
-    async def receive(self) -> bytes:
-        try:
-            return await self._connection.recv(decode=False)
-        except (ConnectionClosed, OSError) as error:
-            why = lost(error, self._max_size)
-        raise why
-
-    def unsent_bytes(self) -> int:
-        return self._connection.transport.get_write_buffer_size()
-
-    async def close(self) -> None:
-        with anyio.move_on_after(CLOSE_TIMEOUT):
-            await self._connection.close()
-
-
-@asynccontextmanager
-async def _open_asyncio_socket(endpoint: Endpoint) -> AsyncIterator[Socket]:
-    try:
-        connection = await connect_asyncio(
-            endpoint.url, create_connection=_Connection, **connect_options(endpoint)
-        )
-    except (OSError, InvalidHandshake, InvalidURI, asyncio.IncompleteReadError, EOFError) as error:
-        why = lost(error, endpoint.max_size)
-    else:
-        connection = cast(_Connection, connection)
-        tune(connection.transport.get_extra_info("socket"))
-        try:
-            yield _AsyncioSocket(connection, endpoint.max_size)
-        finally:
-            connection.transport.abort()
-        return
-    raise why

@@ -10,7 +10,8 @@ import trio
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.trio.client import ClientConnection, connect
 
-from .transport import CLOSE_TIMEOUT, Endpoint, Socket, connect_options, lost, tune
+from ..settings import Endpoint
+from .base import CLOSE_TIMEOUT, Socket, connect_options, lost, tune
 
 __all__ = ["open_trio_socket"]
 
