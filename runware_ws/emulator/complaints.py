@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..codes import is_timeout_code
 from ..errors import (
     ContentPolicyError,
     InsufficientCreditsError,
@@ -12,7 +13,6 @@ from ..errors import (
     ProviderError,
     RateLimitError,
     ServerError,
-    is_timeout_code,
     task_error,
 )
 from ..protocol.wire import Item
