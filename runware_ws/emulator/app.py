@@ -50,7 +50,7 @@ def make_app(host: Host) -> Starlette:
     return Starlette(routes=routes, exception_handlers={HTTPException: _http_error, 500: _failure})
 
 
-def _http_error(_request: Request, error: Exception) -> Response:
+async def _http_error(_request: Request, error: Exception) -> Response:
     """What is wrong before any task is seen, in the documented shape [O]."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
     code = {404: "notFound", 405: "methodNotAllowed"}.get(error.status_code, "invalidRequest")
@@ -58,7 +58,7 @@ def _http_error(_request: Request, error: Exception) -> Response:
     return Response(body, error.status_code, error.headers, media_type=_JSON)
 
 
-def _failure(_request: Request, _error: Exception) -> Response:
+async def _failure(_request: Request, _error: Exception) -> Response:
     """The emulator's own fault; the server logs it."""
     error = {"code": "internalServerError", "message": "The emulator failed; see its log."}
     return Response(encode_answer(errors=[error]), 500, media_type=_JSON)

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import logging
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +23,7 @@ from .jobs import Failed, Job, Made, Outcome
 __all__ = ["Engine"]
 
 _log = logging.getLogger(__name__)
+_MAX_WORKERS = 8
 _MAX_DOWNLOAD_BYTES = 256 * 1024 * 1024
 
 
@@ -33,7 +35,7 @@ class Engine:
         clock: the time of the service.
         latency: seconds that each upscale takes longer, as if a model were at work. Such waits
             run side by side, however many there are.
-        workers: how many images are worked on at once; by default one per processor.
+        workers: how many images are worked on at once; by default one per processor, 8 at most.
         http: gives the client for downloads; called when it is first needed.
     """
 
@@ -50,7 +52,7 @@ class Engine:
         self._clock = clock
         self._http = http
         self._latency = latency
-        self._pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, "runware-engine")
+        self._pool = _started_pool(workers or min(os.cpu_count() or 1, _MAX_WORKERS))
 
     async def run(self, job: Job) -> Outcome:
         """Do a job. Whatever goes wrong becomes a `Failed`, in the service's words."""
@@ -113,6 +115,15 @@ class Engine:
         if stored is None:
             raise _MediaNotFoundError
         return stored.content
+
+
+def _started_pool(workers: int) -> ThreadPoolExecutor:
+    """A pool whose threads are all there from the start, so that they end with their owner."""
+    pool = ThreadPoolExecutor(workers, "runware-engine")
+    all_there = threading.Barrier(workers)
+    for _ in range(workers):
+        pool.submit(all_there.wait)
+    return pool
 
 
 class _MediaNotFoundError(Exception):

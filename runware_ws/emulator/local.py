@@ -46,7 +46,7 @@ class Emulator:
         port: the port to listen on; 0 takes a free one.
         api_key: the key to accept; by default a random one is made.
         latency: seconds that each upscale takes longer, as if a model were at work.
-        workers: how many images are worked on at once; by default one per processor.
+        workers: how many images are worked on at once; by default one per processor, 8 at most.
         max_frame_bytes: the largest frame that is accepted.
         max_image_bytes: how much of inputs and results is held in memory; the oldest go first.
         settings: the other attributes of `ServiceSettings`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, TypeAlias
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from .app import make_app
 from .host import Host
@@ -44,6 +46,12 @@ class _Protocol(WebSocketsSansIOProtocol):
         self.scope["state"]["abort"] = self.transport.abort
         await super().run_asgi()
 
+    def shutdown(self) -> None:
+        # The peer may be closing already, which uvicorn does not expect here.
+        with contextlib.suppress(InvalidState):
+            super().shutdown()
+        self.transport.close()
+
 
 class _Server(uvicorn.Server):
     """uvicorn's server, told to stop by an event instead of by asking every 100 ms."""
@@ -71,6 +79,7 @@ class _Server(uvicorn.Server):
             await asyncio.wait(tasks, timeout=_GRACE)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+        await asyncio.sleep(0)  # the loop tells the connections
 
 
 class ServerThread(threading.Thread):
@@ -118,6 +127,7 @@ class ServerThread(threading.Thread):
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             date_header=False,
             server_header=False,
             timeout_graceful_shutdown=1,
