@@ -1,0 +1,20 @@
+"""The command ``runware-ws``; needs the extra ``cli``."""
+
+from __future__ import annotations
+
+import sys
+
+from ..errors import MissingExtraError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command, and exit with its status."""
+    try:
+        from .app import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("runware_ws"):
+            raise
+        sys.exit(str(MissingExtraError("runware-ws", "cli")))
+    app(prog_name="runware-ws")

@@ -1,0 +1,110 @@
+"""The commands, and what they are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .._version import __version__
+from . import options as given
+from .connect import Target
+from .running import exit_on_error, exit_with
+from .upscaling import Order, options_of, upscale_all
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    # A pretty traceback shows local variables, and may be pasted anywhere.
+    pretty_exceptions_enable=False,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"runware-ws {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Upscale images with Runware (Real-ESRGAN) over one persistent connection.
+
+    The key is read from the environment variable RUNWARE_API_KEY, never from an option. Make one
+    at https://my.runware.ai/keys, or try everything on the built-in emulator.
+
+    [bold]Examples[/]
+
+      runware-ws upscale photo.jpg --emulator
+      runware-ws upscale holiday/ --recursive --factor 2 --out large
+      runware-ws emulate
+    """
+
+
+@app.command()
+def upscale(
+    images: given.Images,
+    *,
+    out: given.Out = "upscaled",
+    recursive: given.Recursive = False,
+    factor: given.Factor = 4,
+    format: given.Format = None,  # noqa: A002  # the option's name
+    quality: given.Quality = None,
+    as_json: given.AsJson = False,
+    max_in_flight: given.MaxInFlight = given.MAX_IN_FLIGHT,
+    max_retries: given.MaxRetries = given.MAX_RETRIES,
+    timeout: given.Timeout = given.TIMEOUT,
+    max_reconnect_time: given.MaxReconnectTime = 300.0,
+    delivery: given.Delivery = None,
+    url: given.Url = None,
+    emulator: given.UseEmulator = False,
+    allow_insecure: given.AllowInsecure = False,
+    api_key: given.ApiKey = None,
+) -> None:
+    """Upscale images.
+
+    [bold]Examples[/]
+
+      runware-ws upscale photo.jpg --out large
+      runware-ws upscale holiday/ --recursive --factor 2 --format png
+      runware-ws upscale https://example.com/photo.jpg
+      runware-ws upscale photos/ --json > results.jsonl
+      runware-ws upscale photos/ --emulator          (no key, no cost)
+
+    [bold]Exit status[/]
+
+      0  all images are done
+      1  some failed, each is named with its reason; or there is no connection
+      2  nothing was sent: a wrong argument, no key, a key that was refused, no image found
+      130  Ctrl-C
+    """
+    with exit_on_error():
+        order = Order(
+            images=images,
+            out=Path(out),
+            recursive=recursive,
+            as_json=as_json,
+            options=options_of(factor, format, quality, delivery),
+            target=Target(
+                url=url,
+                emulator=emulator,
+                settings={
+                    "max_in_flight": max_in_flight,
+                    "max_retries": max_retries,
+                    "timeout": timeout,
+                    "max_reconnect_time": max_reconnect_time,
+                    "allow_insecure": allow_insecure,
+                },
+            ),
+        )
+        exit_with(upscale_all(order))

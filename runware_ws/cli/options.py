@@ -1,0 +1,176 @@
+"""The options of the command. What they may be stands in the table of the request's members,
+and in the client; here are only their names and their order."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any
+
+import typer
+
+from ..client import RunwareClient
+from ..protocol.request import member_named
+
+__all__ = [
+    "MAX_IN_FLIGHT",
+    "MAX_RETRIES",
+    "TIMEOUT",
+    "AllowInsecure",
+    "ApiKey",
+    "AsJson",
+    "Delivery",
+    "Factor",
+    "Format",
+    "Images",
+    "MaxInFlight",
+    "MaxReconnectTime",
+    "MaxRetries",
+    "Out",
+    "Quality",
+    "Recursive",
+    "Timeout",
+    "Url",
+    "UseEmulator",
+]
+
+_RESULT, _LIMITS, _CONNECTION = "What comes out", "Limits", "Connection"
+
+
+def _member_help(wire: str) -> str:
+    """The help for an option that becomes a member of the request."""
+    member = member_named(wire)
+    assert member is not None  # noqa: S101  # a name in this file
+    text = member.description.rstrip(".")
+    if member.choices:
+        text += ": " + " or ".join(map(str, member.choices))
+    if member.minimum is not None:
+        text += f": {member.minimum} to {member.maximum}"
+    return text + ("." if member.default is None else f". Default: {member.default}.")
+
+
+def _default(name: str) -> Any:
+    """The client's own default of one of its arguments."""
+    return inspect.signature(RunwareClient).parameters[name].default
+
+
+def _refuse_key(value: str | None) -> None:
+    if value is not None:
+        raise typer.BadParameter(
+            "a key on the command line is seen by others and kept in the shell's history; "
+            "set the environment variable RUNWARE_API_KEY instead"
+        )
+
+
+# The client's own defaults.
+MAX_IN_FLIGHT: int = _default("max_in_flight")
+MAX_RETRIES: int = _default("max_retries")
+TIMEOUT: float = _default("timeout")
+
+Images = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IMAGES...",
+        help="Image files, folders, and URLs. A folder stands for the JPG, PNG and WEBP files in "
+        "it, sorted by name; hidden ones are left alone.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="Folder for the results, made if missing. photo.png becomes photo.jpg there; a "
+        "second photo becomes photo-2.jpg; files of an earlier run are replaced.",
+        rich_help_panel=_RESULT,
+    ),
+]
+Recursive = Annotated[
+    bool,
+    typer.Option("--recursive", "-r", help="Look into folders in folders; --out mirrors them."),
+]
+Factor = Annotated[
+    int,
+    typer.Option("--factor", "-f", help=_member_help("upscaleFactor"), rich_help_panel=_RESULT),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(help=_member_help("outputFormat"), rich_help_panel=_RESULT),
+]
+Quality = Annotated[
+    int | None,
+    typer.Option(help=_member_help("outputQuality"), rich_help_panel=_RESULT),
+]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="One JSON object per image on stdout: source, output, task_uuid, cost, attempts, "
+        "seconds, error.",
+        rich_help_panel=_RESULT,
+    ),
+]
+MaxInFlight = Annotated[
+    int,
+    typer.Option(
+        help="How many images are under way at once.",
+        rich_help_panel=_LIMITS,
+    ),
+]
+MaxRetries = Annotated[
+    int,
+    typer.Option(
+        help="How often an image is tried again after a failure that may pass.",
+        rich_help_panel=_LIMITS,
+    ),
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        help="How long one image may take.",
+        rich_help_panel=_LIMITS,
+    ),
+]
+MaxReconnectTime = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        help="How long to try when the connection is lost under way.",
+        rich_help_panel=_LIMITS,
+    ),
+]
+Delivery = Annotated[
+    str | None,
+    typer.Option(help=_member_help("deliveryMethod"), rich_help_panel=_CONNECTION),
+]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        help="Where to connect. Default: RUNWARE_URL, or else the service.",
+        show_default=False,
+        rich_help_panel=_CONNECTION,
+    ),
+]
+UseEmulator = Annotated[
+    bool,
+    typer.Option(
+        "--emulator",
+        help="Start an emulator and use it: no key, no cost, no network. Lanczos stands in for "
+        "the model.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+AllowInsecure = Annotated[
+    bool,
+    typer.Option(
+        "--allow-insecure",
+        help="Allow ws:// to another machine: the key travels unencrypted.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+ApiKey = Annotated[
+    str | None,
+    typer.Option("--api-key", "--key", hidden=True, callback=_refuse_key, expose_value=False),
+]

@@ -1,0 +1,119 @@
+"""The command ``upscale`` from its checked arguments to its exit status."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from ..options import UpscaleOptions
+from ..protocol.request import request_members
+from .batch import Batch
+from .complaints import UsageError, in_one_line
+from .connect import Target, connected
+from .report import Reporter, Tally, reporter_for, summary
+from .running import FAILED
+from .sources import Sources
+
+__all__ = ["Order", "options_of", "upscale_all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be done."""
+
+    images: list[str]
+    out: Path
+    recursive: bool
+    as_json: bool
+    options: UpscaleOptions
+    target: Target
+
+
+def options_of(
+    factor: int, output_format: str | None, quality: int | None, delivery: str | None
+) -> UpscaleOptions:
+    """The options of the request, checked.
+
+    Raises:
+        InputError: one of them is wrong.
+    """
+    options = {
+        "upscale_factor": factor,
+        "output_format": output_format and output_format.upper(),
+        "output_quality": quality,
+        "delivery_method": delivery,
+        # The result comes over the connection that is there, and survives its loss like any
+        # other answer. A link would need a second download of its own, with its own failures,
+        # retries and packages, before the file is on this machine.
+        "output_type": "base64Data",
+        "include_cost": True,
+    }
+    request_members(options)
+    return options  # type: ignore[return-value]  # request_members has just checked every value
+
+
+async def upscale_all(order: Order) -> int:
+    """Carry out the order. The exit status.
+
+    Raises:
+        UsageError, InputError: it cannot be carried out as it is.
+        RunwareError: there is no connection.
+    """
+    reporter = reporter_for(order.as_json)
+    sources = Sources(order.images, order.out, order.recursive)
+    total, skipped = await anyio.to_thread.run_sync(sources.survey)
+    for line in skipped.lines():
+        reporter.note(line)
+    if not total:
+        raise UsageError("no image found; give JPG, PNG or WEBP files, folders with some, or URLs")
+    with _log_to(reporter):
+        async with connected(order.target, reporter.note) as client:
+            _make(order.out)
+            tally = Tally(total)
+            try:
+                await Batch(client, sources, order.out, reporter, tally).run(order.options)
+            finally:
+                reporter.close()
+                reporter.note(summary(tally, order.out))
+            return FAILED if tally.failed or tally.not_sent else 0
+
+
+def _make(folder: Path) -> None:
+    """Make the output folder before anything is paid for."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out: {in_one_line(folder)}: {error.strerror}") from None
+
+
+@contextmanager
+def _log_to(reporter: Reporter) -> Iterator[None]:
+    """Have the client's warnings (the connection is lost, the key refused) shown as notes."""
+    handler = _Notes(reporter)
+    logger = logging.getLogger("runware_ws")
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
+class _Notes(logging.Handler):
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__(logging.WARNING)
+        self._reporter = reporter
+        self._last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if text != self._last:  # a server that stays away is the same news each time
+            self._last = text
+            self._reporter.note(text)
