@@ -74,8 +74,10 @@ class _Text(Source):
 
 class _Bytes(Source):
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self._data = data
-        self.size = _encoded_size(len(memoryview(data).cast("B")))
+        self._data = _in_one_piece(data)
+        self.size = _encoded_size(memoryview(self._data).nbytes)
+        if not self.size:
+            raise InputError("image", "is empty", "pass the bytes of an image file")
 
     async def load(self) -> bytes:
         if self.size < _LARGE_BYTES:
@@ -135,12 +137,20 @@ def source_of(image: Image) -> Source:
     if isinstance(image, Path):
         return _File(image)
     if isinstance(image, bytes | bytearray | memoryview):
-        if not len(image):
-            raise InputError("image", "is empty", "pass the bytes of an image file")
         return _Bytes(image)
     if isinstance(image, UUID):
         return _Text(str(image))
     return _Stream(_checked_file(image))
+
+
+def _in_one_piece(data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
+    """The same bytes in a form that can be encoded: a view may have gaps, or be released."""
+    if not isinstance(data, memoryview):
+        return data
+    try:
+        return data if data.c_contiguous else data.tobytes()
+    except ValueError as error:
+        raise InputError("image", f"cannot be read: {error}", "pass the bytes of a file") from None
 
 
 def _checked_file(image: Any) -> IO[bytes]:

@@ -137,11 +137,17 @@ def find_key(api_key: str | None) -> Secret:
     """
     how = "pass api_key=… or set RUNWARE_API_KEY; keys are made at https://my.runware.ai/keys"
     key = os.environ.get("RUNWARE_API_KEY") if api_key is None else api_key
+    if problem := _problem_with_key(key):
+        del api_key, key  # so that it is in no dump of local variables
+        raise InputError("api_key", problem, how)
+    return Secret(str(key).strip())
+
+
+def _problem_with_key(key: object) -> str:
     if key is None:
-        raise InputError("api_key", "is missing", how)
+        return "is missing"
     if not isinstance(key, str):
-        raise InputError("api_key", f"is of type {type(key).__name__}", how)
-    key = key.strip()
-    if not key:
-        raise InputError("api_key", "is empty", how)
-    return Secret(key)
+        return f"is of type {type(key).__name__}"
+    if any("\ud800" <= character <= "\udfff" for character in key):
+        return "is not Unicode text"  # as bytes of the environment that are none
+    return "" if key.strip() else "is empty"
