@@ -1,0 +1,1 @@
+"""What tests share: peers that are not this project's own."""

@@ -1,0 +1,46 @@
+"""Clients for tests: of a scripted server, with a key that is easily found again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from runware_ws import RunwareClient, UpscaleTask
+from tests.support.scripted import Script, ScriptedServer
+
+__all__ = ["IMAGE", "KEY", "client_of", "outcome_of", "served", "submitted"]
+
+KEY = "rw_Key4711SecretOfTheTests"
+IMAGE = "https://example.com/photo.jpg"
+
+
+def client_of(server: ScriptedServer, **options: Any) -> RunwareClient:
+    """A client that is not yet open."""
+    return RunwareClient(KEY, url=server.url, **options)
+
+
+@asynccontextmanager
+async def served(
+    *scripts: Script | None, **options: Any
+) -> AsyncIterator[tuple[ScriptedServer, RunwareClient]]:
+    """A server that plays these scripts, and an open client of it."""
+    with ScriptedServer(*scripts) as server:
+        async with client_of(server, **options) as client:
+            yield server, client
+
+
+async def submitted(client: RunwareClient, count: int, **options: Any) -> list[UpscaleTask]:
+    """So many tasks, handed in."""
+    return [await client.submit(IMAGE, **options) for _ in range(count)]
+
+
+async def outcome_of(task: UpscaleTask) -> Any:
+    """The result of a task or its error, whichever it is."""
+    with anyio.fail_after(20):
+        try:
+            return await task
+        except Exception as error:  # noqa: BLE001  # it is what is asked for
+            return error
