@@ -10,6 +10,8 @@ import typer
 from .._version import __version__
 from . import options as given
 from .connect import Target
+from .emulating import emulate_until_stopped
+from .pinging import ping as ping_all
 from .running import exit_on_error, exit_with
 from .upscaling import Order, options_of, upscale_all
 
@@ -35,7 +37,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version.", metavar=""
+        ),
     ] = False,
 ) -> None:
     """Upscale images with Runware (Real-ESRGAN) over one persistent connection.
@@ -108,3 +113,45 @@ def upscale(
             ),
         )
         exit_with(upscale_all(order))
+
+
+@app.command()
+def emulate(
+    *,
+    host: given.Host = "127.0.0.1",
+    port: given.Port = 8765,
+    key: given.EmulatorKey = None,
+    latency: given.Latency = 0.0,
+    workers: given.Workers = None,
+    cost: given.Cost = given.COST,
+    credit: given.Credit = None,
+) -> None:
+    """Run a Runware on this machine, for trying, testing and working offline.
+
+    It speaks the protocol of the service and really upscales, though with Lanczos in place of
+    the model. It says how to use it, and runs until Ctrl-C.
+    """
+    with exit_on_error():
+        settings = {"cost": cost, "credit": credit}
+        exit_with(
+            emulate_until_stopped(
+                host, port, api_key=key, latency=latency, workers=workers, **settings
+            )
+        )
+
+
+@app.command()
+def ping(
+    *,
+    count: given.Count = 4,
+    interval: given.Interval = 0.5,
+    url: given.Url = None,
+    emulator: given.UseEmulator = False,
+    allow_insecure: given.AllowInsecure = False,
+    api_key: given.ApiKey = None,
+) -> None:
+    """Check key and connection, and measure how long a message takes to the service and back."""
+    with exit_on_error():
+        settings = {"allow_insecure": allow_insecure}
+        target = Target(url=url, emulator=emulator, settings=settings)
+        exit_with(ping_all(target, count, interval))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import anyio
 
 from ..client import RunwareClient
 from ..errors import ConnectionLostError
+from ..settings import find_url
 from .complaints import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ __all__ = ["STARTING_TIME", "Target", "connected", "make_emulator"]
 
 STARTING_TIME = 15.0
 _POLL = 0.02
+_LOST = "lost: "  # how the client's log begins to tell of a lost connection
 _STAND_IN = "emulator: Lanczos stands in for the model, and costs are made up"
 
 
@@ -65,17 +68,18 @@ async def connected(target: Target, note: Callable[[str], None]) -> AsyncIterato
         ConnectionLostError: there is no connection.
     """
     async with AsyncExitStack() as stack:
+        stack.enter_context(_log_to(note))
         where: dict[str, Any] = {"url": target.url}
         if target.emulator:
             emulator = await stack.enter_async_context(make_emulator())
             where = {"url": emulator.url, "api_key": emulator.api_key}
             note(_STAND_IN)
         client = await stack.enter_async_context(RunwareClient(**where, **target.settings))
-        await _wait_for_connection(client)
+        await _wait_for_connection(client, where["url"])
         yield client
 
 
-async def _wait_for_connection(client: RunwareClient) -> None:
+async def _wait_for_connection(client: RunwareClient, url: str | None) -> None:
     """An address that is wrong is found out at once, not after all the patience with a
     connection that was lost under way."""
     with anyio.move_on_after(STARTING_TIME):
@@ -84,4 +88,35 @@ async def _wait_for_connection(client: RunwareClient) -> None:
     try:
         await client.ping()
     except ConnectionLostError as error:
-        raise ConnectionLostError(f"cannot connect: {error.reason}") from None
+        reason = error.reason.removeprefix("not connected: ")
+        raise ConnectionLostError(f"cannot connect to {find_url(url)}: {reason}") from None
+
+
+@contextmanager
+def _log_to(note: Callable[[str], None]) -> Iterator[None]:
+    """Have the client's warnings told as notes, instead of wherever logs go."""
+    handler = _Notes(note)
+    logger = logging.getLogger("runware_ws")
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
+class _Notes(logging.Handler):
+    def __init__(self, note: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._note = note
+        self._last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if text == self._last:  # a server that stays away is no news
+            return
+        self._last = text
+        if text.startswith(_LOST):
+            text = f"no connection: {text.removeprefix(_LOST)}; trying again"
+        self._note(text)

@@ -9,28 +9,39 @@ from typing import Annotated, Any
 import typer
 
 from ..client import RunwareClient
+from ..emulator import ServiceSettings
 from ..protocol.request import member_named
 
 __all__ = [
+    "COST",
     "MAX_IN_FLIGHT",
     "MAX_RETRIES",
     "TIMEOUT",
     "AllowInsecure",
     "ApiKey",
     "AsJson",
+    "Cost",
+    "Count",
+    "Credit",
     "Delivery",
+    "EmulatorKey",
     "Factor",
     "Format",
+    "Host",
     "Images",
+    "Interval",
+    "Latency",
     "MaxInFlight",
     "MaxReconnectTime",
     "MaxRetries",
     "Out",
+    "Port",
     "Quality",
     "Recursive",
     "Timeout",
     "Url",
     "UseEmulator",
+    "Workers",
 ]
 
 _RESULT, _LIMITS, _CONNECTION = "What comes out", "Limits", "Connection"
@@ -40,12 +51,18 @@ def _member_help(wire: str) -> str:
     """The help for an option that becomes a member of the request."""
     member = member_named(wire)
     assert member is not None  # noqa: S101  # a name in this file
-    text = member.description.rstrip(".")
+    if member.default is None:
+        return member.description
+    return f"{member.description} The service's default: {member.default}."
+
+
+def _member_values(wire: str) -> str:
+    """What such an option may be."""
+    member = member_named(wire)
+    assert member is not None  # noqa: S101  # a name in this file
     if member.choices:
-        text += ": " + " or ".join(map(str, member.choices))
-    if member.minimum is not None:
-        text += f": {member.minimum} to {member.maximum}"
-    return text + ("." if member.default is None else f". Default: {member.default}.")
+        return "|".join(map(str, member.choices))
+    return f"{member.minimum}-{member.maximum}"
 
 
 def _default(name: str) -> Any:
@@ -65,11 +82,13 @@ def _refuse_key(value: str | None) -> None:
 MAX_IN_FLIGHT: int = _default("max_in_flight")
 MAX_RETRIES: int = _default("max_retries")
 TIMEOUT: float = _default("timeout")
+# The emulator's.
+COST: float = inspect.signature(ServiceSettings).parameters["cost"].default
 
 Images = Annotated[
     list[str],
     typer.Argument(
-        metavar="IMAGES...",
+        metavar="IMAGES",
         help="Image files, folders, and URLs. A folder stands for the JPG, PNG and WEBP files in "
         "it, sorted by name; hidden ones are left alone.",
         show_default=False,
@@ -88,24 +107,41 @@ Out = Annotated[
 ]
 Recursive = Annotated[
     bool,
-    typer.Option("--recursive", "-r", help="Look into folders in folders; --out mirrors them."),
+    typer.Option(
+        "--recursive", "-r", metavar="", help="Look into folders in folders; --out mirrors them."
+    ),
 ]
 Factor = Annotated[
     int,
-    typer.Option("--factor", "-f", help=_member_help("upscaleFactor"), rich_help_panel=_RESULT),
+    typer.Option(
+        "--factor",
+        "-f",
+        metavar=_member_values("upscaleFactor"),
+        help=_member_help("upscaleFactor"),
+        rich_help_panel=_RESULT,
+    ),
 ]
 Format = Annotated[
     str | None,
-    typer.Option(help=_member_help("outputFormat"), rich_help_panel=_RESULT),
+    typer.Option(
+        metavar=_member_values("outputFormat"),
+        help=_member_help("outputFormat"),
+        rich_help_panel=_RESULT,
+    ),
 ]
 Quality = Annotated[
     int | None,
-    typer.Option(help=_member_help("outputQuality"), rich_help_panel=_RESULT),
+    typer.Option(
+        metavar=_member_values("outputQuality"),
+        help=_member_help("outputQuality"),
+        rich_help_panel=_RESULT,
+    ),
 ]
 AsJson = Annotated[
     bool,
     typer.Option(
         "--json",
+        metavar="",
         help="One JSON object per image on stdout: source, output, task_uuid, cost, attempts, "
         "seconds, error.",
         rich_help_panel=_RESULT,
@@ -114,6 +150,7 @@ AsJson = Annotated[
 MaxInFlight = Annotated[
     int,
     typer.Option(
+        metavar="NUMBER",
         help="How many images are under way at once.",
         rich_help_panel=_LIMITS,
     ),
@@ -121,6 +158,7 @@ MaxInFlight = Annotated[
 MaxRetries = Annotated[
     int,
     typer.Option(
+        metavar="NUMBER",
         help="How often an image is tried again after a failure that may pass.",
         rich_help_panel=_LIMITS,
     ),
@@ -143,11 +181,16 @@ MaxReconnectTime = Annotated[
 ]
 Delivery = Annotated[
     str | None,
-    typer.Option(help=_member_help("deliveryMethod"), rich_help_panel=_CONNECTION),
+    typer.Option(
+        metavar=_member_values("deliveryMethod"),
+        help=_member_help("deliveryMethod"),
+        rich_help_panel=_CONNECTION,
+    ),
 ]
 Url = Annotated[
     str | None,
     typer.Option(
+        metavar="URL",
         help="Where to connect. Default: RUNWARE_URL, or else the service.",
         show_default=False,
         rich_help_panel=_CONNECTION,
@@ -157,6 +200,7 @@ UseEmulator = Annotated[
     bool,
     typer.Option(
         "--emulator",
+        metavar="",
         help="Start an emulator and use it: no key, no cost, no network. Lanczos stands in for "
         "the model.",
         rich_help_panel=_CONNECTION,
@@ -166,6 +210,7 @@ AllowInsecure = Annotated[
     bool,
     typer.Option(
         "--allow-insecure",
+        metavar="",
         help="Allow ws:// to another machine: the key travels unencrypted.",
         rich_help_panel=_CONNECTION,
     ),
@@ -173,4 +218,46 @@ AllowInsecure = Annotated[
 ApiKey = Annotated[
     str | None,
     typer.Option("--api-key", "--key", hidden=True, callback=_refuse_key, expose_value=False),
+]
+Count = Annotated[int, typer.Option(metavar="NUMBER", min=1, help="How many pings.")]
+Interval = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0, help="How long to wait between two.")
+]
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")]
+Port = Annotated[
+    int,
+    typer.Option(
+        metavar="NUMBER", min=0, max=65535, help="The port to listen on; 0 takes a free one."
+    ),
+]
+EmulatorKey = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="The key to accept, a made-up one. Default: a random one.",
+        show_default=False,
+    ),
+]
+Latency = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", min=0, help="How much longer each image takes, as if a model worked."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="NUMBER",
+        min=1,
+        help="How many images are worked on at once. Default: one per processor.",
+    ),
+]
+Cost = Annotated[
+    float, typer.Option(metavar="DOLLARS", min=0, help="What an image is said to cost.")
+]
+Credit = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DOLLARS", min=0, help="What the account holds. Default: it never runs out."
+    ),
 ]

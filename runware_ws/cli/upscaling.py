@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from ..protocol.request import request_members
 from .batch import Batch
 from .complaints import UsageError, in_one_line
 from .connect import Target, connected
-from .report import Reporter, Tally, reporter_for, summary
+from .report import Tally, reporter_for, summary
 from .running import FAILED
 from .sources import Sources
 
@@ -72,16 +69,15 @@ async def upscale_all(order: Order) -> int:
         reporter.note(line)
     if not total:
         raise UsageError("no image found; give JPG, PNG or WEBP files, folders with some, or URLs")
-    with _log_to(reporter):
-        async with connected(order.target, reporter.note) as client:
-            _make(order.out)
-            tally = Tally(total)
-            try:
-                await Batch(client, sources, order.out, reporter, tally).run(order.options)
-            finally:
-                reporter.close()
-                reporter.note(summary(tally, order.out))
-            return FAILED if tally.failed or tally.not_sent else 0
+    async with connected(order.target, reporter.note) as client:
+        _make(order.out)
+        tally = Tally(total)
+        try:
+            await Batch(client, sources, order.out, reporter, tally).run(order.options)
+        finally:
+            reporter.close()
+            reporter.note(summary(tally, order.out))
+    return FAILED if tally.failed or tally.not_sent else 0
 
 
 def _make(folder: Path) -> None:
@@ -90,30 +86,3 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out: {in_one_line(folder)}: {error.strerror}") from None
-
-
-@contextmanager
-def _log_to(reporter: Reporter) -> Iterator[None]:
-    """Have the client's warnings (the connection is lost, the key refused) shown as notes."""
-    handler = _Notes(reporter)
-    logger = logging.getLogger("runware_ws")
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
-
-
-class _Notes(logging.Handler):
-    def __init__(self, reporter: Reporter) -> None:
-        super().__init__(logging.WARNING)
-        self._reporter = reporter
-        self._last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
-        if text != self._last:  # a server that stays away is the same news each time
-            self._last = text
-            self._reporter.note(text)
