@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -193,9 +192,3 @@ class JobBook:
         key = next(iter(self._heavy))
         self._heavy_bytes -= self._heavy.pop(key)
         self._jobs[key].state, self._jobs[key].answer = "expired", None
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def __iter__(self) -> Iterator[Job]:
-        return iter(self._jobs.values())

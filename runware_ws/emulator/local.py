@@ -91,9 +91,9 @@ class Emulator:
         self._address = (self._address[0], listening.getsockname()[1])
         self._service = self._new_service()
         make_host = functools.partial(self._make_host, self._service, self._lock)
-        self._thread = ServerThread(listening, make_host, self._max_frame_bytes)
-        self._thread.start()
-        self._thread.wait_until_started()
+        thread = ServerThread(listening, make_host, self._max_frame_bytes)
+        thread.start()
+        self._thread = thread
 
     def stop(self) -> None:
         """Close all connections and stop; returns within seconds. May be called again."""

@@ -60,7 +60,7 @@ class Service:
         self._effects: list[Effect] = []
         self._links = count(1)
         self._idle: Deadlines[Link] = Deadlines(settings.idle_timeout)
-        self._waits: Deadlines[str] = Deadlines(settings.sync_wait)
+        self._waits: Deadlines[Job] = Deadlines(settings.sync_wait)
         self._retries: list[tuple[float, int, Webhook | Upload]] = []
         self._retry_numbers = count()
 
@@ -133,7 +133,7 @@ class Service:
         """The engine is done with a job; a second report for the same job is ignored."""
         if job.state != "processing":
             return
-        self._waits.discard(job.key)
+        self._waits.discard(job)
         self._desk.settle(job, outcome, now)
         if isinstance(endpoint := job.option("uploadEndpoint"), str) and job.answer is not None:
             uuid = job.image_uuid
@@ -186,8 +186,8 @@ class Service:
         """Do whatever is due by `now`."""
         for link in list(self._idle.pop_due(now)):
             self._close(link, 1000, "no message for too long", now)
-        for key in list(self._waits.pop_due(now)):
-            self._stop_waiting(key, now)
+        for job in list(self._waits.pop_due(now)):
+            self._stop_waiting(job, now)
         while self._retries and self._retries[0][0] <= now:
             self._effects.append(heapq.heappop(self._retries)[2])
         self.sessions.expire(now)
@@ -235,7 +235,7 @@ class Service:
         answer, job = self._desk.take(task, owner)
         if job is not None:
             if job.awaited:
-                self._waits.set(job.key, now)
+                self._waits.set(job, now)
             self._effects.append(Run(job))
         return answer
 
@@ -319,10 +319,8 @@ class Service:
         if isinstance(owner, Call):
             owner.fill(job.key, item, error)
             self._respond_if_complete(owner)
-            return
-        if owner is None:
-            return
-        self._give(owner, self._desk.frame(job, item, error), now)
+        elif owner is not None:
+            self._give(owner, self._desk.frame(job, item, error), now)
 
     def _give(self, session: Session, frame: bytes, now: float) -> None:
         """A result for a session: pushed on its connection, or kept until there is one [D]."""
@@ -331,11 +329,8 @@ class Service:
         elif session.is_known:
             session.keep(frame, self.settings.max_result_bytes)
 
-    def _stop_waiting(self, key: str, now: float) -> None:
+    def _stop_waiting(self, job: Job, now: float) -> None:
         """The synchronous wait is over; the task goes on and stays retrievable [D]."""
-        job = self._desk.jobs.find(key)
-        if job is None or not job.awaited:
-            return
         job.awaited = False
         if self.settings.sync_wait_ends == "error" or isinstance(job.owner, Call):
             failed = Failed("timeout", "The task takes longer than a synchronous wait.")

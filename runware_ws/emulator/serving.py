@@ -82,8 +82,8 @@ class _Server(uvicorn.Server):
         await asyncio.sleep(0)  # the loop tells the connections
 
 
-class ServerThread(threading.Thread):
-    """Runs the server until `stop`.
+class ServerThread:
+    """Runs the server on a thread of its own, until `stop`.
 
     Args:
         listening: the socket, from `listener`; it belongs to the thread from now on.
@@ -94,13 +94,28 @@ class ServerThread(threading.Thread):
     def __init__(
         self, listening: socket.socket, make_host: Callable[[], Host], max_frame_bytes: int
     ) -> None:
-        super().__init__(name="runware-emulator", daemon=True)
         self._listening = listening
         self._make_host = make_host
         self._max_frame_bytes = max_frame_bytes
         self._handle: Future[_Handle] = Future()
+        self._thread = threading.Thread(target=self._run, name="runware-emulator", daemon=True)
 
-    def run(self) -> None:
+    def start(self) -> None:
+        """Return once connections are accepted; raise whatever prevents it."""
+        self._thread.start()
+        try:
+            self._handle.result()
+        except BaseException:
+            self._thread.join()
+            raise
+
+    def stop(self) -> None:
+        """Close all connections, stop, and wait for the end. From any other thread."""
+        loop, stopping = self._handle.result()
+        loop.call_soon_threadsafe(stopping.set)
+        self._thread.join()
+
+    def _run(self) -> None:
         try:
             asyncio.run(self._main())
         except BaseException as error:
@@ -110,34 +125,23 @@ class ServerThread(threading.Thread):
         finally:
             self._listening.close()
 
-    def wait_until_started(self) -> None:
-        """Return once connections are accepted; raise what prevented it."""
-        self._handle.result()
-
-    def stop(self) -> None:
-        """Close all connections, stop, and wait for the end. From any other thread."""
-        loop, stopping = self._handle.result()
-        loop.call_soon_threadsafe(stopping.set)
-        self.join()
-
     async def _main(self) -> None:
         host = self._make_host()
-        config = uvicorn.Config(
-            make_app(host),
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            date_header=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-            ws=_Protocol,
-            ws_max_size=self._max_frame_bytes,
-            ws_ping_interval=None,  # only messages keep a connection alive [D]
-            ws_per_message_deflate=False,
-        )
-        server = _Server(config, host, self._handle)
         try:
-            await server.serve(sockets=[self._listening])
+            config = uvicorn.Config(
+                make_app(host),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                date_header=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+                ws=_Protocol,
+                ws_max_size=self._max_frame_bytes,
+                ws_ping_interval=None,  # only messages keep a connection alive [D]
+                ws_per_message_deflate=False,
+            )
+            await _Server(config, host, self._handle).serve(sockets=[self._listening])
         finally:
             await host.aclose()

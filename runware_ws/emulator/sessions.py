@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 
 from .deadlines import Deadlines
 
@@ -113,6 +112,3 @@ class SessionBook:
 
     def __len__(self) -> int:
         return len(self._by_uuid)
-
-    def __iter__(self) -> Iterator[Session]:
-        return iter(self._by_uuid.values())

@@ -233,13 +233,24 @@ def test_other_addresses_and_methods_are_answered_in_the_documented_shape(
     assert response.json()["errors"][0]["message"]
 
 
-def test_a_fault_of_the_emulator_is_a_documented_500(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+def test_a_fault_of_the_emulator_is_a_documented_500_and_logged(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delattr("runware_ws.emulator.service.Service.request")
     response = post(emulator, upscale(PIXELS))
     assert response.status_code == 500
     assert response.json()["errors"][0]["code"] == "internalServerError"
+    until(lambda: "AttributeError" in caplog.text)
+
+
+def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_fault(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, _, port = emulator.http_url.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port))) as leaving:
+        leaving.sendall(b"POST /v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n[")
+    assert post(emulator).status_code == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 # Webhooks and uploads
@@ -372,6 +383,18 @@ def test_stopping_twice_and_starting_again_keeps_the_port_and_forgets_the_tasks(
 def test_starting_twice_is_an_error() -> None:
     with Emulator() as emulator, pytest.raises(RuntimeError, match="is running"):
         emulator.start()
+
+
+def test_what_prevents_the_start_is_raised_and_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    emulator = Emulator()
+    with monkeypatch.context() as patch:
+        patch.delattr("runware_ws.emulator.serving.make_app")
+        with pytest.raises(NameError, match="make_app"):
+            emulator.start()
+    with emulator, Client(emulator):
+        pass
 
 
 def test_a_port_that_is_taken_is_an_error_at_once(emulator: Emulator) -> None:

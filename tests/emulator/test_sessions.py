@@ -206,6 +206,15 @@ def test_each_connection_has_a_session_of_its_own() -> None:
     assert len(other.items) == 1
 
 
+def test_the_repr_of_a_connection_and_its_session_show_their_state() -> None:
+    bench = Bench()
+    session, _ = dropped_with_results(bench, 3)
+    found = bench.service.sessions.find(session)
+    assert repr(found) == f"<Session {session}, 3 missed, on None>"
+    link = bench.peer(session).link
+    assert repr(link) == f"<Link {link.number} open, session {session}>"
+
+
 # The synchronous wait
 
 
