@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+)
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -68,19 +75,35 @@ class _Window(Generic[T]):
         self._room = anyio.Event()
         self._news = anyio.Event()
         self._ended = False
+        self._abandoned = False
         self._broken: Exception | None = None
 
     async def feed(self, sources: Iterable[T] | AsyncIterable[T]) -> None:
         """Submit one source after the other; runs in a task of its own."""
         try:
-            async for source in _each(sources):
-                await self._wait_for_room()
-                await self._submit_one(_Place(source))
+            if isinstance(sources, AsyncIterable):
+                await self._feed_async(sources)
+            else:
+                for source in sources:
+                    await self._take(source)
         except Exception as error:  # noqa: BLE001  # raised again where it is heard: in `outcomes`
             self._broken = error
         finally:
             self._ended = True
             self._news.set()
+
+    async def _feed_async(self, sources: AsyncIterable[T]) -> None:
+        try:
+            async for source in sources:
+                await self._take(source)
+        finally:
+            if isinstance(sources, AsyncGenerator):  # trio warns of one that is left as it is
+                with anyio.CancelScope(shield=True):
+                    await sources.aclose()
+
+    async def _take(self, source: T) -> None:
+        await self._wait_for_room()
+        await self._submit_one(_Place(source))
 
     async def _wait_for_room(self) -> None:
         while self._taken >= self._size:
@@ -103,6 +126,8 @@ class _Window(Generic[T]):
             self._done(place)
         else:
             place.task.when_settled(lambda: self._done(place))
+            if self._abandoned:  # while it was being submitted
+                place.task.cancel()
 
     def _done(self, place: _Place[T]) -> None:
         self._under_way.discard(place)
@@ -110,50 +135,80 @@ class _Window(Generic[T]):
             self._places.append(place)
         self._news.set()
 
-    async def outcomes(self) -> AsyncIterator[Outcome[T]]:
-        """Every outcome, once; then the error of the sources, if they broke."""
-        while not (self._ended and not self._taken):
-            while self._places and (outcome := self._places[0].outcome()) is not None:
+    async def next(self) -> Outcome[T] | None:
+        """The next outcome; at the end None, or the error of the sources if they broke."""
+        while True:
+            if self._places and (outcome := self._places[0].outcome()) is not None:
                 self._places.popleft()
                 self._room.set()
-                yield outcome
-            if self._under_way or not self._ended:
-                await self._wait_for_news()
+                return outcome
+            if self._ended and not self._taken and not self._under_way:
+                break
+            self._news = anyio.Event()
+            await self._news.wait()
         if self._broken is not None:
-            raise self._broken
-
-    async def _wait_for_news(self) -> None:
-        self._news = anyio.Event()
-        await self._news.wait()
+            broken, self._broken = self._broken, None
+            raise broken
+        return None
 
     def abandon(self) -> None:
         """Nobody takes outcomes out any more."""
+        self._abandoned = self._ended = True
+        self._places.clear()
         for place in list(self._under_way):
             if place.task is not None:
                 place.task.cancel()
 
 
-async def upscale_many(
+class _Outcomes(AsyncIterator[Outcome[T]]):
+    """Outcomes as they come, or in the order of the sources.
+
+    It is no generator, because trio warns of one that is left early, and this one may be: what is
+    to be done then needs no waiting.
+    """
+
+    def __init__(self, window: _Window[T], sources: Iterable[T] | AsyncIterable[T]) -> None:
+        self._window = window
+        self._sources = sources
+        self._feeder: Background | None = None
+        self._closed = False
+
+    async def __anext__(self) -> Outcome[T]:
+        if self._closed:
+            raise StopAsyncIteration
+        if self._feeder is None:
+            window, sources = self._window, self._sources
+            self._feeder = Background(lambda: window.feed(sources), "runware_ws upscale_many")
+        try:
+            outcome = await self._window.next()
+        except BaseException:
+            self._close()
+            raise
+        if outcome is None:
+            self._close()
+            raise StopAsyncIteration
+        return outcome
+
+    async def aclose(self) -> None:
+        """Leave early: what is under way is cancelled. Dropping the iterator does it too."""
+        self._close()
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            if self._feeder is not None:
+                self._feeder.cancel()
+            self._window.abandon()
+
+    def __del__(self) -> None:
+        self._close()
+
+
+def upscale_many(
     sources: Iterable[T] | AsyncIterable[T],
     submit: Callable[[T], Awaitable[UpscaleTask]],
     size: int,
     ordered: bool,
 ) -> AsyncIterator[Outcome[T]]:
-    """Outcomes as they come, or in the order of the sources; see `RunwareClient.upscale_many`."""
-    window = _Window(submit, size, ordered)
-    feeder = Background(lambda: window.feed(sources), "runware_ws upscale_many")
-    try:
-        async for outcome in window.outcomes():
-            yield outcome
-    finally:  # nothing is awaited here, so it also works when the generator is thrown away
-        feeder.cancel()
-        window.abandon()
-
-
-async def _each(sources: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
-    if isinstance(sources, AsyncIterable):
-        async for source in sources:
-            yield source
-    else:
-        for source in sources:
-            yield source
+    """See `RunwareClient.upscale_many`."""
+    return _Outcomes(_Window(submit, size, ordered), sources)
