@@ -149,6 +149,7 @@ class Connection:
                     self._run(task, data, errors)
         if data or errors:
             await self.send(*data, errors=errors)
+        self.record.tell()
 
     async def serve(self) -> None:
         """Be obliging for as long as the connection lives."""
