@@ -63,7 +63,6 @@ class Upload:
     url: str = field(repr=False)
     task_uuid: str
     image_uuid: str
-    media_type: str
     attempt: int = 1
 
 

@@ -102,7 +102,7 @@ class Engine:
             job.option("outputQuality"),
         )
         if not is_uuid(job.image):
-            self._store.put(job.input_image_uuid, StoredImage(content, "image/*"))
+            self._store.put(job.input_image_uuid, StoredImage(content, "application/octet-stream"))
         ttl = job.option("ttl") if job.option("outputType") == "URL" else None
         expires = None if ttl is None else self._clock() + ttl
         self._store.put(job.image_uuid, StoredImage(result, job.media_type, expires))

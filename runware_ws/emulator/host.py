@@ -60,6 +60,10 @@ class Outbox:
 class Host:
     """Feeds the service and performs its effects, in order, on one event loop.
 
+    Of the service it uses the methods that are told what happened, `take_effects`, `next_timer`
+    and `handle_timer`: whatever has the same methods can stand in its place, for example one that
+    holds effects back, drops or doubles them.
+
     Args:
         service: the core.
         lock: held whenever the service is touched, so that other threads can read it.
@@ -209,10 +213,9 @@ class Host:
     async def _call(self, effect: Webhook | Upload) -> None:
         accepted = False
         try:
-            response = await self._sent(effect)
-            accepted = response.is_success
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            _log.info("%s of task %s: %s", type(effect).__name__, effect.task_uuid, error)
+            accepted = (await self._sent(effect)).is_success
+        except (httpx.HTTPError, httpx.InvalidURL, _GoneError) as error:
+            _log.info("%s of task %s: %r", type(effect).__name__, effect.task_uuid, error)
         with self._lock:
             self._service.called(effect, accepted, self.now)
         self._perform()
@@ -222,11 +225,16 @@ class Host:
             headers = {"Content-Type": "application/json"}
             return await self._http().post(effect.url, content=effect.body, headers=headers)
         image = self.store.get(effect.image_uuid, self.now)
-        headers = {"Content-Type": effect.media_type}
-        content = image.content if image else b""
-        return await self._http().put(effect.url, content=content, headers=headers)
+        if image is None:
+            raise _GoneError
+        headers = {"Content-Type": image.media_type}
+        return await self._http().put(effect.url, content=image.content, headers=headers)
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=_TIMEOUT)
         return self._client
+
+
+class _GoneError(Exception):
+    """The image to be uploaded has made room for others meanwhile."""

@@ -49,7 +49,7 @@ class Emulator:
         workers: how many images are worked on at once; by default one per processor, 8 at most.
         max_frame_bytes: the largest frame that is accepted.
         max_image_bytes: how much of inputs and results is held in memory; the oldest go first.
-        settings: the other attributes of `ServiceSettings`.
+        settings: the other attributes of `ServiceSettings`; `image_url` is set by itself.
 
     Raises:
         OSError: on start, when the port cannot be listened on.

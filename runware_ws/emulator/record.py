@@ -36,7 +36,8 @@ class Record:
     Attributes:
         executions: how often each task was run, by taskUUID in lower case. A service that keeps
             its promise never counts past 1.
-        requests: every task that arrived, also those that were refused.
+        requests: every task that arrived, also those that were refused; but none of an HTTP
+            request without the key.
         billed: what all executions together cost.
         webhooks_failed: webhooks and uploads given up after their last attempt, by taskUUID.
     """

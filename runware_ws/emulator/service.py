@@ -18,9 +18,7 @@ What holds at any time:
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from itertools import count
 
 from ..errors import ProtocolError
@@ -33,6 +31,7 @@ from .desk import Answer, Desk
 from .effects import Close, Effect, Push, Respond, Run, Upload, Webhook
 from .jobs import Failed, Job, Outcome
 from .record import Record
+from .retries import Retries
 from .sessions import Link, Session, SessionBook
 from .settings import ServiceSettings
 
@@ -61,8 +60,9 @@ class Service:
         self._links = count(1)
         self._idle: Deadlines[Link] = Deadlines(settings.idle_timeout)
         self._waits: Deadlines[Job] = Deadlines(settings.sync_wait)
-        self._retries: list[tuple[float, int, Webhook | Upload]] = []
-        self._retry_numbers = count()
+        self._retries = Retries(
+            settings.webhook_attempts, settings.webhook_delay, settings.webhook_delay_max
+        )
 
     # What happens outside
 
@@ -136,8 +136,7 @@ class Service:
         self._waits.discard(job)
         self._desk.settle(job, outcome, now)
         if isinstance(endpoint := job.option("uploadEndpoint"), str) and job.answer is not None:
-            uuid = job.image_uuid
-            self._effects.append(Upload(endpoint, job.task_uuid, uuid, job.media_type))
+            self._effects.append(Upload(endpoint, job.task_uuid, job.image_uuid))
         if isinstance(url := job.option("webhookURL"), str):
             body = self._desk.webhook_body(job)
             self._effects.append(Webhook(url, job.task_uuid, body))
@@ -154,15 +153,8 @@ class Service:
             accepted: whether the answer had a 2xx status.
             now: the time.
         """
-        if accepted:
-            return
-        if effect.attempt >= self.settings.webhook_attempts:
+        if not accepted and not self._retries.add(effect, now):
             self.record.webhooks_failed.append(effect.task_uuid)
-            return
-        doublings = min(effect.attempt - 1, 30)
-        delay = min(self.settings.webhook_delay * 2**doublings, self.settings.webhook_delay_max)
-        again = replace(effect, attempt=effect.attempt + 1)
-        heapq.heappush(self._retries, (now + delay, next(self._retry_numbers), again))
 
     def expire_session(self, uuid: str) -> None:
         """Forget a session now, with what it missed; its connection, if any, stays usable."""
@@ -172,13 +164,12 @@ class Service:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` is to be called; None while nothing waits."""
-        retry = self._retries[0][0] if self._retries else None
         dues = (
             self._idle.first(),
             self._waits.first(),
             self.sessions.first_expiry(),
             self._desk.jobs.first_expiry(),
-            retry,
+            self._retries.first(),
         )
         return min((due for due in dues if due is not None), default=None)
 
@@ -188,8 +179,7 @@ class Service:
             self._close(link, 1000, "no message for too long", now)
         for job in list(self._waits.pop_due(now)):
             self._stop_waiting(job, now)
-        while self._retries and self._retries[0][0] <= now:
-            self._effects.append(heapq.heappop(self._retries)[2])
+        self._effects += self._retries.pop_due(now)
         self.sessions.expire(now)
         self._desk.jobs.expire(now)
 

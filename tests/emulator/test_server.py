@@ -311,6 +311,15 @@ def test_a_result_is_put_to_its_upload_endpoint(emulator: Emulator) -> None:
     assert body == get(item["imageURL"]).content
 
 
+def test_a_result_that_had_to_make_room_is_not_uploaded_empty() -> None:
+    with Receiver() as receiver, Emulator(webhook_attempts=1) as emulator:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("runware_ws.emulator.images.ImageStore.get", lambda *_: None)
+            post(emulator, upscale(PIXELS, uploadEndpoint=receiver.url))
+            until(lambda: emulator.look(lambda service: bool(service.record.webhooks_failed)))
+        assert receiver.got.empty()
+
+
 def test_a_webhook_that_nobody_takes_is_given_up() -> None:
     with Emulator(webhook_delay=0.0, webhook_attempts=3) as emulator:
         task = upscale(PIXELS, webhookURL="http://127.0.0.1:1/")
