@@ -1,0 +1,151 @@
+"""What the emulator does over HTTP: the REST twin, images, webhooks and uploads of results."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from queue import SimpleQueue
+
+import httpx
+import pytest
+
+from runware_ws.emulator import Emulator
+from tests.emulator.bench import new_uuid, upscale
+from tests.emulator.sockets import PIXELS, TIMEOUT, get, post, until
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/"])
+def test_the_rest_twin_answers_with_the_result(emulator: Emulator, path: str) -> None:
+    response = post(emulator, upscale(PIXELS), path=path)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert get(response.json()["data"][0]["imageURL"]).status_code == 200
+
+
+def test_the_rest_twin_answers_errors_as_documented(emulator: Emulator) -> None:
+    response = post(emulator, upscale(PIXELS, upscaleFactor=3))
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["code"] == "unsupportedUpscaleFactor"
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic eDp5", "Bearer"])
+def test_a_request_without_the_key_is_refused(emulator: Emulator, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    with httpx.Client(trust_env=False) as http:
+        response = http.post(f"{emulator.http_url}/v1", json=[], headers=headers)
+    assert response.status_code == 401
+    assert response.json()["errors"][0]["parameter"] == "apiKey"
+
+
+def test_an_unknown_image_is_not_found(emulator: Emulator) -> None:
+    response = get(f"{emulator.http_url}/image/{new_uuid()}.jpg")
+    assert response.status_code == 404
+    assert response.json()["errors"][0]["code"] == "notFound"
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1", 405), ("/", 404), ("/image/", 404)])
+def test_other_addresses_and_methods_are_answered_in_the_documented_shape(
+    emulator: Emulator, path: str, status: int
+) -> None:
+    response = get(emulator.http_url + path)
+    assert response.status_code == status
+    assert response.json()["errors"][0]["message"]
+
+
+def test_a_fault_of_the_emulator_is_a_documented_500_and_logged(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delattr("runware_ws.emulator.service.Service.request")
+    response = post(emulator, upscale(PIXELS))
+    assert response.status_code == 500
+    assert response.json()["errors"][0]["code"] == "internalServerError"
+    until(lambda: "AttributeError" in caplog.text)
+
+
+def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_fault(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, _, port = emulator.http_url.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port))) as leaving:
+        leaving.sendall(b"POST /v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n[")
+    assert post(emulator).status_code == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+# Webhooks and uploads
+
+
+class Receiver(HTTPServer):
+    """Takes POST and PUT, refusing the first ones with 500 if told so."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.refusals = refusals
+        self.got: SimpleQueue[tuple[str, str, bytes]] = SimpleQueue()
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/x?token=1"
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.refusals -= 1
+        self.send_response(500 if self.server.refusals >= 0 else 204)
+        self.end_headers()
+        self.server.got.put((self.command, self.headers["content-type"], body))
+
+    do_PUT = do_POST  # noqa: N815 - the library's naming
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's
+        """Quiet."""
+
+
+def test_a_webhook_gets_the_result_also_at_the_second_try() -> None:
+    with Receiver(refusals=1) as receiver, Emulator(webhook_delay=0.01) as emulator:
+        task = upscale(PIXELS, webhookURL=receiver.url)
+        assert post(emulator, task).json()["data"][0].keys() == {"taskType", "taskUUID"}
+        bodies = [receiver.got.get(timeout=TIMEOUT) for _ in range(2)]
+    assert bodies[0] == bodies[1]
+    method, media_type, body = bodies[0]
+    assert (method, media_type) == ("POST", "application/json")
+    assert json.loads(body)["data"][0]["taskUUID"] == task["taskUUID"]
+
+
+def test_a_result_is_put_to_its_upload_endpoint(emulator: Emulator) -> None:
+    with Receiver() as receiver:
+        item = post(emulator, upscale(PIXELS, uploadEndpoint=receiver.url)).json()["data"][0]
+        method, media_type, body = receiver.got.get(timeout=TIMEOUT)
+    assert (method, media_type) == ("PUT", "image/jpeg")
+    assert body == get(item["imageURL"]).content
+
+
+def test_a_result_that_had_to_make_room_is_not_uploaded_empty() -> None:
+    with Receiver() as receiver, Emulator(webhook_attempts=1) as emulator:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("runware_ws.emulator.images.ImageStore.get", lambda *_: None)
+            post(emulator, upscale(PIXELS, uploadEndpoint=receiver.url))
+            until(lambda: emulator.look(lambda service: bool(service.record.webhooks_failed)))
+        assert receiver.got.empty()
+
+
+def test_a_webhook_that_nobody_takes_is_given_up() -> None:
+    with Emulator(webhook_delay=0.0, webhook_attempts=3) as emulator:
+        task = upscale(PIXELS, webhookURL="http://127.0.0.1:1/")
+        post(emulator, task)
+        until(lambda: emulator.look(lambda service: bool(service.record.webhooks_failed)))
+        failed = emulator.look(lambda service: list(service.record.webhooks_failed))
+    assert failed == [task["taskUUID"]]
