@@ -12,6 +12,8 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command, and exit with its status."""
     try:
+        import rich  # noqa: F401  # loaded by others only when there is something to show
+
         from .app import app
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("runware_ws"):

@@ -81,7 +81,9 @@ class Batch:
                         await self._room.acquire()
                         saving.start_soon(self._finish, outcome)
                 showing.cancel_scope.cancel()
+            self._show_now()
         except anyio.get_cancelled_exc_class():
+            self._reporter.close()
             for one in self._under_way.values():
                 self._tell(one.finished(None, error=InterruptedByUser()))
             raise
@@ -119,6 +121,9 @@ class Batch:
 
     async def _show(self) -> None:
         while True:
-            self._tally.in_flight = sum(self._client.stats().tasks.values())
-            self._reporter.tick(self._tally)
+            self._show_now()
             await anyio.sleep(_TICK)
+
+    def _show_now(self) -> None:
+        self._tally.in_flight = sum(self._client.stats().tasks.values())
+        self._reporter.tick(self._tally)

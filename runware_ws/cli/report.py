@@ -163,8 +163,8 @@ class Bar:
     def tick(self, tally: Tally) -> None:
         if self._progress is None:
             self._progress = _progress(self._console)
+            self._progress.add_task("", total=tally.total, state="")
             self._progress.start()
-            self._progress.add_task("", total=tally.total)
         self._progress.update(
             self._progress.task_ids[0],
             completed=tally.done + tally.failed,
@@ -205,6 +205,8 @@ def _success(image: Finished) -> str:
 
 
 def _failure(image: Finished) -> str:
+    if isinstance(image.error, InterruptedByUser):
+        return f"given up: {in_one_line(image.source)}"
     return f"failed: {in_one_line(image.source)}: {in_one_line(image.error)}"
 
 
@@ -239,7 +241,7 @@ def summary(tally: Tally, out: Path) -> str:
     if tally.not_sent:
         parts.append(f"{tally.not_sent} not sent: the connection was lost")
     if tally.given_up:
-        parts.append(f"{tally.given_up} given up; the service may still finish and bill them")
+        parts.append(f"{tally.given_up} given up, which the service may still finish and bill")
     if (rest := tally.total - tally.done - tally.failed - tally.not_sent - tally.given_up) > 0:
         parts.append(f"{rest} not started")
     text = "; ".join(parts)
