@@ -103,7 +103,9 @@ class Driver:
             case Settle(task, outcome):
                 self._settled(task, outcome)
             case Connect():
-                self._connections.start_soon(self._connect)
+                # Made here, so that it can be dropped before its task has begun.
+                self._connection = anyio.CancelScope()
+                self._connections.start_soon(self._connect, self._connection)
             case Drop():
                 self._drop()
             case Pong(seconds):
@@ -161,10 +163,9 @@ class Driver:
 
     # Connections.
 
-    async def _connect(self) -> None:
+    async def _connect(self, connection: anyio.CancelScope) -> None:
         why = DisconnectedError("the connection was closed")
-        with anyio.CancelScope() as self._connection:
-            connection = self._connection
+        with connection:
             try:
                 async with open_socket(self._endpoint) as socket:
                     why = await self._exchange(socket, connection)
@@ -177,6 +178,8 @@ class Driver:
 
     async def _exchange(self, socket: Socket, connection: anyio.CancelScope) -> DisconnectedError:
         """Read and write until the connection ends. Why it did."""
+        if connection is not self._connection:
+            return DisconnectedError("dropped while it was being opened")
         self._socket = socket
         self.session.connected(self.clock())
         self.changed()
