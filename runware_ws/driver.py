@@ -91,9 +91,17 @@ class Driver:
 
     async def close(self, reason: str) -> None:
         """End: everything unsettled fails, and the connection is closed."""
+        connection, self._connection = self._connection, None
+        socket, self._socket = self._socket, None
         self.session.close(reason)
         self.changed()
         self._to_wait_less.set()
+        try:
+            if socket is not None:  # a goodbye needs the connection's own tasks
+                await socket.close()
+        finally:
+            if connection is not None:
+                connection.cancel()
         await self._background.wait()
 
     # Effects.
