@@ -44,6 +44,11 @@ def linking(url: str) -> Script:
     return replying(lambda task: {"data": [result(task, imageURL=url)]})
 
 
+def contents(folder: Path) -> list[Path]:
+    """Every file in a folder, however deep, and whatever its name."""
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 def held(data: bytes = JPEG, **members: Any) -> UpscaleResult:
     """A result that holds its data."""
     raw: Item = {"taskUUID": UUID4, "imageBase64Data": base64_of(data), **members}
@@ -124,7 +129,7 @@ async def test_a_download_that_fails_says_why_and_from_where(
         await UpscaleResult(UUID4, {"imageURL": url}).save(tmp_path / "photo.jpg")
     assert caught.value.url == url
     assert len(files.requests) == tries
-    assert not list(tmp_path.iterdir())
+    assert not contents(tmp_path)
 
 
 @pytest.mark.usefixtures("no_pauses")
@@ -152,7 +157,7 @@ async def test_a_result_without_any_image_says_so(raw: Item, tmp_path: Path) -> 
         await upscaled.read()
     with pytest.raises(ProtocolError):
         await upscaled.save(tmp_path / "photo")
-    assert not list(tmp_path.iterdir())
+    assert not contents(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["?", "QUJ", "QUJD\nQUJD", "ÄÖ", "QUJD=QUJD"])
@@ -183,7 +188,7 @@ async def test_a_file_is_named_after_its_content(
     path = await held(data).save(tmp_path / name)
     assert path == tmp_path / expected
     assert path.read_bytes() == data
-    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
+    assert contents(tmp_path) == [path]
 
 
 async def test_a_path_may_be_a_text(tmp_path: Path) -> None:
@@ -208,7 +213,7 @@ async def test_a_write_that_fails_leaves_the_old_file_and_no_other(
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space"):
         await held().save(tmp_path / "photo.jpg")
-    assert [file.name for file in tmp_path.iterdir()] == ["photo.jpg"]
+    assert contents(tmp_path) == [tmp_path / "photo.jpg"]
     assert (tmp_path / "photo.jpg").read_bytes() == b"old"
 
 
@@ -219,12 +224,12 @@ async def test_a_file_in_the_place_of_a_folder_is_an_os_error(tmp_path: Path) ->
 
 
 async def test_many_results_may_be_saved_under_one_name_at_once(tmp_path: Path) -> None:
-    contents = [JPEG + os.urandom(100_000) for _ in range(8)]
+    images = [JPEG + os.urandom(100_000) for _ in range(8)]
     async with anyio.create_task_group() as group:
-        for content in contents:
+        for content in images:
             group.start_soon(held(content).save, tmp_path / "photo.jpg")
-    (file,) = tmp_path.iterdir()
-    assert file.read_bytes() in contents
+    (file,) = contents(tmp_path)
+    assert file.read_bytes() in images
 
 
 async def test_a_folder_keeps_what_a_hostile_answer_calls_its_task(tmp_path: Path) -> None:

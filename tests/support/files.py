@@ -51,7 +51,7 @@ def file_server() -> Iterator[FileServer]:
 class _Handler(BaseHTTPRequestHandler):
     files: FileServer
 
-    def do_GET(self) -> None:  # noqa: N802  # the library's name
+    def do_GET(self) -> None:
         self.files.requests.append(self.path)
         self.files.headers.append(dict(self.headers))
         answers = self.files.answers.get(self.path) or [(404, b"no such file", {})]
