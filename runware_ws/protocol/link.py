@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from .tasks import Task
+from .tasks import Stage, Task
 
 __all__ = ["Link"]
 
@@ -70,6 +70,7 @@ class Link:
         self._looked_at = now
         self._unsent = 0
         self._uploaded = 0
+        self._ping_begun: float | None = None
         self._ping_at: float | None = None
 
     def answered(self, task: Task) -> None:
@@ -83,11 +84,25 @@ class Link:
         self.answered(task)
         self.doubted.discard(task)
 
+    def spotlight_is_on(self, now: float) -> bool:
+        """Whether a task that was sent alone still has its time; if not, it is let go."""
+        task = self.spotlight
+        if task is not None and (task.stage is not Stage.SENT or now >= self.spotlight_end):
+            self.doubted.discard(task)
+            self.spotlight = None
+        return self.spotlight is not None
+
     def heard(self, now: float) -> None:
         """Bytes came in."""
         if now > self._heard_at:
             self._heard_at = now
             self._uploaded = 0
+
+    def begins(self, *, is_ping: bool, now: float) -> None:
+        """A frame is handed to the writer."""
+        self.writing = True
+        if is_ping:
+            self._ping_begun = now
 
     def wrote(self, size: int, *, is_ping: bool, now: float) -> None:
         """A frame was taken by the operating system, as far as can be known."""
@@ -95,8 +110,9 @@ class Link:
         self._moved_at = now
         self._uploaded += size
         if is_ping:
-            self._ping_at = now
             self.ping_wanted = False
+            if self._ping_begun is not None:  # not answered before the writer could say so
+                self._ping_at = now
 
     def moved(self, unsent_bytes: int, now: float) -> None:
         """So many bytes of what was handed over still wait on this machine."""
@@ -107,8 +123,9 @@ class Link:
         self._looked_at = now
 
     def pong(self, now: float) -> float | None:
-        """Seconds since the last ping was written; None when there was none."""
-        return None if self._ping_at is None else now - self._ping_at
+        """Seconds since the ping was handed to the writer; None when none is under way."""
+        begun, self._ping_begun = self._ping_begun, None
+        return None if begun is None else now - begun
 
     @property
     def _ping_under_way(self) -> bool:

@@ -52,21 +52,13 @@ class Outbox:
 
     def _next_in_doubt(self, link: Link, now: float) -> Frame | None:
         """While the owner of an error is looked for, tasks go out one at a time."""
-        if self._spotlight_is_on(link, now):
+        if link.spotlight_is_on(now):
             return None if self._reconciler.careful else self._questions(link, now)
         if not self._reconciler.careful:
             return self._questions(link, now) or self._one_alone(link, now)
         if link.asked:
             return None
         return self._questions(link, now, limit=1) or self._one_alone(link, now)
-
-    @staticmethod
-    def _spotlight_is_on(link: Link, now: float) -> bool:
-        task = link.spotlight
-        if task is not None and (task.stage is not Stage.SENT or now >= link.spotlight_end):
-            link.doubted.discard(task)
-            link.spotlight = None
-        return link.spotlight is not None
 
     def _one_alone(self, link: Link, now: float) -> Frame | None:
         batch = self._take(link.resends, _is_resend, limit=1)

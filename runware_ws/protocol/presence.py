@@ -54,6 +54,7 @@ class Presence:
         self._away_since = 0.0
         self._attempts = 0
         self._refusals = 0
+        self._flaps = 0
 
     @property
     def ended(self) -> bool:
@@ -81,13 +82,22 @@ class Presence:
         self._attempts = self._refusals = 0
         return resumed
 
+    def proved(self) -> None:
+        """The connection is good for more than the key."""
+        self._flaps = 0
+
     def lost(self, reason: str, now: float) -> None:
-        """There is no connection any more, or the attempt failed."""
+        """There is no connection any more, or the attempt failed.
+
+        A service that accepts the key and then hangs up is not asked in a tight loop.
+        """
         if self.state is State.CONNECTED:
             self._away_since = now
+            self._flaps += 1
         self.reason = reason
         self.state = State.WAITING
-        delay = full_jitter(self._attempts - 1, *_RECONNECT, self._dice) if self._attempts else 0.0
+        failures = self._attempts + max(0, self._flaps - 1)
+        delay = full_jitter(failures - 1, *_RECONNECT, self._dice) if failures else 0.0
         self.connect_at = now + delay
 
     def refused(self, reason: str, now: float) -> None:

@@ -137,6 +137,8 @@ class Session:
         if link is None:
             return
         link.heard(now)
+        if link.ready:
+            self.presence.proved()
         self._ledger.counters.frames_received += 1
         try:
             items, faults = decode(frame)
@@ -188,7 +190,7 @@ class Session:
             return None
         frame = self._outbox.next(link, now) if link.ready else self._authentication(link, now)
         if frame is not None:
-            link.writing = True
+            link.begins(is_ping=frame.is_ping, now=now)
             self._ledger.counters.frames_sent += 1
         return frame
 
@@ -212,8 +214,9 @@ class Session:
         moments = [self._ledger.timers.next(), self.presence.connect_at]
         link = self._ledger.link
         if link is not None:
-            moments += [link.auth_deadline, link.ping_due_at, link.dead_at]
-            moments += [link.look_at, link.replay_end]
+            moments += [link.auth_deadline, link.dead_at, link.look_at, link.replay_end]
+            if link.ready:
+                moments.append(link.ping_due_at)
             if link.spotlight is not None:
                 moments.append(link.spotlight_end)
         return min((moment for moment in moments if moment is not None), default=None)
@@ -237,6 +240,7 @@ class Session:
         else:
             if link.ping_due_at is not None and link.ping_due_at <= now and link.ready:
                 link.ping_wanted = True
+            link.spotlight_is_on(now)
             if link.replay_end is not None and link.replay_end <= now:
                 self._reconciler.replay_over(link, now)
 
@@ -295,8 +299,9 @@ class Session:
             self._fail(error)
         else:
             self._drop(str(error), now)
-            self.presence.refused(str(error), now)
-            self._ledger.notify("key_refused", str(error))
+            if not self.presence.ended:
+                self.presence.refused(str(error), now)
+                self._ledger.notify("key_refused", str(error))
 
     # Answers.
 
