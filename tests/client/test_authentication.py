@@ -173,7 +173,7 @@ async def test_a_server_that_does_not_speak_is_given_up_after_connect_timeout() 
 async def test_with_a_limit_an_unreachable_server_is_given_up() -> None:
     with ScriptedServer(refusals=[503] * 100) as server:
         client = client_of(server, max_reconnect_time=0)
-        with pytest.raises(ConnectionLostError, match="max_reconnect_time.*HTTP 503"):
+        with pytest.raises(ConnectionLostError, match=r"max_reconnect_time.*HTTP 503"):
             await client.connect()
         assert client.state in ("failed", "closed")
 
@@ -232,7 +232,7 @@ async def test_a_key_refused_after_it_was_accepted_trips_a_breaker_and_recovers(
         async with client_of(server) as client:
             task = await client.submit(IMAGE)
             hasty = await client.submit(IMAGE, timeout=0.3)
-            with pytest.raises(TaskTimeoutError, match="key refused.*invalidApiKey"):
+            with pytest.raises(TaskTimeoutError, match=r"key refused.*invalidApiKey"):
                 await hasty
             assert client.state == "key refused"
             assert any(record.levelname == "ERROR" for record in caplog.records)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.support.scripted import Connection, Gate, ScriptedServer
 pytestmark = pytest.mark.anyio
 
 
-async def cancelled_after(steps: int, function: Callable[[], Awaitable[Any]]) -> None:
+async def cancelled_after(steps: int, function: Callable[[], Coroutine[Any, Any, Any]]) -> None:
     """Start `function`, let it run for so many turns of the event loop, and cancel it."""
     async with anyio.create_task_group() as group:
         group.start_soon(function)

@@ -10,7 +10,13 @@ from typing import Any
 import anyio
 import pytest
 
-from runware_ws import ClientClosedError, ConnectionLostError, InputError, RunwareClient
+from runware_ws import (
+    ClientClosedError,
+    ConnectionLostError,
+    InputError,
+    RunwareClient,
+    UpscaleTask,
+)
 from tests.support.clients import IMAGE, KEY, client_of, outcome_of, served, submitted
 from tests.support.scripted import Connection, ScriptedServer
 
@@ -64,10 +70,9 @@ async def test_a_ping_takes_some_time_and_leaves_it_in_the_stats() -> None:
 
 
 async def test_many_pings_at_once_all_come_back() -> None:
-    async with served() as (_, client):
-        async with anyio.create_task_group() as group:
-            for _ in range(50):
-                group.start_soon(client.ping)
+    async with served() as (_, client), anyio.create_task_group() as group:
+        for _ in range(50):
+            group.start_soon(client.ping)
 
 
 async def test_a_ping_ends_when_the_connection_does() -> None:
@@ -138,13 +143,16 @@ async def test_closing_fails_what_waits_and_names_it() -> None:
 
 async def test_leaving_by_an_exception_does_not_hang() -> None:
     with ScriptedServer(takes_and_is_silent) as server:
-        task = None
-        with anyio.fail_after(5), pytest.raises(ZeroDivisionError):
+        tasks: list[UpscaleTask] = []
+
+        async def fail() -> None:
             async with client_of(server) as client:
-                task = await client.submit(IMAGE)
+                tasks.append(await client.submit(IMAGE))
                 raise ZeroDivisionError
-        assert task is not None
-        assert isinstance(await outcome_of(task), ClientClosedError)
+
+        with anyio.fail_after(5), pytest.raises(ZeroDivisionError):
+            await fail()
+        assert isinstance(await outcome_of(tasks[0]), ClientClosedError)
 
 
 async def test_leaving_by_cancellation_does_not_hang() -> None:
