@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..protocol.wire import Item
+from .answers import Answer
 
 __all__ = ["Call"]
 
@@ -20,29 +20,31 @@ class Call:
 
     def __init__(self) -> None:
         self.is_open = True
-        self._answers: dict[object, tuple[Item | None, Item | None]] = {}
+        self._answers: dict[object, Answer] = {}
         self._pending = 0
 
     def reserve(self, key: object) -> None:
         """Keep a place for the answer of the task `key`, which comes later."""
-        self._answers[key] = (None, None)
+        self._answers[key] = Answer()
         self._pending += 1
 
-    def fill(self, key: object, item: Item | None, error: Item | None) -> None:
+    def fill(self, key: object, answer: Answer) -> None:
         """Put the answer into the place that was kept for it."""
-        self._answers[key] = (item, error)
+        self._answers[key] = answer
         self._pending -= 1
 
-    def add(self, item: Item | None, error: Item | None) -> None:
+    def add(self, answer: Answer) -> None:
         """Add an answer that is known at once."""
-        self._answers[object()] = (item, error)
+        self._answers[object()] = answer
 
     @property
     def is_complete(self) -> bool:
         """Whether each of its tasks has its answer."""
         return self._pending == 0
 
-    def answers(self) -> tuple[list[Item], list[Item]]:
-        """The items and the errors."""
-        pairs = self._answers.values()
-        return [i for i, _ in pairs if i is not None], [e for _, e in pairs if e is not None]
+    def answer(self) -> Answer:
+        """All answers as one."""
+        whole = Answer()
+        for answer in self._answers.values():
+            whole.extend(answer)
+        return whole

@@ -82,10 +82,10 @@ def complaint(refusal: Refusal, task: Mapping[str, Any], *, name_task: bool) -> 
 def status_of(errors: Sequence[Mapping[str, Any]], *, any_data: bool) -> int:
     """The HTTP status of an answer.
 
-    Errors are scoped to their task [D], so one status cannot speak for all: whatever succeeded
-    must reach the caller as a success, with the errors beside it, hence 200 as soon as there is
-    any data. When nothing succeeded the first error decides, since it is the one that callers
-    look at.
+    What goes wrong with a task that was accepted is scoped to it [D], so one status cannot speak
+    for all: whatever succeeded must reach the caller as a success, with the errors beside it,
+    hence 200 as soon as there is any data. When nothing succeeded the first error decides, since
+    it is the one that callers look at.
     """
     if any_data or not errors:
         return 200

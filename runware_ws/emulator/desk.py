@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from ..protocol.wire import Item, encode_answer, encode_task
+from .answers import Answer
 from .calls import Call
 from .checks import check_task_uuid, check_upload, check_upscale, is_link, is_uuid
 from .complaints import Refusal, complaint
@@ -14,28 +14,10 @@ from .record import Record
 from .sessions import Session
 from .settings import ServiceSettings
 
-__all__ = ["Answer", "Desk"]
+__all__ = ["Desk"]
 
 UPSCALES = frozenset({"upscale", "imageUpscale"})
-
-
-@dataclass(slots=True)
-class Answer:
-    """What a task is answered at once.
-
-    Attributes:
-        data, errors: the items and the errors.
-        group: answers of one group share a frame; "" stands alone.
-    """
-
-    data: list[Item] = field(default_factory=list)
-    errors: list[Item] = field(default_factory=list)
-    group: str = ""
-
-    def extend(self, other: Answer) -> None:
-        """Take the content of another answer into this one."""
-        self.data += other.data
-        self.errors += other.errors
+_KINDS = ["upscale", "imageUpscale", "imageUpload", "getResponse", "getTaskDetails", "ping"]
 
 
 class Desk:
@@ -49,6 +31,21 @@ class Desk:
         self._record = record
         self._new_uuid = new_uuid
 
+    def check(self, task: Item) -> None:
+        """Refuse a task that the documents do not allow, whatever is known of it.
+
+        Raises:
+            Refusal: the first thing that is wrong.
+        """
+        kind = _kind(task)
+        if kind == "ping":
+            return
+        check_task_uuid(task)
+        if kind in UPSCALES:
+            check_upscale(task)
+        elif kind == "imageUpload":
+            check_upload(task)
+
     def take(self, task: Item, owner: Session | Call) -> tuple[Answer | None, Job | None]:
         """Answer a task, or accept it, or both: with the job comes at most an acknowledgment.
 
@@ -56,19 +53,15 @@ class Desk:
             Refusal: it is neither answered nor accepted.
         """
         kind = _kind(task)
-        if kind in UPSCALES or kind == "imageUpload":
-            job = self._accept(task, owner)
-            acknowledgment = Answer([job.header()], group="acknowledgment")
-            return (None if job.awaited else acknowledgment), job
         if kind == "ping":
             return Answer([{"taskType": "ping", "pong": True}]), None
         if kind == "getResponse":
             return self._response(task), None
         if kind == "getTaskDetails":
             return self._details(task), None
-        allowed = ["upscale", "imageUpload", "getResponse", "getTaskDetails", "ping"]
-        message = "This taskType is not supported here."
-        raise Refusal("unsupportedTaskType", message, "taskType", allowedValues=allowed)
+        job = self._accept(task, owner)
+        acknowledgment = Answer([job.header()], group="acknowledgment")
+        return (None if job.awaited else acknowledgment), job
 
     def settle(self, job: Job, outcome: Outcome, now: float) -> None:
         """Write the engine's outcome into the job, and keep the job for as long as allowed."""
@@ -85,19 +78,19 @@ class Desk:
         task = {"taskType": job.task_type, "taskUUID": job.task_uuid}
         return complaint(refusal, task, name_task=self._settings.errors_name_task)
 
-    def frame(self, job: Job, item: Item | None, error: Item | None) -> bytes:
+    def frame(self, job: Job, answer: Answer) -> bytes:
         """The frame that pushes a job's outcome."""
-        if item is None:
-            return encode_answer(errors=[error or {}])
+        if not answer.data:
+            return encode_answer(errors=answer.errors)
         if job.is_upload and self._settings.upload_data == "object":
-            return encode_answer(item)
-        return encode_answer([item])
+            return encode_answer(answer.data[0])
+        return encode_answer(answer.data)
 
     def webhook_body(self, job: Job) -> bytes:
         """The body that reports a finished job: flat or as a frame [S]."""
         if self._settings.webhook_body == "flat":
             return encode_task(job.answer or job.error or {})  # one bare object, as a task is
-        return self.frame(job, job.answer, job.error)
+        return self.frame(job, job.outcome())
 
     # Taking in
 
@@ -188,6 +181,9 @@ def _kind(task: Item) -> str:
     kind = task["taskType"]
     if not isinstance(kind, str):
         raise Refusal("invalidTaskType", "taskType must be a string.", "taskType")
+    if kind not in _KINDS:
+        message = "This taskType is not supported here."
+        raise Refusal("unsupportedTaskType", message, "taskType", allowedValues=_KINDS)
     return kind
 
 

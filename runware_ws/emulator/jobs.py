@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from ..protocol.request import MEMBERS
 from ..protocol.wire import Item
+from .answers import Answer
 from .calls import Call
 from .deadlines import Deadlines
 from .sessions import Session
@@ -136,6 +137,12 @@ class Job:
     def fail(self, error: Item) -> None:
         """Note the failure and the error that reports it."""
         self.state, self.image, self.error = "error", "", error
+
+    def outcome(self) -> Answer:
+        """What a finished job is answered."""
+        return Answer(
+            [] if self.answer is None else [self.answer], [] if self.error is None else [self.error]
+        )
 
 
 def with_defaults(members: Item, upscale_factor: int) -> Item:

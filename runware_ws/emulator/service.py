@@ -23,11 +23,12 @@ from itertools import count
 
 from ..errors import ProtocolError
 from ..protocol.wire import Item, decode_tasks, encode_answer
+from .answers import Answer
 from .calls import Call
 from .checks import check_authentication
 from .complaints import Refusal, complaint, status_of
 from .deadlines import Deadlines
-from .desk import Answer, Desk
+from .desk import Desk
 from .effects import Close, Effect, Push, Respond, Run, Upload, Webhook
 from .jobs import Failed, Job, Outcome
 from .record import Record
@@ -96,13 +97,17 @@ class Service:
             tasks = decode_tasks(frame)
         except ProtocolError as error:
             refusal = Refusal("invalidRequest", f"Invalid request: {error}.")
-            self._send(link, [], [self._complaint(refusal, {})], now)
+            self._send(link, self._refused(refusal, {}), now)
             return
         for answer in self._answers(link, tasks, now):
-            self._send(link, answer.data, answer.errors, now)
+            self._send(link, answer, now)
 
     def request(self, body: bytes, key: str | None, now: float) -> Call:
         """An HTTP request came in; it is answered with one `Respond` [O].
+
+        The documents know a 200 with ``data`` and a 400 with nothing but ``errors``. So a request
+        with any invalid task is refused whole and runs nothing: it can be corrected and sent
+        again. What goes wrong later is the affair of its task alone [D]; see `status_of`.
 
         Args:
             body: the array of tasks. Its first may be an authentication, which yields no item.
@@ -116,12 +121,11 @@ class Service:
             tasks = self._authorized(decode_tasks(body), key)
         except ProtocolError as error:
             refusal = Refusal("invalidRequest", f"Invalid request: {error}.")
-            call.add(None, self._complaint(refusal, {}))
+            call.add(self._refused(refusal, {}))
         except Refusal as refusal:
-            call.add(None, self._complaint(refusal, {"taskType": "authentication"}))
+            call.add(self._refused(refusal, {"taskType": "authentication"}))
         else:
-            for task in tasks:
-                self._call_task(call, task, now)
+            self._take_call(call, tasks, now)
         self._respond_if_complete(call)
         return call
 
@@ -142,7 +146,7 @@ class Service:
             self._effects.append(Webhook(url, job.task_uuid, body))
         if job.awaited:
             job.awaited = False
-            self._deliver(job, job.answer, job.error, now)
+            self._deliver(job, job.outcome(), now)
         job.owner = None  # the book keeps the job for long, and must not keep them as well
 
     def called(self, effect: Webhook | Upload, accepted: bool, now: float) -> None:
@@ -211,18 +215,22 @@ class Service:
         return answers
 
     def _link_task(self, link: Link, task: Item, now: float) -> Answer | None:
-        try:
-            if task.get("taskType") == "authentication":
+        if task.get("taskType") == "authentication":
+            try:
                 self._authenticate(link, task, now)
-                return None
-            if link.session is None:
-                raise Refusal("missingApiKey", "Authenticate first.", "apiKey")
-            return self._take(task, link.session, now)
-        except Refusal as refusal:
-            return Answer(errors=[self._complaint(refusal, task)])
+            except Refusal as refusal:
+                return self._refused(refusal, task)
+            return None
+        if link.session is None:
+            return self._refused(Refusal("missingApiKey", "Authenticate first.", "apiKey"), task)
+        return self._task(task, link.session, now)
 
-    def _take(self, task: Item, owner: Session | Call, now: float) -> Answer | None:
-        answer, job = self._desk.take(task, owner)
+    def _task(self, task: Item, owner: Session | Call, now: float) -> Answer | None:
+        """Take a task in, or refuse it; None when its answer comes later."""
+        try:
+            answer, job = self._desk.take(task, owner)
+        except Refusal as refusal:
+            return self._refused(refusal, task)
         if job is not None:
             if job.awaited:
                 self._waits.set(job, now)
@@ -238,7 +246,7 @@ class Service:
         item = {"taskType": "authentication", "connectionSessionUUID": session.uuid}
         if self.settings.replay == "before":
             self._effects += missed
-        self._send(link, [item], [], now)
+        self._send(link, Answer([item]), now)
         if self.settings.replay == "after":
             self._effects += missed
 
@@ -278,39 +286,42 @@ class Service:
             raise Refusal("missingApiKey", "An API key is required.", "apiKey")
         return tasks
 
-    def _call_task(self, call: Call, task: Item, now: float) -> None:
-        self.record.request(now, 0, task)
+    def _take_call(self, call: Call, tasks: list[Item], now: float) -> None:
+        for task in tasks:
+            self.record.request(now, 0, task)
+        invalid = [answer for task in tasks if (answer := self._invalid(task))]
+        for answer in invalid:
+            call.add(answer)
+        for task in () if invalid else tasks:
+            if answer_at_once := self._task(task, call, now):
+                call.add(answer_at_once)
+
+    def _invalid(self, task: Item) -> Answer | None:
         try:
-            answer = self._take(task, call, now)
+            self._desk.check(task)
         except Refusal as refusal:
-            call.add(None, self._complaint(refusal, task))
-            return
-        if answer is None:
-            return
-        for item in answer.data:
-            call.add(item, None)
-        for error in answer.errors:
-            call.add(None, error)
+            return self._refused(refusal, task)
+        return None
 
     def _respond_if_complete(self, call: Call) -> None:
         if not call.is_complete or not call.is_open:
             return
         call.is_open = False
-        data, errors = call.answers()
-        status = status_of(errors, any_data=bool(data))
-        body = encode_answer(data if status == 200 else None, errors or None)
+        answer = call.answer()
+        status = status_of(answer.errors, any_data=bool(answer.data))
+        body = encode_answer(answer.data if status == 200 else None, answer.errors or None)
         self._effects.append(Respond(call, status, body))
 
     # Results
 
-    def _deliver(self, job: Job, item: Item | None, error: Item | None, now: float) -> None:
-        """Push the outcome to where it is awaited, or keep it for who resumes."""
+    def _deliver(self, job: Job, answer: Answer, now: float) -> None:
+        """Bring the outcome to where it is awaited, or keep it for who resumes."""
         owner = job.owner
         if isinstance(owner, Call):
-            owner.fill(job.key, item, error)
+            owner.fill(job.key, answer)
             self._respond_if_complete(owner)
         elif owner is not None:
-            self._give(owner, self._desk.frame(job, item, error), now)
+            self._give(owner, self._desk.frame(job, answer), now)
 
     def _give(self, session: Session, frame: bytes, now: float) -> None:
         """A result for a session: pushed on its connection, or kept until there is one [D]."""
@@ -324,16 +335,17 @@ class Service:
         job.awaited = False
         if self.settings.sync_wait_ends == "error" or isinstance(job.owner, Call):
             failed = Failed("timeout", "The task takes longer than a synchronous wait.")
-            self._deliver(job, None, self._desk.error(job, failed), now)
+            self._deliver(job, Answer(errors=[self._desk.error(job, failed)]), now)
 
     # Frames
 
-    def _complaint(self, refusal: Refusal, task: Item) -> Item:
-        return complaint(refusal, task, name_task=self.settings.errors_name_task)
+    def _refused(self, refusal: Refusal, task: Item) -> Answer:
+        error = complaint(refusal, task, name_task=self.settings.errors_name_task)
+        return Answer(errors=[error])
 
-    def _send(self, link: Link, data: list[Item], errors: list[Item], now: float) -> None:
-        frame = encode_answer(None if errors and not data else data, errors or None)
-        self._push(link, frame, now)
+    def _send(self, link: Link, answer: Answer, now: float) -> None:
+        data = None if answer.errors and not answer.data else answer.data
+        self._push(link, encode_answer(data, answer.errors or None), now)
 
     def _push(self, link: Link, frame: bytes, now: float, *, keep: bool = False) -> None:
         self._idle.set(link, now)  # a message sent counts as exchanged, too [D]

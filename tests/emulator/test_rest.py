@@ -28,6 +28,12 @@ def test_a_request_waits_for_its_synchronous_tasks() -> None:
     assert set(body) == {"data"}
 
 
+def test_the_answers_have_the_order_of_the_tasks() -> None:
+    tasks = [upscale(), upscale(deliveryMethod="async"), {"taskType": "ping"}, upscale()]
+    _, body = Bench().answer(*tasks)
+    assert [item.get("taskUUID") for item in body["data"]] == [t.get("taskUUID") for t in tasks]
+
+
 def test_an_asynchronous_task_is_acknowledged_and_asked_for() -> None:
     bench = Bench()
     task = upscale(deliveryMethod="async")
@@ -88,17 +94,32 @@ def test_an_invalid_task_gives_400() -> None:
     assert (status, codes(body)) == (400, ["unsupportedUpscaleFactor"])
 
 
+def test_a_request_with_an_invalid_task_is_refused_whole_and_runs_nothing() -> None:
+    bench = Bench()
+    good, bad = upscale(), upscale(upscaleFactor=3)
+    status, body = bench.answer(good, bad, upscale(outputQuality=1))
+    assert status == 400
+    assert set(body) == {"errors"}
+    assert codes(body) == ["unsupportedUpscaleFactor", "invalidOutputQuality"]
+    assert bench.service.record.executions == {}
+    assert bench.answer(good, bad | {"upscaleFactor": 4})[0] == 200
+
+
 def test_what_succeeded_is_a_success_with_the_errors_beside_it() -> None:
-    status, body = Bench().answer(upscale(upscaleFactor=3), upscale())
+    bench = Bench()
+    known = upscale()
+    bench.answer(known)
+    status, body = bench.answer(known, upscale())
     assert status == 200
     assert len(body["data"]) == 1
-    assert codes(body) == ["unsupportedUpscaleFactor"]
+    assert codes(body) == ["conflictTaskUUID"]
 
 
 def test_when_nothing_succeeded_the_first_error_decides() -> None:
     bench = Bench(credit=0)
-    status, body = bench.answer(upscale(), upscale(upscaleFactor=3))
-    assert (status, codes(body)) == (402, ["insufficientCredits", "unsupportedUpscaleFactor"])
+    question = {"taskType": "getResponse", "taskUUID": new_uuid()}
+    status, body = bench.answer(upscale(), question)
+    assert (status, codes(body)) == (402, ["insufficientCredits", "taskNotFound"])
 
 
 def test_a_full_queue_gives_429() -> None:
