@@ -90,7 +90,8 @@ Images = Annotated[
     typer.Argument(
         metavar="IMAGES",
         help="Image files, folders, and URLs. A folder stands for the JPG, PNG and WEBP files in "
-        "it, sorted by name; hidden ones are left alone.",
+        "it, sorted by name; hidden ones are left alone, and without --recursive so are folders "
+        "in it.",
         show_default=False,
     ),
 ]
@@ -126,6 +127,7 @@ Format = Annotated[
     typer.Option(
         metavar=_member_values("outputFormat"),
         help=_member_help("outputFormat"),
+        show_default=False,
         rich_help_panel=_RESULT,
     ),
 ]
@@ -134,6 +136,7 @@ Quality = Annotated[
     typer.Option(
         metavar=_member_values("outputQuality"),
         help=_member_help("outputQuality"),
+        show_default=False,
         rich_help_panel=_RESULT,
     ),
 ]
@@ -184,6 +187,7 @@ Delivery = Annotated[
     typer.Option(
         metavar=_member_values("deliveryMethod"),
         help=_member_help("deliveryMethod"),
+        show_default=False,
         rich_help_panel=_CONNECTION,
     ),
 ]
@@ -250,6 +254,7 @@ Workers = Annotated[
         metavar="NUMBER",
         min=1,
         help="How many images are worked on at once. Default: one per processor.",
+        show_default=False,
     ),
 ]
 Cost = Annotated[
@@ -258,6 +263,9 @@ Cost = Annotated[
 Credit = Annotated[
     float | None,
     typer.Option(
-        metavar="DOLLARS", min=0, help="What the account holds. Default: it never runs out."
+        metavar="DOLLARS",
+        min=0,
+        help="What the account holds. Default: it never runs out.",
+        show_default=False,
     ),
 ]
