@@ -27,7 +27,7 @@ def test_starting_and_stopping_is_quick() -> None:
     start = time.monotonic()
     with Emulator() as emulator, Client(emulator):
         pass
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 5
 
 
 def test_stopping_closes_the_connections_that_are_open() -> None:
@@ -61,7 +61,7 @@ def test_stopping_does_not_wait_for_who_reads_nothing() -> None:
         until(lambda: len(emulator.requests) >= 22)
         start = time.monotonic()
         emulator.stop()
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 5
 
 
 def test_stopping_twice_and_starting_again_keeps_the_port_and_forgets_the_tasks() -> None:

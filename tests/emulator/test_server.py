@@ -82,13 +82,13 @@ def test_a_silent_connection_is_closed() -> None:
         client.receive()
 
 
-def test_the_wait_for_a_task_is_not_the_wait_for_the_next(emulator: Emulator) -> None:
-    with Emulator(latency=0.3) as slow, Client(slow) as client:
+def test_tasks_wait_for_the_model_side_by_side() -> None:
+    with Emulator(latency=1) as slow, Client(slow) as client:
         start = time.monotonic()
         client.send(*(upscale(PIXELS) for _ in range(20)))
         for _ in range(20):
             client.receive()
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 10
 
 
 def test_ten_thousand_small_tasks_pass_through_one_connection(
