@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from ..errors import MissingExtraError
@@ -19,4 +20,6 @@ def main() -> None:
         if (error.name or "").startswith("runware_ws"):
             raise
         sys.exit(str(MissingExtraError("runware-ws", "cli")))
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file may have a name that it cannot encode
+        sys.stdout.reconfigure(errors="backslashreplace")
     app(prog_name="runware-ws")

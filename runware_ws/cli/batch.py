@@ -78,8 +78,8 @@ class Batch:
                 showing.start_soon(self._show)
                 async with anyio.create_task_group() as saving:
                     async for outcome in self._client.upscale_many(self._images(), **options):
-                        await self._room.acquire()
                         saving.start_soon(self._finish, outcome)
+                        await self._room.acquire()  # after it: Ctrl-C here loses no result
                 showing.cancel_scope.cancel()
             self._show_now()
         except anyio.get_cancelled_exc_class():

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -89,7 +90,13 @@ async def _wait_for_connection(client: RunwareClient, url: str | None) -> None:
         await client.ping()
     except ConnectionLostError as error:
         reason = error.reason.removeprefix("not connected: ")
-        raise ConnectionLostError(f"cannot connect to {find_url(url)}: {reason}") from None
+        raise ConnectionLostError(f"cannot connect to {_shown(url)}: {reason}") from None
+
+
+def _shown(url: str | None) -> str:
+    """Where that is, without the user, password and query that a URL may carry."""
+    parts = urlsplit(find_url(url))
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @contextmanager

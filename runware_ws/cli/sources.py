@@ -121,8 +121,11 @@ class Sources:
                 yield one
 
     def _existing(self, path: Path) -> Path:
-        if not path.exists():
-            raise UsageError(f"{in_one_line(path)}: there is no such file or folder")
+        try:
+            path.stat()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"{in_one_line(path)[:_MAX_NAME]}: {why}") from None
         if path.resolve().is_relative_to(self._out):
             raise UsageError(
                 f"{in_one_line(path)} lies in the output folder, where its result could "

@@ -140,8 +140,10 @@ def test_an_output_folder_among_the_images_is_passed_over() -> None:
 
 
 def test_an_argument_that_does_not_exist_is_named() -> None:
-    with pytest.raises(UsageError, match=r"^missing\.jpg: there is no such file or folder$"):
+    with pytest.raises(UsageError, match=r"^missing\.jpg: No such file or directory$"):
         named("missing.jpg")
+    with pytest.raises(UsageError, match=r"too long$"):
+        named("A" * 9999)
 
 
 def test_many_of_a_kind_are_told_in_one_line() -> None:

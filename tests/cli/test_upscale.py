@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -142,6 +143,15 @@ def test_a_name_cannot_break_the_line_nor_the_terminal() -> None:
     assert ended.stdout.count("\n") == 1
 
 
+@pytest.mark.usefixtures("use")
+def test_a_name_that_the_output_cannot_encode_is_spelled_out(start: Start) -> None:
+    picture(Path("\u00e9.jpg"))
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = end(start("upscale", "\u00e9.jpg", env=environment))
+    assert ended.status == 0
+    assert ended.stdout.startswith(r"\xe9.jpg -> ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -154,7 +164,7 @@ def test_a_name_cannot_break_the_line_nor_the_terminal() -> None:
         (["a.jpg", "--url", "http://localhost"], "--url (or RUNWARE_URL): is not a WebSocket URL"),
         (["a.jpg", "--url", "ws://10.1.2.3/v1"], "would send the key to 10.1.2.3 unencrypted"),
         (["a.jpg", "--url", "ws://[::1]", "--emulator"], "exclude each other"),
-        (["missing.jpg"], "missing.jpg: there is no such file or folder"),
+        (["missing.jpg"], "missing.jpg: No such file or directory"),
         (["a.jpg", "--out", "."], "lies in the output folder"),
         (["a.jpg", "--out", "a.jpg/out"], "--out: a.jpg/out: Not a directory"),
         (["empty"], "no image found"),
@@ -192,8 +202,9 @@ def test_a_server_that_is_not_there_is_told_in_bounded_time(
     picture(Path("a.jpg"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"ws://127.0.0.1:{taken.getsockname()[1]}/v1"
-    ended = run("upscale", "a.jpg", "--url", url)
+    ended = run("upscale", "a.jpg", "--url", url.replace("//", "//me:secret@") + "?token=secret")
     assert ended.status == 1
+    assert "secret" not in ended.output
     assert f"error: cannot connect to {url}: ConnectionRefusedError" in ended.stderr
     assert "no connection: ConnectionRefusedError" in ended.stderr
 
@@ -266,7 +277,6 @@ def test_a_reader_that_leaves_costs_no_image(use: Emulator, start: Start) -> Non
 
 @unix
 def test_a_terminal_gets_a_bar(use: Emulator, start: Start) -> None:
-    import os
     import pty
 
     picture(Path("in/a.jpg"))
