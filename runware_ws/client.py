@@ -41,8 +41,7 @@ class RunwareClient:
             result = await client.upscale(Path("photo.jpg"), upscale_factor=4)
             await result.save("photo-large.jpg")
 
-    It works on asyncio and on trio, may be opened in one task and closed in another, and
-    reconnects by itself for as long as it is open.
+    It works on asyncio and on trio, may be closed in another task, and reconnects by itself.
 
     Args:
         api_key: the key; default: the environment variable ``RUNWARE_API_KEY``.
@@ -63,10 +62,8 @@ class RunwareClient:
             the default, for never.
         max_size: the largest frame that is accepted, in bytes. Default 256 MiB.
         max_tasks_per_frame: how many tasks travel in one frame. Default 100 [?].
-        max_frame_bytes: how large a frame of several tasks may get; a single larger task travels
-            alone. Default 1 MiB [?].
-        allow_insecure: whether ``ws://`` may be used to another machine: the key would travel
-            unencrypted. Default False.
+        max_frame_bytes: how large a frame of several tasks may get. Default 1 MiB [?].
+        allow_insecure: whether ``ws://`` may carry the key to another machine. Default False.
 
     Raises:
         InputError: an argument is wrong, or there is no key.
@@ -91,9 +88,11 @@ class RunwareClient:
         max_frame_bytes: int = MEBIBYTE,
         allow_insecure: bool = False,
     ) -> None:
-        self._key = find_key(api_key)
-        del api_key  # so that it is in no dump of local variables
-        self._settings = Settings(
+        try:
+            self._key = find_key(api_key)
+        finally:
+            del api_key  # so that it is in no dump of local variables
+        settings = self._settings = Settings(
             url=find_url(url),
             max_in_flight=max_in_flight,
             max_in_flight_bytes=max_in_flight_bytes,
@@ -109,9 +108,7 @@ class RunwareClient:
             max_frame_bytes=max_frame_bytes,
             allow_insecure=allow_insecure,
         )
-        self._admission = Admission(
-            self._settings.max_in_flight, self._settings.max_in_flight_bytes
-        )
+        self._admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
         self._driver: Driver | None = None
         self._closed = False
 
@@ -335,6 +332,8 @@ class RunwareClient:
         return take_stats(self.state, self._driver, self._admission.waiting)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_admission"):  # shown by the traceback of its own refusal
+            return "<RunwareClient refused>"
         where = urlsplit(self._settings.url).hostname
         return f"<RunwareClient {where} {self.state}, {self._admission.tasks} in flight>"
 
