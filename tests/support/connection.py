@@ -85,8 +85,12 @@ class Connection:
         return await self._inbox.get()
 
     async def take(self, count: int = 1, kind: str = "upscale") -> list[Item]:
-        """The next tasks of this kind, from however many frames. Pings are answered meanwhile."""
+        """The next tasks of this kind, from however many frames.
+
+        Pings are answered meanwhile; other tasks stay, to be received afterwards.
+        """
         taken: list[Item] = []
+        passed_over: list[Item] = []
         while len(taken) < count:
             for task in await self.receive():
                 if len(taken) < count and task["taskType"] == kind:
@@ -94,7 +98,8 @@ class Connection:
                 elif task["taskType"] == "ping":
                     await self.answer(task)
                 else:
-                    self._ahead.append(task)
+                    passed_over.append(task)
+        self._ahead = passed_over
         return taken
 
     def stop_reading(self) -> None:
@@ -184,14 +189,15 @@ class Connection:
         """Reset the connection."""
         self._socket.transport.abort()
 
-    def break_off(self, text: str) -> None:
-        """Send the header and half of a frame with `text`, and reset the connection.
+    def write_raw(self, data: bytes) -> None:
+        """Put bytes on the line past the library: no frame is made of them."""
+        self._socket.transport.write(data)
 
-        The pieces go past the library, which would finish the frame.
-        """
+    def break_off(self, text: str) -> None:
+        """Send the header and half of a frame with `text`, and reset the connection."""
         data = text.encode()
         header = struct.pack("!BBQ", 0x81, 127, len(data))
-        self._socket.transport.write(header + data[: len(data) // 2])
+        self.write_raw(header + data[: len(data) // 2])
         asyncio.get_running_loop().call_later(0.05, self.abort)
 
     # For the server.

@@ -35,6 +35,7 @@ on trio. A test looks at its record (`connections`, `tasks`, `frames`), waits fo
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
@@ -106,7 +107,9 @@ class ScriptedServer(Record):
 
     async def _serve(self) -> None:
         self._end = asyncio.Event()
-        options: dict[str, Any] = {"ping_interval": None, "close_timeout": 0.2}
+        silent = logging.getLogger("tests.scripted")  # what it heard is not the client's to log
+        silent.disabled = True
+        options: dict[str, Any] = {"ping_interval": None, "close_timeout": 0.2, "logger": silent}
         async with serve(
             self._meet,
             "127.0.0.1",

@@ -1,0 +1,383 @@
+"""Errors that name nobody, frames that are too large, tasks found again: doubt and its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runware_ws import (
+    ConnectionLostError,
+    ProtocolError,
+    ServerError,
+    TaskError,
+    TaskNotFoundError,
+    TaskTimeoutError,
+    UpscaleResult,
+    ValidationError,
+)
+from tests.support.answers import Item, base64_of, error, result
+from tests.support.clients import IMAGE, client_of, outcome_of, served, submitted
+from tests.support.scripted import Connection, Gate, Script, ScriptedServer
+
+pytestmark = pytest.mark.anyio
+
+UUID4 = "0d1e6d06-25f4-4a27-bbfd-1f1d4dfe6c9b"
+BAD = "https://example.com/bad.jpg"
+
+
+def unnamed(make: Any) -> Script:
+    """A service that refuses one image with an error that names no task, and runs the others."""
+
+    async def script(connection: Connection) -> None:
+        await connection.accept()
+        while True:
+            tasks = await connection.receive()
+            refused = [task for task in tasks if task.get("inputs") == {"image": BAD}]
+            for task in tasks:
+                if task not in refused:
+                    await connection.answer(task)
+            for _ in refused:
+                await connection.send_json(make())
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: {"errors": [error("invalidImage")]},
+        lambda: {"errors": [error("invalidImage", taskType="upscale")]},
+        lambda: {"error": error("invalidImage")},
+        lambda: {"error": True, "errorId": 50, "errorMessage": "Old words", "code": "invalidImage"},
+    ],
+)
+async def test_an_error_without_a_name_finds_its_owner_and_harms_nobody(make: Any) -> None:
+    async with served(unnamed(make)) as (server, client):
+        tasks = [await client.submit(BAD if number == 3 else IMAGE) for number in range(8)]
+        outcomes = [await outcome_of(task) for task in tasks]
+        guilty = outcomes.pop(3)
+        assert isinstance(guilty, ValidationError)
+        assert guilty.task_uuid == tasks[3].task_uuid
+        assert all(isinstance(one, UpscaleResult) for one in outcomes)
+        assert sorted(server.executed) == sorted(
+            {task.task_uuid for task in tasks} - {guilty.task_uuid}
+        )
+        await client.ping()
+
+
+async def test_two_errors_without_names_find_both_owners() -> None:
+    async with served(unnamed(lambda: {"errors": [error("invalidImage")]})) as (server, client):
+        tasks = [await client.submit(BAD if number in (1, 4) else IMAGE) for number in range(6)]
+        outcomes = [await outcome_of(task) for task in tasks]
+        failed = [number for number, one in enumerate(outcomes) if isinstance(one, TaskError)]
+        assert failed == [1, 4]
+        assert len(server.executed) == 4
+
+
+async def test_new_tasks_get_through_after_the_search_for_an_owner() -> None:
+    async with served(unnamed(lambda: {"errors": [error("invalidImage")]})) as (_, client):
+        suspects = [await client.submit(image) for image in (IMAGE, BAD, IMAGE)]
+        fresh = await submitted(client, 5)
+        for task in (suspects[0], suspects[2], *fresh):
+            assert isinstance(await outcome_of(task), UpscaleResult)
+
+
+async def test_tasks_that_the_service_works_on_are_not_harmed_by_a_strangers_error() -> None:
+    gate = Gate()
+
+    async def working(connection: Connection) -> None:
+        await connection.accept()
+        tasks = await connection.take(3)
+        await connection.send(errors=[error("novelty")])
+        for question in await connection.take(3, "getResponse"):
+            await connection.send({**question, "taskType": "upscale", "status": "processing"})
+        gate.open()
+        await connection.send(*map(result, tasks))
+        await connection.serve()
+
+    async with served(working) as (server, client):
+        for task in await submitted(client, 3):
+            assert isinstance(await outcome_of(task), UpscaleResult)
+        assert len(server.of_kind("upscale")) == 3
+        assert client.stats().failed == 0
+
+
+async def test_an_error_about_a_ping_concerns_no_task() -> None:
+    async def touchy(connection: Connection) -> None:
+        await connection.accept()
+        (task,) = await connection.take()
+        await connection.send(errors=[error("invalidPing", taskType="ping")])
+        await connection.send(result(task))
+        await connection.serve()
+
+    async with served(touchy) as (_, client):
+        assert (await client.upscale(IMAGE)).image_url
+
+
+def large(task: Item) -> Item:
+    """A result over the limit of `test_an_answer_over_max_size`, for one image."""
+    data = bytes(400_000 if task["inputs"]["image"] == BAD else 10)
+    return result(task, imageBase64Data=base64_of(data), imageURL=None)
+
+
+async def sends_large(connection: Connection) -> None:
+    """Runs each task once, and tells its result as often as it is asked."""
+    await connection.accept()
+    known = connection.record.known
+    while True:
+        for task in await connection.receive():
+            if task["taskType"] == "upscale":
+                known[task["taskUUID"]] = task
+            if task["taskUUID"] in known:
+                await connection.send(large(known[task["taskUUID"]]))
+
+
+@pytest.mark.parametrize("others", [0, 4])
+async def test_an_answer_over_max_size_fails_its_task_alone_and_names_the_limit(
+    others: int,
+) -> None:
+    scripts = [sends_large] * 5
+    async with served(*scripts, max_size=300_000) as (server, client):
+        good = await submitted(client, others)
+        bad = await client.submit(BAD)
+        failure = await outcome_of(bad)
+        assert isinstance(failure, ProtocolError)
+        assert "max_size" in str(failure)
+        assert bad.task_uuid in str(failure)
+        for task in good:
+            assert isinstance(await outcome_of(task), UpscaleResult)
+        assert len(server.connections) <= 4, "and that without a loop"
+        assert len(server.of_kind("upscale")) == others + 1
+        assert (await client.upscale(IMAGE)).image_uuid
+
+
+async def test_a_task_that_the_server_finds_too_large_fails_alone() -> None:
+    async def strict(connection: Connection) -> None:
+        await connection.accept()
+        while True:
+            for task in await connection.receive():
+                if len(task.get("inputs", {}).get("image", "")) > 1000:
+                    await connection.close(1009, "message too big")
+                await connection.answer(task)
+
+    async with served(*[strict] * 5, max_frame_bytes=500) as (server, client):
+        good = await submitted(client, 3)
+        bad = await client.submit(bytes(2000))
+        failure = await outcome_of(bad)
+        assert isinstance(failure, ProtocolError)
+        assert "smaller image" in str(failure)
+        for task in good:
+            assert isinstance(await outcome_of(task), UpscaleResult)
+        assert len(server.connections) <= 4
+        assert (await client.upscale(IMAGE)).image_url
+
+
+def failing(times: int, code: str) -> Script:
+    """A service that fails the first runs of everything."""
+
+    async def script(connection: Connection) -> None:
+        await connection.accept()
+        for _ in range(times):
+            (task,) = await connection.take()
+            await connection.send(errors=[error(code, task)])
+        await connection.serve()
+
+    return script
+
+
+@pytest.mark.parametrize("code", ["rateLimitExceeded", "serviceUnavailable", "noAvailableServer"])
+async def test_a_failure_that_may_pass_is_tried_again_under_a_new_uuid(code: str) -> None:
+    async with served(failing(1, code)) as (server, client):
+        task = await client.submit(IMAGE)
+        first = task.task_uuid
+        upscaled = await outcome_of(task)
+        assert isinstance(upscaled, UpscaleResult)
+        assert upscaled.attempts == 2
+        sent = [one["taskUUID"] for one in server.of_kind("upscale")]
+        assert sent == [first, upscaled.task_uuid]
+        assert len(set(sent)) == 2
+        assert task.task_uuid == upscaled.task_uuid
+        assert client.stats().retried == 1
+
+
+async def test_when_no_retry_helps_the_error_says_how_many_there_were() -> None:
+    async with served(failing(3, "serviceUnavailable"), max_retries=1) as (server, client):
+        failure = await outcome_of(await client.submit(IMAGE))
+        assert isinstance(failure, ServerError)
+        assert failure.attempts == 2
+        assert "after 2 attempts" in str(failure)
+        assert failure.retryable
+        assert len(server.of_kind("upscale")) == 2
+
+
+async def test_retries_can_be_switched_off() -> None:
+    async with served(failing(1, "rateLimitExceeded"), max_retries=0) as (server, client):
+        failure = await outcome_of(await client.submit(IMAGE))
+        assert isinstance(failure, TaskError)
+        assert failure.attempts == 1
+        assert len(server.of_kind("upscale")) == 1
+
+
+@pytest.mark.parametrize("code", ["insufficientCredits", "invalidImage", "nsfwContentDetected"])
+async def test_a_failure_that_will_not_pass_is_not_tried_again(code: str) -> None:
+    async with served(failing(1, code)) as (server, client):
+        assert isinstance(await outcome_of(await client.submit(IMAGE)), TaskError)
+        assert len(server.of_kind("upscale")) == 1
+
+
+async def quiet(connection: Connection) -> None:
+    await connection.accept()
+    await connection.take(1000)
+
+
+async def acknowledging(connection: Connection) -> None:
+    await connection.accept()
+    while True:
+        for task in await connection.receive():
+            await connection.send({"taskUUID": task["taskUUID"], "taskType": "upscale"})
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "stage"),
+    [(quiet, {}, "sent"), (acknowledging, {"delivery_method": "async"}, "accepted")],
+)
+async def test_a_timeout_names_the_task_and_its_stage(
+    script: Script, options: Any, stage: str
+) -> None:
+    async with served(script, timeout=0.15) as (_, client):
+        task = await client.submit(IMAGE, **options)
+        failure = await outcome_of(task)
+        assert isinstance(failure, TaskTimeoutError)
+        assert isinstance(failure, TimeoutError)
+        assert (failure.stage, failure.task_uuid, failure.timeout) == (stage, task.task_uuid, 0.15)
+        assert f"still {stage} after 0.15 s" in str(failure)
+        assert "billed" in str(failure)
+
+
+async def test_a_timeout_while_waiting_for_room_says_that_nothing_was_sent() -> None:
+    async with served(quiet, max_in_flight=1) as (server, client):
+        await client.submit(IMAGE)
+        with pytest.raises(TaskTimeoutError, match="max_in_flight") as caught:
+            await client.submit(IMAGE, timeout=0.1)
+        assert caught.value.stage == "queued"
+        assert client.stats().waiting == 0
+        assert len(server.tasks) <= 1
+
+
+async def test_a_timeout_after_the_connection_was_lost_says_so() -> None:
+    async def takes_and_drops(connection: Connection) -> None:
+        await connection.accept()
+        await connection.take()
+        connection.abort()
+
+    async def shut(connection: Connection) -> None:
+        await connection.receive()
+        await connection.receive()
+
+    async with served(takes_and_drops, shut) as (_, client):
+        failure = await outcome_of(await client.submit(IMAGE, timeout=0.4))
+        assert isinstance(failure, TaskTimeoutError)
+        assert failure.stage == "reconciling"
+        assert "authenticating" in failure.detail
+
+
+async def test_the_limit_to_reconnecting_fails_what_waits_with_its_name() -> None:
+    async def takes_and_drops(connection: Connection) -> None:
+        await connection.accept()
+        await connection.take()
+        connection.abort()
+
+    with ScriptedServer(takes_and_drops) as server:
+        async with client_of(server, max_reconnect_time=0) as client:
+            task = await client.submit(IMAGE)
+            failure = await outcome_of(task)
+            assert isinstance(failure, ConnectionLostError)
+            assert failure.task_uuid == task.task_uuid
+            assert client.state == "failed"
+            with pytest.raises(ConnectionLostError):
+                await client.submit(IMAGE)
+
+
+async def test_an_attached_task_is_found_by_its_uuid_alone() -> None:
+    async with served() as (server, client):
+        done = await client.upscale(IMAGE)
+        found = await outcome_of(await client.attach(done.task_uuid.upper()))
+        assert isinstance(found, UpscaleResult)
+        assert found.task_uuid == done.task_uuid
+        assert len(server.of_kind("upscale")) == 1
+
+
+async def test_attaching_to_a_task_under_way_gives_that_task() -> None:
+    async with served(quiet) as (server, client):
+        task = await client.submit(IMAGE)
+        assert await client.attach(task.task_uuid) is task
+        assert not server.of_kind("getResponse")
+
+
+ATTACHED: dict[str, tuple[Any, type[Exception] | type[UpscaleResult]]] = {
+    "not found": (lambda task: {"errors": [error("taskNotFound", task)]}, TaskNotFoundError),
+    "not found, no name": (lambda _: {"errors": [error("taskNotFound")]}, TaskNotFoundError),
+    "nothing": (lambda _: {"data": []}, TaskNotFoundError),
+    "failed": (lambda task: {"errors": [error("invalidImage", task)]}, ValidationError),
+    "failed for a while": (
+        lambda task: {"errors": [error("serviceUnavailable", task)]},
+        ServerError,
+    ),
+    "failed, no name": (lambda _: {"errors": [error("invalidImage")]}, ValidationError),
+    "done": (lambda task: {"data": [result(task, status="success")]}, UpscaleResult),
+}
+
+
+@pytest.mark.parametrize("how", ATTACHED)
+async def test_an_attached_task_has_every_outcome_that_a_task_has(how: str) -> None:
+    reply, kind = ATTACHED[how]
+
+    async def script(connection: Connection) -> None:
+        await connection.accept()
+        (question,) = await connection.take(1, "getResponse")
+        await connection.send_json(reply(question))
+        await connection.serve()
+
+    async with served(script) as (server, client):
+        outcome = await outcome_of(await client.attach(UUID4))
+        assert isinstance(outcome, kind)
+        assert UUID4 in str(outcome) or UUID4 in repr(outcome)
+        assert not server.of_kind("upscale")
+
+
+async def test_an_attached_task_that_is_under_way_is_asked_for_until_it_is_done() -> None:
+    async def works(connection: Connection) -> None:
+        await connection.accept()
+        for _ in range(3):
+            (question,) = await connection.take(1, "getResponse")
+            await connection.send({**question, "taskType": "upscale", "status": "processing"})
+        (question,) = await connection.take(1, "getResponse")
+        await connection.send(result(question))
+        await connection.serve()
+
+    async with served(works) as (_, client):
+        assert isinstance(await outcome_of(await client.attach(UUID4)), UpscaleResult)
+
+
+async def test_attaching_survives_the_loss_of_the_connection() -> None:
+    async def drops(connection: Connection) -> None:
+        await connection.accept()
+        await connection.take(1, "getResponse")
+        connection.abort()
+
+    async def finds(connection: Connection) -> None:
+        await connection.accept()
+        (question,) = await connection.take(1, "getResponse")
+        await connection.send(result(question))
+        await connection.serve()
+
+    async with served(drops, finds) as (_, client):
+        assert isinstance(await outcome_of(await client.attach(UUID4)), UpscaleResult)
+
+
+async def test_attaching_may_time_out() -> None:
+    async with served(quiet) as (_, client):
+        failure = await outcome_of(await client.attach(UUID4, timeout=0.1))
+        assert isinstance(failure, TaskTimeoutError)
+        assert failure.stage == "reconciling"
