@@ -49,7 +49,8 @@ class Background:
 
     def cancel(self) -> None:
         """Cancel it; it may still be busy with its own end."""
-        self._scope.cancel()
+        if not self._done.is_set():
+            self._scope.cancel()
 
     async def wait(self) -> None:
         """Wait until it has ended."""

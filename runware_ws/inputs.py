@@ -118,9 +118,9 @@ class _Stream(Source):
     def _load(self) -> bytes:
         try:
             data: Any = self._file.read()
-        except (OSError, ValueError) as error:
-            remedy = "pass an open binary file"
-            raise InputError("image", f"the file cannot be read: {error}", remedy) from None
+        except Exception as error:  # whatever the caller's own kind of file raises
+            problem = f"the file cannot be read: {type(error).__name__}: {error}"
+            raise InputError("image", problem, "pass an open binary file") from error
         if not isinstance(data, bytes | bytearray):
             raise InputError("image", "the file gives text", "open it in binary mode ('rb')")
         return _encode(data, "the file")

@@ -11,6 +11,7 @@ from collections.abc import (
     Callable,
     Iterable,
 )
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -124,6 +125,11 @@ class _Window(Generic[T]):
         except RunwareError as error:
             place.error = error
             self._done(place)
+        except BaseException:
+            self._under_way.discard(place)
+            if self._ordered:
+                self._places.remove(place)
+            raise
         else:
             place.task.when_settled(lambda: self._done(place))
             if self._abandoned:  # while it was being submitted
@@ -201,7 +207,8 @@ class _Outcomes(AsyncIterator[Outcome[T]]):
             self._window.abandon()
 
     def __del__(self) -> None:
-        self._close()
+        with suppress(RuntimeError):  # the event loop is not running, and perhaps never again
+            self._close()
 
 
 def upscale_many(
