@@ -219,6 +219,24 @@ async def test_retries_can_be_switched_off() -> None:
         assert len(server.of_kind("upscale")) == 1
 
 
+@pytest.mark.parametrize("code", ["timeout", "timeoutProvider"])
+async def test_a_wait_that_ended_is_no_failure_and_runs_nothing_twice(code: str) -> None:
+    """The service completes and bills such a task; so it is asked for."""
+
+    async def stops_waiting(connection: Connection) -> None:
+        await connection.accept()
+        (task,) = await connection.take()
+        await connection.send(errors=[error(code, task)])
+        (question,) = await connection.take(1, "getResponse")
+        await connection.send(result(question))
+        await connection.serve()
+
+    async with served(stops_waiting) as (server, client):
+        upscaled = await outcome_of(await client.submit(IMAGE))
+        assert isinstance(upscaled, UpscaleResult)
+        assert len(server.of_kind("upscale")) == 1
+
+
 @pytest.mark.parametrize("code", ["insufficientCredits", "invalidImage", "nsfwContentDetected"])
 async def test_a_failure_that_will_not_pass_is_not_tried_again(code: str) -> None:
     async with served(failing(1, code)) as (server, client):

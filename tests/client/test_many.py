@@ -14,10 +14,14 @@ import pytest
 
 from runware_ws import InputError, RunwareClient, TaskError, UpscaleResult, UpscaleTask
 from tests.support.answers import Item, error, result
-from tests.support.clients import IMAGE, served, submitted
-from tests.support.scripted import Connection, Gate, Script, replying
+from tests.support.clients import IMAGE, client_of, served, submitted
+from tests.support.scripted import Connection, Gate, Script, ScriptedServer, replying
 
 pytestmark = pytest.mark.anyio
+
+
+class BrokenError(Exception):
+    """What a source raises."""
 
 
 def urls(count: int) -> Iterator[str]:
@@ -120,6 +124,13 @@ async def test_unordered_outcomes_come_as_they_are_done() -> None:
         assert [one.source async for one in outcomes] == list(urls(10))[::-1]
 
 
+class BrokenStream:
+    """A file of the caller's own kind, with an error of its own kind."""
+
+    def read(self) -> bytes:
+        raise BrokenError
+
+
 @pytest.mark.parametrize("ordered", [False, True])
 async def test_an_image_that_fails_is_an_outcome_and_the_rest_goes_on(ordered: bool) -> None:
     def reply(task: Item) -> Item:
@@ -127,13 +138,14 @@ async def test_an_image_that_fails_is_an_outcome_and_the_rest_goes_on(ordered: b
             return {"errors": [error("invalidImage", task)]}
         return {"data": [result(task)]}
 
-    images: list[Any] = [*urls(5), "no image", Path("/missing.jpg"), b"", *urls(5)]
+    broken = BrokenStream()
+    images: list[Any] = [*urls(5), "no image", Path("/missing.jpg"), b"", broken, *urls(5)]
     async with served(replying(reply)) as (_, client):
         got = [one async for one in client.upscale_many(images, ordered=ordered)]
         assert len(got) == len(images)
         failed = {str(one.source): one.error for one in got if one.error is not None}
         assert isinstance(failed.pop("https://example.com/3.jpg"), TaskError)
-        assert set(failed) == {"no image", "/missing.jpg", "b''"}
+        assert set(failed) == {"no image", "/missing.jpg", "b''", str(broken)}
         assert all(isinstance(one, InputError) for one in failed.values())
         assert all((one.error is None) != (one.result is None) for one in got)
         if ordered:
@@ -154,10 +166,6 @@ async def test_a_million_wrong_images_do_not_pile_up() -> None:
             assert isinstance(outcome.error, InputError)
             assert taken <= 10
             break
-
-
-class BrokenError(Exception):
-    """What a source raises."""
 
 
 async def breaks_later(count: int) -> AsyncIterator[str]:
@@ -335,3 +343,36 @@ async def test_cancelled_tasks_free_their_room_at_once() -> None:
                 task.cancel()
         assert client.stats().failed == 60
         assert (await client.submit(IMAGE)).state in ("queued", "sent")
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_bug_in_submitting_ends_the_iteration_instead_of_hanging(
+    ordered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served() as (_, client):
+
+        async def crash(*_: object, **__: object) -> UpscaleTask:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(client, "submit", crash)
+        with pytest.raises(ZeroDivisionError), anyio.fail_after(5):
+            await anext(client.upscale_many(urls(5), ordered=ordered))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_iteration_that_outlives_its_event_loop_ends_without_a_word(backend: str) -> None:
+    """A warning in a finalizer would fail this test."""
+    if backend == "trio":
+        pytest.importorskip("websockets.trio")
+    kept: list[Any] = []
+
+    async def leave_all_open(server: ScriptedServer) -> None:
+        client = client_of(server)
+        await client.connect()
+        kept.append(client.upscale_many(urls(100)))
+        await anext(kept[0])
+
+    with ScriptedServer() as server:
+        anyio.run(leave_all_open, server, backend=backend)
+    kept.clear()
+    gc.collect()
