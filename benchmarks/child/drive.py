@@ -1,0 +1,116 @@
+"""How a client is driven: the same for all of them."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from ..control import Control
+from ..job import Figures, Job
+from .base import Api, Image
+from .loops import Loop
+from .meter import Meter, latency_figures, resident_bytes
+
+__all__ = ["DRIVERS", "Driver"]
+
+Driver = Callable[[Api, Job, Control, Loop], Awaitable[Figures]]
+_IDLE_TIME = 10.0
+_LOOK = 0.02
+
+
+async def closed(api: Api, job: Job, control: Control, loop: Loop) -> Figures:
+    """So many callers, each of whom awaits one task after another."""
+    await _call_all(api, job, job.warm_up, loop)
+    meter = Meter(control)
+    latencies = await _call_all(api, job, job.tasks, loop)
+    return meter.stop(job.tasks) | latency_figures(latencies)
+
+
+async def _call_all(api: Api, job: Job, tasks: int, loop: Loop) -> list[float]:
+    image = image_of(job)
+    todo = iter(range(tasks))
+    latencies: list[float] = []
+
+    async def caller() -> None:
+        for _ in todo:
+            start = time.perf_counter()
+            await api.upscale(image)
+            latencies.append(time.perf_counter() - start)
+
+    await loop.together(caller, min(job.in_flight, tasks))
+    return latencies
+
+
+async def pending(api: Api, job: Job, control: Control, loop: Loop) -> Figures:
+    """All submitted, which is what memory is measured of; then let go, and awaited."""
+    meter = Meter(control)
+    gc.collect()
+    before = resident_bytes()
+    handles = await _submit_all(api, job, control, loop)
+    gc.collect()
+    after = resident_bytes()
+    control.release()
+    await _await_all(handles)
+    figures = meter.stop(job.tasks)
+    each = (after - before) / job.tasks
+    return figures | {"pending_bytes": each - figures["wire_bytes"]}
+
+
+async def dropped(api: Api, job: Job, control: Control, loop: Loop) -> Figures:
+    """The connection drops, and the server knows every task."""
+    handles = await _submit_all(api, job, control, loop)
+    before = control.stats()
+    meter = Meter(control)
+    control.drop()
+    await _await_all(handles)
+    settled_at = time.monotonic()
+    figures = meter.stop(job.tasks)
+    after = control.stats()
+    return figures | {
+        "settled_s": settled_at - after["opened_at"],
+        "again_percent": (after["bytes"] - before["bytes"]) / before["bytes"] * 100,
+        "asked": after["questions"] - before["questions"],
+        "conflicts": after["conflicts"],
+    }
+
+
+async def idle(api: Api, job: Job, control: Control, loop: Loop) -> Figures:
+    """Nothing happens while all are held by the server."""
+    handles = await _submit_all(api, job, control, loop)
+    meter = Meter(control)
+    await loop.sleep(_IDLE_TIME)
+    figures = meter.stop(1)
+    control.release()
+    await _await_all(handles)
+    return figures
+
+
+async def _submit_all(api: Api, job: Job, control: Control, loop: Loop) -> list[Awaitable[Any]]:
+    """Submit all, and wait until the server has them."""
+    assert api.submit is not None
+    image = image_of(job)
+    seen = control.stats()["tasks"]
+    handles = [await api.submit(image) for _ in range(job.tasks)]
+    while control.stats()["tasks"] < seen + job.tasks:
+        await loop.sleep(_LOOK)
+    return handles
+
+
+async def _await_all(handles: list[Awaitable[Any]]) -> None:
+    for handle in handles:
+        await handle
+
+
+def image_of(job: Job) -> Image:
+    return Path(job.image) if job.is_file else job.image
+
+
+DRIVERS: dict[str, Driver] = {
+    "closed": closed,
+    "pending": pending,
+    "dropped": dropped,
+    "idle": idle,
+}

@@ -1,0 +1,75 @@
+"""What issue 5 wants to be reached, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .summary import Cell, Summary
+
+__all__ = ["TARGETS", "Target"]
+
+OURS, TRIO = "ours", "ours-trio"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One row: what is looked at, where, and its limit."""
+
+    name: str
+    at_most: float
+    value: Callable[[Summary], float | None]
+
+
+def _cell(summary: Summary, workload: str, client: str, figure: str) -> Cell | None:
+    cells = summary.get(workload, {}).get(client)
+    return cells.get(figure) if isinstance(cells, dict) else None
+
+
+def _ratio(workload: str, figure: str) -> Callable[[Summary], float | None]:
+    def value(summary: Summary) -> float | None:
+        cell = _cell(summary, workload, OURS, figure)
+        return cell.ratio if cell else None
+
+    return value
+
+
+def _plain(workload: str, figure: str) -> Callable[[Summary], float | None]:
+    def value(summary: Summary) -> float | None:
+        cell = _cell(summary, workload, OURS, figure)
+        return cell.middle if cell else None
+
+    return value
+
+
+def _between(
+    figure: str, one: tuple[str, str], other: tuple[str, str]
+) -> Callable[[Summary], float | None]:
+    """The figure of one (workload, client) over that of another."""
+
+    def value(summary: Summary) -> float | None:
+        above, below = _cell(summary, *one, figure), _cell(summary, *other, figure)
+        return above.middle / below.middle if above and below else None
+
+    return value
+
+
+TARGETS = (
+    Target("a, CPU per task ÷ limit", 1.0, _ratio("a", "cpu_us")),
+    Target("b, CPU per task ÷ limit", 1.0, _ratio("b", "cpu_us")),
+    Target("c, p50 latency ÷ limit", 1.10, _ratio("c", "p50_ms")),
+    Target("d, CPU per task ÷ limit", 1.05, _ratio("d", "cpu_us")),
+    Target("d, peak memory ÷ limit", 1.15, _ratio("d", "peak_mib")),
+    Target("e, CPU per task ÷ limit", 1.10, _ratio("e", "cpu_us")),
+    Target("f, bytes per pending task over its wire bytes", 1024, _plain("f", "pending_bytes")),
+    Target(
+        "g, CPU per task, 100,000 ÷ 1,000 in flight",
+        1.2,
+        _between("cpu_us", ("g3", OURS), ("g1", OURS)),
+    ),
+    Target("h, seconds from the new connection to the last", 2.0, _plain("h", "settled_s")),
+    Target("h, % of the bytes sent again", 50, _plain("h", "again_percent")),
+    Target("i, % of a core", 1.0, _plain("i", "busy_percent")),
+    Target("j, import ÷ limit", 1.3, _ratio("j", "import_ms")),
+    Target("a, trio ÷ asyncio, CPU per task", 2.0, _between("cpu_us", ("a", TRIO), ("a", OURS))),
+)

@@ -1,0 +1,108 @@
+"""What is measured: one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["WORKLOADS", "Kind", "Workload", "chosen"]
+
+MEBIBYTE = 1024 * 1024
+
+
+class Kind(Enum):
+    """How a workload is driven; see `benchmarks.child.drive` and `benchmarks.startup`."""
+
+    CLOSED = "closed"  # so many callers, each of whom awaits one task after another
+    PENDING = "pending"  # all submitted and held by the server, measured, then let go
+    DROPPED = "dropped"  # the same, but the connection drops
+    IDLE = "idle"  # the same, and nothing happens
+    STARTUP = "startup"  # no server: import time
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row.
+
+    Attributes:
+        key: its letter in issue 5, and a number if the letter has several rows.
+        title: what it is, in words.
+        in_flight: how many tasks are under way at once.
+        tasks: how many are measured; peers get a tenth of it.
+        results_per_frame: how many results the server puts into one frame.
+        result_bytes: size of the image in the answer; 0 for a URL.
+        file_bytes: size of the file that is the input; 0 for a URL.
+        main: the figure that is compared first.
+    """
+
+    key: str
+    title: str
+    kind: Kind
+    in_flight: int
+    tasks: int
+    main: str
+    results_per_frame: int = 1
+    result_bytes: int = 0
+    file_bytes: int = 0
+
+    @property
+    def letter(self) -> str:
+        return self.key[0]
+
+    @property
+    def warm_up(self) -> int:
+        """Tasks before the measured ones."""
+        return max(min(self.tasks // 8, 2_000), min(self.in_flight, self.tasks // 8))
+
+
+WORKLOADS = (
+    Workload("a", "256 in flight, one result a frame", Kind.CLOSED, 256, 20_000, "cpu_us"),
+    Workload(
+        "b",
+        "256 in flight, 32 results a frame",
+        Kind.CLOSED,
+        256,
+        20_000,
+        "cpu_us",
+        results_per_frame=32,
+    ),
+    Workload("c", "one at a time", Kind.CLOSED, 1, 4_000, "p50_ms"),
+    Workload(
+        "d",
+        "4 MiB images as base64 results, 8 in flight",
+        Kind.CLOSED,
+        8,
+        64,
+        "cpu_us",
+        result_bytes=4 * MEBIBYTE,
+    ),
+    Workload(
+        "e",
+        "4 MiB files as inputs, 8 in flight",
+        Kind.CLOSED,
+        8,
+        64,
+        "cpu_us",
+        file_bytes=4 * MEBIBYTE,
+    ),
+    Workload("f", "100,000 pending", Kind.PENDING, 100_000, 100_000, "pending_bytes"),
+    Workload("g1", "1,000 in flight", Kind.CLOSED, 1_000, 100_000, "cpu_us"),
+    Workload("g2", "10,000 in flight", Kind.CLOSED, 10_000, 100_000, "cpu_us"),
+    Workload("g3", "100,000 in flight", Kind.CLOSED, 100_000, 100_000, "cpu_us"),
+    Workload("h", "10,000 in flight at a drop", Kind.DROPPED, 10_000, 10_000, "settled_s"),
+    Workload("i", "idle with 10,000 pending", Kind.IDLE, 10_000, 10_000, "busy_percent"),
+    Workload("j", "import", Kind.STARTUP, 0, 0, "import_ms"),
+)
+
+
+def chosen(letters: str) -> list[Workload]:
+    """The workloads named, as in ``a,c,g3``; a letter stands for all of its rows.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    names = [name.strip() for name in letters.split(",")]
+    known = {one.letter for one in WORKLOADS} | {one.key for one in WORKLOADS}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no such workload: {', '.join(unknown)}")
+    return [one for one in WORKLOADS if one.key in names or one.letter in names]
