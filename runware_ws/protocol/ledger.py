@@ -9,7 +9,7 @@ from .backoff import full_jitter
 from .effects import Effect, Happening, Notify, Settle
 from .link import Link
 from .records import Counters
-from .tasks import Event, Stage, Task, move
+from .tasks import Event, Stage, Step, Task, move
 from .timers import Timers
 from .wire import Item, with_uuid
 
@@ -27,6 +27,8 @@ class Ledger:
         counters: what happened.
         effects: what is to be done, in order.
         link: the present connection, or None.
+        ghosts: tasks of this session that were given up here, and of which the server may still
+            speak; an error that names no task may be theirs.
     """
 
     def __init__(self, new_uuid: Callable[[], str], dice: Callable[[], float]) -> None:
@@ -35,6 +37,7 @@ class Ledger:
         self.counters = Counters()
         self.effects: list[Effect] = []
         self.link: Link | None = None
+        self.ghosts: set[str] = set()
         self._new_uuid = new_uuid
         self._dice = dice
 
@@ -54,13 +57,26 @@ class Ledger:
         """Let a task go, with its outcome: the one way out."""
         del self.tasks[task.uuid]
         move(task, Event.SETTLE)
-        self.timers.disarm(task)
+        task.step = Step.NONE
         task.payload = b""
+        self.timers.disarm(task)
         if self.link is not None:
             self.link.forget(task)
         if isinstance(outcome, RunwareError):
             self.counters.failed += 1
         self.effects.append(Settle(task, outcome))
+
+    def give_up(self, task: Task, error: RunwareError) -> None:
+        """Settle a task without a word from the server, which may still have one to say."""
+        if task.writes:
+            self.ghosts.add(task.uuid)
+        self.settle(task, error)
+
+    def drop(self, uuid: object) -> None:
+        """An answer came that nobody waits for."""
+        self.counters.dropped += 1
+        if isinstance(uuid, str):
+            self.ghosts.discard(uuid.lower())
 
     def succeed(self, task: Task, item: Item) -> None:
         """Settle a task with its result."""

@@ -33,6 +33,7 @@ class Link:
         auth_deadline: when a missing reply to it means failure.
         replay_end: until when the replay is waited for; None when it is over.
         replay_limit: when it is over even if it is not quiet.
+        heard_at: when bytes came in last.
         asked: tasks with a question (getResponse, getTaskDetails) under way.
         noes: answers to questions that named no task, since a question was last settled.
         asks, details, resends: what is to be written, besides new tasks.
@@ -65,7 +66,7 @@ class Link:
         self.writing = False
         self._keepalive = keepalive
         self._ping_timeout = ping_timeout
-        self._heard_at = now
+        self.heard_at = now
         self._moved_at = now
         self._looked_at = now
         self._unsent = 0
@@ -94,8 +95,8 @@ class Link:
 
     def heard(self, now: float) -> None:
         """Bytes came in."""
-        if now > self._heard_at:
-            self._heard_at = now
+        if now > self.heard_at:
+            self.heard_at = now
             self._uploaded = 0
 
     def begins(self, *, is_ping: bool, now: float) -> None:
@@ -129,14 +130,14 @@ class Link:
 
     @property
     def _ping_under_way(self) -> bool:
-        return self._ping_at is not None and self._ping_at > self._heard_at
+        return self._ping_at is not None and self._ping_at > self.heard_at
 
     @property
     def ping_due_at(self) -> float | None:
         """When a ping is to be sent; None while one is under way."""
         if self.ping_wanted or self._ping_under_way:
             return None
-        return self._heard_at + self._keepalive
+        return self.heard_at + self._keepalive
 
     @property
     def look_at(self) -> float | None:
@@ -147,7 +148,7 @@ class Link:
     def dead_at(self) -> float:
         """When silence will have proved that the connection is half-open."""
         patience = max(_LOOK, self._keepalive + self._ping_timeout - _LOOK)
-        stalled = max(self._heard_at, self._moved_at) + patience
+        stalled = max(self.heard_at, self._moved_at) + patience
         if self._ping_at is None or not self._ping_under_way:
             return stalled
         answer = self._ping_at + self._ping_timeout

@@ -196,25 +196,26 @@ class Reconciler:
         return []
 
     def owner_of(self, link: Link, fault: Fault, now: float) -> Task | None:
-        """Whose error this is that names no task; None when that must be found out first."""
-        candidates = self._candidates(link)
-        if len(candidates) == 1:
-            return candidates[0]
+        """Whose error this is that names no task; None when that must be found out first.
+
+        One error may be late, and belong to a task that is gone; so a task that was sent alone
+        owns only the second one.
+        """
+        candidates = self._candidates()
         alone = link.spotlight
         if alone is not None and alone.stage is Stage.SENT:
             alone.strikes += 1
             if alone.strikes >= _STRIKES:
                 return alone
+        elif len(candidates) == 1 and not self._ledger.ghosts:
+            return candidates[0]
         link.doubted.update(candidates)
-        self.doubt(link, (one for one in candidates if one.step is not Step.ASKED), now)
+        self.doubt(link, (one for one in candidates if one.step is Step.NONE), now)
         return None
 
-    def _candidates(self, link: Link) -> list[Task]:
-        """Tasks of which the server may be speaking: written, asked for, or under way there."""
-        stages = (Stage.SENT, Stage.ACCEPTED)
-        return [
-            task for task in self._tasks.values() if task.stage in stages or task.uuid in link.asked
-        ]
+    def _candidates(self) -> list[Task]:
+        """Tasks of which the server may be speaking: all that ever were on their way."""
+        return [task for task in self._tasks.values() if task.stage is not Stage.QUEUED]
 
     def too_big(self, link: Link) -> Task | None:
         """Who caused a connection to be closed over a frame's size; None when not known yet."""
@@ -233,7 +234,14 @@ class Reconciler:
         elif task.stage is Stage.SENT:
             self.doubt(link, (task,), now)
         elif task.step in (Step.ASKED, Step.DETAILED):
-            link.answered(task)
-            self.unknown(link, task, now)
+            self._unanswered(link, task, now)
         elif task.known_since is not None or task.stage is Stage.ACCEPTED:
             self.ask(link, task, now)
+
+    def _unanswered(self, link: Link, task: Task, now: float) -> None:
+        """No answer came in time. That says nothing while the line as a whole is silent."""
+        if now - link.heard_at >= ANSWER_TIMEOUT:
+            self._timers.schedule(task, link.heard_at + 2 * ANSWER_TIMEOUT)
+            return
+        link.answered(task)
+        self.unknown(link, task, now)

@@ -105,7 +105,7 @@ class Session:
     def cancel(self, task: Task) -> None:
         """Give a task up. The server finishes (and bills) it all the same [S]."""
         if task.stage is not Stage.SETTLED:
-            self._ledger.settle(task, TaskCancelledError(task.uuid))
+            self._ledger.give_up(task, TaskCancelledError(task.uuid))
 
     def ping(self) -> bool:
         """Write a ping; its answer is an effect. Whether there is a connection for it."""
@@ -258,7 +258,8 @@ class Session:
     def _time_out(self, task: Task) -> None:
         detail = "" if self.presence.state is State.CONNECTED else self._why_away()
         stage = task.stage.value
-        self._ledger.settle(task, TaskTimeoutError(task.uuid, stage, task.timeout or 0.0, detail))
+        error = TaskTimeoutError(task.uuid, stage, task.timeout or 0.0, detail)
+        self._ledger.give_up(task, error)
 
     def _why_away(self) -> str:
         return f"{self.presence.state.value}: {self.presence.reason}"
@@ -284,6 +285,8 @@ class Session:
             return
         self._ledger.counters.reconnects += self.presence.ever_ready
         resumed = self.presence.ready(session_uuid)
+        if not resumed:
+            self._ledger.ghosts.clear()
         link.ready = True
         link.auth_deadline = None
         self._ledger.notify("connected", session_uuid, resumed=resumed)
@@ -316,7 +319,7 @@ class Session:
         elif kind == "ping":
             self._on_pong(link, now)
         else:
-            self._ledger.counters.dropped += 1
+            self._ledger.drop(item.get("taskUUID"))
 
     def _on_pong(self, link: Link, now: float) -> None:
         seconds = link.pong(now)
@@ -329,7 +332,7 @@ class Session:
             if task is not None:
                 self._judge.fault(link, task, fault, now)
             else:
-                self._ledger.counters.dropped += 1
+                self._ledger.drop(fault.task_uuid)
             return
         subject = subject_of(fault, ready=link.ready)
         if subject is Subject.KEY:

@@ -1,0 +1,172 @@
+"""The client's core and the emulator's core against one another, with a network that does its
+worst in between: see `World`.
+
+`--hypothesis-profile=long` runs ten thousand stories.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from runware_ws.errors import TaskCancelledError, TaskError
+from runware_ws.protocol.tasks import Stage
+from tests.protocol.world import World, image_of
+
+FAILURES = [None, "inferenceError", "serviceUnavailable", "timeoutProvider"]
+
+
+class Story(RuleBasedStateMachine):
+    """A client, a service, and what may happen to them."""
+
+    @initialize(
+        seed=st.integers(0, 2**32),
+        names=st.booleans(),
+        replay=st.sampled_from(["before", "after"]),
+        unknown_session=st.sampled_from(["new", "error"]),
+        unknown_task=st.sampled_from(["error", "empty"]),
+        sync_wait_ends=st.sampled_from(["error", "silence"]),
+    )
+    def begin(self, seed: int, names: bool, **choices: str) -> None:
+        self.world = World(seed, errors_name_task=names, **choices)
+        self.names = names
+        self.cancelled: set[int] = set()
+        self.bad: set[int] = set()
+
+    @rule(delivery=st.sampled_from(["sync", "sync", "async"]), count=st.integers(1, 7))
+    def submit(self, delivery: str, count: int) -> None:
+        for _ in range(count):
+            self.world.submit(delivery=delivery)
+
+    @rule()
+    def submit_what_the_server_refuses(self) -> None:
+        self.bad.add(self.world.submit(image="neither a link nor an image").owner)
+
+    @precondition(lambda self: self.world.client.tasks)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(list(self.world.client.tasks.values())))
+        self.cancelled.add(task.owner)
+        self.world.cancel(task)
+
+    @precondition(lambda self: self.world.wants_connection)
+    @rule()
+    def connect(self) -> None:
+        self.world.connect()
+
+    @precondition(lambda self: self.world.wants_connection)
+    @rule()
+    def refuse(self) -> None:
+        self.world.refuse()
+
+    @precondition(lambda self: self.world.wire is not None and self.world.wire.up)
+    @rule(count=st.integers(1, 5))
+    def carry_up(self, count: int) -> None:
+        for _ in range(count):
+            if self.world.wire is not None and self.world.wire.up:
+                self.world.carry_up()
+
+    @precondition(lambda self: self.world.wire is not None and self.world.wire.down)
+    @rule(count=st.integers(1, 5))
+    def carry_down(self, count: int) -> None:
+        for _ in range(count):
+            if self.world.wire is not None and self.world.wire.down:
+                self.world.carry_down()
+
+    # What no network does, frames out of order and doubled, is harmless as long as errors name
+    # their tasks.
+
+    @precondition(lambda self: self.names and self.world.wire and self.world.wire.down)
+    @rule(data=st.data())
+    def carry_down_out_of_order(self, data: st.DataObject) -> None:
+        assert self.world.wire is not None
+        self.world.carry_down(data.draw(st.integers(0, len(self.world.wire.down) - 1)))
+
+    @precondition(lambda self: self.names and self.world.wire and self.world.wire.up)
+    @rule(data=st.data())
+    def double_up(self, data: st.DataObject) -> None:
+        wire = self.world.wire
+        assert wire is not None
+        wire.up.append(data.draw(st.sampled_from(list(wire.up))))
+
+    @precondition(lambda self: self.names and self.world.wire and self.world.wire.down)
+    @rule(data=st.data())
+    def double_down(self, data: st.DataObject) -> None:
+        wire = self.world.wire
+        assert wire is not None
+        wire.down.append(data.draw(st.sampled_from(list(wire.down))))
+
+    @precondition(lambda self: self.world.wire is not None and self.world.wire.down)
+    @rule()
+    def garble(self) -> None:
+        self.world.garble()
+
+    @precondition(lambda self: self.world.wire is not None)
+    @rule(server_knows=st.booleans(), undelivered=st.booleans())
+    def cut(self, server_knows: bool, undelivered: bool) -> None:
+        self.world.cut(server_knows=server_knows, frames_count_as_undelivered=undelivered)
+
+    @precondition(lambda self: self.world.dead)
+    @rule()
+    def server_notices(self) -> None:
+        self.world.server_notices()
+
+    @precondition(lambda self: self.world.jobs)
+    @rule(data=st.data(), failure=st.sampled_from(FAILURES))
+    def finish(self, data: st.DataObject, failure: str | None) -> None:
+        index = data.draw(st.integers(0, len(self.world.jobs) - 1))
+        self.world.finish(index, failure)
+
+    @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 6.0, 31.0, 130.0]))
+    def wait(self, seconds: float) -> None:
+        self.world.tick(seconds)
+
+    @precondition(lambda self: self.world.client.presence.session_uuid is not None)
+    @rule()
+    def expire_session(self) -> None:
+        self.world.service.expire_session(self.world.client.presence.session_uuid or "")
+
+    @invariant()
+    def each_task_settles_at_most_once(self) -> None:
+        assert all(len(outcomes) <= 1 for outcomes in self.world.settled.values())
+
+    @invariant()
+    def each_uuid_is_run_at_most_once_and_each_image_made_at_most_once(self) -> None:
+        assert all(count == 1 for count in self.world.service.record.executions.values())
+        assert all(count == 1 for count in self.world.runs_of_image.values())
+
+    @invariant()
+    def settled_tasks_are_let_go(self) -> None:
+        for task in self.world.tasks:
+            settled = bool(self.world.settled[task.owner])
+            assert settled == (task.stage is Stage.SETTLED)
+            assert settled == (task.uuid not in self.world.client.tasks)
+            assert not (settled and task.payload)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        self.world.heal()
+        for task in self.world.tasks:
+            assert self.world.settled[task.owner], f"{task!r} hangs"
+            (outcome,) = self.world.settled[task.owner]
+            self.check(task.owner, task.uuid, outcome)
+        assert not self.world.client.tasks
+        self.each_uuid_is_run_at_most_once_and_each_image_made_at_most_once()
+
+    def check(self, owner: int, uuid: str, outcome: object) -> None:
+        """The outcome is this task's own, and nobody else's."""
+        if isinstance(outcome, TaskCancelledError):
+            assert owner in self.cancelled
+        elif isinstance(outcome, TaskError):
+            own = self.world.failures[image_of(owner)]
+            assert outcome.code in own | ({"invalidImage"} if owner in self.bad else {"timeout"})
+        else:
+            assert isinstance(outcome, dict), repr(outcome)
+            assert outcome["taskUUID"] == uuid
+
+
+TestStory = pytest.mark.filterwarnings("ignore")(Story.TestCase)
+TestStory.settings = settings(Story.TestCase.settings, stateful_step_count=40)

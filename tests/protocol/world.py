@@ -1,0 +1,273 @@
+"""The client's core and the emulator's core, joined with no network between them.
+
+A `World` has one clock, one client, one service and the wires between: two queues of frames a
+connection, on which anything can be done that a network does, and some things that none does.
+Nothing happens by itself; a test calls for each step, and `heal` lets everything run its course.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from runware_ws.emulator import effects as server_effects
+from runware_ws.emulator.jobs import Failed, Job, Made
+from runware_ws.emulator.service import Service
+from runware_ws.emulator.sessions import Link
+from runware_ws.emulator.settings import ServiceSettings
+from runware_ws.errors import RunwareError
+from runware_ws.protocol.effects import Connect, Drop, Settle
+from runware_ws.protocol.records import Limits, SessionSettings
+from runware_ws.protocol.request import MODEL
+from runware_ws.protocol.session import Session
+from runware_ws.protocol.tasks import Task
+from runware_ws.protocol.wire import encode_task
+from runware_ws.secret import Secret
+
+KEY = "a-key-that-is-good"
+SETTINGS = SessionSettings(
+    limits=Limits(max_tasks_per_frame=5, max_frame_bytes=4096),
+    max_retries=2,
+    auth_timeout=10.0,
+    keepalive=20.0,
+    ping_timeout=10.0,
+    max_reconnect_time=None,
+)
+# Within this time everything settles once nothing is in the way any more.
+PATIENCE = 3600.0
+
+
+@dataclass(eq=False)
+class Wire:
+    """A connection: what is on its way to the server, and to the client."""
+
+    link: Link
+    up: deque[bytes] = field(default_factory=deque)
+    down: deque[server_effects.Push] = field(default_factory=deque)
+    server_knows_it_is_cut: bool = True
+    is_cut: bool = False
+
+
+class World:
+    """See the module's text.
+
+    Args:
+        seed: of the UUIDs and the jitter.
+        settings: what the service does where the facts are unknown.
+    """
+
+    def __init__(self, seed: int = 0, **settings: Any) -> None:
+        dice = random.Random(seed)
+        self.now = 1000.0
+        self.new_uuid = lambda: _uuid4(dice)
+        self.service = Service(ServiceSettings(api_key=KEY, **settings), new_uuid=self.new_uuid)
+        self.client = Session(
+            SETTINGS, api_key=Secret(KEY), new_uuid=self.new_uuid, dice=dice.random
+        )
+        self.wire: Wire | None = None
+        self.dead: list[Wire] = []
+        self.wants_connection = False
+        self.jobs: list[Job] = []
+        self.runs_of_image: Counter[str] = Counter()
+        self.failures: defaultdict[str, set[str]] = defaultdict(set)
+        self.settled: dict[int, list[dict[str, Any] | RunwareError]] = {}
+        self.tasks: list[Task] = []
+        self.client.start(self.now)
+        self.tick(0.0)
+
+    # What people do.
+
+    def submit(
+        self, *, delivery: str = "sync", timeout: float | None = None, image: str | None = None
+    ) -> Task:
+        """Submit a task for an image of its own."""
+        uuid = self.new_uuid()
+        members = {"taskType": "upscale", "taskUUID": uuid, "model": MODEL}
+        if delivery == "async":
+            members["deliveryMethod"] = "async"
+        number = len(self.tasks)
+        image = image or image_of(number)
+        deadline = None if timeout is None else self.now + timeout
+        task = Task(
+            uuid,
+            encode_task(members, image),
+            polled=delivery == "async",
+            timeout=timeout,
+            deadline=deadline,
+            owner=number,
+        )
+        self.tasks.append(task)
+        self.settled[number] = []
+        self.client.submit(task, self.now)
+        self.pump()
+        return task
+
+    def cancel(self, task: Task) -> None:
+        self.client.cancel(task)
+        self.pump()
+
+    # What the network does.
+
+    def connect(self) -> None:
+        """The connection that the client wants comes about."""
+        self.wants_connection = False
+        self.wire = Wire(self.service.connect(self.now))
+        self.client.connected(self.now)
+        self.pump()
+
+    def refuse(self) -> None:
+        """It does not."""
+        self.wants_connection = False
+        self.client.lost("refused", self.now)
+        self.pump()
+
+    def carry_up(self, index: int = 0) -> None:
+        """A frame reaches the server."""
+        assert self.wire is not None
+        frame = self.wire.up[index]
+        del self.wire.up[index]
+        self.service.receive(self.wire.link, frame, self.now)
+        self.pump()
+
+    def carry_down(self, index: int = 0) -> None:
+        """A frame reaches the client."""
+        assert self.wire is not None
+        push = self.wire.down[index]
+        del self.wire.down[index]
+        self.client.receive(push.frame, self.now)
+        self.pump()
+
+    def garble(self) -> None:
+        """A frame reaches the client unreadable. (Its result is lost.)"""
+        assert self.wire is not None
+        push = self.wire.down.popleft()
+        self.client.receive(push.frame[: len(push.frame) // 2], self.now)
+        self.pump()
+
+    def cut(self, *, server_knows: bool, frames_count_as_undelivered: bool) -> None:
+        """The connection ends, with whatever is on it."""
+        assert self.wire is not None
+        wire, self.wire = self.wire, None
+        wire.is_cut = True
+        if server_knows:
+            unsent = list(wire.down) if frames_count_as_undelivered else []
+            self.service.disconnect(wire.link, self.now, unsent)
+        else:
+            self.dead.append(wire)
+        self.client.lost("cut", self.now)
+        self.pump()
+
+    def server_notices(self) -> None:
+        """The server finds out about the connections that were cut."""
+        for wire in self.dead:
+            self.service.disconnect(wire.link, self.now)
+        self.dead.clear()
+        self.pump()
+
+    def tick(self, seconds: float) -> None:
+        """Time passes; timers on both sides are called at their moments."""
+        end = self.now + seconds
+        while (moment := self.next_timer()) is not None and moment <= end:
+            self.now = max(self.now, moment)
+            self.client.handle_timer(self.now)
+            self.service.handle_timer(self.now)
+            self.pump()
+        self.now = end
+
+    def next_timer(self) -> float | None:
+        moments = [self.client.next_timer(), self.service.next_timer()]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    # What the server's engine does.
+
+    def finish(self, index: int = 0, failure: str | None = None) -> None:
+        """A job ends."""
+        job = self.jobs.pop(index)
+        outcome = Made() if failure is None else Failed(failure, "It failed.")
+        if failure is None:
+            self.runs_of_image[job.image] += 1
+        else:
+            self.failures[job.image].add(failure)
+        self.service.finished(job, outcome, self.now)
+        self.pump()
+
+    # The plumbing.
+
+    def pump(self) -> None:
+        """Perform what both cores want done."""
+        while True:
+            mine, theirs = self.client.take_effects(), self.service.take_effects()
+            frame = None if self.wire is None else self.client.next_frame(self.now)
+            if frame is not None and self.wire is not None:
+                self.wire.up.append(frame.data)
+                self.client.written(frame, self.now)
+            if not mine and not theirs and frame is None:
+                return
+            for effect in mine:
+                self._client_wants(effect)
+            for other in theirs:
+                self._server_wants(other)
+
+    def _client_wants(self, effect: Any) -> None:
+        if isinstance(effect, Settle):
+            self.settled[effect.task.owner].append(effect.outcome)
+        elif isinstance(effect, Connect):
+            self.wants_connection = True
+        elif isinstance(effect, Drop) and self.wire is not None:
+            wire, self.wire = self.wire, None
+            self.service.disconnect(wire.link, self.now, list(wire.down))
+
+    def _server_wants(self, effect: server_effects.Effect) -> None:
+        if isinstance(effect, server_effects.Run):
+            self.jobs.append(effect.job)
+        elif isinstance(effect, server_effects.Push):
+            if self.wire is not None and effect.link is self.wire.link:
+                self.wire.down.append(effect)
+        elif (
+            isinstance(effect, server_effects.Close)
+            and self.wire is not None
+            and effect.link is self.wire.link
+        ):
+            self.wire = None
+            self.client.lost("closed by the server", self.now)
+
+    def heal(self) -> None:
+        """From now on all goes well; wait until everything is settled."""
+        end = self.now + PATIENCE
+        self.server_notices()
+        while self.client.tasks and self.now < end:
+            self.settle_down()
+            if not self.client.tasks:
+                break
+            moment = self.next_timer()
+            assert moment is not None, (
+                f"nobody will ever look at {list(self.client.tasks.values())}"
+            )
+            self.tick(max(0.0, moment - self.now))
+
+    def settle_down(self) -> None:
+        """Carry all frames and finish all jobs, with no time passing."""
+        while True:
+            if self.wants_connection:
+                self.connect()
+            elif self.wire is not None and self.wire.up:
+                self.carry_up()
+            elif self.wire is not None and self.wire.down:
+                self.carry_down()
+            elif self.jobs:
+                self.finish()
+            else:
+                return
+
+
+def image_of(number: int) -> str:
+    """The image of the task with this number."""
+    return f"https://images.test/{number}.jpg"
+
+
+def _uuid4(dice: random.Random) -> str:
+    digits = f"{dice.getrandbits(128):032x}"
+    variant = "89ab"[dice.getrandbits(2)]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
