@@ -56,7 +56,9 @@ def subject_of(fault: Fault, *, ready: bool) -> Subject:
         return Subject.PING
     parameter = fault.raw.get("parameter")
     names_key = isinstance(parameter, str) and parameter in _AUTHENTICATION_PARAMETERS
-    if fault.task_type == "authentication" or names_key or is_authentication_code(fault.code):
+    # A key may be good and yet not allowed to run such a task.
+    refused = fault.task_type is None and is_authentication_code(fault.code)
+    if fault.task_type == "authentication" or names_key or refused:
         return Subject.KEY
     if fault.task_type in QUESTIONS or is_not_found_code(fault.code):
         return Subject.QUESTION
