@@ -8,6 +8,7 @@ import pytest
 
 from runware_ws import (
     ConnectionLostError,
+    PermissionDeniedError,
     ProtocolError,
     ServerError,
     TaskError,
@@ -101,6 +102,34 @@ async def test_tasks_that_the_service_works_on_are_not_harmed_by_a_strangers_err
             assert isinstance(await outcome_of(task), UpscaleResult)
         assert len(server.of_kind("upscale")) == 3
         assert client.stats().failed == 0
+
+
+async def test_a_key_that_may_not_upscale_fails_the_task_and_not_the_connection() -> None:
+    async def forbids(connection: Connection) -> None:
+        await connection.accept()
+        await connection.take()
+        await connection.send(errors=[error("forbidden", taskType="upscale")])
+        await connection.serve()
+
+    async with served(forbids) as (server, client):
+        failure = await outcome_of(await client.submit(IMAGE))
+        assert isinstance(failure, PermissionDeniedError)
+        assert client.state == "connected"
+        assert len(server.connections) == 1
+
+
+async def test_a_key_refused_in_the_middle_of_work_costs_no_task() -> None:
+    async def refuses(connection: Connection) -> None:
+        await connection.accept()
+        for task in await connection.take(2):
+            connection.record.known[task["taskUUID"]] = task
+        await connection.send(errors=[error("unauthorized", taskType="authentication")])
+        await connection.receive()
+
+    async with served(refuses) as (server, client):
+        for task in await submitted(client, 2):
+            assert isinstance(await outcome_of(task), UpscaleResult)
+        assert len(server.of_kind("upscale")) == 2
 
 
 async def test_an_error_about_a_ping_concerns_no_task() -> None:
