@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from pathlib import PurePath
 from types import EllipsisType, TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast
@@ -17,7 +17,7 @@ from .driver import Driver
 from .errors import ClientClosedError, InputError, RunwareError, TaskTimeoutError
 from .handle import UpscaleTask
 from .inputs import Image, Source, source_of
-from .many import Outcome, upscale_many
+from .many import Outcomes, upscale_many
 from .options import UpscaleOptions, members_of, new_uuid
 from .protocol.presence import State
 from .protocol.request import is_uuid4
@@ -271,7 +271,7 @@ class RunwareClient:
         max_in_flight: int | None = None,
         ordered: bool = False,
         **options: Unpack[UpscaleOptions],
-    ) -> AsyncIterator[Outcome[AnyImage]]:
+    ) -> Outcomes[AnyImage]:
         """Upscale many images in flat memory, however many there are.
 
             async for outcome in client.upscale_many(Path("photos").glob("*.jpg")):
@@ -369,7 +369,7 @@ class RunwareClient:
         """Wait for room, then load the image. On an error, the room is given back."""
         await self._enter(source.size, deadline, task_uuid, timeout)
         with self._admission.given_back_on_error(source.size):
-            with anyio.move_on_at(deadline or math.inf):
+            with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
                 loaded = await source.load()
                 actual = len(loaded)
                 self._admission.resize(source.size, actual)
@@ -380,7 +380,7 @@ class RunwareClient:
     async def _enter(
         self, size: int, deadline: float | None, task_uuid: str, timeout: float | None
     ) -> None:
-        with anyio.move_on_at(deadline or math.inf):
+        with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
             await self._admission.enter(size)
             return
         raise TaskTimeoutError(task_uuid, "queued", timeout or 0.0, "max_in_flight was reached")

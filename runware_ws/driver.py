@@ -166,7 +166,7 @@ class Driver:
             moment = self.session.next_timer()
             self._waiting_until = float("inf") if moment is None else moment
             self.changed()
-            with anyio.move_on_at(self._waiting_until):
+            with anyio.CancelScope(deadline=self._waiting_until):
                 await self._to_wait_less.wait()
 
     # Connections.

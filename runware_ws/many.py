@@ -22,7 +22,7 @@ from .errors import RunwareError
 from .handle import UpscaleTask
 from .results import UpscaleResult
 
-__all__ = ["Outcome", "upscale_many"]
+__all__ = ["Outcome", "Outcomes", "upscale_many"]
 
 T = TypeVar("T")
 
@@ -166,7 +166,7 @@ class _Window(Generic[T]):
                 place.task.cancel()
 
 
-class _Outcomes(AsyncIterator[Outcome[T]]):
+class Outcomes(AsyncIterator[Outcome[T]]):
     """Outcomes as they come, or in the order of the sources.
 
     It is no generator, because trio warns of one that is left early, and this one may be: what is
@@ -216,6 +216,6 @@ def upscale_many(
     submit: Callable[[T], Awaitable[UpscaleTask]],
     size: int,
     ordered: bool,
-) -> AsyncIterator[Outcome[T]]:
+) -> Outcomes[T]:
     """See `RunwareClient.upscale_many`."""
-    return _Outcomes(_Window(submit, size, ordered), sources)
+    return Outcomes(_Window(submit, size, ordered), sources)

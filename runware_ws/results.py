@@ -136,7 +136,7 @@ class UpscaleResult:
 def _write(path: Path, name: str, data: bytes) -> Path:
     target = _with_suffix(path / name if path.is_dir() else path, data)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid4().hex}")
+    temporary = target.with_name(f".{uuid4().hex}")
     try:
         with temporary.open("xb") as file:
             file.write(data)

@@ -17,6 +17,7 @@ from ..errors import InputError
 __all__ = [
     "MEMBERS",
     "MODEL",
+    "PATTERNS",
     "TASK_TYPE",
     "Member",
     "Problem",
@@ -136,7 +137,21 @@ MEMBERS: tuple[Member, ...] = (
 _BY_NAME = {member.name: member for member in MEMBERS}
 _BY_WIRE = {member.wire: member for member in MEMBERS}
 _KINDS = {str: "a string", int: "an integer", bool: "true or false"}
-_UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.I)
+_PORT = r"[0-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]"
+# What a text of each form looks like, as both regular expressions of Python and of JSON Schema.
+PATTERNS = {
+    "uuid4": (
+        "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
+    ),
+    "uri": (
+        r"^[Hh][Tt][Tt][Pp][Ss]?://"
+        r"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?"
+        r"([A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])"
+        rf"(:({_PORT})?)?"
+        r"([/?#][!-~]*)?$"
+    ),
+}
+_UUID4, _URI = (re.compile(PATTERNS[form], re.ASCII) for form in ("uuid4", "uri"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +173,10 @@ def is_uuid4(text: str) -> bool:
 
 def _is_uri(text: str) -> bool:
     try:
-        parts = urlsplit(text)
-        _ = parts.port  # a port out of range is found only when it is read
+        urlsplit(text)  # knows what may stand between brackets
     except ValueError:
         return False
-    printable = all("!" <= character <= "~" for character in text)
-    return printable and parts.scheme in ("http", "https") and bool(parts.hostname)
+    return _URI.fullmatch(text) is not None
 
 
 _FORMS = {

@@ -354,7 +354,8 @@ class Session:
         self.lost(reason, now)
 
     def _give_up(self) -> None:
-        reason = f"no connection within max_reconnect_time: {self.presence.reason}"
+        limit = self._settings.max_reconnect_time
+        reason = f"no connection for {limit:g} s (max_reconnect_time): {self.presence.reason}"
         self.failure = ConnectionLostError(reason)
         self._end(State.FAILED, lambda task: ConnectionLostError(reason, task.uuid), reason)
 
