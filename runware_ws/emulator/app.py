@@ -1,4 +1,6 @@
-"""The routes of the emulator: ``/v1`` as WebSocket and as REST twin, and ``/image/…``."""
+"""The routes of the emulator: ``/v1`` as WebSocket and as REST twin, the description of the latter,
+and ``/image/…``.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,14 @@ import contextlib
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..protocol.wire import encode_answer
 from .effects import Push
 from .host import Host, Outbox
+from .openapi import openapi_document
 
 __all__ = ["make_app"]
 
@@ -41,10 +44,14 @@ def make_app(host: Host) -> Starlette:
             raise HTTPException(404, "No such image, or not any more.")
         return Response(stored.content, media_type=stored.media_type)
 
+    async def describe(_request: Request) -> Response:
+        return JSONResponse(openapi_document())
+
     routes = [
         # The OpenAPI document says `/` below `…/v1`, the examples say `…/v1` [O][D].
         *(WebSocketRoute(path, connection) for path in ("/v1", "/v1/")),
         *(Route(path, post, methods=["POST"]) for path in ("/v1", "/v1/")),
+        Route("/openapi.json", describe, methods=["GET"]),
         Route("/image/{name}", image, methods=["GET"]),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _http_error, 500: _failure})

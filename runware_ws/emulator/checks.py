@@ -99,10 +99,11 @@ def check_upscale(task: Mapping[str, Any]) -> tuple[str, Item]:
     older = task.get("taskType") == "imageUpscale"
     _refuse_unknown(task, _UPSCALE | {"inputImage"} if older else _UPSCALE)
     _check_model(task, older=older)
-    if older and "inputImage" in task:
-        image = _image(task["inputImage"], "inputImage")
-    else:
+    image = ""
+    if "inputs" in task or not (older and "inputImage" in task):
         image = _inputs_image(_required(task, "inputs"))
+    if "inputImage" in task:
+        image = _image(task["inputImage"], "inputImage")
     members: Item = {}
     for name, value in task.items():
         if (member := member_named(name)) and name != "taskUUID":

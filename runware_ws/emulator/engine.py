@@ -66,7 +66,7 @@ class Engine:
             return Failed("invalidImage", f"Invalid image: {error}.", job.image_parameter)
         except _MediaNotFoundError:
             return Failed("mediaNotFound", "No image with this UUID.", job.image_parameter)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = f"{type(error).__name__} {error}".rstrip()
             message = f"The image could not be downloaded: {reason}."
             return Failed("downloadFailed", message, job.image_parameter)

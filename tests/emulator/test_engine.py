@@ -298,6 +298,15 @@ def test_a_download_that_fails_is_an_error(
     assert (outcome.code, outcome.parameter) == ("downloadFailed", "inputs.image")
 
 
+@pytest.mark.parametrize("link", ["https://exa mple.com/a.png", "http://a:b/c", "http://\x7f/"])
+def test_a_link_that_no_client_can_follow_is_an_error_of_its_own(
+    workshop: Workshop, link: str
+) -> None:
+    _, outcome = workshop.run(link)
+    assert isinstance(outcome, Failed)
+    assert (outcome.code, outcome.parameter) == ("downloadFailed", "inputs.image")
+
+
 def test_a_redirect_is_followed(workshop: Workshop) -> None:
     def reply(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/b":

@@ -229,6 +229,7 @@ def test_the_older_task_type_may_have_the_newer_members() -> None:
     [
         ({"inputs": None}, "missingInputs", "inputs"),
         ({"inputs": None, "inputImage": "cat.jpg"}, "invalidImage", "inputImage"),
+        ({"inputs": 5, "inputImage": LINK}, "invalidInputs", "inputs"),
         ({"model": "runware:500@1"}, "unsupportedModel", "model"),
         ({"upscaleFactor": 3}, "unsupportedUpscaleFactor", "upscaleFactor"),
         ({"strength": 1}, "unknownParameter", "strength"),
