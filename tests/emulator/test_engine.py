@@ -298,7 +298,7 @@ def test_a_download_that_fails_is_an_error(
     assert (outcome.code, outcome.parameter) == ("downloadFailed", "inputs.image")
 
 
-@pytest.mark.parametrize("link", ["https://exa mple.com/a.png", "http://a:b/c", "http://\x7f/"])
+@pytest.mark.parametrize("link", ["http://a:b/c", "http://\x7f/"])
 def test_a_link_that_no_client_can_follow_is_an_error_of_its_own(
     workshop: Workshop, link: str
 ) -> None:
