@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..protocol.wire import encode_answer
-from .effects import Push
+from .effects import Close, Push
 from .host import Host, Outbox
 from .openapi import openapi_document
 
@@ -77,6 +77,9 @@ def _bearer(request: Request) -> str | None:
 
 
 async def _serve_connection(host: Host, socket: WebSocket) -> None:
+    if (status := host.refusal()) is not None:
+        await socket.send_denial_response(Response(status_code=status))
+        return
     await socket.accept()
     link, outbox = host.connect(socket.state.abort)
     writer = asyncio.create_task(_write(socket, outbox))
@@ -97,4 +100,7 @@ async def _write(socket: WebSocket, outbox: Outbox) -> None:
         while isinstance(effect := await outbox.next(), Push):
             await socket.send_text(effect.frame.decode())
             outbox.done()
-        await socket.close(effect.code, effect.reason)
+        if isinstance(effect, Close):
+            await socket.close(effect.code, effect.reason)
+        else:
+            socket.state.cut(effect.how)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from .calls import Call
 from .jobs import Job
 from .sessions import Link
 
-__all__ = ["Close", "Effect", "Push", "Respond", "Run", "Upload", "Webhook"]
+__all__ = ["Close", "Cut", "Effect", "Push", "Respond", "Run", "Upload", "Webhook"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,18 @@ class Close:
     link: Link
     code: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """End a connection without a WebSocket goodbye.
+
+    `how`: ``abort`` when all that was written has gone, with TCP's goodbye; ``reset`` at once,
+    with none, and what stands in the buffers is lost.
+    """
+
+    link: Link
+    how: Literal["abort", "reset"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +78,4 @@ class Upload:
     attempt: int = 1
 
 
-Effect: TypeAlias = Push | Close | Run | Respond | Webhook | Upload
+Effect: TypeAlias = Push | Close | Cut | Run | Respond | Webhook | Upload

@@ -13,11 +13,11 @@ import httpx
 
 from ..protocol.wire import encode_answer
 from .calls import Call
-from .effects import Close, Effect, Push, Respond, Run, Upload, Webhook
+from .effects import Close, Cut, Effect, Push, Respond, Run, Upload, Webhook
 from .engine import Engine
+from .faulty import FaultyService
 from .images import ImageStore
 from .jobs import Job
-from .service import Service
 from .sessions import Link
 
 __all__ = ["Host", "Outbox"]
@@ -36,14 +36,14 @@ class Outbox:
 
     def __init__(self, abort: Callable[[], None]) -> None:
         self.abort = abort
-        self._waiting: deque[Push | Close] = deque()
+        self._waiting: deque[Push | Close | Cut] = deque()
         self._arrived = asyncio.Event()
 
-    def put(self, effect: Push | Close) -> None:
+    def put(self, effect: Push | Close | Cut) -> None:
         self._waiting.append(effect)
         self._arrived.set()
 
-    async def next(self) -> Push | Close:
+    async def next(self) -> Push | Close | Cut:
         """The next effect, which stays here until `done` says that it was performed."""
         while not self._waiting:
             self._arrived.clear()
@@ -60,12 +60,8 @@ class Outbox:
 class Host:
     """Feeds the service and performs its effects, in order, on one event loop.
 
-    Of the service it uses the methods that are told what happened, `take_effects`, `next_timer`
-    and `handle_timer`: whatever has the same methods can stand in its place, for example one that
-    holds effects back, drops or doubles them.
-
     Args:
-        service: the core.
+        service: the core, with the faults that were asked for.
         lock: held whenever the service is touched, so that other threads can read it.
         max_image_bytes: how much of inputs and results is held.
         latency: see `Engine`.
@@ -74,7 +70,7 @@ class Host:
 
     def __init__(
         self,
-        service: Service,
+        service: FaultyService,
         lock: threading.Lock,
         *,
         max_image_bytes: int,
@@ -100,6 +96,11 @@ class Host:
     def now(self) -> float:
         """The clock of the service, in seconds."""
         return self._loop.time()
+
+    def refusal(self) -> int | None:
+        """The HTTP status that answers a connection in place of the upgrade, if any."""
+        with self._lock:
+            return self._service.refusal()
 
     def connect(self, abort: Callable[[], None]) -> tuple[Link, Outbox]:
         """A connection was opened, which `abort` cuts; its frames arrive in the outbox."""
@@ -164,7 +165,7 @@ class Host:
 
     def _do(self, effect: Effect) -> None:
         match effect:
-            case Push() | Close():
+            case Push() | Close() | Cut():
                 self._write(effect)
             case Run():
                 self._start(self._run(effect.job))
@@ -175,12 +176,12 @@ class Host:
             case Webhook() | Upload():
                 self._start(self._call(effect))
 
-    def _write(self, effect: Push | Close) -> None:
+    def _write(self, effect: Push | Close | Cut) -> None:
         outbox = self._outboxes.get(effect.link)
         if outbox is None:
             return
         outbox.put(effect)
-        if isinstance(effect, Close):
+        if not isinstance(effect, Push):
             # A peer that reads nothing never gets to see the close.
             self._loop.call_later(_CLOSE_GRACE, outbox.abort)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import random
 import secrets
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,6 +16,8 @@ from typing import Any, Self, TypeVar
 import anyio
 import anyio.to_thread
 
+from .faults import Fault
+from .faulty import FaultyService
 from .host import Host
 from .record import Seen
 from .service import Service
@@ -49,6 +52,9 @@ class Emulator:
         workers: how many images are worked on at once; by default one per processor, 8 at most.
         max_frame_bytes: the largest frame that is accepted.
         max_image_bytes: how much of inputs and results is held in memory; the oldest go first.
+        faults: what is to go wrong; see `runware_ws.emulator.faults`. With each start they
+            begin anew.
+        seed: of the faults that are left to chance; by default another one each time.
         settings: the other attributes of `ServiceSettings`; `image_url` is set by itself.
 
     Raises:
@@ -65,6 +71,8 @@ class Emulator:
         workers: int | None = None,
         max_frame_bytes: int = 256 * 1024 * 1024,
         max_image_bytes: int = 512 * 1024 * 1024,
+        faults: Sequence[Fault] = (),
+        seed: int | None = None,
         **settings: Any,
     ) -> None:
         self._address = (host, port)
@@ -75,7 +83,10 @@ class Emulator:
         )
         self._max_frame_bytes = max_frame_bytes
         self._lock = threading.Lock()
+        self._faults = tuple(faults)
+        self.seed = secrets.randbelow(2**32) if seed is None else seed
         self._service = self._new_service()
+        self._faulty = self._with_faults()
         self._thread: ServerThread | None = None
 
     # Life
@@ -90,7 +101,8 @@ class Emulator:
         listening = listener(*self._address)
         self._address = (self._address[0], listening.getsockname()[1])
         self._service = self._new_service()
-        make_host = functools.partial(self._make_host, self._service, self._lock)
+        self._faulty = self._with_faults()
+        make_host = functools.partial(self._make_host, self._faulty, self._lock)
         thread = ServerThread(listening, make_host, self._max_frame_bytes)
         thread.start()
         self._thread = thread
@@ -153,6 +165,12 @@ class Emulator:
         """What all tasks have cost, in US dollars."""
         return self.look(lambda service: service.record.billed)
 
+    @property
+    def faults_struck(self) -> Counter[str]:
+        """How often each kind of fault has struck, for example ``{"drop": 3}``: a copy."""
+        with self._lock:
+            return self._faulty.struck
+
     def look(self, view: Callable[[Service], _T]) -> _T:
         """Read from the service, safely from any thread, also after it has stopped.
 
@@ -176,3 +194,9 @@ class Emulator:
     def _new_service(self) -> Service:
         settings = replace(self._settings, image_url=f"{self.http_url}/image")
         return Service(settings, new_uuid=lambda: str(uuid.uuid4()))
+
+    def _with_faults(self) -> FaultyService:
+        def dice(place: int) -> Callable[[], float]:
+            return random.Random(f"{self.seed}/{place}").random  # noqa: S311 - chance, no secret
+
+        return FaultyService(self._service, self._faults, dice)

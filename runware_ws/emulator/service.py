@@ -164,6 +164,10 @@ class Service:
         """Forget a session now, with what it missed; its connection, if any, stays usable."""
         self.sessions.forget(uuid)
 
+    def find(self, task_uuid: str) -> Job | None:
+        """What is known of a task, by its UUID; to be read only."""
+        return self._desk.jobs.find(task_uuid)
+
     # Time
 
     def next_timer(self) -> float | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -43,8 +44,20 @@ class _Protocol(WebSocketsSansIOProtocol):
         self.conn.debug = False  # the first frame holds the key
 
     async def run_asgi(self) -> None:
-        self.scope["state"]["abort"] = self.transport.abort
+        self.scope["state"].update(abort=self.transport.abort, cut=self._cut)
         await super().run_asgi()
+
+    def _cut(self, how: Literal["abort", "reset"]) -> None:
+        """End the connection without a WebSocket goodbye; see `Cut`."""
+        if how == "abort":
+            self.transport.close()
+            return
+        # With no time to linger, the system says RST instead of FIN.
+        with contextlib.suppress(OSError):  # it has ended by itself
+            linger = struct.pack("ii", 1, 0)
+            peer = self.transport.get_extra_info("socket")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.transport.abort()
 
     def shutdown(self) -> None:
         # The peer may be closing already, which uvicorn does not expect here.
