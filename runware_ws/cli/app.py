@@ -10,7 +10,7 @@ import typer
 from .._version import __version__
 from . import options as given
 from .connect import Target
-from .emulating import emulate_until_stopped
+from .emulating import emulate_until_stopped, script_from
 from .pinging import ping as ping_all
 from .running import exit_on_error, exit_with
 from .upscaling import Order, options_of, upscale_all
@@ -125,6 +125,9 @@ def emulate(
     workers: given.Workers = None,
     cost: given.Cost = given.COST,
     credit: given.Credit = None,
+    faults: given.Faults = None,
+    fault: given.FaultLines = None,
+    seed: given.Seed = None,
 ) -> None:
     """Run a Runware on this machine, for trying, testing and working offline.
 
@@ -132,12 +135,9 @@ def emulate(
     the model. It says how to use it, and runs until Ctrl-C.
     """
     with exit_on_error():
-        settings = {"cost": cost, "credit": credit}
-        exit_with(
-            emulate_until_stopped(
-                host, port, api_key=key, latency=latency, workers=workers, **settings
-            )
-        )
+        settings = {"latency": latency, "workers": workers, "cost": cost, "credit": credit}
+        script = script_from(faults, fault or (), seed)
+        exit_with(emulate_until_stopped(host, port, script, api_key=key, **settings))
 
 
 @app.command()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import typer
 
+from ..emulator.script import Script, fault_of, read_script
+from ..errors import InputError
 from ..settings import is_loopback
 from .complaints import UsageError
 from .connect import make_emulator
@@ -17,17 +21,33 @@ from .connect import make_emulator
 if TYPE_CHECKING:
     from ..emulator import Emulator
 
-__all__ = ["emulate_until_stopped"]
+__all__ = ["emulate_until_stopped", "script_from"]
 
 
-async def emulate_until_stopped(host: str, port: int, **arguments: Any) -> int:
+def script_from(file: Path | None, lines: Sequence[str], seed: int | None) -> Script:
+    """What is to go wrong: the faults of a file, and then those of single lines.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    try:
+        script = read_script(file) if file is not None else Script()
+        faults = (*script.faults, *map(fault_of, lines))
+    except InputError as error:
+        raise UsageError(str(error)) from None
+    return Script(faults, script.seed if seed is None else seed)
+
+
+async def emulate_until_stopped(host: str, port: int, script: Script, **arguments: Any) -> int:
     """Run an emulator until Ctrl-C or SIGTERM, which are its proper end.
 
     Raises:
         UsageError: an argument is wrong, or the port cannot be listened on.
     """
     try:
-        emulator = make_emulator(host=host, port=port, **arguments)
+        emulator = make_emulator(
+            host=host, port=port, faults=script.faults, seed=script.seed, **arguments
+        )
         await anyio.to_thread.run_sync(emulator.start)
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -35,11 +55,16 @@ async def emulate_until_stopped(host: str, port: int, **arguments: Any) -> int:
         raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
     try:
         typer.echo(_greeting(emulator, host))
+        if script.faults:
+            typer.echo(f"\nfaults: {len(script.faults)}, drawn from seed {emulator.seed}")
         with suppress(asyncio.CancelledError):
             await anyio.sleep_forever()
     finally:
         emulator.stop()
     typer.echo(f"\nstopped; images upscaled: {sum(emulator.executions.values())}")
+    if script.faults:
+        struck = emulator.faults_struck.most_common()
+        typer.echo("faults: " + (", ".join(f"{kind} {times}" for kind, times in struck) or "none"))
     return 0
 
 

@@ -4,6 +4,7 @@ and in the client; here are only their names and their order."""
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +27,8 @@ __all__ = [
     "Delivery",
     "EmulatorKey",
     "Factor",
+    "FaultLines",
+    "Faults",
     "Format",
     "Host",
     "Images",
@@ -38,6 +41,7 @@ __all__ = [
     "Port",
     "Quality",
     "Recursive",
+    "Seed",
     "Timeout",
     "Url",
     "UseEmulator",
@@ -45,6 +49,7 @@ __all__ = [
 ]
 
 _RESULT, _LIMITS, _CONNECTION = "What comes out", "Limits", "Connection"
+_FAULTS = "What goes wrong"
 
 
 def _member_help(wire: str) -> str:
@@ -267,5 +272,35 @@ Credit = Annotated[
         min=0,
         help="What the account holds. Default: it never runs out.",
         show_default=False,
+    ),
+]
+Faults = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A script of what is to go wrong, TOML or JSON; see runware_ws.emulator.script.",
+        show_default=False,
+        rich_help_panel=_FAULTS,
+    ),
+]
+FaultLines = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault",
+        metavar="'KIND NAME=VALUE…'",
+        help="One thing that is to go wrong, such as 'drop every=10 how=reset', "
+        "'fail nth=3 code=timeout' or 'lose probability=0.05'. May be given several times.",
+        show_default=False,
+        rich_help_panel=_FAULTS,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        metavar="NUMBER",
+        help="For the faults that are left to chance. Default: that of the script, or a random "
+        "one, which is shown.",
+        show_default=False,
+        rich_help_panel=_FAULTS,
     ),
 ]
