@@ -15,6 +15,7 @@ from .errors import (
     DownloadError,
     InputError,
     InsufficientCreditsError,
+    JournalError,
     MissingExtraError,
     PermissionDeniedError,
     ProtocolError,
@@ -33,6 +34,7 @@ from .handle import UpscaleTask
 from .inputs import Image
 from .many import Outcome
 from .options import UpscaleOptions
+from .protocol.effects import Event
 from .results import UpscaleResult
 from .stats import Stats
 
@@ -42,9 +44,11 @@ __all__ = [
     "ConnectionLostError",
     "ContentPolicyError",
     "DownloadError",
+    "Event",
     "Image",
     "InputError",
     "InsufficientCreditsError",
+    "JournalError",
     "MissingExtraError",
     "Outcome",
     "PermissionDeniedError",

@@ -30,6 +30,7 @@ class Admission:
         self._max_tasks = max_tasks
         self._max_bytes = max_bytes
         self._waiters: deque[_Waiter] = deque()
+        self._empty = anyio.Event()
         self.tasks = 0
         self.bytes = 0
 
@@ -44,6 +45,10 @@ class Admission:
             return False
         self._take(size)
         return True
+
+    def enter_anyway(self, size: int) -> None:
+        """Enter over any limit: what was under way before must go on."""
+        self._take(size)
 
     async def enter(self, size: int) -> None:
         """Enter; wait for it if need be. Cancelled while waiting, nothing is taken."""
@@ -61,6 +66,12 @@ class Admission:
                 self._admit()
             raise
 
+    async def wait_empty(self) -> None:
+        """Wait until nothing is under way."""
+        while self.tasks:
+            self._empty = anyio.Event()
+            await self._empty.wait()
+
     def resize(self, old: int, new: int) -> None:
         """An estimate turns out to be something else."""
         self.bytes += new - old
@@ -71,6 +82,8 @@ class Admission:
         self.tasks -= 1
         self.bytes -= size
         self._admit()
+        if not self.tasks:
+            self._empty.set()
 
     @contextmanager
     def given_back_on_error(self, size: int) -> Iterator[None]:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import AsyncIterable, Iterable, Mapping
+import os
+from collections.abc import AsyncIterable, Iterable
 from pathlib import PurePath
 from types import EllipsisType, TracebackType
-from typing import Any, Self, TypeVar, Unpack, cast
+from typing import Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 
-from .admission import Admission
-from .driver import Driver
-from .errors import ClientClosedError, InputError, RunwareError, TaskTimeoutError
+from .errors import ClientClosedError, InputError
+from .events import Events
 from .handle import UpscaleTask
-from .inputs import Image, Source, source_of
+from .inputs import Image
+from .intake import Intake
 from .many import Outcomes, upscale_many
-from .options import UpscaleOptions, members_of, new_uuid
+from .options import UpscaleOptions, members_of
 from .protocol.presence import State
 from .protocol.request import is_uuid4
-from .protocol.session import Session
-from .protocol.tasks import Stage, Task
-from .protocol.wire import encode_task
+from .recovery import Recovered, find, take_up
 from .results import UpscaleResult
-from .settings import MEBIBYTE, Settings, check_number, find_key, find_url
+from .settings import MEBIBYTE, Settings, check_number, check_timeout, find_key, find_url
 from .stats import Stats, take_stats
 
 __all__ = ["RunwareClient"]
@@ -64,6 +62,7 @@ class RunwareClient:
         max_tasks_per_frame: how many tasks travel in one frame. Default 100 [?].
         max_frame_bytes: how large a frame of several tasks may get. Default 1 MiB [?].
         allow_insecure: whether ``ws://`` may carry the key to another machine. Default False.
+        journal: a file in which tasks survive the process; see `recovered`. Default: none.
 
     Raises:
         InputError: an argument is wrong, or there is no key.
@@ -87,12 +86,13 @@ class RunwareClient:
         max_tasks_per_frame: int = 100,
         max_frame_bytes: int = MEBIBYTE,
         allow_insecure: bool = False,
+        journal: str | os.PathLike[str] | None = None,
     ) -> None:
         try:
             self._key = find_key(api_key)
         finally:
             del api_key  # so that it is in no dump of local variables
-        settings = self._settings = Settings(
+        self._settings = Settings(
             url=find_url(url),
             max_in_flight=max_in_flight,
             max_in_flight_bytes=max_in_flight_bytes,
@@ -108,8 +108,10 @@ class RunwareClient:
             max_frame_bytes=max_frame_bytes,
             allow_insecure=allow_insecure,
         )
-        self._admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
-        self._driver: Driver | None = None
+        self._journal = journal
+        self._intake: Intake | None = None
+        self._recovered = Recovered()
+        self._opening = anyio.Lock()
         self._closed = False
 
     # Life.
@@ -124,24 +126,36 @@ class RunwareClient:
             AuthenticationError: the key was refused.
             ConnectionLostError: there was no connection within ``max_reconnect_time``.
             ClientClosedError: the client was closed before; it cannot be opened again.
+            JournalError: the journal cannot be used.
         """
-        if self._closed:
-            raise ClientClosedError("the client is closed, and cannot be opened again: make one")
-        if self._driver is None:
-            session = Session(
-                self._settings.for_session(),
-                api_key=self._key,
-                new_uuid=new_uuid,
-                dice=random.random,
-            )
-            self._driver = Driver(session, self._settings.endpoint(), self._settled)
         try:
-            await self._driver.first_attempt()
-            if self._driver.session.failure is not None:
-                raise self._driver.session.failure
+            async with self._opening:
+                intake = self._intake or await self._open()
+            await intake.driver.first_attempt()
+            if intake.session.failure is not None:
+                raise intake.session.failure
         except BaseException:
             await self.aclose()
             raise
+
+    async def _open(self) -> Intake:
+        self._refuse_if_closed()
+        found = None
+        if self._journal is not None:
+            with anyio.CancelScope(shield=True):  # nobody else would close what is opened there
+                found = await anyio.to_thread.run_sync(find, self._journal)
+                if self._closed:
+                    found.journal.close()
+            self._refuse_if_closed()
+        intake = Intake(self._settings, self._key, None if found is None else found.journal)
+        if found is not None:
+            self._recovered = take_up(found, intake, self._settings.timeout)
+        self._intake = intake
+        return intake
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ClientClosedError("the client is closed, and cannot be opened again: make one")
 
     async def aclose(self) -> None:
         """Close the client for good. It returns within seconds, also with the network dead.
@@ -150,10 +164,10 @@ class RunwareClient:
         again. Closing twice does nothing.
         """
         self._closed = True
-        if self._driver is None:
+        if self._intake is None:
             return
         with anyio.move_on_after(_CLOSE_LIMIT, shield=True):
-            await self._driver.close("the client was closed")
+            await self._intake.driver.close("the client was closed")
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -204,32 +218,7 @@ class RunwareClient:
             TaskTimeoutError: ``timeout`` passed before it was admitted; nothing was sent.
             ConnectionLostError, ClientClosedError, AuthenticationError: the client ended.
         """
-        driver = self._open_driver()
-        timeout = self._timeout(options)
-        deadline = None if timeout is None else driver.clock() + timeout
-        members = members_of(options)
-        task_uuid = members["taskUUID"]
-        self._refuse_duplicate(driver, task_uuid)
-        source = source_of(image)
-        if source.ready is not None and self._admission.try_enter(source.size):
-            loaded: str | bytes = source.ready
-        else:
-            loaded = await self._admit(source, deadline, task_uuid, timeout)
-        with self._admission.given_back_on_error(source.size):
-            self._open_driver()  # it may have been closed meanwhile
-            self._refuse_duplicate(driver, task_uuid)
-        record = Task(
-            task_uuid,
-            encode_task(members, loaded),
-            owned=options.get("task_uuid") is None,
-            polled=members.get("deliveryMethod") == "async" or "webhookURL" in members,
-            timeout=timeout,
-            deadline=deadline,
-        )
-        task = self._handle(record, source.size)
-        driver.session.submit(record, driver.clock())
-        driver.changed()
-        return task
+        return await self._opened().submit(image, options)
 
     async def attach(
         self, task_uuid: str, *, timeout: float | EllipsisType | None = ...
@@ -247,22 +236,11 @@ class RunwareClient:
             InputError: `task_uuid` is not a UUID v4.
             ConnectionLostError, ClientClosedError, AuthenticationError: the client ended.
         """
-        driver = self._open_driver()
+        intake = self._opened()
         if not is_uuid4(str(task_uuid)):
             raise InputError("task_uuid", "is not a UUID v4", "pass the task_uuid of a task")
-        task_uuid = task_uuid.lower()
-        if (known := driver.session.tasks.get(task_uuid)) is not None:
-            return cast(UpscaleTask, known.owner)
-        limit = self._timeout({} if timeout is ... else {"timeout": timeout})
-        deadline = None if limit is None else driver.clock() + limit
-        await self._enter(0, deadline, task_uuid, limit)
-        with self._admission.given_back_on_error(0):
-            self._refuse_duplicate(self._open_driver(), task_uuid)
-        record = Task(task_uuid, b"", timeout=limit, deadline=deadline)
-        task = self._handle(record, 0)
-        driver.session.attach(record, driver.clock())
-        driver.changed()
-        return task
+        options = {} if timeout is ... else {"timeout": timeout}
+        return await intake.attach(task_uuid.lower(), options)
 
     def upscale_many(
         self,
@@ -300,8 +278,37 @@ class RunwareClient:
         if isinstance(images, str | bytes | bytearray | memoryview | PurePath):
             raise InputError("images", "is a single image", "pass a list of images")
         members_of(options)
-        self._timeout(options)
+        check_timeout(options.get("timeout"))
         return upscale_many(images, lambda image: self.submit(image, **options), size, ordered)
+
+    def recovered(self) -> Recovered:
+        """The outcomes of what an earlier process left unfinished in the journal, each once.
+
+            async for outcome in client.recovered():
+                ...
+
+        The client finds out about them by itself from the moment it is opened. ``source`` is the
+        Path or URL that was given, or None for an image given as bytes. A result leaves the
+        journal when the next one is asked for; so do, elsewhere, those of `upscale_many`, and
+        others when they are returned.
+        """
+        return self._recovered
+
+    async def drain(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is under way any more.
+
+        Args:
+            timeout: seconds to wait at most; None for no limit.
+
+        Returns:
+            Whether all is settled; False when `timeout` passed.
+        """
+        check_timeout(timeout)
+        if self._intake is not None:
+            with anyio.move_on_after(timeout):
+                await self._intake.admission.wait_empty()
+            return not self._intake.admission.tasks
+        return True
 
     # The connection.
 
@@ -312,89 +319,47 @@ class RunwareClient:
             ConnectionLostError: there is no connection, or it was lost meanwhile.
             ClientClosedError, AuthenticationError: the client ended.
         """
-        return await self._open_driver().ping()
+        return await self._opened().driver.ping()
+
+    def events(self) -> Events:
+        """What happens to the connection from now on, as an asynchronous iterator that ends when
+        the client is closed: `Event` objects of the kinds ``connected``, ``lost``,
+        ``reconciling``, ``key_refused`` and ``closed``. A slow reader misses the oldest.
+
+        Raises:
+            ClientClosedError: the client is not open.
+        """
+        events = Events()
+        self._opened().driver.listeners.add(events)
+        return events
 
     @property
     def session_uuid(self) -> str | None:
         """The session that is resumed after a disconnect [D]; None before the first one."""
-        return None if self._driver is None else self._driver.session.presence.session_uuid
+        return None if self._intake is None else self._intake.session.presence.session_uuid
 
     @property
     def state(self) -> str:
         """``new``, ``connecting``, ``authenticating``, ``connected``, ``waiting`` (for the next
         attempt), ``key refused`` (likewise), ``failed`` or ``closed``."""
-        if self._driver is not None:
-            return self._driver.session.presence.state.value
+        if self._intake is not None:
+            return self._intake.session.presence.state.value
         return State.CLOSED.value if self._closed else State.NEW.value
 
     def stats(self) -> Stats:
         """A snapshot of what is under way and what has happened so far."""
-        return take_stats(self.state, self._driver, self._admission.waiting)
+        return take_stats(self.state, self._intake)
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_admission"):  # shown by the traceback of its own refusal
+        if not hasattr(self, "_intake"):  # shown by the traceback of its own refusal
             return "<RunwareClient refused>"
         where = urlsplit(self._settings.url).hostname
-        return f"<RunwareClient {where} {self.state}, {self._admission.tasks} in flight>"
+        in_flight = 0 if self._intake is None else self._intake.admission.tasks
+        return f"<RunwareClient {where} {self.state}, {in_flight} in flight>"
 
-    # Within.
-
-    def _open_driver(self) -> Driver:
-        if self._driver is None:
+    def _opened(self) -> Intake:
+        if self._intake is None or self._closed:
             reason = "closed" if self._closed else "not open: use `async with` or `connect()`"
             raise ClientClosedError(f"the client is {reason}")
-        session = self._driver.session
-        if session.failure is not None:
-            raise type(session.failure)(*session.failure.args)
-        if self._closed or session.presence.ended:
-            raise ClientClosedError(session.presence.reason or "the client is closed")
-        return self._driver
-
-    def _timeout(self, options: Mapping[str, Any]) -> float | None:
-        if "timeout" not in options:
-            return self._settings.timeout
-        timeout: float | None = options["timeout"]
-        check_number("timeout", "float | None", timeout)
-        return timeout
-
-    @staticmethod
-    def _refuse_duplicate(driver: Driver, task_uuid: str) -> None:
-        if task_uuid in driver.session.tasks:
-            remedy = "await the task that there is, or leave it out"
-            raise InputError("task_uuid", "is in use by a task under way", remedy)
-
-    async def _admit(
-        self, source: Source, deadline: float | None, task_uuid: str, timeout: float | None
-    ) -> str | bytes:
-        """Wait for room, then load the image. On an error, the room is given back."""
-        await self._enter(source.size, deadline, task_uuid, timeout)
-        with self._admission.given_back_on_error(source.size):
-            with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
-                loaded = await source.load()
-                actual = len(loaded)
-                self._admission.resize(source.size, actual)
-                source.size = actual
-                return loaded
-            raise TaskTimeoutError(task_uuid, "queued", timeout or 0.0, "reading the image")
-
-    async def _enter(
-        self, size: int, deadline: float | None, task_uuid: str, timeout: float | None
-    ) -> None:
-        with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
-            await self._admission.enter(size)
-            return
-        raise TaskTimeoutError(task_uuid, "queued", timeout or 0.0, "max_in_flight was reached")
-
-    def _handle(self, record: Task, size: int) -> UpscaleTask:
-        task = UpscaleTask(record, size, self._cancel)
-        record.owner = task
-        return task
-
-    def _cancel(self, record: Task) -> None:
-        if self._driver is not None and record.stage is not Stage.SETTLED:
-            self._driver.session.cancel(record)
-            self._driver.changed()
-
-    def _settled(self, record: Task, outcome: dict[str, Any] | RunwareError) -> None:
-        size = record.owner.settle(outcome)
-        self._admission.leave(size)
+        self._intake.driver.check_open()
+        return self._intake

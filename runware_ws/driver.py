@@ -11,14 +11,18 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 import anyio
 
 from .background import Background, running_on_trio
-from .errors import ConnectionLostError, RunwareError
-from .protocol.effects import Connect, Drop, Effect, Happening, Notify, Pong, Settle
+from .errors import ClientClosedError, ConnectionLostError, JournalError, RunwareError
+from .events import Events
+from .journal import Journal
+from .protocol.effects import Connect, Drop, Effect, Event, Kept, Notify, Pong, Settle
 from .protocol.session import Session
 from .protocol.tasks import Task
+from .scribe import Scribe
 from .settings import Endpoint
 from .transport import DisconnectedError, Socket, open_socket
 
@@ -37,6 +41,7 @@ class Driver:
         session: the session, not started.
         endpoint: where to connect.
         settled: called with each task and its outcome. It must not raise or wait.
+        journal: where tasks and outcomes are written down, if anywhere; the driver closes it.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Driver:
         session: Session,
         endpoint: Endpoint,
         settled: Callable[[Task, dict[str, Any] | RunwareError], None],
+        journal: Journal | None = None,
     ) -> None:
         self.session = session
         self.clock = _clock()
@@ -57,6 +63,8 @@ class Driver:
         self._to_wait_less = anyio.Event()
         self._waiting_until = 0.0
         self._pings: list[_Ping] = []
+        self.listeners: WeakSet[Events] = WeakSet()
+        self.scribe = None if journal is None else self._scribe(journal)
         session.start(self.clock())
         self._background = Background(self._run, "runware_ws")
 
@@ -65,6 +73,14 @@ class Driver:
     async def first_attempt(self) -> None:
         """Wait until the first attempt to connect has succeeded or failed."""
         await self._first.wait()
+
+    def check_open(self) -> None:
+        """Raise what ended the client, if it has ended."""
+        failure = self.session.failure
+        if failure is not None:
+            raise type(failure)(*failure.args)
+        if self.session.presence.ended:
+            raise ClientClosedError(self.session.presence.reason)
 
     def changed(self) -> None:
         """Carry out what a call to the session has brought about."""
@@ -108,8 +124,11 @@ class Driver:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Settle(task, outcome):
-                self._settled(task, outcome)
+            case Settle() | Kept():
+                if self.scribe is None:
+                    self._pass(effect)
+                else:
+                    self.scribe.add(effect)
             case Connect():
                 # Made here, so that it can be dropped before its task has begun.
                 self._connection = anyio.CancelScope()
@@ -122,15 +141,36 @@ class Driver:
             case Notify(happening):
                 self._notify(happening)
 
+    def _pass(self, effect: Settle | Kept) -> None:
+        """What the journal, if there is one, has written."""
+        if isinstance(effect, Settle):
+            self._settled(effect.task, effect.outcome)
+        else:
+            self.session.kept(effect.task)
+            self._to_write.set()
+
+    def _scribe(self, journal: Journal) -> Scribe:
+        def failed(error: JournalError) -> None:
+            _log.error("%s", error)
+            self.session.fail(error)
+            self.changed()
+            self._to_wait_less.set()
+
+        return Scribe(journal, lambda: self.session.presence.session_uuid, self._pass, failed)
+
     def _drop(self) -> None:
         if self._connection is not None:
             self._connection.cancel()
             self._connection = self._socket = None
 
-    def _notify(self, happening: Happening) -> None:
+    def _notify(self, happening: Event) -> None:
         level = _LEVELS.get(happening.kind, logging.INFO)
         _log.log(level, "%s: %s", happening.kind.replace("_", " "), happening.detail)
         self._first.set()
+        for listener in self.listeners:
+            listener.tell(happening)
+        if happening.kind == "connected" and self.scribe is not None:
+            self.scribe.touch()
         if happening.kind in ("lost", "closed"):
             self._answer_pings(ConnectionLostError(happening.detail))
 
@@ -145,13 +185,19 @@ class Driver:
         reason = "the event loop ended"
         try:
             async with anyio.create_task_group() as self._connections:
+                if self.scribe is not None:
+                    self._connections.start_soon(self.scribe.run)
                 await self._keep_time()
+                if self.scribe is not None:
+                    self._connections.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001  # nobody else would hear of it
             _log.exception("the client failed; this is a bug in runware_ws")
             reason = f"a bug in runware_ws: {type(error).__name__}"
         finally:
             self.session.close(reason)
             self.changed()
+            if self.scribe is not None:
+                self.scribe.close()
 
     async def _keep_time(self) -> None:
         asleep = _SleepDetector(self.clock)

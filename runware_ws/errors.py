@@ -6,6 +6,7 @@ RunwareError
  +-- ConnectionLostError               the connection is gone and stays gone
  +-- ClientClosedError                 the client was closed, or never opened
  +-- DownloadError                     the link of a result cannot be fetched
+ +-- JournalError                      the journal cannot be used
  +-- MissingExtraError (also ImportError)
  +-- ProtocolError                     the peer sent what the protocol does not allow
  +-- TaskTimeoutError (also TimeoutError)
@@ -40,6 +41,7 @@ __all__ = [
     "DownloadError",
     "InputError",
     "InsufficientCreditsError",
+    "JournalError",
     "MissingExtraError",
     "PermissionDeniedError",
     "ProtocolError",
@@ -53,7 +55,6 @@ __all__ = [
     "TaskNotFoundError",
     "TaskTimeoutError",
     "ValidationError",
-    "task_error",
 ]
 
 
@@ -168,6 +169,23 @@ class MissingExtraError(RunwareError, ImportError):
 
     def __str__(self) -> str:
         return f'{self.need} needs more: pip install "runware-ws[{self.extra}]"'
+
+
+class JournalError(RunwareError):
+    """The journal cannot be used, or could not be written; nothing in it is lost.
+
+    Attributes:
+        path: its file.
+        reason: why.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the journal {self.path} cannot be used: {self.reason}"
 
 
 class ProtocolError(RunwareError):
@@ -322,74 +340,3 @@ class ServerError(TaskError):
 
 class TaskNotFoundError(TaskError):
     """The service does not know the task, model or file."""
-
-
-# Codes [D][S]; Runware says that they are still being standardised. Compared in lower case.
-_CLASS_OF_CODE: dict[str, type[TaskError]] = {
-    code.lower(): cls
-    for cls, codes in {
-        PermissionDeniedError: (
-            "invalidApiKey missingApiKey unauthorized forbidden permissionDenied "
-            "insufficientPermissions"
-        ),
-        InsufficientCreditsError: "insufficientCredits quotaExceeded paymentRequired",
-        RateLimitError: "rateLimitExceeded inferenceRateLimitRequestTooLarge",
-        ContentPolicyError: "nsfwContentDetected moderationFailed",
-        ProviderError: (
-            "timeoutProvider providerTimeout providerGatewayTimeout inferenceError "
-            "processingFailed taskFailed downloadFailed uploadFailed noAvailableServer "
-            "modelUnavailable"
-        ),
-        TaskNotFoundError: (
-            "taskNotFound taskExpired taskCancelled taskFailedOrNotFound modelNotFound "
-            "mediaNotFound"
-        ),
-        ServerError: "timeout internalServerError serviceUnavailable standardError unknownError",
-        ValidationError: "unknownParameter incompatibleParameters",
-    }.items()
-    for code in codes.split()
-}
-# Families of codes, looked at only when the exact code is not in the table.
-_CLASS_OF_SUFFIX: tuple[tuple[str, type[TaskError]], ...] = (
-    ("insufficientcredits", InsufficientCreditsError),
-    ("ratelimitexceeded", RateLimitError),
-    ("contentpolicyviolation", ContentPolicyError),
-    ("suspended", PermissionDeniedError),
-    ("disabled", PermissionDeniedError),
-)
-_CLASS_OF_PREFIX: tuple[tuple[str, type[TaskError]], ...] = (
-    ("token", PermissionDeniedError),
-    ("provider", ProviderError),
-    ("invalid", ValidationError),
-    ("missing", ValidationError),
-    ("conflict", ValidationError),
-    ("duplicate", ValidationError),
-    ("unsupported", ValidationError),
-    ("value", ValidationError),
-    ("array", ValidationError),
-    ("max", ValidationError),
-)
-
-
-def _class_of(code: str) -> type[TaskError]:
-    lowered = code.lower()
-    if exact := _CLASS_OF_CODE.get(lowered):
-        return exact
-    for suffix, cls in _CLASS_OF_SUFFIX:
-        if lowered.endswith(suffix):
-            return cls
-    for prefix, cls in _CLASS_OF_PREFIX:
-        if lowered.startswith(prefix):
-            return cls
-    return TaskError
-
-
-def task_error(
-    code: str,
-    message: str,
-    task_uuid: str | None = None,
-    raw: Mapping[str, Any] | None = None,
-    attempts: int = 1,
-) -> TaskError:
-    """Make the exception that fits `code`; an unknown code gives a plain `TaskError`."""
-    return _class_of(code)(code, message, task_uuid, raw, attempts)

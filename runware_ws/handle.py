@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from .errors import RunwareError
 from .protocol.tasks import Task
 from .results import UpscaleResult
+
+if TYPE_CHECKING:
+    from .intake import Intake
 
 __all__ = ["UpscaleTask"]
 
@@ -21,12 +24,12 @@ class UpscaleTask:
     task; `cancel` does.
     """
 
-    __slots__ = ("_cancel", "_done", "_on_done", "_outcome", "_record", "_size")
+    __slots__ = ("_done", "_intake", "_on_done", "_outcome", "_record", "_size")
 
-    def __init__(self, record: Task, size: int, cancel: Callable[[Task], None]) -> None:
+    def __init__(self, record: Task, size: int, intake: Intake) -> None:
         self._record = record
         self._size = size
-        self._cancel = cancel
+        self._intake = intake
         self._outcome: UpscaleResult | RunwareError | None = None
         self._done: anyio.Event | None = None  # made when somebody waits
         self._on_done: Callable[[], None] | None = None
@@ -57,7 +60,7 @@ class UpscaleTask:
         The service finishes and bills it all the same if it was sent [S]; its late result is
         dropped. A settled task is left as it is.
         """
-        self._cancel(self._record)
+        self._intake.cancel(self._record)
 
     async def result(self) -> UpscaleResult:
         """Wait for the result. Cancelled, the task goes on.
@@ -71,11 +74,17 @@ class UpscaleTask:
             await self._done.wait()
         outcome = self._outcome
         if isinstance(outcome, UpscaleResult):
+            self.take()
             return outcome
         raise outcome or RuntimeError("woken without an outcome")
 
     def __await__(self) -> Generator[Any, Any, UpscaleResult]:
         return self.result().__await__()
+
+    def take(self) -> None:
+        """For this package: the caller has the result."""
+        if isinstance(self._outcome, UpscaleResult):
+            self._intake.taken(self._record)
 
     def when_settled(self, callback: Callable[[], None]) -> None:
         """For this package: call `callback` once, on the read path; it must not raise or wait."""

@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from .errors import InputError
 
-__all__ = ["Image", "Source", "source_of"]
+__all__ = ["Image", "Source", "encode_file", "source_of"]
 
 Image = Path | bytes | bytearray | memoryview | IO[bytes] | str | UUID
 """A file by its path, its bytes, an open binary file, or a string: a URL, the UUID of an image
@@ -97,14 +97,7 @@ class _File(Source):
         self.size = _encoded_size(status.st_size)
 
     async def load(self) -> bytes:
-        return await anyio.to_thread.run_sync(self._load, abandon_on_cancel=True)
-
-    def _load(self) -> bytes:
-        try:
-            data = self._path.read_bytes()
-        except OSError as error:
-            raise _unreadable(self._path, error) from None
-        return _encode(data, f"the file {str(self._path)!r}")
+        return await anyio.to_thread.run_sync(encode_file, self._path, abandon_on_cancel=True)
 
 
 class _Stream(Source):
@@ -124,6 +117,19 @@ class _Stream(Source):
         if not isinstance(data, bytes | bytearray):
             raise InputError("image", "the file gives text", "open it in binary mode ('rb')")
         return _encode(data, "the file")
+
+
+def encode_file(path: Path) -> bytes:
+    """A file as base64; it blocks.
+
+    Raises:
+        InputError: it cannot be read, or is empty.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    return _encode(data, f"the file {str(path)!r}")
 
 
 def source_of(image: Image) -> Source:

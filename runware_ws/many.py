@@ -77,6 +77,7 @@ class _Window(Generic[T]):
         self._news = anyio.Event()
         self._ended = False
         self._abandoned = False
+        self._given: UpscaleTask | None = None
         self._broken: Exception | None = None
 
     async def feed(self, sources: Iterable[T] | AsyncIterable[T]) -> None:
@@ -142,10 +143,16 @@ class _Window(Generic[T]):
         self._news.set()
 
     async def next(self) -> Outcome[T] | None:
-        """The next outcome; at the end None, or the error of the sources if they broke."""
+        """The next outcome; at the end None, or the error of the sources if they broke.
+
+        Whoever asks for the next has dealt with the last one.
+        """
+        if self._given is not None:
+            self._given.take()
+            self._given = None
         while True:
             if self._places and (outcome := self._places[0].outcome()) is not None:
-                self._places.popleft()
+                self._given = self._places.popleft().task
                 self._room.set()
                 return outcome
             if self._ended and not self._taken and not self._under_way:

@@ -17,6 +17,7 @@ __all__ = [
     "Endpoint",
     "Settings",
     "check_number",
+    "check_timeout",
     "find_key",
     "find_url",
     "is_loopback",
@@ -60,7 +61,7 @@ class Settings:
                 check_number(field.name, field.type, getattr(self, field.name))
         _check_url(self.url, self.allow_insecure)
 
-    def for_session(self) -> SessionSettings:
+    def for_session(self, *, journaled: bool) -> SessionSettings:
         """The part that the session holds to."""
         return SessionSettings(
             limits=Limits(self.max_tasks_per_frame, self.max_frame_bytes),
@@ -69,6 +70,7 @@ class Settings:
             keepalive=self.keepalive,
             ping_timeout=self.ping_timeout,
             max_reconnect_time=self.max_reconnect_time,
+            journaled=journaled,
         )
 
     def endpoint(self) -> Endpoint:
@@ -93,6 +95,11 @@ def check_number(name: str, kind: str, value: object) -> None:
         limit = "of at least 0" if name in _MAY_BE_ZERO else "greater than 0"
         none = ", or None for no limit" if kind.endswith("None") else ""
         raise InputError(name, f"{value} is out of range", f"pass {wanted} {limit}{none}")
+
+
+def check_timeout(timeout: object) -> None:
+    """Raise InputError unless `timeout` is a number of seconds greater than 0, or None."""
+    check_number("timeout", "float | None", timeout)
 
 
 def _check_url(url: object, allow_insecure: bool) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .driver import Driver
+from .intake import Intake
 
 __all__ = ["Stats", "take_stats"]
 
@@ -47,15 +47,15 @@ class Stats:
     round_trip: float | None = None
 
 
-def take_stats(state: str, driver: Driver | None, waiting: int) -> Stats:
+def take_stats(state: str, intake: Intake | None) -> Stats:
     """The snapshot of a client."""
-    if driver is None:
+    if intake is None:
         return Stats(state)
-    counters = driver.session.counters
+    counters = intake.session.counters
     return Stats(
         state=state,
-        tasks=Counter(task.stage.value for task in driver.session.tasks.values()),
-        waiting=waiting,
+        tasks=Counter(task.stage.value for task in intake.session.tasks.values()),
+        waiting=intake.admission.waiting,
         submitted=counters.submitted,
         succeeded=counters.succeeded,
         failed=counters.failed,
@@ -67,5 +67,5 @@ def take_stats(state: str, driver: Driver | None, waiting: int) -> Stats:
         frames_sent=counters.frames_sent,
         frames_received=counters.frames_received,
         cost=counters.cost,
-        round_trip=driver.round_trip,
+        round_trip=intake.driver.round_trip,
     )

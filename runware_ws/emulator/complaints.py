@@ -13,9 +13,9 @@ from ..errors import (
     ProviderError,
     RateLimitError,
     ServerError,
-    task_error,
 )
 from ..protocol.wire import Item
+from ..taxonomy import task_error
 
 __all__ = ["Refusal", "complaint", "status_of"]
 

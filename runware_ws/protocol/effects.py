@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import RunwareError
 from .tasks import Task
 
-__all__ = ["Connect", "Drop", "Effect", "Frame", "Happening", "Notify", "Pong", "Settle"]
+__all__ = ["Connect", "Drop", "Effect", "Event", "Frame", "Kept", "Notify", "Pong", "Settle"]
 
 
 @dataclass(slots=True)
@@ -17,6 +17,14 @@ class Settle:
 
     task: Task
     outcome: dict[str, Any] | RunwareError
+
+
+@dataclass(slots=True)
+class Kept:
+    """Write a task down, if there is a journal, and then call `Session.kept`: only then is it
+    sent."""
+
+    task: Task
 
 
 @dataclass(slots=True)
@@ -37,7 +45,7 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Event:
     """Something that people may want to know of.
 
     Attributes:
@@ -57,7 +65,7 @@ class Happening:
 class Notify:
     """Tell people."""
 
-    happening: Happening
+    event: Event
 
 
 @dataclass(slots=True)
@@ -68,4 +76,4 @@ class Frame:
     is_ping: bool = False
 
 
-Effect = Settle | Connect | Drop | Pong | Notify
+Effect = Settle | Kept | Connect | Drop | Pong | Notify

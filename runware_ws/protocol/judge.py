@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..codes import is_conflict_code, is_not_found_code, is_retryable_code, is_timeout_code
-from ..errors import task_error
+from ..taxonomy import task_error
 from .answers import QUESTIONS, Meaning, Subject, meaning_of, subject_of
 from .ledger import Ledger
 from .link import Link

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from ..errors import RunwareError
 from .backoff import full_jitter
-from .effects import Effect, Happening, Notify, Settle
+from .effects import Effect, Event, Notify, Settle
 from .link import Link
 from .records import Counters
-from .tasks import Event, Stage, Step, Task, move
+from .tasks import Stage, Step, Task, Trigger, move
 from .timers import Timers
 from .wire import Item, with_uuid
 
@@ -56,7 +56,7 @@ class Ledger:
     def settle(self, task: Task, outcome: Item | RunwareError) -> None:
         """Let a task go, with its outcome: the one way out."""
         del self.tasks[task.uuid]
-        move(task, Event.SETTLE)
+        move(task, Trigger.SETTLE)
         task.step = Step.NONE
         task.payload = b""
         self.timers.disarm(task)
@@ -105,4 +105,4 @@ class Ledger:
 
     def notify(self, kind: str, detail: str, *, resumed: bool = False, count: int = 0) -> None:
         """Tell people."""
-        self.effects.append(Notify(Happening(kind, detail, resumed, count)))
+        self.effects.append(Notify(Event(kind, detail, resumed, count)))

@@ -27,7 +27,7 @@ from ..errors import ResultLostError, TaskNotFoundError
 from .backoff import poll_delay
 from .ledger import Ledger
 from .link import Link
-from .tasks import Event, Stage, Step, Task, move
+from .tasks import Stage, Step, Task, Trigger, move
 from .wire import Fault
 
 __all__ = ["Reconciler"]
@@ -69,7 +69,7 @@ class Reconciler:
         for task in self._tasks.values():
             if task.stage is Stage.QUEUED:
                 continue
-            move(task, Event.DOUBT)
+            move(task, Trigger.DOUBT)
             task.step = Step.REPLAY
             self._timers.schedule(task, None)
 
@@ -101,7 +101,7 @@ class Reconciler:
     def doubt(self, link: Link, tasks: Iterable[Task], now: float) -> None:
         """Ask for tasks of which the present connection leaves something unclear."""
         for task in tasks:
-            move(task, Event.DOUBT)
+            move(task, Trigger.DOUBT)
             self.ask(link, task, now)
 
     def ask(self, link: Link, task: Task, now: float) -> None:
@@ -119,7 +119,7 @@ class Reconciler:
 
     def written(self, link: Link, task: Task, now: float) -> None:
         """A task is being written."""
-        move(task, Event.WRITE)
+        move(task, Trigger.WRITE)
         task.step = Step.NONE
         task.writes += 1
         task.sent_at = now
@@ -134,7 +134,7 @@ class Reconciler:
 
     def alive(self, link: Link, task: Task, now: float) -> None:
         """The server said that it knows the task and is not done."""
-        move(task, Event.ACCEPT)
+        move(task, Trigger.ACCEPT)
         link.doubted.discard(task)
         self._poll_later(task, now)
 
@@ -157,7 +157,7 @@ class Reconciler:
 
     def _send_again(self, link: Link, task: Task) -> None:
         if task.stage is Stage.ACCEPTED:
-            move(task, Event.DOUBT)
+            move(task, Trigger.DOUBT)
         task.step = Step.RESEND
         self._timers.schedule(task, None)
         link.resends.append(task)
@@ -171,7 +171,7 @@ class Reconciler:
 
     def conflict(self, link: Link, task: Task, now: float) -> None:
         """The server refused a UUID because it knows it: so the task did arrive."""
-        move(task, Event.ACCEPT)
+        move(task, Trigger.ACCEPT)
         link.doubted.discard(task)
         if task.known_since is None:
             task.known_since = now

@@ -18,7 +18,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What the session is to hold to; durations in seconds."""
+    """What the session is to hold to; durations in seconds. `journaled`: a task is sent only after
+    `Session.kept` was called for it."""
 
     limits: Limits
     max_retries: int
@@ -26,6 +27,7 @@ class SessionSettings:
     keepalive: float
     ping_timeout: float
     max_reconnect_time: float | None
+    journaled: bool = False
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ..codes import is_authentication_code
 from ..errors import (
     AuthenticationError,
     ClientClosedError,
@@ -30,7 +31,7 @@ from ..errors import (
 )
 from ..secret import Secret
 from .answers import Subject, is_fatal, subject_of
-from .effects import Connect, Drop, Effect, Frame, Pong
+from .effects import Connect, Drop, Effect, Frame, Kept, Pong
 from .judge import Judge
 from .ledger import Ledger
 from .link import Link
@@ -38,7 +39,7 @@ from .outbox import Outbox
 from .presence import Presence, State
 from .reconcile import Reconciler
 from .records import Counters, SessionSettings
-from .tasks import Event, Stage, Step, Task, move
+from .tasks import Stage, Step, Task, Trigger, move
 from .wire import Fault, Item, decode, encode_tasks
 
 __all__ = ["Session"]
@@ -90,13 +91,24 @@ class Session:
     def submit(self, task: Task, now: float) -> None:
         """Run a new task, whose UUID must not be among `tasks`."""
         self._ledger.add(task)
-        self._outbox.add(task)
+        self._enqueue(task)
+
+    def _enqueue(self, task: Task) -> None:
+        if self._settings.journaled:
+            self._ledger.effects.append(Kept(task))
+        else:
+            self._outbox.add(task)
+
+    def kept(self, task: Task) -> None:
+        """A `Kept` was carried out: the task may be sent."""
+        if task.stage is Stage.QUEUED:
+            self._outbox.add(task)
 
     def attach(self, task: Task, now: float) -> None:
-        """Find a task again of which only the UUID is known."""
+        """Find a task again that was sent long ago, or by somebody else, or perhaps never."""
         self._ledger.add(task)
-        move(task, Event.WRITE)  # long ago, by somebody
-        move(task, Event.DOUBT)
+        move(task, Trigger.WRITE)  # long ago, by somebody
+        move(task, Trigger.DOUBT)
         if self._ledger.link is not None and self._ledger.link.ready:
             self._reconciler.ask(self._ledger.link, task, now)
         else:
@@ -114,6 +126,11 @@ class Session:
             return False
         link.ping_wanted = True
         return True
+
+    def fail(self, error: RunwareError) -> None:
+        """End for good, and for this reason."""
+        self.failure = error
+        self._end(State.FAILED, lambda _: type(error)(*error.args), str(error))
 
     def close(self, reason: str) -> None:
         """End for good: whatever is not settled fails."""
@@ -251,7 +268,7 @@ class Session:
             self._ledger.timers.schedule(task, task.wake)
         elif task.stage is Stage.QUEUED:
             self._ledger.timers.schedule(task, None)
-            self._outbox.add(task)
+            self._enqueue(task)
         elif self._ledger.link is not None and self._ledger.link.ready:
             self._reconciler.due(self._ledger.link, task, now)
 
@@ -295,11 +312,14 @@ class Session:
     def _on_key_refused(self, link: Link, fault: Fault, now: float) -> None:
         error = AuthenticationError(fault.message or "the key was refused", fault.code)
         if not link.ready and link.resuming is not None:
-            # A refused session must not keep the client out for ever [S].
-            self.presence.session_uuid = link.resuming = None
+            # A refused session must not keep the client out for ever [S]. What was refused may
+            # have been the key, though: then the session is worth another try later.
+            link.resuming = None
+            if not is_authentication_code(fault.code):
+                self.presence.session_uuid = None
             link.auth_written = False
         elif not self.presence.ever_ready and is_fatal(fault):
-            self._fail(error)
+            self.fail(error)
         else:
             self._drop(str(error), now)
             if not self.presence.ended:
@@ -358,13 +378,6 @@ class Session:
         reason = f"no connection for {limit:g} s (max_reconnect_time): {self.presence.reason}"
         self.failure = ConnectionLostError(reason)
         self._end(State.FAILED, lambda task: ConnectionLostError(reason, task.uuid), reason)
-
-    def _fail(self, error: AuthenticationError) -> None:
-        """The key is wrong: nothing can ever succeed."""
-        self.failure = error
-        self._end(
-            State.FAILED, lambda _: AuthenticationError(error.message, error.code), str(error)
-        )
 
     def _end(self, state: State, error_for: Callable[[Task], RunwareError], reason: str) -> None:
         if self.presence.ended:

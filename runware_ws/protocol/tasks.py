@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-__all__ = ["TRANSITIONS", "Event", "Stage", "Step", "Task", "move"]
+__all__ = ["TRANSITIONS", "Stage", "Step", "Task", "Trigger", "move"]
 
 
 class Stage(Enum):
@@ -30,7 +30,7 @@ class Stage(Enum):
     SETTLED = "settled"
 
 
-class Event(Enum):
+class Trigger(Enum):
     """What moves a task."""
 
     WRITE = "write"
@@ -50,22 +50,22 @@ class Step(Enum):
     RESEND = "about to be sent again"
 
 
-TRANSITIONS: dict[tuple[Stage, Event], Stage] = {
-    (Stage.QUEUED, Event.WRITE): Stage.SENT,
-    (Stage.QUEUED, Event.SETTLE): Stage.SETTLED,
-    (Stage.SENT, Event.ACCEPT): Stage.ACCEPTED,
-    (Stage.SENT, Event.DOUBT): Stage.SUSPECT,
-    (Stage.SENT, Event.RETRY): Stage.QUEUED,
-    (Stage.SENT, Event.SETTLE): Stage.SETTLED,
-    (Stage.ACCEPTED, Event.ACCEPT): Stage.ACCEPTED,
-    (Stage.ACCEPTED, Event.DOUBT): Stage.SUSPECT,
-    (Stage.ACCEPTED, Event.RETRY): Stage.QUEUED,
-    (Stage.ACCEPTED, Event.SETTLE): Stage.SETTLED,
-    (Stage.SUSPECT, Event.WRITE): Stage.SENT,
-    (Stage.SUSPECT, Event.ACCEPT): Stage.ACCEPTED,
-    (Stage.SUSPECT, Event.DOUBT): Stage.SUSPECT,
-    (Stage.SUSPECT, Event.RETRY): Stage.QUEUED,
-    (Stage.SUSPECT, Event.SETTLE): Stage.SETTLED,
+TRANSITIONS: dict[tuple[Stage, Trigger], Stage] = {
+    (Stage.QUEUED, Trigger.WRITE): Stage.SENT,
+    (Stage.QUEUED, Trigger.SETTLE): Stage.SETTLED,
+    (Stage.SENT, Trigger.ACCEPT): Stage.ACCEPTED,
+    (Stage.SENT, Trigger.DOUBT): Stage.SUSPECT,
+    (Stage.SENT, Trigger.RETRY): Stage.QUEUED,
+    (Stage.SENT, Trigger.SETTLE): Stage.SETTLED,
+    (Stage.ACCEPTED, Trigger.ACCEPT): Stage.ACCEPTED,
+    (Stage.ACCEPTED, Trigger.DOUBT): Stage.SUSPECT,
+    (Stage.ACCEPTED, Trigger.RETRY): Stage.QUEUED,
+    (Stage.ACCEPTED, Trigger.SETTLE): Stage.SETTLED,
+    (Stage.SUSPECT, Trigger.WRITE): Stage.SENT,
+    (Stage.SUSPECT, Trigger.ACCEPT): Stage.ACCEPTED,
+    (Stage.SUSPECT, Trigger.DOUBT): Stage.SUSPECT,
+    (Stage.SUSPECT, Trigger.RETRY): Stage.QUEUED,
+    (Stage.SUSPECT, Trigger.SETTLE): Stage.SETTLED,
 }
 
 
@@ -81,6 +81,7 @@ class Task:
         timeout: seconds from submission, or None.
         deadline: the same as a moment, or None.
         owner: whoever waits; not looked at here.
+        origin: what the journal keeps of it; not looked at here.
         stage, step: see above.
         due: the moment at which it wants attention, managed by `Timers`.
         wake: the moment of its next step, apart from the deadline; None for never.
@@ -99,6 +100,7 @@ class Task:
         "deadline",
         "due",
         "known_since",
+        "origin",
         "owned",
         "owner",
         "payload",
@@ -123,6 +125,7 @@ class Task:
         timeout: float | None = None,
         deadline: float | None = None,
         owner: Any = None,
+        origin: Any = None,
     ) -> None:
         self.uuid = uuid
         self.payload = payload
@@ -131,6 +134,7 @@ class Task:
         self.timeout = timeout
         self.deadline = deadline
         self.owner = owner
+        self.origin = origin
         self.stage = Stage.QUEUED
         self.step = Step.NONE
         self.due: float | None = None
@@ -144,7 +148,7 @@ class Task:
 
     def renew(self) -> None:
         """Begin again, after the server said that the task failed."""
-        move(self, Event.RETRY)
+        move(self, Trigger.RETRY)
         self.attempts += 1
         self.step = Step.NONE
         self.writes = self.asks = self.strikes = 0
@@ -155,6 +159,6 @@ class Task:
         return f"<Task {self.uuid} {self.stage.value}, {len(self.payload)} bytes>"
 
 
-def move(task: Task, event: Event) -> None:
+def move(task: Task, event: Trigger) -> None:
     """Move `task` along the table; a move that is not in it is a bug and raises KeyError."""
     task.stage = TRANSITIONS[task.stage, event]

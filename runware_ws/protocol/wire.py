@@ -19,8 +19,10 @@ __all__ = [
     "Fault",
     "Item",
     "decode",
+    "decode_item",
     "decode_tasks",
     "encode_answer",
+    "encode_item",
     "encode_task",
     "encode_tasks",
     "join_tasks",
@@ -179,6 +181,19 @@ def encode_task(members: Mapping[str, Any], image: str | bytes | None = None) ->
     if isinstance(image, str):
         return orjson.dumps({**members, "inputs": {"image": image}})
     return b"".join((orjson.dumps(members)[:-1], b',"inputs":{"image":"', image, b'"}}'))
+
+
+def encode_item(item: Mapping[str, Any]) -> bytes:
+    """An item as bytes, to be kept."""
+    return orjson.dumps(item)
+
+
+def decode_item(data: bytes) -> Item:
+    """The item that `encode_item` made into these bytes."""
+    item = _loads(data)
+    if not isinstance(item, dict):
+        raise ProtocolError(f"an item was kept as {_kind(item)}")
+    return item
 
 
 def with_uuid(payload: bytes, old: str, new: str) -> bytes:

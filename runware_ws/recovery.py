@@ -1,0 +1,150 @@
+"""What a process that died left in the journal: taken up again, and handed over."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from .errors import InputError
+from .handle import UpscaleTask
+from .inputs import encode_file
+from .intake import Intake
+from .journal import Entry, Journal, Origin, digest
+from .many import Outcome, outcome_of
+from .protocol.tasks import Task
+from .protocol.wire import decode_item, encode_task
+from .results import UpscaleResult
+
+__all__ = ["Found", "Recovered", "find", "take_up"]
+
+Left = Path | str | None
+
+
+class Recovered(AsyncIterator[Outcome[Left]]):
+    """The outcomes of tasks that an earlier process left unfinished, each once.
+
+    A result counts as taken, and leaves the journal, when the next one is asked for.
+    """
+
+    def __init__(self, intake: Intake | None = None, journal: Journal | None = None) -> None:
+        self._intake = intake
+        self._journal = journal
+        self._stored: deque[Entry] = deque()
+        self._settled: deque[tuple[Left, UpscaleTask]] = deque()
+        self._under_way = 0
+        self._news = anyio.Event()
+        self._given = ""
+
+    def store(self, entry: Entry) -> None:
+        """For this package: an outcome that is in the journal already."""
+        self._stored.append(entry)
+
+    def expect(self, source: Left, task: UpscaleTask) -> None:
+        """For this package: a task that was taken up again."""
+        self._under_way += 1
+
+        def done() -> None:
+            self._under_way -= 1
+            self._settled.append((source, task))
+            self._news.set()
+
+        task.when_settled(done)
+
+    async def __anext__(self) -> Outcome[Left]:
+        if self._given and self._intake is not None and self._intake.driver.scribe is not None:
+            self._intake.driver.scribe.forget(self._given)
+            self._given = ""
+        if self._stored:
+            return await self._from_journal(self._stored.popleft())
+        while not self._settled:
+            if not self._under_way:
+                raise StopAsyncIteration
+            self._news = anyio.Event()
+            await self._news.wait()
+        source, task = self._settled.popleft()
+        outcome = outcome_of(source, task)
+        if outcome is None:
+            raise RuntimeError("woken without an outcome")
+        self._given = task.task_uuid
+        return outcome
+
+    async def _from_journal(self, entry: Entry) -> Outcome[Left]:
+        source = _source(entry)
+        if self._journal is None:
+            raise StopAsyncIteration
+        answer = await anyio.to_thread.run_sync(self._journal.answer, entry.uuid)
+        self._given = entry.uuid
+        return Outcome(source, result=UpscaleResult(entry.uuid, answer or {}, entry.attempts))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A journal, open, and what is in it: each task with its bytes, if it can be sent again."""
+
+    journal: Journal
+    session_uuid: str | None
+    entries: list[tuple[Entry, bytes]]
+
+
+def find(path: str | os.PathLike[str]) -> Found:
+    """Open a journal and read what an earlier process left in it; it blocks.
+
+    Raises:
+        JournalError: it cannot be used.
+    """
+    journal = Journal(path)
+    try:
+        entries = [(entry, _payload(entry)) for entry in journal.entries()]
+        return Found(journal, journal.session(), entries)
+    except BaseException:
+        journal.close()
+        raise
+
+
+def take_up(found: Found, intake: Intake, timeout: float | None) -> Recovered:
+    """Hand what was found to a session that has not yet begun to connect: the replay may come
+    first of all, and must find the tasks there."""
+    recovered = Recovered(intake, found.journal)
+    intake.session.presence.session_uuid = found.session_uuid
+    for entry, payload in found.entries:
+        if entry.has_result:
+            recovered.store(entry)
+            continue
+        deadline = None if timeout is None else intake.driver.clock() + timeout
+        record = Task(
+            entry.uuid,
+            payload,
+            owned=entry.owned,
+            polled=entry.polled,
+            timeout=timeout,
+            deadline=deadline,
+            origin=Origin(entry.request, entry.source, entry.digest, entry.uuid),
+        )
+        record.attempts = entry.attempts
+        record.writes = 1  # perhaps: who knows how far it came
+        intake.admission.enter_anyway(len(payload))
+        recovered.expect(_source(entry), intake.take_up(record))
+    return recovered
+
+
+def _source(entry: Entry) -> Left:
+    return Path(entry.source) if entry.digest and entry.source else entry.source
+
+
+def _payload(entry: Entry) -> bytes:
+    """The task's bytes again; b"" when its file is not what it was, so it cannot be sent again."""
+    if not entry.digest or entry.source is None:
+        return entry.request
+    try:
+        image = encode_file(Path(entry.source))
+    except InputError:
+        return b""
+    if digest(image) != entry.digest:
+        return b""
+    return encode_task(decode_item(entry.request), image)

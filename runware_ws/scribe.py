@@ -1,0 +1,133 @@
+"""Between the session and the world, when there is a journal: nothing goes on unwritten.
+
+Changes are gathered while a commit is under way and make up the next one, so the more there is
+to write, the less each change costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from .errors import (
+    AuthenticationError,
+    ClientClosedError,
+    ConnectionLostError,
+    JournalError,
+    RunwareError,
+)
+from .journal import Change, Forget, Journal, Keep, KeepResult
+from .protocol.effects import Kept, Settle
+
+__all__ = ["Scribe"]
+
+# The client ended, not the task: the next process takes it up.
+_OUTLIVED = (AuthenticationError, ClientClosedError, ConnectionLostError, JournalError)
+
+
+class Scribe:
+    """Writes effects down, and then passes them on.
+
+    Args:
+        journal: where to.
+        session: gives the session that is open.
+        passed: called with each effect that was written.
+        failed: called once, when the journal cannot be written any more.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        session: Callable[[], str | None],
+        passed: Callable[[Kept | Settle], None],
+        failed: Callable[[JournalError], None],
+    ) -> None:
+        self._journal = journal
+        self._session = session
+        self._passed = passed
+        self._failed = failed
+        self._broken = False
+        self._changes: list[Change] = []
+        self._effects: list[Kept | Settle] = []
+        self._work = anyio.Event()
+
+    def add(self, effect: Kept | Settle) -> None:
+        """Write `effect` down and pass it on, after all that came before."""
+        if self._broken:
+            self._passed(effect)
+            return
+        change = _change(effect)
+        if change is not None:
+            self._changes.append(change)
+        self._effects.append(effect)
+        self._work.set()
+
+    def forget(self, uuid: str) -> None:
+        """A result was taken."""
+        self._changes.append(Forget(uuid))
+        self._work.set()
+
+    def touch(self) -> None:
+        """Note the session that is open."""
+        self._work.set()
+
+    async def run(self) -> None:
+        """Write whatever comes, until cancelled; what is begun is finished first."""
+        while not self._broken:
+            await self._work.wait()
+            self._work = anyio.Event()
+            with anyio.CancelScope(shield=True):
+                changes, effects = self._take()
+                try:
+                    commit = self._journal.commit
+                    await anyio.to_thread.run_sync(commit, changes, self._session())
+                except JournalError as error:
+                    self._give_up(effects, error)
+                else:
+                    self._pass_on(effects)
+
+    def close(self) -> None:
+        """Write what is left, pass it on, and let go of the journal."""
+        changes, effects = self._take()
+        try:
+            if not self._broken:
+                self._journal.commit(changes, self._session())
+        except JournalError as error:
+            self._give_up(effects, error)
+        else:
+            self._pass_on(effects)
+        self._broken = True
+        self._journal.close()
+
+    def _take(self) -> tuple[list[Change], list[Kept | Settle]]:
+        taken = self._changes, self._effects
+        self._changes, self._effects = [], []
+        return taken
+
+    def _pass_on(self, effects: list[Kept | Settle]) -> None:
+        for effect in effects:
+            self._passed(effect)
+
+    def _give_up(self, effects: list[Kept | Settle], error: JournalError) -> None:
+        """Outcomes are handed over all the same; what was not written is not sent."""
+        self._broken = True
+        self._pass_on([effect for effect in effects if isinstance(effect, Settle)])
+        self._failed(error)
+
+
+def _change(effect: Kept | Settle) -> Change | None:
+    if isinstance(effect, Settle):
+        return _ending(effect.task.uuid, effect.outcome)
+    task = effect.task
+    if task.origin is None:  # found again by its UUID alone
+        return None
+    return Keep(task.uuid, task.attempts, task.polled, task.owned, task.origin)
+
+
+def _ending(uuid: str, outcome: dict[str, Any] | RunwareError) -> Change | None:
+    if not isinstance(outcome, RunwareError):
+        return KeepResult(uuid, outcome)
+    return None if isinstance(outcome, _OUTLIVED) else Forget(uuid)
