@@ -130,6 +130,7 @@ class RunwareClient:
         """
         try:
             async with self._opening:
+                self._refuse_if_closed()
                 intake = self._intake or await self._open()
             await intake.driver.first_attempt()
             if intake.session.failure is not None:
@@ -139,7 +140,6 @@ class RunwareClient:
             raise
 
     async def _open(self) -> Intake:
-        self._refuse_if_closed()
         found = None
         if self._journal is not None:
             with anyio.CancelScope(shield=True):  # nobody else would close what is opened there
