@@ -28,6 +28,7 @@ from .faults import (
 from .frames import garbled, is_nameable, items_of, merged, nameless, padded
 from .holding import Held
 from .scene import Scene
+from .sessions import Link
 from .triggers import Trigger
 
 __all__ = ["Departures"]
@@ -80,9 +81,8 @@ class Departures:
         match fault:
             case Drop():
                 return self._drop(fault, push, place, now)
-            case Delay() | Lose():
-                if isinstance(fault, Delay):
-                    self._hold([push], fault.seconds, place, now)
+            case Delay() | Lose() | Garble():
+                self._withhold(fault, push, place, now)
                 return ()
             case Duplicate():
                 return self._duplicate(fault, push, place, now)
@@ -105,21 +105,28 @@ class Departures:
         self._scene.cut(push.link, fault)
         return () if fault.written else (push,)
 
+    def _withhold(self, fault: Fault, push: Push, place: int, now: float) -> None:
+        """The frame does not come, or late, or in pieces that no other fault can read."""
+        if isinstance(fault, Delay):
+            self._hold(push.link, fault.seconds, place, now).pushes.append(push)
+        elif isinstance(fault, Garble):
+            self._scene.emit(replace(push, frame=garbled(push.frame)))
+
     def _duplicate(self, fault: Duplicate, push: Push, place: int, now: float) -> Sequence[Push]:
         if not fault.seconds:
             return [push] * (1 + fault.copies)
-        self._hold([push] * fault.copies, fault.seconds, place, now)
+        self._hold(push.link, fault.seconds, place, now).pushes.extend([push] * fault.copies)
         return (push,)
 
-    def _hold(self, pushes: list[Push], seconds: float, place: int, now: float) -> Held:
-        held = Held(pushes[0].link, now + seconds, place, pushes)
+    def _hold(self, link: Link, seconds: float, place: int, now: float) -> Held:
+        held = Held(link, now + seconds, place)
         self._scene.holding.add(held)
         return held
 
     def _gather(self, fault: Reorder | Mix, push: Push, place: int, now: float) -> Sequence[Push]:
         held = self._scene.holding.find(push.link, place)
         if held is None:
-            held = self._hold([], fault.timeout, place, now)
+            held = self._hold(push.link, fault.timeout, place, now)
         held.pushes.append(push)
         if len(held.pushes) == fault.size:
             self._scene.holding.let_go(held)
@@ -130,14 +137,15 @@ class Departures:
 def _watches(fault: Fault, push: Push) -> bool:
     if fault.of not in ("any", "result" if push.keep else "answer"):
         return False
-    return not isinstance(fault, Anonymous) or is_nameable(push.frame)
+    if isinstance(fault, Anonymous):
+        return is_nameable(push.frame)
+    # What was garbled, came back unsent, and is replayed, can be read no more.
+    return not isinstance(fault, Fail | Mix | Oversize) or any(items_of(push.frame))
 
 
 def _changed(fault: Fault, frame: bytes) -> bytes:
     """The frame, in another form if this is a fault of the form."""
     match fault:
-        case Garble():
-            return garbled(frame)
         case Anonymous():
             return nameless(frame)
         case Oversize():

@@ -231,7 +231,8 @@ class Mix(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Garble(Fault):
-    """The frame is cut off in the middle of its JSON; the service holds it for delivered."""
+    """The frame is cut off in the middle of its JSON; the service holds it for delivered, and
+    the faults after this one do not see it."""
 
     kind: ClassVar[str] = "garble"
     of: str = _of("result", "answer")

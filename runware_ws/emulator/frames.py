@@ -51,11 +51,11 @@ def nameless(frame: bytes) -> bytes:
 def padded(frame: bytes, size: int) -> bytes:
     """A frame of `size` bytes, or of more if it was larger: its first item has a long text."""
     data, errors = items_of(frame)
-    for item in (data or errors)[:1]:
-        item["padding"] = ""
-        item["padding"] = "x" * (size - len(_frame(data, errors)))
-    return _frame(data, errors) if data or errors else frame
+    first = (data or errors)[0]
+    first["padding"] = ""
+    first["padding"] = "x" * (size - len(_frame(data, errors)))
+    return _frame(data, errors)
 
 
 def _frame(data: list[Item], errors: list[Item]) -> bytes:
-    return encode_answer(data if data or not errors else None, errors or None)
+    return encode_answer(data or None, errors or None)
