@@ -1,0 +1,91 @@
+"""The official clients' processes, emulators for them, and a way to cut their connections."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runware_ws.emulator import Emulator
+from runware_ws.emulator.host import Host
+from tests.emulator.bench import picture
+from tests.official.environments import MissingError, command_for
+from tests.official.peer import Peer
+
+CLIENTS = ["runware-sdk", "runware", "@runware/sdk-js"]
+# Milliseconds after which `runware` sees that it has missed an answer.
+IMPATIENCE = {
+    "RUNWARE_IMAGE_UPLOAD_TIMEOUT": "500",
+    "RUNWARE_VIDEO_INITIAL_TIMEOUT": "500",
+    "RUNWARE_IMAGE_POLLING_DELAY": "100",
+}
+
+
+@pytest.fixture(scope="session", params=CLIENTS)
+def process(request: pytest.FixtureRequest) -> Iterator[tuple[str, Peer]]:
+    """Each client in turn; skipped where it cannot be installed."""
+    try:
+        command = command_for(request.param)
+    except MissingError as error:
+        pytest.skip(f"{request.param}: {error}")
+    with Peer(command, **IMPATIENCE) as running:
+        yield request.param, running
+
+
+@pytest.fixture
+def name(process: tuple[str, Peer]) -> str:
+    """Which client it is."""
+    return process[0]
+
+
+@pytest.fixture
+def peer(process: tuple[str, Peer]) -> Iterator[Peer]:
+    """The client, not connected; what a test opens is closed after it."""
+    yield process[1]
+    process[1].call("close")
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """One that answers uploads as the clients in Python need it."""
+    with Emulator(upload_data="array") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[Emulator]:
+    """One that leaves time to cut the connection."""
+    with Emulator(latency=0.7) as running:
+        yield running
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A file."""
+    path = tmp_path / "photo.png"
+    path.write_bytes(picture())
+    return path
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Resets the connections of all emulators that were opened since the test began."""
+    cuts: list[Callable[[], object]] = []
+    connect = Host.connect
+
+    def remembered(host: Host, *args: Any) -> Any:
+        link, outbox = connect(host, *args)
+        loop = host._loop
+        cuts.append(lambda: loop.call_soon_threadsafe(outbox.abort))
+        return link, outbox
+
+    def cut_all() -> None:
+        while cuts:
+            with contextlib.suppress(RuntimeError):  # its emulator has ended
+                cuts.pop()()
+
+    monkeypatch.setattr(Host, "connect", remembered)
+    return cut_all

@@ -1,0 +1,187 @@
+"""Official clients, unmodified, in processes of their own, against the emulator.
+
+Where one fails for a fault of its own the test says so, and expects exactly that. They are
+installed at the first run; see `tests.official.environments` for their newest versions.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from runware_ws.emulator import Emulator
+from tests.emulator.bench import upscale
+from tests.emulator.sockets import PIXELS, get, post, until
+from tests.official.peer import Failure, Peer
+
+pytestmark = pytest.mark.timeout(600)  # the first run installs them
+
+Cut = Callable[[], None]
+
+
+def connect(peer: Peer, emulator: Emulator) -> None:
+    peer.call("connect", url=emulator.url, key=emulator.api_key)
+
+
+def link_to_image(emulator: Emulator) -> str:
+    """The address of a picture."""
+    link: str = post(emulator, upscale(PIXELS)).json()["data"][0]["imageURL"]
+    return link
+
+
+def seen(emulator: Emulator, member: str) -> dict[str, Any]:
+    """The last task that had this member."""
+    return next(dict(one.task) for one in reversed(emulator.requests) if member in one.task)
+
+
+def check_result(item: dict[str, Any]) -> None:
+    assert UUID(item["taskUUID"]).version == UUID(item["imageUUID"]).version == 4
+    assert item["taskType"] == "imageUpscale"
+    assert get(item["imageURL"]).headers["content-type"].startswith("image/")
+
+
+# What works
+
+
+@pytest.mark.parametrize("delivery", ["sync", "async"])
+def test_an_image_is_upscaled_by_its_address(peer: Peer, emulator: Emulator, delivery: str) -> None:
+    connect(peer, emulator)
+    link = link_to_image(emulator)
+    check_result(peer.call("upscale", image=link, deliveryMethod=delivery, upscaleFactor=4))
+    task = seen(emulator, "upscaleFactor")
+    assert task["inputs"] == {"image": link}
+    assert (task["upscaleFactor"], task["deliveryMethod"]) == (4, delivery)
+
+
+def test_a_file_is_upscaled(peer: Peer, emulator: Emulator, photo: Path) -> None:
+    connect(peer, emulator)
+    check_result(peer.call("upscale_file", path=str(photo), outputFormat="PNG"))
+
+
+def test_a_result_may_come_inline(peer: Peer, emulator: Emulator) -> None:
+    connect(peer, emulator)
+    item = peer.call(
+        "upscale", image=PIXELS, outputType="base64Data", outputFormat="WEBP", includeCost=True
+    )
+    assert base64.b64decode(item["imageBase64Data"])[8:12] == b"WEBP"
+    assert item["cost"] == 0.0013
+
+
+def test_an_uploaded_image_is_upscaled_by_its_uuid(
+    peer: Peer, emulator: Emulator, photo: Path
+) -> None:
+    connect(peer, emulator)
+    image = peer.call("upload", path=str(photo))["imageUUID"]
+    check_result(peer.call("upscale", image=image, deliveryMethod="sync"))
+    assert seen(emulator, "inputs")["inputs"] == {"image": image}
+
+
+def test_a_wrong_key_is_refused(peer: Peer, name: str, emulator: Emulator) -> None:
+    with pytest.raises(Failure, match="Invalid API key") as caught:
+        peer.call("connect", url=emulator.url, key="wrong")
+    told = {"runware-sdk": "auth", "runware": None, "@runware/sdk-js": "invalidApiKey"}
+    assert caught.value.code == told[name]
+
+
+@pytest.mark.parametrize("delivery", ["sync", "async"])
+def test_a_wrong_parameter_is_refused(
+    peer: Peer, name: str, emulator: Emulator, delivery: str
+) -> None:
+    connect(peer, emulator)
+    with pytest.raises(Failure, match="upscaleFactor: 3 is not allowed") as caught:
+        peer.call("upscale", image=PIXELS, upscaleFactor=3, deliveryMethod=delivery)
+    code = "validation" if name == "runware-sdk" else "unsupportedUpscaleFactor"
+    assert caught.value.code == code
+
+
+def test_a_connection_that_dropped_is_made_again(
+    peer: Peer, name: str, emulator: Emulator, cut: Cut
+) -> None:
+    connect(peer, emulator)
+    cut()
+    if name == "runware-sdk":  # whatever it writes before it has noticed, it gives up
+        peer.call("wait_until_back")
+    check_result(peer.call("upscale", image=PIXELS, deliveryMethod="sync"))
+
+
+def test_an_async_task_outlives_the_drop_and_is_run_once(
+    peer: Peer, slow: Emulator, cut: Cut
+) -> None:
+    ran_before = slow.executions
+    connect(peer, slow)
+    number = peer.begin("upscale", image=PIXELS, deliveryMethod="async")
+    until(lambda: slow.executions != ran_before)
+    cut()
+    item = peer.result(number)
+    check_result(item)
+    assert slow.executions - ran_before == Counter([item["taskUUID"]])
+
+
+# What does not, by a fault of the client
+
+
+def test_a_sync_task_does_not_outlive_the_drop(
+    peer: Peer, name: str, slow: Emulator, cut: Cut
+) -> None:
+    """Nobody takes the result that is kept: one fails, the others run (and pay) once more."""
+    ran_before = slow.executions
+    connect(peer, slow)
+    number = peer.begin("upscale", image=PIXELS, deliveryMethod="sync")
+    until(lambda: slow.executions != ran_before)
+    cut()
+    if name == "runware-sdk":
+        with pytest.raises(Failure, match="Connection lost before the response") as caught:
+            peer.result(number)
+        assert caught.value.code == "connection"
+    else:
+        check_result(peer.result(number))
+    ran = slow.executions - ran_before
+    assert sorted(ran.values()) == ([1] if name == "runware-sdk" else [1, 1])
+
+
+def test_the_documented_answer_to_an_upload_is_seen_by_one_client_only(
+    peer: Peer, name: str, slow: Emulator, photo: Path
+) -> None:
+    """`data` is an object there [D], and those in Python look into lists only."""
+    connect(peer, slow)
+    if name == "@runware/sdk-js":
+        assert UUID(peer.call("upload", path=str(photo))["imageUUID"]).version == 4
+        return
+    with pytest.raises(Failure, match=r"(?i)timed out|timeout"):
+        peer.call("upload", path=str(photo))
+
+
+def test_a_result_over_a_mebibyte_is_lost_by_the_client_with_the_default_limit(
+    peer: Peer, name: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runware_ws.emulator.pictures.upscale", lambda *_: bytes(1024 * 1024))
+    connect(peer, emulator)
+    arguments = {"image": PIXELS, "outputType": "base64Data", "deliveryMethod": "sync"}
+    if name == "runware-sdk":
+        with pytest.raises(Failure, match="Connection lost before the response"):
+            peer.call("upscale", **arguments)
+    else:
+        item = peer.call("upscale", **arguments)
+        assert base64.b64decode(item["imageBase64Data"]) == bytes(1024 * 1024)
+
+
+def test_the_older_form_is_taken_under_its_own_task_type_only(
+    peer: Peer, name: str, emulator: Emulator
+) -> None:
+    """Two clients can name the task `imageUpscale`; the third puts the older member into the newer
+    task, where the service's document has no room for it [O].
+    """
+    connect(peer, emulator)
+    if name == "@runware/sdk-js":
+        with pytest.raises(Failure, match="'inputImage' is not supported") as caught:
+            peer.call("upscale", image=PIXELS, older=True)
+        assert caught.value.code == "unknownParameter"
+    else:
+        check_result(peer.call("upscale", image=PIXELS, older=True))
+        assert seen(emulator, "inputImage")["taskType"] == "imageUpscale"
