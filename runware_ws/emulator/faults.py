@@ -120,7 +120,7 @@ class Fault:
     """
 
     kind: ClassVar[str] = ""
-    of: str
+    of: str = _of("")
     nth: int | None = _checked(None, _count)
     every: int | None = _checked(None, _count)
     probability: float | None = _checked(None, partial(_number, float, 0, 1, True))

@@ -84,6 +84,9 @@ class Emulator:
         self._max_frame_bytes = max_frame_bytes
         self._lock = threading.Lock()
         self._faults = tuple(faults)
+        for fault in self._faults:
+            if not isinstance(fault, Fault):
+                raise TypeError(f"{fault!r} is no fault; pass faults such as Drop(every=10)")
         self.seed = secrets.randbelow(2**32) if seed is None else seed
         self._service = self._new_service()
         self._faulty = self._with_faults()
