@@ -40,7 +40,7 @@ def run_rounds(
     result: Result = {one.key: {} for one in workloads}
     for workload in workloads:
         with input_file(workload.file_bytes) as file:
-            tasks = workload.tasks // 4 if quick else workload.tasks
+            tasks = max(workload.tasks // 4, workload.in_flight) if quick else workload.tasks
             for number in range(rounds):
                 for client in _in_turn(workload, list(pythons), number):
                     tell(f"{workload.key} round {number + 1} of {rounds}: {client}")
