@@ -48,7 +48,9 @@ class Departures:
 
     def send(self, push: Push, now: float, start: int = 0) -> None:
         """Send a frame past the faults from the place `start` on."""
-        for place in range(start, len(self._triggers)):
+        # What can no longer get through is not counted: it comes again with the replay.
+        end = len(self._triggers) if self._scene.hears(push.link) else 0
+        for place in range(start, end):
             trigger = self._triggers[place]
             if _watches(trigger.fault, push) and trigger.strikes(lambda: self._about(push)):
                 self._scene.note(trigger.fault)

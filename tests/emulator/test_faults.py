@@ -250,6 +250,20 @@ def test_a_drop_before_a_result_leaves_it_to_who_resumes(how: Any) -> None:
     assert results(bench.peer(session)) == uuids[1:]
 
 
+def test_what_a_drop_has_prevented_is_not_counted_until_it_is_replayed() -> None:
+    bench = FaultyBench(Drop(every=4))
+    peer = bench.peer()
+    session = peer.session
+    uuids = bench.run(peer, 9)
+    come = results(peer)
+    while len(come) < len(uuids):
+        bench.end(peer)
+        peer = bench.peer(session)
+        come += results(peer)
+    assert come == uuids
+    assert bench.faulty.struck == {"drop": 2}
+
+
 def test_a_drop_after_a_result_lets_it_through() -> None:
     bench = FaultyBench(Drop(nth=2, moment="after"))
     peer = bench.peer()
