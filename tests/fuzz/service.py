@@ -57,7 +57,7 @@ def _bench(draw: Draw) -> Bench:
         upload_data=draw.one_of(["object", "array"]),
         credit=draw.one_of([None, 0.002]),
         max_running=draw.one_of([None, 3]),
-        max_tasks=draw.one_of([200_000, 2]),
+        max_tasks=draw.one_of([200_000, 200_000, 200_000, 2]),
         max_result_bytes=draw.one_of([10**6, 5]),
     )
 
@@ -102,4 +102,10 @@ def _check(bench: Bench, peers: list[Peer]) -> None:
         assert status in _STATUSES
         assert set(body) == ({"errors"} if status != 200 else set(body) & {"data", "errors"})
         assert (status == 200) == ("data" in body)
-    assert all(count == 1 for count in bench.service.record.executions.values())
+    if not _may_forget(bench):
+        assert all(count == 1 for count in bench.service.record.executions.values())
+
+
+def _may_forget(bench: Bench) -> bool:
+    """Whether a task's UUID may have become unknown, and so be taken for a new one."""
+    return bench.settings.max_tasks < len(UUIDS) or bench.now > bench.settings.task_memory
