@@ -18,7 +18,7 @@ from .handle import UpscaleTask
 from .inputs import Image
 from .intake import Intake
 from .many import Outcomes, upscale_many
-from .options import UpscaleOptions, members_of
+from .options import UpscaleOptions, order_of
 from .protocol.presence import State
 from .protocol.request import is_uuid4
 from .recovery import Recovered, find, take_up
@@ -277,7 +277,7 @@ class RunwareClient:
             raise InputError("task_uuid", "cannot name many tasks", "leave it out")
         if isinstance(images, str | bytes | bytearray | memoryview | PurePath):
             raise InputError("images", "is a single image", "pass a list of images")
-        members_of(options)
+        order_of(options)
         check_timeout(options.get("timeout"))
         return upscale_many(images, lambda image: self.submit(image, **options), size, ordered)
 

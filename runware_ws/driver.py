@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import anyio
 
-from .background import Background, running_on_trio
+from .background import Background, event_factory, running_on_trio
 from .errors import ClientClosedError, ConnectionLostError, JournalError, RunwareError
 from .events import Events
 from .journal import Journal
@@ -53,14 +53,15 @@ class Driver:
     ) -> None:
         self.session = session
         self.clock = _clock()
+        self.new_event = event_factory()
         self.round_trip: float | None = None
         self._endpoint = endpoint
         self._settled = settled
         self._first = anyio.Event()
         self._connection: anyio.CancelScope | None = None
         self._socket: Socket | None = None
-        self._to_write = anyio.Event()
-        self._to_wait_less = anyio.Event()
+        self._to_write = self.new_event()
+        self._to_wait_less = self.new_event()
         self._waiting_until = 0.0
         self._pings: list[_Ping] = []
         self.listeners: WeakSet[Events] = WeakSet()
@@ -88,9 +89,10 @@ class Driver:
             self._perform(effect)
         if self.session.has_frame:
             self._to_write.set()
-        moment = self.session.next_timer()
-        if moment is not None and moment < self._waiting_until:
-            self._to_wait_less.set()
+        if self.session.timer_moved:
+            moment = self.session.next_timer()
+            if moment is not None and moment < self._waiting_until:
+                self._to_wait_less.set()
 
     async def ping(self) -> float:
         """Seconds that a ping takes to come back.
@@ -125,10 +127,7 @@ class Driver:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Settle() | Kept():
-                if self.scribe is None:
-                    self._pass(effect)
-                else:
-                    self.scribe.add(effect)
+                (self.scribe.add if self.scribe else self._pass)(effect)
             case Connect():
                 # Made here, so that it can be dropped before its task has begun.
                 self._connection = anyio.CancelScope()
@@ -208,7 +207,7 @@ class Driver:
             if asleep.look():
                 self.session.ping()
             self.session.handle_timer(now)
-            self._to_wait_less = anyio.Event()
+            self._to_wait_less = self.new_event()
             moment = self.session.next_timer()
             self._waiting_until = float("inf") if moment is None else moment
             self.changed()
@@ -262,9 +261,9 @@ class Driver:
         """Write whenever there is something; the reader finds out when the connection ends."""
         try:
             while connection is self._connection:
-                self._to_write = anyio.Event()
                 frame = self.session.next_frame(self.clock())
                 if frame is None:
+                    self._to_write = self.new_event()
                     await self._to_write.wait()
                     continue
                 self.changed()

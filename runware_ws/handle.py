@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
+from .background import Event
 from .errors import RunwareError
 from .protocol.tasks import Task
 from .results import UpscaleResult
@@ -31,7 +30,7 @@ class UpscaleTask:
         self._size = size
         self._intake = intake
         self._outcome: UpscaleResult | RunwareError | None = None
-        self._done: anyio.Event | None = None  # made when somebody waits
+        self._done: Event | None = None  # made when somebody waits
         self._on_done: Callable[[], None] | None = None
 
     @property
@@ -70,7 +69,7 @@ class UpscaleTask:
         """
         if self._outcome is None:
             if self._done is None:
-                self._done = anyio.Event()
+                self._done = self._intake.driver.new_event()
             await self._done.wait()
         outcome = self._outcome
         if isinstance(outcome, UpscaleResult):
@@ -99,6 +98,7 @@ class UpscaleTask:
             self._outcome = outcome
         else:
             self._outcome = UpscaleResult(self._record.uuid, outcome, self._record.attempts)
+        self._record.owner = None  # a circle would keep the result until the next collection
         if self._done is not None:
             self._done.set()
         if self._on_done is not None:

@@ -6,7 +6,6 @@ import math
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +18,13 @@ from .errors import InputError, RunwareError, TaskTimeoutError
 from .handle import UpscaleTask
 from .inputs import Image, Source, source_of
 from .journal import Journal, Origin, digest
-from .options import members_of, new_uuid
+from .options import Order, new_uuid, order_of
 from .protocol.session import Session
 from .protocol.tasks import Stage, Task
-from .protocol.wire import encode_task
 from .secret import Secret
 from .settings import Settings, check_timeout
 
 __all__ = ["Intake"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Limit:
-    """Until when a task must be settled."""
-
-    timeout: float | None
-    deadline: float | None
-
-    @contextmanager
-    def kept(self, task_uuid: str, obstacle: str) -> Iterator[None]:
-        deadline = math.inf if self.deadline is None else self.deadline
-        with anyio.CancelScope(deadline=deadline) as scope:
-            yield
-        if scope.cancelled_caught:
-            raise TaskTimeoutError(task_uuid, "queued", self.timeout or 0.0, obstacle)
 
 
 class Intake:
@@ -68,26 +50,27 @@ class Intake:
 
     async def submit(self, image: Image, options: Mapping[str, Any]) -> UpscaleTask:
         """See `RunwareClient.submit`."""
-        limit = self._limit(options)
-        members = members_of(options)
-        task_uuid = members["taskUUID"]
+        timeout, deadline = self._limit(options)
+        order = order_of(options)
+        task_uuid = order.task_uuid or new_uuid()
         self._refuse_duplicate(task_uuid)
         source = source_of(image)
-        if source.ready is not None and self.admission.try_enter(source.size):
-            loaded: str | bytes = source.ready
-        else:
-            loaded = await self._admit(source, limit, task_uuid)
-        with self.admission.given_back_on_error(source.size):
-            origin = await self._origin(image, members, loaded) if self._is_journaled else None
-            self.driver.check_open()  # it may have been closed meanwhile
-            self._refuse_duplicate(task_uuid)
+        origin = None
+        loaded: str | bytes | None = source.ready
+        if self._is_journaled or loaded is None or not self.admission.try_enter(source.size):
+            loaded = await self._load(source, task_uuid, timeout, deadline)
+            with self.admission.given_back_on_error(source.size):
+                if self._is_journaled:
+                    origin = await self._origin(image, order, task_uuid, loaded)
+                self.driver.check_open()  # it may have been closed meanwhile
+                self._refuse_duplicate(task_uuid)
         record = Task(
             task_uuid,
-            encode_task(members, loaded),
-            owned=options.get("task_uuid") is None,
-            polled=members.get("deliveryMethod") == "async" or "webhookURL" in members,
-            timeout=limit.timeout,
-            deadline=limit.deadline,
+            order.encode(task_uuid, loaded),
+            owned=not order.task_uuid,
+            polled=order.polled,
+            timeout=timeout,
+            deadline=deadline,
             origin=origin,
         )
         task = self._handle(record, source.size)
@@ -101,13 +84,13 @@ class Intake:
         if known is not None:
             owner: UpscaleTask = known.owner
             return owner
-        limit = self._limit(options)
-        with limit.kept(task_uuid, "max_in_flight was reached"):
+        timeout, deadline = self._limit(options)
+        with _in_time(task_uuid, timeout, deadline, "max_in_flight was reached"):
             await self.admission.enter(0)
         with self.admission.given_back_on_error(0):
             self.driver.check_open()
             self._refuse_duplicate(task_uuid)
-        return self.take_up(Task(task_uuid, b"", timeout=limit.timeout, deadline=limit.deadline))
+        return self.take_up(Task(task_uuid, b"", timeout=timeout, deadline=deadline))
 
     def take_up(self, record: Task) -> UpscaleTask:
         """Find out about a task that the session did not send; its place is taken already."""
@@ -136,23 +119,28 @@ class Intake:
         record.owner = task
         return task
 
-    def _limit(self, options: Mapping[str, Any]) -> _Limit:
-        timeout: float | None = options.get("timeout", self._settings.timeout)
-        check_timeout(timeout)
-        return _Limit(timeout, None if timeout is None else self.driver.clock() + timeout)
+    def _limit(self, options: Mapping[str, Any]) -> tuple[float | None, float | None]:
+        """The timeout of a task, and until when it must be settled."""
+        timeout = self._settings.timeout
+        if "timeout" in options:
+            timeout = options["timeout"]
+            check_timeout(timeout)
+        return timeout, None if timeout is None else self.driver.clock() + timeout
 
     def _refuse_duplicate(self, task_uuid: str) -> None:
         if task_uuid in self.session.tasks:
             remedy = "await the task that there is, or leave it out"
             raise InputError("task_uuid", "is in use by a task under way", remedy)
 
-    async def _admit(self, source: Source, limit: _Limit, task_uuid: str) -> str | bytes:
+    async def _load(
+        self, source: Source, task_uuid: str, timeout: float | None, deadline: float | None
+    ) -> str | bytes:
         """Wait for room, then load the image. On an error, the room is given back."""
-        with limit.kept(task_uuid, "max_in_flight was reached"):
+        with _in_time(task_uuid, timeout, deadline, "max_in_flight was reached"):
             await self.admission.enter(source.size)
         with (
             self.admission.given_back_on_error(source.size),
-            limit.kept(task_uuid, "the image was being read"),
+            _in_time(task_uuid, timeout, deadline, "the image was being read"),
         ):
             loaded = await source.load()
         self.admission.resize(source.size, len(loaded))
@@ -160,9 +148,19 @@ class Intake:
         return loaded
 
     @staticmethod
-    async def _origin(image: Image, members: Mapping[str, Any], loaded: str | bytes) -> Origin:
+    async def _origin(image: Image, order: Order, task_uuid: str, loaded: str | bytes) -> Origin:
         if isinstance(image, Path) and isinstance(loaded, bytes):
             hashed = await anyio.to_thread.run_sync(digest, loaded)
-            return Origin(encode_task(members), str(image.absolute()), hashed)
+            return Origin(order.encode(task_uuid, None), str(image.absolute()), hashed)
         source = loaded if isinstance(loaded, str) and "://" in loaded[:8] else None
-        return Origin(encode_task(members, loaded), source)
+        return Origin(order.encode(task_uuid, loaded), source)
+
+
+@contextmanager
+def _in_time(
+    task_uuid: str, timeout: float | None, deadline: float | None, obstacle: str
+) -> Iterator[None]:
+    with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise TaskTimeoutError(task_uuid, "queued", timeout or 0.0, obstacle)

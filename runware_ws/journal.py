@@ -14,17 +14,28 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import JournalError
+from .errors import JournalError, ProtocolError
 from .protocol.wire import decode_item, encode_item, with_uuid
 
-__all__ = ["Change", "Entry", "Forget", "Journal", "Keep", "KeepResult", "Origin", "digest"]
+__all__ = [
+    "Change",
+    "Entry",
+    "Forget",
+    "Journal",
+    "Keep",
+    "KeepName",
+    "KeepResult",
+    "Origin",
+    "digest",
+]
 
 _APPLICATION_ID = 0x52577773  # "RWws"
 _VERSION = 1
@@ -34,9 +45,10 @@ _SCHEMA = (
     "CREATE TABLE session (uuid TEXT NOT NULL, seen REAL NOT NULL)",
     """CREATE TABLE task (
         uuid TEXT PRIMARY KEY,
-        source TEXT,  -- the path or the URL of the input; NULL for anything else
+        source BLOB,  -- the path or the URL of the input; NULL for anything else
         digest TEXT,  -- SHA-256 of the input, when it is kept by reference
-        request BLOB,  -- the encoded task, without its image when that is kept by reference
+        request BLOB,  -- the encoded task, without its image when that is kept by reference;
+                       -- NULL when it must not be sent again
         attempts INTEGER NOT NULL,
         polled INTEGER NOT NULL,
         owned INTEGER NOT NULL,
@@ -50,7 +62,8 @@ class Origin:
     """Where a task comes from, as the journal keeps it.
 
     Attributes:
-        request: the encoded task, without its image when `digest` is given.
+        request: the encoded task, without its image when `digest` is given; b"" once it stands
+            in the journal.
         source: the path or URL of the image, or None.
         digest: the hash of the file at `source`; "" when the image is in `request`.
         kept_as: the UUID under which it stands in the journal; "" before that.
@@ -82,13 +95,21 @@ class KeepResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
-    """Forget a task."""
+class KeepName:
+    """Remember of a task that it was sent, and not what: it must not be sent again."""
 
     uuid: str
 
 
-Change = Keep | KeepResult | Forget
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Forget a task, also if it stands there under the UUID that it had before a retry."""
+
+    uuid: str
+    origin: Origin | None = None
+
+
+Change = Keep | KeepResult | KeepName | Forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +132,7 @@ def digest(image: bytes) -> str:
 
 
 class Journal:
-    """An open journal. Its methods block, and are called from one thread at a time.
+    """An open journal. Its methods block, and may be called from any thread.
 
     Raises:
         JournalError: the file is not a journal, is damaged, cannot be written, or is in use.
@@ -119,6 +140,7 @@ class Journal:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
+        self._lock = threading.Lock()
         with self._clear_errors():
             self._create()
             self._database = sqlite3.connect(
@@ -132,34 +154,49 @@ class Journal:
             raise
 
     def _create(self) -> None:
-        """Others may not read it: it holds images and links."""
-        flags = os.O_CREAT | os.O_RDWR
-        os.close(os.open(self._path, flags, 0o600))
+        """Others may not read it: it holds images and links.
+
+        A file that exists is not opened here: closing it again would take away the lock that
+        another client of this process may have on it (POSIX).
+        """
+        with suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        wal = self._path.with_name(self._path.name + "-wal")
+        if not self._path.stat().st_size and wal.exists() and wal.stat().st_size:
+            raise JournalError(str(self._path), "it is damaged: it was cut to nothing")
 
     def _open(self) -> None:
         run = self._database.execute
         # Held until the end, so that a second process cannot open it; the system lets go of it
         # when this process dies.
         run("PRAGMA locking_mode=EXCLUSIVE")
-        (application,) = run("PRAGMA application_id").fetchone()
-        (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
-        if application != _APPLICATION_ID and tables:
-            raise JournalError(str(self._path), "it is another program's database")
+        is_new = self._is_new()
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=NORMAL")
         run("BEGIN EXCLUSIVE")
-        if not tables:
+        if is_new:
             for statement in _SCHEMA:
                 run(statement)
             run(f"PRAGMA application_id={_APPLICATION_ID}")
             run(f"PRAGMA user_version={_VERSION}")
         run("COMMIT")
-        (version,) = run("PRAGMA user_version").fetchone()
-        if version != _VERSION:
-            raise JournalError(str(self._path), f"its version {version} is not known here")
         (verdict,) = run("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise JournalError(str(self._path), f"it is damaged: {verdict}")
+
+    def _is_new(self) -> bool:
+        """Whether there is nothing in the file yet; what is not this program's is left alone."""
+        run = self._database.execute
+        (application,) = run("PRAGMA application_id").fetchone()
+        (version,) = run("PRAGMA user_version").fetchone()
+        (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
+        if not tables and not application and not version:
+            return True
+        if application != _APPLICATION_ID:
+            raise JournalError(str(self._path), "it is another program's database")
+        if version != _VERSION:
+            raise JournalError(str(self._path), f"its version {version} is not known here")
+        return False
 
     def session(self) -> str | None:
         """The session that was open last, if it is young enough to be resumed."""
@@ -175,14 +212,14 @@ class Journal:
         flags = "polled, owned, result IS NOT NULL"
         with self._clear_errors():
             rows = self._database.execute(f"SELECT {columns}, {flags} FROM task")  # noqa: S608
-            return [Entry(*row[:5], *map(bool, row[5:])) for row in rows]
+            return [_entry(*row) for row in rows]
 
     def answer(self, uuid: str) -> dict[str, Any] | None:
         """The answer of a task, if it is there."""
         with self._clear_errors():
             query = "SELECT result FROM task WHERE uuid=?"
             row = self._database.execute(query, (uuid,)).fetchone()
-        return None if row is None or row[0] is None else decode_item(row[0])
+            return None if row is None or row[0] is None else decode_item(row[0])
 
     def commit(self, changes: Iterable[Change], session: str | None) -> None:
         """Make changes, all or none, and note that the session is alive."""
@@ -204,34 +241,63 @@ class Journal:
     def _make(self, change: Change) -> None:
         run = self._database.execute
         match change:
-            case Keep(uuid, attempts, polled, owned, origin):
-                if origin.kept_as and origin.kept_as != uuid:
-                    run("DELETE FROM task WHERE uuid=?", (origin.kept_as,))
-                    origin.request = with_uuid(origin.request, origin.kept_as, uuid)
-                origin.kept_as = uuid
-                row = (uuid, origin.source, origin.digest, origin.request)
-                flags = (attempts, polled, owned)
-                run("INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,NULL)", row + flags)
+            case Keep():
+                self._keep(change)
             case KeepResult(uuid, answer):
                 query = "UPDATE task SET result=?, request=NULL WHERE uuid=?"
                 run(query, (encode_item(answer), uuid))
-            case Forget(uuid):
-                run("DELETE FROM task WHERE uuid=?", (uuid,))
+            case KeepName(uuid):
+                run("UPDATE task SET request=NULL WHERE uuid=?", (uuid,))
+            case Forget(uuid, origin):
+                kept_as = uuid if origin is None else origin.kept_as
+                run("DELETE FROM task WHERE uuid IN (?, ?)", (uuid, kept_as))
+
+    def _keep(self, change: Keep) -> None:
+        run = self._database.execute
+        origin, request = change.origin, change.origin.request
+        if origin.kept_as:  # it is tried again under another UUID
+            query = "SELECT request FROM task WHERE uuid=?"
+            (kept,) = run(query, (origin.kept_as,)).fetchone() or (None,)
+            request = with_uuid(kept or b"", origin.kept_as, change.uuid)
+            run("DELETE FROM task WHERE uuid=?", (origin.kept_as,))
+        source = None if origin.source is None else os.fsencode(origin.source)
+        row = (change.uuid, source, origin.digest, request)
+        flags = (change.attempts, change.polled, change.owned)
+        run("INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,NULL)", row + flags)
+        # It can be large, and nobody needs it here any more.
+        origin.kept_as, origin.request = change.uuid, b""
 
     def close(self) -> None:
         """Let go of the file."""
-        self._database.close()
+        with self._lock:
+            self._database.close()
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise JournalError(str(self._path), _words(error)) from None
+        with self._lock:
+            try:
+                yield
+            except (sqlite3.Error, OSError, ValueError, ProtocolError) as error:
+                raise JournalError(str(self._path), _words(error)) from None
+
+
+def _entry(uuid: str, source: bytes | None, *row: Any) -> Entry:
+    """A row as an entry.
+
+    Raises:
+        ValueError, ProtocolError: its page was written over.
+    """
+    digest_, request, attempts, *flags = row
+    if request and decode_item(request).get("taskUUID") != uuid:
+        raise ValueError(f"malformed task {uuid}")
+    path = None if source is None else os.fsdecode(source)
+    return Entry(uuid, path, digest_, request, attempts, *map(bool, flags))
 
 
 def _words(error: Exception) -> str:
     text = str(error)
+    if isinstance(error, ProtocolError):
+        return f"it is damaged: {text}"
     if "locked" in text:
         return "another process, or another client, is using it"
     if "not a database" in text or "malformed" in text:

@@ -29,7 +29,8 @@ Left = Path | str | None
 class Recovered(AsyncIterator[Outcome[Left]]):
     """The outcomes of tasks that an earlier process left unfinished, each once.
 
-    A result counts as taken, and leaves the journal, when the next one is asked for.
+    A result counts as taken, and leaves the journal, when the next one is asked for. An error
+    has left it by then, unless it is the client's own end, which no task is to suffer from.
     """
 
     def __init__(self, intake: Intake | None = None, journal: Journal | None = None) -> None:
@@ -57,11 +58,9 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         task.when_settled(done)
 
     async def __anext__(self) -> Outcome[Left]:
-        if self._given and self._intake is not None and self._intake.driver.scribe is not None:
-            self._intake.driver.scribe.forget(self._given)
-            self._given = ""
-        if self._stored:
-            return await self._from_journal(self._stored.popleft())
+        self._take()
+        if self._stored and self._journal is not None:
+            return await self._from_journal(self._journal)
         while not self._settled:
             if not self._under_way:
                 raise StopAsyncIteration
@@ -71,16 +70,26 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         outcome = outcome_of(source, task)
         if outcome is None:
             raise RuntimeError("woken without an outcome")
-        self._given = task.task_uuid
+        self._given = task.task_uuid if outcome.result is not None else ""
         return outcome
 
-    async def _from_journal(self, entry: Entry) -> Outcome[Left]:
-        source = _source(entry)
-        if self._journal is None:
-            raise StopAsyncIteration
-        answer = await anyio.to_thread.run_sync(self._journal.answer, entry.uuid)
+    def _take(self) -> None:
+        given, self._given = self._given, ""
+        if given and self._intake is not None and self._intake.driver.scribe is not None:
+            self._intake.driver.scribe.forget(given)
+
+    async def _from_journal(self, journal: Journal) -> Outcome[Left]:
+        if self._intake is not None:
+            self._intake.driver.check_open()
+        entry = self._stored.popleft()
+        try:
+            answer = await anyio.to_thread.run_sync(journal.answer, entry.uuid)
+        except BaseException:
+            self._stored.appendleft(entry)
+            raise
         self._given = entry.uuid
-        return Outcome(source, result=UpscaleResult(entry.uuid, answer or {}, entry.attempts))
+        result = UpscaleResult(entry.uuid, answer or {}, entry.attempts)
+        return Outcome(_source(entry), result=result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +133,7 @@ def take_up(found: Found, intake: Intake, timeout: float | None) -> Recovered:
             polled=entry.polled,
             timeout=timeout,
             deadline=deadline,
-            origin=Origin(entry.request, entry.source, entry.digest, entry.uuid),
+            origin=Origin(b"", entry.source, entry.digest, entry.uuid),
         )
         record.attempts = entry.attempts
         record.writes = 1  # perhaps: who knows how far it came
@@ -138,8 +147,9 @@ def _source(entry: Entry) -> Left:
 
 
 def _payload(entry: Entry) -> bytes:
-    """The task's bytes again; b"" when its file is not what it was, so it cannot be sent again."""
-    if not entry.digest or entry.source is None:
+    """The task's bytes again; b"" when it must not be sent again, or cannot be, as its file is
+    not what it was."""
+    if not entry.request or not entry.digest or entry.source is None:
         return entry.request
     try:
         image = encode_file(Path(entry.source))

@@ -18,14 +18,20 @@ from .errors import (
     ConnectionLostError,
     JournalError,
     RunwareError,
+    TaskCancelledError,
+    TaskTimeoutError,
 )
-from .journal import Change, Forget, Journal, Keep, KeepResult
+from .journal import Change, Forget, Journal, Keep, KeepName, KeepResult
 from .protocol.effects import Kept, Settle
+from .protocol.tasks import Task
 
 __all__ = ["Scribe"]
 
 # The client ended, not the task: the next process takes it up.
 _OUTLIVED = (AuthenticationError, ClientClosedError, ConnectionLostError, JournalError)
+# Nobody waits any more for what was sent; if it is done all the same, it is billed, so the next
+# process asks for it.
+_GIVEN_UP = (TaskCancelledError, TaskTimeoutError)
 
 
 class Scribe:
@@ -120,14 +126,18 @@ class Scribe:
 
 def _change(effect: Kept | Settle) -> Change | None:
     if isinstance(effect, Settle):
-        return _ending(effect.task.uuid, effect.outcome)
+        return _ending(effect.task, effect.outcome)
     task = effect.task
     if task.origin is None:  # found again by its UUID alone
         return None
     return Keep(task.uuid, task.attempts, task.polled, task.owned, task.origin)
 
 
-def _ending(uuid: str, outcome: dict[str, Any] | RunwareError) -> Change | None:
+def _ending(task: Task, outcome: dict[str, Any] | RunwareError) -> Change | None:
     if not isinstance(outcome, RunwareError):
-        return KeepResult(uuid, outcome)
-    return None if isinstance(outcome, _OUTLIVED) else Forget(uuid)
+        return KeepResult(task.uuid, outcome)
+    if isinstance(outcome, _OUTLIVED):
+        return None
+    if isinstance(outcome, _GIVEN_UP) and task.writes:
+        return KeepName(task.uuid)
+    return Forget(task.uuid, task.origin)

@@ -70,6 +70,7 @@ def upscale(
     max_retries: given.MaxRetries = given.MAX_RETRIES,
     timeout: given.Timeout = given.TIMEOUT,
     max_reconnect_time: given.MaxReconnectTime = 300.0,
+    journal: given.Journal = None,
     delivery: given.Delivery = None,
     url: given.Url = None,
     emulator: given.UseEmulator = False,
@@ -84,6 +85,7 @@ def upscale(
       runware-ws upscale holiday/ --recursive --factor 2 --format png
       runware-ws upscale https://example.com/photo.jpg
       runware-ws upscale photos/ --json > results.jsonl
+      runware-ws upscale photos/ --journal jobs.db   (may be killed and started again)
       runware-ws upscale photos/ --emulator          (no key, no cost)
 
     [bold]Exit status[/]
@@ -109,6 +111,7 @@ def upscale(
                     "timeout": timeout,
                     "max_reconnect_time": max_reconnect_time,
                     "allow_insecure": allow_insecure,
+                    "journal": journal,
                 },
             ),
         )

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from ..client import RunwareClient
-from ..errors import RunwareError
+from ..errors import RunwareError, TaskError
 from ..many import Outcome
 from ..options import UpscaleOptions
 from ..results import UpscaleResult
 from .complaints import InterruptedByUser
 from .report import Finished, Reporter, Tally
-from .sources import Picture, Sources
+from .sources import Picture, Sources, absolute
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "LastingBatch"]
 
 _SAVING = 8  # at once; each holds one result in memory
 _TICK = 0.1
@@ -32,7 +34,7 @@ class _UnderWay:
 
     def finished(
         self,
-        outcome: Outcome[Path | str] | None,
+        outcome: Outcome[Any] | None,
         output: Path | None = None,
         error: Exception | None = None,
     ) -> Finished:
@@ -76,37 +78,48 @@ class Batch:
         try:
             async with anyio.create_task_group() as showing:
                 showing.start_soon(self._show)
-                async with anyio.create_task_group() as saving:
-                    async for outcome in self._client.upscale_many(self._images(), **options):
-                        saving.start_soon(self._finish, outcome)
-                        await self._room.acquire()  # after it: Ctrl-C here loses no result
+                await self._work(options)
                 showing.cancel_scope.cancel()
             self._show_now()
         except anyio.get_cancelled_exc_class():
             self._reporter.close()
             for one in self._under_way.values():
-                self._tell(one.finished(None, error=InterruptedByUser()))
+                self._tell(one.finished(None, error=InterruptedByUser(self._tally.lasting)))
             raise
+
+    async def _work(self, options: UpscaleOptions) -> None:
+        async with anyio.create_task_group() as saving:
+            async for outcome in self._client.upscale_many(self._images(), **options):
+                saving.start_soon(self._finish_one, outcome)
+                await self._room.acquire()  # after it: Ctrl-C here loses no result
 
     async def _images(self) -> AsyncIterator[Path | str]:
         """The images, one at a time, found in a thread: a folder may be large or far away."""
         pictures = self._sources.pictures()
         while (picture := await anyio.to_thread.run_sync(next, pictures, None)) is not None:
-            self._under_way[id(picture.image)] = _UnderWay(picture, time.monotonic())
-            yield picture.image
+            if await self._is_wanted(picture):
+                self._under_way[id(picture.image)] = _UnderWay(picture, time.monotonic())
+                yield picture.image
 
-    async def _finish(self, outcome: Outcome[Path | str]) -> None:
+    async def _is_wanted(self, picture: Picture) -> bool:
+        return True
+
+    async def _finish_one(self, outcome: Outcome[Path | str]) -> None:
         try:
-            # What has arrived is paid for, so it is saved even when the rest is given up.
-            with anyio.CancelScope(shield=True):
-                one = self._under_way[id(outcome.source)]
-                finished = await self._saved(one, outcome)
-                del self._under_way[id(outcome.source)]
-                self._tell(finished)
+            await self._finish(outcome)
         finally:
             self._room.release()
 
-    async def _saved(self, one: _UnderWay, outcome: Outcome[Path | str]) -> Finished:
+    async def _finish(self, outcome: Outcome[Path | str]) -> Finished:
+        # What has arrived is paid for, so it is saved even when the rest is given up.
+        with anyio.CancelScope(shield=True):
+            one = self._under_way[id(outcome.source)]
+            finished = await self._saved(one, outcome)
+            del self._under_way[id(outcome.source)]
+            self._tell(finished)
+        return finished
+
+    async def _saved(self, one: _UnderWay, outcome: Outcome[Any]) -> Finished:
         if outcome.result is None:
             return one.finished(outcome, error=outcome.error)
         try:
@@ -127,3 +140,74 @@ class Batch:
     def _show_now(self) -> None:
         self._tally.in_flight = sum(self._client.stats().tasks.values())
         self._reporter.tick(self._tally)
+
+
+class LastingBatch(Batch):
+    """A run with a journal: killed at any moment and started again, it goes on where it was.
+
+    A result leaves the journal when the next one is asked for, so each is saved before that.
+    What an earlier run left comes first; then every image that has no result yet.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._left: set[Path | str] = set()
+        self._suffix = ".jpg"
+
+    async def _work(self, options: UpscaleOptions) -> None:
+        # The service makes JPG unless it is told otherwise [O].
+        self._suffix = "." + (options.get("output_format") or "JPG").lower()
+        if not await self._save_what_was_left():
+            return
+        async with aclosing(self._client.upscale_many(self._images(), **options)) as outcomes:
+            async for outcome in outcomes:
+                if not self._goes_on_after(await self._finish(outcome)):
+                    return
+
+    async def _is_wanted(self, picture: Picture) -> bool:
+        if _key(picture.image) in self._left:
+            return False
+        is_done = await anyio.Path(self._out / picture.name).with_suffix(self._suffix).exists()
+        self._tally.before += is_done
+        return not is_done
+
+    async def _save_what_was_left(self) -> bool:
+        """Whether all of it could be saved."""
+        pictures: dict[Path | str, Picture] | None = None
+        async for outcome in self._client.recovered():
+            if isinstance(outcome.error, TaskError):
+                continue  # there is no result, and there will be none: it has its turn again
+            if pictures is None:
+                pictures = await anyio.to_thread.run_sync(self._pictures)
+            picture = self._picture(pictures, outcome)
+            self._left.add(_key(picture.image))
+            with anyio.CancelScope(shield=True):
+                finished = await self._saved(_UnderWay(picture, time.monotonic()), outcome)
+                self._tell(finished)
+            if not self._goes_on_after(finished):
+                return False
+        return True
+
+    def _pictures(self) -> dict[Path | str, Picture]:
+        return {_key(one.image): one for one in self._sources.pictures()}
+
+    def _picture(self, pictures: dict[Path | str, Picture], outcome: Outcome[Any]) -> Picture:
+        """Which one it is; what other arguments have left behind is named after its task."""
+        known = pictures.get(_key(outcome.source))
+        if known is not None:
+            return known
+        self._tally.total += 1
+        name = getattr(outcome.result or outcome.error, "task_uuid", None)
+        return Picture(outcome.source or "an image", PurePath(f"{name}.jpg"))
+
+    def _goes_on_after(self, finished: Finished) -> bool:
+        """The disk may be full: no other result is to be taken out of the journal for nothing."""
+        error = finished.error
+        if isinstance(error, RunwareError) or not isinstance(error, OSError):  # a timeout is both
+            return True
+        self._reporter.note("stopped: a result cannot be saved. It stays in the journal.")
+        return False
+
+
+def _key(image: Path | str) -> Path | str:
+    return absolute(image) if isinstance(image, Path) else image

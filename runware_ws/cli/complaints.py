@@ -30,9 +30,19 @@ class UsageError(Exception):
 
 
 class InterruptedByUser(Exception):  # noqa: N818  # not an error: somebody wanted it
-    """An image was under way when Ctrl-C was pressed."""
+    """An image was under way when Ctrl-C was pressed.
+
+    Args:
+        lasting: whether the next run goes on with it.
+    """
+
+    def __init__(self, lasting: bool = False) -> None:
+        super().__init__(lasting)
+        self.lasting = lasting
 
     def __str__(self) -> str:
+        if self.lasting:
+            return "interrupted; the same command goes on with it"
         return "given up on Ctrl-C; the service may still finish and bill it"
 
 

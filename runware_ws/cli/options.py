@@ -33,6 +33,7 @@ __all__ = [
     "Host",
     "Images",
     "Interval",
+    "Journal",
     "Latency",
     "MaxInFlight",
     "MaxReconnectTime",
@@ -185,6 +186,17 @@ MaxReconnectTime = Annotated[
         metavar="SECONDS",
         help="How long to try when the connection is lost under way.",
         rich_help_panel=_LIMITS,
+    ),
+]
+Journal = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A file that makes the command one that may be killed: with the same arguments it "
+        "goes on where it was. Images whose result is in --out already are left out. Made if "
+        "missing; it may hold images and links, so only its owner can read it.",
+        show_default=False,
+        rich_help_panel=_CONNECTION,
     ),
 ]
 Delivery = Annotated[

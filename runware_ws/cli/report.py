@@ -57,6 +57,8 @@ class Tally:
     Attributes:
         total: how many images there are.
         done, failed: how many are done and have failed.
+        before: how many were done by an earlier run.
+        lasting: whether there may be a later run, which goes on with the rest.
         given_up: how many were under way on Ctrl-C.
         not_sent: how many had no connection left to be sent on.
         in_flight: how many are under way.
@@ -67,6 +69,8 @@ class Tally:
     total: int
     done: int = 0
     failed: int = 0
+    before: int = 0
+    lasting: bool = False
     given_up: int = 0
     not_sent: int = 0
     cost: float = 0.0
@@ -87,6 +91,12 @@ class Tally:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.began
+
+    @property
+    def rest(self) -> int:
+        """How many are not begun."""
+        begun = self.done + self.failed + self.before + self.not_sent + self.given_up
+        return self.total - begun
 
     @property
     def rate(self) -> float:
@@ -167,7 +177,7 @@ class Bar:
             self._progress.start()
         self._progress.update(
             self._progress.task_ids[0],
-            completed=tally.done + tally.failed,
+            completed=tally.done + tally.failed + tally.before,
             state=_state(tally),
         )
         self._progress.refresh()
@@ -206,7 +216,8 @@ def _success(image: Finished) -> str:
 
 def _failure(image: Finished) -> str:
     if isinstance(image.error, InterruptedByUser):
-        return f"given up: {in_one_line(image.source)}"
+        how = "interrupted" if image.error.lasting else "given up"
+        return f"{how}: {in_one_line(image.source)}"
     return f"failed: {in_one_line(image.source)}: {in_one_line(image.error)}"
 
 
@@ -240,10 +251,14 @@ def summary(tally: Tally, out: Path) -> str:
         parts.append(f"{tally.failed} failed")
     if tally.not_sent:
         parts.append(f"{tally.not_sent} not sent: the connection was lost")
-    if tally.given_up:
+    if tally.before:
+        parts.append(f"{tally.before} done before")
+    if tally.given_up and tally.lasting:
+        parts.append(f"{tally.given_up} interrupted: the same command goes on with them")
+    elif tally.given_up:
         parts.append(f"{tally.given_up} given up, which the service may still finish and bill")
-    if (rest := tally.total - tally.done - tally.failed - tally.not_sent - tally.given_up) > 0:
-        parts.append(f"{rest} not started")
+    if tally.rest > 0:
+        parts.append(f"{tally.rest} not started")
     text = "; ".join(parts)
     return f"{text}\nresults: {in_one_line(out.absolute())}" if tally.done else text
 

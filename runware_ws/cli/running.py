@@ -10,14 +10,20 @@ from typing import Any, NoReturn
 
 import typer
 
-from ..errors import AuthenticationError, InputError, MissingExtraError, RunwareError
+from ..errors import (
+    AuthenticationError,
+    InputError,
+    JournalError,
+    MissingExtraError,
+    RunwareError,
+)
 from .complaints import UsageError, explain
 
 __all__ = ["FAILED", "exit_on_error", "exit_with"]
 
 FAILED, USAGE = 1, 2
 INTERRUPTED, TERMINATED = 130, 143  # 128 and the signal, as shells have it
-_USAGE_ERRORS = (UsageError, InputError, AuthenticationError, MissingExtraError)
+_USAGE_ERRORS = (UsageError, InputError, AuthenticationError, JournalError, MissingExtraError)
 
 
 def exit_with(work: Coroutine[Any, Any, int]) -> NoReturn:

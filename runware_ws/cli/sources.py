@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from .complaints import UsageError, in_one_line
 
-__all__ = ["Picture", "Skipped", "Sources"]
+__all__ = ["Picture", "Skipped", "Sources", "absolute"]
 
 _Skip: TypeAlias = Callable[[Path | str, str], None]
 
@@ -110,10 +110,10 @@ class Sources:
     def _distinct(self, arguments: Iterable[str]) -> Iterator[Path | str]:
         """The arguments, without those that would have an image upscaled, and paid for, twice."""
         given = [one if _URL.match(one) else self._existing(Path(one)) for one in arguments]
-        folders = {_absolute(one) for one in given if isinstance(one, Path) and one.is_dir()}
+        folders = {absolute(one) for one in given if isinstance(one, Path) and one.is_dir()}
         seen: set[Path | str] = set()
         for one in given:
-            key = _absolute(one) if isinstance(one, Path) else one
+            key = absolute(one) if isinstance(one, Path) else one
             if key in seen or (isinstance(key, Path) and self._in_one_of(folders, key)):
                 self._doubles.append(str(one))
             else:
@@ -190,7 +190,7 @@ def _by_name(entry: os.DirEntry[str]) -> str:
     return entry.name
 
 
-def _absolute(path: Path) -> Path:
+def absolute(path: Path) -> Path:
     """The path as it is written, so that links stay what they are in the folder that has them."""
     return Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow links
 

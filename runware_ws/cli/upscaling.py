@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from ..options import UpscaleOptions
 from ..protocol.request import request_members
-from .batch import Batch
+from .batch import Batch, LastingBatch
 from .complaints import UsageError, in_one_line
 from .connect import Target, connected
 from .report import Tally, reporter_for, summary
@@ -69,11 +69,13 @@ async def upscale_all(order: Order) -> int:
         reporter.note(line)
     if not total:
         raise UsageError("no image found; give JPG, PNG or WEBP files, folders with some, or URLs")
+    lasting = order.target.settings.get("journal") is not None
     async with connected(order.target, reporter.note) as client:
         _make(order.out)
-        tally = Tally(total)
+        tally = Tally(total, lasting=lasting)
+        kind = LastingBatch if lasting else Batch
         try:
-            await Batch(client, sources, order.out, reporter, tally).run(order.options)
+            await kind(client, sources, order.out, reporter, tally).run(order.options)
         finally:
             reporter.close()
             reporter.note(summary(tally, order.out))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..protocol.wire import Item, encode_answer, encode_task
+from ..protocol.wire import Item, encode_answer, encode_item
 from .answers import Answer
 from .calls import Call
 from .checks import check_task_uuid, check_upload, check_upscale, is_link, is_uuid
@@ -89,7 +89,7 @@ class Desk:
     def webhook_body(self, job: Job) -> bytes:
         """The body that reports a finished job: flat or as a frame [S]."""
         if self._settings.webhook_body == "flat":
-            return encode_task(job.answer or job.error or {})  # one bare object, as a task is
+            return encode_item(job.answer or job.error or {})  # one bare object, as a task is
         return self.frame(job, job.outcome())
 
     # Taking in

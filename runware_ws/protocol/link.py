@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from .effects import Frame
 from .tasks import Stage, Task
 
 __all__ = ["Link"]
@@ -99,9 +100,15 @@ class Link:
             self.heard_at = now
             self._uploaded = 0
 
+    def is_watched(self, frame: Frame) -> bool:
+        """Whether there are moments at which to look how this frame fares."""
+        is_large = len(frame.data) > _LARGE_UPLOAD_BYTES
+        return frame.is_ping or is_large or self.spotlight is not None or not self.ready
+
     def begins(self, *, is_ping: bool, now: float) -> None:
         """A frame is handed to the writer."""
         self.writing = True
+        self._looked_at = now
         if is_ping:
             self._ping_begun = now
 
@@ -129,13 +136,14 @@ class Link:
         return None if begun is None else now - begun
 
     @property
-    def _ping_under_way(self) -> bool:
+    def ping_under_way(self) -> bool:
+        """Whether nothing has come since a ping was written."""
         return self._ping_at is not None and self._ping_at > self.heard_at
 
     @property
     def ping_due_at(self) -> float | None:
         """When a ping is to be sent; None while one is under way."""
-        if self.ping_wanted or self._ping_under_way:
+        if self.ping_wanted or self.ping_under_way:
             return None
         return self.heard_at + self._keepalive
 
@@ -149,7 +157,7 @@ class Link:
         """When silence will have proved that the connection is half-open."""
         patience = max(_LOOK, self._keepalive + self._ping_timeout - _LOOK)
         stalled = max(self.heard_at, self._moved_at) + patience
-        if self._ping_at is None or not self._ping_under_way:
+        if self._ping_at is None or not self.ping_under_way:
             return stalled
         answer = self._ping_at + self._ping_timeout
         return max(answer, stalled) if self._uploaded > _LARGE_UPLOAD_BYTES else answer

@@ -87,6 +87,7 @@ class Session:
     def start(self, now: float) -> None:
         """Connect, and stay connected."""
         self.presence.start(now)
+        self._ledger.timers.moved = True
 
     def submit(self, task: Task, now: float) -> None:
         """Run a new task, whose UUID must not be among `tasks`."""
@@ -140,6 +141,7 @@ class Session:
 
     def connected(self, now: float) -> None:
         """A connection is open."""
+        self._ledger.timers.moved = True
         self.presence.state = State.AUTHENTICATING
         self._ledger.link = Link(
             now,
@@ -153,6 +155,8 @@ class Session:
         link = self._ledger.link
         if link is None:
             return
+        if link.ping_under_way:
+            self._ledger.timers.moved = True  # from now on the next ping is due again
         link.heard(now)
         if link.ready:
             self.presence.proved()
@@ -173,10 +177,13 @@ class Session:
         """A frame from `next_frame` was written."""
         if self._ledger.link is not None:
             self._ledger.link.wrote(len(frame.data), is_ping=frame.is_ping, now=now)
+            if self._ledger.link.is_watched(frame):
+                self._ledger.timers.moved = True
 
     def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
         """What the transport saw below the level of frames: see `Link`."""
         if self._ledger.link is not None:
+            self._ledger.timers.moved = True
             self._ledger.link.heard(heard_at)
             self._ledger.link.moved(unsent_bytes, now)
 
@@ -191,6 +198,7 @@ class Session:
         if self.presence.ended:
             return
         link, self._ledger.link = self._ledger.link, None
+        self._ledger.timers.moved = True
         if too_big:
             self._on_too_big(link, too_big)
         self.presence.lost(reason, now)
@@ -209,6 +217,8 @@ class Session:
         if frame is not None:
             link.begins(is_ping=frame.is_ping, now=now)
             self._ledger.counters.frames_sent += 1
+            if link.is_watched(frame):
+                self._ledger.timers.moved = True
         return frame
 
     @property
@@ -228,6 +238,7 @@ class Session:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` wants to be called, or None."""
+        self._ledger.timers.moved = False
         moments = [self._ledger.timers.next(), self.presence.connect_at]
         link = self._ledger.link
         if link is not None:
@@ -238,8 +249,14 @@ class Session:
                 moments.append(link.spotlight_end)
         return min((moment for moment in moments if moment is not None), default=None)
 
+    @property
+    def timer_moved(self) -> bool:
+        """Whether `next_timer` may be nearer than it last was."""
+        return self._ledger.timers.moved
+
     def handle_timer(self, now: float) -> None:
         """Do what is due."""
+        self._ledger.timers.moved = True
         connect_at = self.presence.connect_at
         if connect_at is not None and connect_at <= now:
             self.presence.attempt()
@@ -297,6 +314,7 @@ class Session:
         session_uuid = item.get("connectionSessionUUID")
         if link.ready:
             return
+        self._ledger.timers.moved = True
         if not isinstance(session_uuid, str):  # a failure, as the SDKs see it [S]
             self._drop("the reply to the authentication names no session", now)
             return

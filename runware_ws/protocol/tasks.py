@@ -14,14 +14,17 @@ alone, which needs the server's word that the task failed.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 __all__ = ["TRANSITIONS", "Stage", "Step", "Task", "Trigger", "move"]
 
 
-class Stage(Enum):
-    """Where a task is; the values are what people see."""
+class Stage(StrEnum):
+    """Where a task is; the values are what people see.
+
+    A str hashes in C, which the table of transitions is looked up with for every task.
+    """
 
     QUEUED = "queued"
     SENT = "sent"
@@ -30,7 +33,7 @@ class Stage(Enum):
     SETTLED = "settled"
 
 
-class Trigger(Enum):
+class Trigger(StrEnum):
     """What moves a task."""
 
     WRITE = "write"
@@ -40,7 +43,7 @@ class Trigger(Enum):
     SETTLE = "settle"
 
 
-class Step(Enum):
+class Step(StrEnum):
     """What is under way to find out about a task."""
 
     NONE = "none"

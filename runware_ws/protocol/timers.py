@@ -21,14 +21,20 @@ _MIN_STALE = 64
 
 
 class Timers:
-    """The moments at which tasks want attention."""
+    """The moments at which tasks want attention.
 
-    __slots__ = ("_heap", "_order", "_stale")
+    Attributes:
+        moved: whether some moment, a task's or another, may be nearer than it was when the
+            session was last asked for the next: so it need not be asked after every change.
+    """
+
+    __slots__ = ("_heap", "_order", "_stale", "moved")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Task]] = []
         self._order = count()
         self._stale = 0
+        self.moved = True
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -49,7 +55,10 @@ class Timers:
         if task.due is None or when < task.due:
             self.disarm(task)
             task.due = when
-            heappush(self._heap, (when, next(self._order), task))
+            entry = (when, next(self._order), task)
+            heappush(self._heap, entry)
+            if self._heap[0] is entry:
+                self.moved = True
 
     def disarm(self, task: Task) -> None:
         """Call for `task` no more."""
