@@ -1,0 +1,122 @@
+"""The programs in `examples/` do what they say, as they stand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from runware_ws.emulator import Emulator
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PHOTOGRAPHS = {"cat.png", "coffee.jpg", "rocket.jpg"}
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts an example in an empty folder, as a process that does not outlive the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_one(
+        name: str, *arguments: str | Path, use: Emulator | None = None
+    ) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+        if use is not None:
+            environment |= {"RUNWARE_URL": use.url, "RUNWARE_API_KEY": use.api_key}
+        process = subprocess.Popen(
+            [sys.executable, EXAMPLES / name, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+        started.append(process)
+        return process
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def output_of(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    return output
+
+
+def saved(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "upscaled").iterdir()}
+
+
+def test_one_image_is_upscaled_and_saved(start: Start, tmp_path: Path) -> None:
+    output = output_of(start("one_image.py"))
+    assert "using an emulator" in output
+    assert "coffee.jpg -> upscaled" in output
+    assert saved(tmp_path) == {"coffee.jpg"}
+    with Image.open(tmp_path / "upscaled" / "coffee.jpg") as image:
+        assert image.size == (960, 640)
+
+
+def test_a_folder_is_upscaled(start: Start, tmp_path: Path) -> None:
+    output = output_of(start("folder.py"))
+    assert output.endswith("3 upscaled, 0 failed, $0.0039\n")
+    assert saved(tmp_path) == {"cat.png", "coffee.png", "rocket.png"}
+
+
+def test_an_image_that_fails_is_named(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
+    Image.new("RGB", (4, 4)).save(tmp_path / "in" / "good.png")
+    with Emulator() as emulator:
+        process = start("folder.py", tmp_path / "in", use=emulator)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "torn.jpg: " in output
+    assert saved(tmp_path) == {"good.png"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM to be caught")
+def test_a_service_ends_without_losing_what_is_under_way(start: Start) -> None:
+    process = start("service.py")
+    assert process.stdout is not None
+    lines: list[str] = []
+    while sum("[connected]" in line for line in lines) < 2:  # it was dropped, and came back
+        lines.append(process.stdout.readline())
+        assert lines[-1], "".join(lines)
+    process.send_signal(signal.SIGTERM)
+    output = "".join(lines) + output_of(process)
+    assert "all is delivered" in output
+    assert "Error" not in output.replace("EOFError", "")
+
+
+def test_a_run_that_is_killed_is_finished_by_the_next_one(start: Start, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    names = [f"{number}.png" for number in range(24)]
+    for name in names:
+        Image.new("RGB", (4, 4), "teal").save(source / name)
+    with Emulator(latency=0.15, workers=4) as emulator:
+        for results in (1, 5, 9):
+            process = start("crash_safe.py", source, use=emulator)
+            assert process.stdout is not None
+            for _ in range(results):
+                assert " -> " in process.stdout.readline()
+            process.kill()
+            process.wait()
+        output_of(start("crash_safe.py", source, use=emulator))
+        assert sorted(emulator.executions.values()) == [1] * len(names)
+    assert {name for name in saved(tmp_path) if name.endswith(".png")} == {
+        f"{name}.png" for name in names
+    }
