@@ -39,6 +39,7 @@ __all__ = [
 
 _APPLICATION_ID = 0x52577773  # "RWws"
 _VERSION = 1
+_SMALLEST = 512  # bytes of the smallest page that a database can have
 # The service keeps a session for 120 s after a drop [D].
 _SESSION_AGE = 120.0
 _SCHEMA = (
@@ -161,9 +162,12 @@ class Journal:
         """
         with suppress(FileExistsError):
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        size = self._path.stat().st_size
         wal = self._path.with_name(self._path.name + "-wal")
-        if not self._path.stat().st_size and wal.exists() and wal.stat().st_size:
-            raise JournalError(str(self._path), "it is damaged: it was cut to nothing")
+        # SQLite would take all this for a new database.
+        if 0 < size < _SMALLEST or (not size and wal.exists() and wal.stat().st_size):
+            text = f"it is not a journal, or it is damaged (it has only {size} bytes)"
+            raise JournalError(str(self._path), text)
 
     def _open(self) -> None:
         run = self._database.execute

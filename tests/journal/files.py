@@ -1,0 +1,85 @@
+"""What tests of the journal's file have in common."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from runware_ws.journal import Journal, Keep, Origin
+from runware_ws.protocol.wire import encode_task
+
+__all__ = ["in_another_process", "keep", "limited_files", "opened", "unprivileged", "uuid_of"]
+
+_NOBODY = 65534
+
+
+def uuid_of(number: int) -> str:
+    return str(UUID(int=number, version=4))
+
+
+def keep(number: int, image: str | bytes = "https://example.com/a.jpg", **kept: object) -> Keep:
+    """A change that keeps a task."""
+    uuid = uuid_of(number)
+    request = encode_task({"taskType": "upscale", "taskUUID": uuid}, image)
+    source = image if isinstance(image, str) else None
+    change = Keep(uuid, 1, polled=False, owned=True, origin=Origin(request, source))
+    for name, value in kept.items():
+        object.__setattr__(change, name, value)
+    return change
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Journal]:
+    journal = Journal(path)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+def in_another_process(path: Path) -> str:
+    """Open a journal there, and close it again: what comes of it."""
+    code = (
+        f"from runware_ws.journal import Journal; Journal({str(path)!r}).close(); print('opened')"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).strip().splitlines()[-1]
+
+
+@contextmanager
+def unprivileged() -> Iterator[Path]:
+    """A folder of somebody whom permissions bind, which they do not bind root, and to be that
+    somebody within it."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(folder, _NOBODY, _NOBODY)
+        os.seteuid(_NOBODY)
+    try:
+        yield folder
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def limited_files(size: int) -> Iterator[None]:
+    """No file of this process grows past `size`, as on a disk that is full."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
