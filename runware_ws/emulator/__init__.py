@@ -1,27 +1,31 @@
 """A local Runware, for trying, testing and working offline; needs the extra ``emulator``.
 
-The service's core, `runware_ws.emulator.service`, is pure and needs nothing of the extra. That is
-why `Emulator` is imported only when it is asked for.
+`Emulator` is the service, `runware_ws.emulator.faults` is what can go wrong with it, and `Relay`
+is what can go wrong on the way. The service's core, `runware_ws.emulator.service`, is pure and
+needs nothing of the extra. That is why the others are imported only when they are asked for.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .settings import ServiceSettings
 
 if TYPE_CHECKING:
     from .local import Emulator
+    from .relay import Relay
 
-__all__ = ["Emulator", "ServiceSettings"]
+__all__ = ["Emulator", "Relay", "ServiceSettings"]
+
+_LATER = {"Emulator": ".local", "Relay": ".relay"}
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Emulator":
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from .local import Emulator
+        return getattr(import_module(_LATER[name], __name__), name)
     except ModuleNotFoundError as error:
         message = f'the emulator needs {error.name}: pip install "runware-ws[emulator]"'
         raise ImportError(message, name=error.name) from error
-    return Emulator
