@@ -49,6 +49,19 @@ _INPUTS: _Schema = {
     "required": ["image"],
     "additionalProperties": False,
 }
+_EXAMPLE: _Schema = {
+    "taskType": TASK_TYPE,
+    "taskUUID": "32774e2f-e05b-4a47-a34f-4e1eeba03822",
+    "model": MODEL,
+    "inputs": {"image": "https://example.com/cat.jpg"},
+}
+_EXAMPLES: dict[str, list[_Schema]] = {
+    "upscale": [_EXAMPLE | {"upscaleFactor": 4}],
+    "results inline": [
+        _EXAMPLE | {"outputType": "base64Data", "outputFormat": "WEBP", "outputQuality": 80}
+    ],
+    "acknowledged at once": [_EXAMPLE | {"deliveryMethod": "async", "includeCost": True}],
+}
 
 
 def openapi_document() -> _Schema:
@@ -205,12 +218,15 @@ def _description(member: Member) -> str:
 
 
 def _operation() -> _Schema:
+    examples = {name: {"value": value} for name, value in _EXAMPLES.items()}
+    body = _json("RequestBody")
+    body["application/json"]["examples"] = examples
     failures = {str(status): _answer(text, "ErrorResponse") for status, text in _STATUSES.items()}
     return {
         "summary": "Run tasks",
         "description": "Answers when each task has its result, or its acknowledgment.",
         "operationId": "run_real_esrgan",
-        "requestBody": {"required": True, "content": _json("RequestBody")},
+        "requestBody": {"required": True, "content": body},
         "responses": {"200": _answer("Successful response.", "ResponseBody"), **failures},
     }
 

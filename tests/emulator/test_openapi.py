@@ -21,7 +21,7 @@ OURS = openapi_document()
 THEIRS = json.loads((DATA / "real-esrgan.openapi.json").read_text(encoding="utf-8"))
 UPSCALE = OURS["components"]["schemas"]["UpscaleTask"]
 THEIR_UPSCALE = THEIRS["components"]["schemas"]["RequestBody"]["items"]
-TEXT = {"title", "description", "summary"}
+TEXT = {"title", "description", "summary", "examples"}
 
 # Of each member, what the service's document says but for titles and descriptions.
 MEMBERS: dict[str, dict[str, Any]] = {

@@ -9,6 +9,8 @@ content type or a body that the document does not know. With a large budget::
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from runware_ws.emulator import Emulator
+from runware_ws.emulator.openapi import openapi_document
 from tests.emulator.bench import picture
 from tests.emulator.sockets import TIMEOUT, get
 
@@ -27,31 +30,41 @@ if TYPE_CHECKING:
 KINDS = ["any", "UpscaleTask", "ImageUpscaleTask"]
 # What can be wrong with a request that the document allows: no schema can say it.
 BEYOND_THE_DOCUMENT = {"conflictTaskUUID", "invalidImage", "mediaNotFound", "taskNotFound"}
+# A request over a socket takes its time, and each is an array of tasks.
+BUDGET = settings(
+    max_examples=settings().max_examples // 2, suppress_health_check=list(HealthCheck)
+)
 
 
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
+@contextmanager
+def offline() -> Iterator[Emulator]:
     """An emulator for which each made-up address in the world holds a picture."""
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=picture()))
-    client = httpx.AsyncClient
-
-    def offline(**options: Any) -> httpx.AsyncClient:
-        return client(transport=transport, **options)
-
+    client = partial(httpx.AsyncClient, transport=transport)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runware_ws.emulator.host.httpx.AsyncClient", offline)
+        patch.setattr("runware_ws.emulator.host.httpx.AsyncClient", client)
         with Emulator() as running:
             yield running
 
 
-def cases(emulator: Emulator, kind: str, mode: GenerationMode) -> Any:
-    """Requests for the operation of the served document, with one kind of task or with any."""
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    with offline() as running:
+        yield running
+
+
+def operation_of(emulator: Emulator, kind: str = "any") -> Any:
+    """The operation of the served document, with one kind of task or with any."""
     document = get(f"{emulator.http_url}/openapi.json").json()
     schemas = document["components"]["schemas"]
     if kind != "any":
         schemas["RequestBody"]["items"] = schemas[kind]
-    operation = schemathesis.openapi.from_dict(document)["/"]["POST"]
-    return operation.as_strategy(generation_mode=mode)
+    return schemathesis.openapi.from_dict(document)["/"]["POST"]
+
+
+def cases(emulator: Emulator, kind: str, mode: GenerationMode) -> Any:
+    """Requests for the operation."""
+    return operation_of(emulator, kind).as_strategy(generation_mode=mode)
 
 
 def answer_to(case: Any, emulator: Emulator) -> Any:
@@ -65,9 +78,17 @@ def answer_to(case: Any, emulator: Emulator) -> Any:
     return response
 
 
+def test_the_examples_of_the_document_work_as_they_stand() -> None:
+    examples = openapi_document()["paths"]["/"]["post"]["requestBody"]["content"]
+    for example in examples["application/json"]["examples"].values():
+        with offline() as emulator:
+            case = operation_of(emulator).Case(body=example["value"], media_type="application/json")
+            assert answer_to(case, emulator).status_code == 200
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_the_document_allows_is_taken(emulator: Emulator, kind: str) -> None:
-    @settings(suppress_health_check=list(HealthCheck))
+    @BUDGET
     @given(case=cases(emulator, kind, schemathesis.GenerationMode.POSITIVE))
     def run(case: Any) -> None:
         response = answer_to(case, emulator)
@@ -79,7 +100,7 @@ def test_what_the_document_allows_is_taken(emulator: Emulator, kind: str) -> Non
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_the_document_forbids_is_refused(emulator: Emulator, kind: str) -> None:
-    @settings(suppress_health_check=list(HealthCheck))
+    @BUDGET
     @given(case=cases(emulator, kind, schemathesis.GenerationMode.NEGATIVE))
     def run(case: Any) -> None:
         answer_to(case, emulator)
