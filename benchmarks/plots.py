@@ -59,7 +59,7 @@ def _bars(axes: Any, summary: Summary, columns: Sequence[tuple[str, str, str]]) 
         values = _values(summary, workload, figure)
         names = list(reversed(values))
         one.barh(names, [values[name] for name in names], color=[_colour(name) for name in names])
-        one.bar_label(one.containers[0], fmt="%.3g", padding=2)
+        one.bar_label(one.containers[0], fmt=_label, padding=2)
         one.set_title(title, fontsize=10)
         one.spines[["top", "right"]].set_visible(False)
         one.margins(x=0.15)
@@ -83,6 +83,10 @@ def _values(summary: Summary, workload: str, figure: str) -> dict[str, float]:
         for client, cells in summary[workload].items()
         if isinstance(cells, dict) and figure in cells
     }
+
+
+def _label(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _colour(client: str) -> str:
