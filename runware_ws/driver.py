@@ -137,6 +137,8 @@ class Driver:
             case Pong(seconds):
                 self.round_trip = seconds
                 self._answer_pings(seconds)
+                if self.scribe is not None:
+                    self.scribe.touch()  # the session is alive, also while no task is
             case Notify(happening):
                 self._notify(happening)
 
@@ -183,12 +185,12 @@ class Driver:
     async def _run(self) -> None:
         reason = "the event loop ended"
         try:
-            async with anyio.create_task_group() as self._connections:
+            async with anyio.create_task_group() as writing:
                 if self.scribe is not None:
-                    self._connections.start_soon(self.scribe.run)
-                await self._keep_time()
-                if self.scribe is not None:
-                    self._connections.cancel_scope.cancel()
+                    writing.start_soon(self.scribe.run)
+                async with anyio.create_task_group() as self._connections:
+                    await self._keep_time()
+                writing.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001  # nobody else would hear of it
             _log.exception("the client failed; this is a bug in runware_ws")
             reason = f"a bug in runware_ws: {type(error).__name__}"
