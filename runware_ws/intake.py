@@ -47,6 +47,7 @@ class Intake:
             dice=random.random,
         )
         self.driver = Driver(self.session, settings.endpoint(), self._settled, journal)
+        self.untaken: set[str] = set()  # tasks of an earlier process whose results wait
 
     async def submit(self, image: Image, options: Mapping[str, Any]) -> UpscaleTask:
         """See `RunwareClient.submit`."""
@@ -64,9 +65,12 @@ class Intake:
                     origin = await self._origin(image, order, task_uuid, loaded)
                 self.driver.check_open()  # it may have been closed meanwhile
                 self._refuse_duplicate(task_uuid)
+        payload = order.encode(task_uuid, loaded)
+        if origin is not None and not origin.digest:
+            origin.request = payload  # it can be large: one copy is enough
         record = Task(
             task_uuid,
-            order.encode(task_uuid, loaded),
+            payload,
             owned=not order.task_uuid,
             polled=order.polled,
             timeout=timeout,
@@ -131,6 +135,9 @@ class Intake:
         if task_uuid in self.session.tasks:
             remedy = "await the task that there is, or leave it out"
             raise InputError("task_uuid", "is in use by a task under way", remedy)
+        if task_uuid in self.untaken:
+            remedy = "take it from recovered()"
+            raise InputError("task_uuid", "is that of a result in the journal", remedy)
 
     async def _load(
         self, source: Source, task_uuid: str, timeout: float | None, deadline: float | None
@@ -153,7 +160,7 @@ class Intake:
             hashed = await anyio.to_thread.run_sync(digest, loaded)
             return Origin(order.encode(task_uuid, None), str(image.absolute()), hashed)
         source = loaded if isinstance(loaded, str) and "://" in loaded[:8] else None
-        return Origin(order.encode(task_uuid, loaded), source)
+        return Origin(b"", source)
 
 
 @contextmanager

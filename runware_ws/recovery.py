@@ -77,6 +77,7 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         given, self._given = self._given, ""
         if given and self._intake is not None and self._intake.driver.scribe is not None:
             self._intake.driver.scribe.forget(given)
+            self._intake.untaken.discard(given)
 
     async def _from_journal(self, journal: Journal) -> Outcome[Left]:
         if self._intake is not None:
@@ -124,6 +125,7 @@ def take_up(found: Found, intake: Intake, timeout: float | None) -> Recovered:
     for entry, payload in found.entries:
         if entry.has_result:
             recovered.store(entry)
+            intake.untaken.add(entry.uuid)
             continue
         deadline = None if timeout is None else intake.driver.clock() + timeout
         record = Task(

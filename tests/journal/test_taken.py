@@ -1,0 +1,160 @@
+"""When a result counts as taken; until then it is yielded again by the next process, once."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from runware_ws import JournalError, UpscaleResult
+from tests.journal.clients import in_file, left_by
+from tests.support.answers import result
+from tests.support.clients import IMAGE, client_of, served, submitted
+from tests.support.scripted import Connection, ScriptedServer
+
+pytestmark = pytest.mark.anyio
+IMAGES = [f"https://example.com/{number}.jpg" for number in range(5)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "jobs.db"
+
+
+async def test_a_result_of_upscale_is_taken_when_it_is_returned(path: Path) -> None:
+    async with served(journal=path) as (_, client):
+        await client.upscale(IMAGE)
+    assert in_file(path) == []
+
+
+async def test_a_result_of_a_task_is_taken_when_somebody_awaits_it(path: Path) -> None:
+    async with served(journal=path) as (_, client):
+        one, other = await submitted(client, 2)
+        await client.drain()
+        await one
+        await one
+    assert [entry.uuid for entry in in_file(path)] == [other.task_uuid]
+
+
+async def test_a_result_is_not_taken_by_whoever_is_cancelled_waiting_for_it(path: Path) -> None:
+    with ScriptedServer() as server:
+        async with client_of(server, journal=path) as client:
+            task = await client.submit(IMAGE)
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await task
+            await client.drain()
+        async with client_of(server, journal=path) as client:
+            assert len(await left_by(client)) == 1
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_an_outcome_of_many_is_taken_when_the_next_is_asked_for(
+    path: Path, ordered: bool
+) -> None:
+    with ScriptedServer() as server:
+        async with client_of(server, journal=path) as client:
+            seen = []
+            async with aclosing(client.upscale_many(IMAGES, ordered=ordered)) as outcomes:
+                async for outcome in outcomes:
+                    seen.append(outcome.source)
+                    if len(seen) == 3:
+                        break
+            await client.drain()
+        async with client_of(server, journal=path) as client:
+            left = await left_by(client)
+    assert {str(one.source) for one in left} == set(IMAGES) - set(seen[:2])
+    assert len(left) == 3
+    assert len(server.executed) == 5
+
+
+async def test_many_that_were_all_taken_leave_nothing(path: Path) -> None:
+    async with served(journal=path) as (_, client):
+        assert len([one async for one in client.upscale_many(IMAGES)]) == 5
+    assert in_file(path) == []
+
+
+@pytest.fixture
+async def untaken(path: Path) -> list[str]:
+    """The UUIDs of three results that a journal holds."""
+    async with served(journal=path) as (_, client):
+        tasks = await submitted(client, 3)
+        await client.drain()
+        return [task.task_uuid for task in tasks]
+
+
+async def test_a_recovered_result_is_taken_when_the_next_is_asked_for(
+    path: Path, untaken: list[str]
+) -> None:
+    with ScriptedServer() as server:
+        async with client_of(server, journal=path) as client:
+            first = await anext(client.recovered())
+            second = await anext(client.recovered())
+        async with client_of(server, journal=path) as client:
+            left = await left_by(client)
+            assert await left_by(client) == []
+        async with client_of(server, journal=path) as client:
+            assert await left_by(client) == []
+    uuids = [one.result.task_uuid for one in (first, second, *left) if one.result is not None]
+    assert uuids[1] == uuids[2] or uuids[1] in uuids[2:]
+    assert set(uuids) == set(untaken)
+    assert len(uuids) == 4
+    assert not server.tasks  # they were in the journal
+
+
+async def test_asking_for_a_recovered_result_may_be_cancelled(
+    path: Path, untaken: list[str]
+) -> None:
+    with ScriptedServer() as server:
+        async with client_of(server, journal=path) as client:
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await anext(client.recovered())
+            assert len(await left_by(client)) == len(untaken)
+
+
+async def test_a_recovered_result_is_whole(path: Path) -> None:
+    large = "QUJD" * 5_000_000
+
+    async def sends_much(connection: Connection) -> None:
+        await connection.accept()
+        (task,) = await connection.take()
+        await connection.send(result(task, imageBase64Data=large, cost=0.5, unknown=[1, None]))
+        await connection.serve()
+
+    with ScriptedServer(sends_much) as server:
+        async with client_of(server, journal=path) as client:
+            task = await client.submit(b"an image", output_type="base64Data")
+            await client.drain()
+        async with client_of(server, journal=path) as client:
+            (left,) = await left_by(client)
+    assert left.source is None
+    assert isinstance(left.result, UpscaleResult)
+    assert left.result.task_uuid == task.task_uuid
+    assert left.result.raw["imageBase64Data"] == large
+    assert (left.result.cost, left.result.raw["unknown"]) == (0.5, [1, None])
+
+
+async def test_the_uuid_of_an_untaken_result_cannot_be_used_again(
+    path: Path, untaken: list[str]
+) -> None:
+    async with served(journal=path) as (_, client):
+        with pytest.raises(ValueError, match=r"take it from recovered\(\)"):
+            await client.submit(IMAGE, task_uuid=untaken[0])
+        assert len(await left_by(client)) == 3
+        await client.upscale(IMAGE, task_uuid=untaken[0])
+
+
+async def test_a_journal_that_a_client_uses_is_refused_to_a_second_one(
+    path: Path, untaken: list[str]
+) -> None:
+    with ScriptedServer() as server:
+        async with client_of(server, journal=path) as client:
+            second = client_of(server, journal=path)
+            with pytest.raises(JournalError, match="another client, is using it"):
+                await second.connect()
+            assert second.state == "closed"
+            await client.upscale(IMAGE)
+            assert len(await left_by(client)) == len(untaken)
