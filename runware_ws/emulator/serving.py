@@ -47,6 +47,11 @@ class _Protocol(WebSocketsSansIOProtocol):
         self.scope["state"].update(abort=self.transport.abort, cut=self._cut)
         await super().run_asgi()
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # it is over; uvicorn forgets it, and logs an error
+
     def _cut(self, how: Literal["abort", "reset"]) -> None:
         """End the connection without a WebSocket goodbye; see `Cut`."""
         if how == "abort":

@@ -23,13 +23,16 @@ def ended(client: Client) -> ConnectionClosed:
     return caught.value
 
 
-def test_a_refused_connection_gets_an_http_status_and_the_next_one_is_served() -> None:
+def test_a_refused_connection_gets_an_http_status_and_the_next_one_is_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with Emulator(faults=[Refuse(nth=1, status=429)]) as emulator:
         with pytest.raises(InvalidStatus) as caught, Client(emulator):
             pass
         assert caught.value.response.status_code == 429
         with Client(emulator):
             pass
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_drop_with_a_goodbye_says_its_code() -> None:
