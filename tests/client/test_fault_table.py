@@ -10,14 +10,14 @@ import anyio.to_thread
 import pytest
 from PIL import Image
 
-from runware_ws import RunwareClient, TaskTimeoutError, UpscaleResult
+from runware_ws import ResultLostError, RunwareClient, TaskTimeoutError, UpscaleResult
 from runware_ws.emulator import Emulator
 from runware_ws.events import Events
 from runware_ws.protocol.effects import Drop, Event, Settle
-from runware_ws.protocol.reconcile import OVERDUE
+from runware_ws.protocol.reconcile import KNOWN_LIMIT, OVERDUE
 from runware_ws.protocol.session import Session
 from tests.client.test_moments import connected, hear, submit, write_all
-from tests.support.answers import result
+from tests.support.answers import error, result
 from tests.support.clients import IMAGE, outcome_of, served
 from tests.support.scripted import Connection
 
@@ -115,3 +115,26 @@ async def test_a_reader_of_events_that_is_slow_misses_the_oldest() -> None:
     events.tell(Event("closed"))
     heard = [event.detail async for event in events]
     assert heard == [*map(str, range(501, 1500)), ""]
+
+
+def test_a_task_that_the_service_knows_and_says_nothing_of_is_given_up_with_what_is_known() -> None:
+    session = connected()
+    (task,) = submit(session, 1)
+    write_all(session, 0)
+    hear(session, 1, errors=[error("conflictTaskUUID", {"taskUUID": task.uuid, "taskType": "x"})])
+    session.take_effects()
+    settled: list[Settle] = []
+    now = 1.0
+    while not settled and now < 600:
+        now += 1
+        session.traffic(now, 0, now)
+        session.handle_timer(now)
+        for question in (one for frame in write_all(session, now) for one in frame):
+            assert question["taskType"] != "upscale", "it is never run again"
+            hear(session, now)
+        settled = [one for one in session.take_effects() if isinstance(one, Settle)]
+    (settle,) = settled
+    assert isinstance(settle.outcome, ResultLostError)
+    assert settle.outcome.task_uuid == task.uuid
+    assert "billed" in str(settle.outcome)
+    assert now > KNOWN_LIMIT
