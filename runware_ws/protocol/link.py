@@ -20,8 +20,10 @@ __all__ = ["Link"]
 # An upload below this is through the buffers of any line before a ping could time out.
 _LARGE_UPLOAD_BYTES = 64 * 1024
 
-# How often an upload's progress is looked at, in seconds.
-_LOOK = 2.0
+# How often an upload's progress is looked at: so many times while a ping would be waited for, and
+# at least after so many seconds.
+_LOOKS = 5
+_LONGEST_LOOK = 2.0
 
 
 class Link:
@@ -67,6 +69,7 @@ class Link:
         self.writing = False
         self._keepalive = keepalive
         self._ping_timeout = ping_timeout
+        self._look = min(_LONGEST_LOOK, ping_timeout / _LOOKS)
         self.heard_at = now
         self._moved_at = now
         self._looked_at = now
@@ -150,12 +153,13 @@ class Link:
     @property
     def look_at(self) -> float | None:
         """When to look at the progress of an upload again; None when there is none."""
-        return self._looked_at + _LOOK if self.writing or self._unsent else None
+        return self._looked_at + self._look if self.writing or self._unsent else None
 
     @property
     def dead_at(self) -> float:
         """When silence will have proved that the connection is half-open."""
-        patience = max(_LOOK, self._keepalive + self._ping_timeout - _LOOK)
+        # The last move may have been seen late, by the time between two looks.
+        patience = self._keepalive + self._ping_timeout - self._look
         stalled = max(self.heard_at, self._moved_at) + patience
         if self._ping_at is None or not self.ping_under_way:
             return stalled

@@ -227,8 +227,12 @@ def with_uuid(payload: bytes, old: str, new: str) -> bytes:
 
 
 def join_tasks(tasks: Iterable[bytes]) -> bytes:
-    """Encoded tasks as one frame."""
-    return b"[" + b",".join(tasks) + b"]"
+    """Encoded tasks, of which there is at least one, as a frame."""
+    parts = [b"["]
+    for task in tasks:
+        parts += (task, b",")
+    parts[-1] = b"]"
+    return b"".join(parts)  # once: a task may be of megabytes
 
 
 def encode_tasks(tasks: Sequence[Mapping[str, Any]]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import logging
 import socket
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -90,7 +91,8 @@ def tune(raw: Any) -> None:
     """Set the socket options that this client relies on, where the system has them."""
     lowat = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if lowat is not None:
-        raw.setsockopt(socket.IPPROTO_TCP, lowat, _UNSENT_LIMIT_BYTES)
+        with suppress(OSError):  # it may be closed already, which whoever reads will find out
+            raw.setsockopt(socket.IPPROTO_TCP, lowat, _UNSENT_LIMIT_BYTES)
 
 
 class _Quiet(logging.LoggerAdapter[logging.Logger]):
