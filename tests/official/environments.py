@@ -70,8 +70,9 @@ def _once(folder: Path, *commands: list[str]) -> None:
                 command, check=True, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT
             )
         except subprocess.CalledProcessError as error:
-            last = (error.stderr or error.stdout).strip().splitlines()[-1:]
-            raise MissingError(f"not installed (no network?): {' '.join(last)}") from None
+            lines = (error.stderr or error.stdout).splitlines()
+            why = next((line for line in lines if "error" in line.lower()), "it does not say why")
+            raise MissingError(f"not installed (no network?): {why}") from None
         except (OSError, subprocess.TimeoutExpired) as error:
             raise MissingError(f"not installed: {error}") from None
     complete.touch()

@@ -14,7 +14,7 @@ _clients: list[Any] = []
 
 async def connect(url: str, key: str) -> None:
     client = import_module("runware").Runware(
-        api_key=key, ws_base_url=url, auth_timeout=5000, retry_delay=10
+        api_key=key, ws_base_url=url, auth_timeout=5000, retry_delay=100
     )
     _clients.append(client)
     await client.connect()
