@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +62,7 @@ class World:
     def __init__(self, seed: int = 0, **settings: Any) -> None:
         dice = random.Random(seed)
         self.now = 1000.0
-        self.new_uuid = lambda: _uuid4(dice)
+        self.new_uuid: Callable[[], str] = lambda: _uuid4(dice)
         self.service = Service(ServiceSettings(api_key=KEY, **settings), new_uuid=self.new_uuid)
         self.client = Session(
             SETTINGS, api_key=Secret(KEY), new_uuid=self.new_uuid, dice=dice.random
