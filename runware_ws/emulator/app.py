@@ -78,7 +78,9 @@ def _bearer(request: Request) -> str | None:
 
 async def _serve_connection(host: Host, socket: WebSocket) -> None:
     if (status := host.refusal()) is not None:
-        await socket.send_denial_response(Response(status_code=status))
+        denial = Response(status_code=status)
+        del denial.headers["content-length"]  # uvicorn's websockets adds its own
+        await socket.send_denial_response(denial)
         return
     await socket.accept()
     link, outbox = host.connect(socket.state.abort)
