@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
 import anyio.to_thread
 
+from .background import Event, event_factory
 from .errors import InputError
 from .handle import UpscaleTask
 from .inputs import encode_file
@@ -21,7 +21,7 @@ from .protocol.tasks import Task
 from .protocol.wire import decode_item, encode_task
 from .results import UpscaleResult
 
-__all__ = ["Found", "Recovered", "find", "take_up"]
+__all__ = ["Found", "Recovered", "find", "found_in", "take_up", "task_of"]
 
 Left = Path | str | None
 
@@ -39,7 +39,7 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         self._stored: deque[Entry] = deque()
         self._settled: deque[tuple[Left, UpscaleTask]] = deque()
         self._under_way = 0
-        self._news = anyio.Event()
+        self._news: Event | None = None  # made when waited for: here, no event loop may run
         self._given = ""
 
     def store(self, entry: Entry) -> None:
@@ -53,7 +53,8 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         def done() -> None:
             self._under_way -= 1
             self._settled.append((source, task))
-            self._news.set()
+            if self._news is not None:
+                self._news.set()
 
         task.when_settled(done)
 
@@ -64,7 +65,7 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         while not self._settled:
             if not self._under_way:
                 raise StopAsyncIteration
-            self._news = anyio.Event()
+            self._news = event_factory()()
             await self._news.wait()
         source, task = self._settled.popleft()
         outcome = outcome_of(source, task)
@@ -110,11 +111,16 @@ def find(path: str | os.PathLike[str]) -> Found:
     """
     journal = Journal(path)
     try:
-        entries = [(entry, _payload(entry)) for entry in journal.entries()]
-        return Found(journal, journal.session(), entries)
+        return found_in(journal)
     except BaseException:
         journal.close()
         raise
+
+
+def found_in(journal: Journal) -> Found:
+    """What an earlier process left in a journal; it blocks."""
+    entries = [(entry, _payload(entry)) for entry in journal.entries()]
+    return Found(journal, journal.session(), entries)
 
 
 def take_up(found: Found, intake: Intake, timeout: float | None) -> Recovered:
@@ -128,20 +134,26 @@ def take_up(found: Found, intake: Intake, timeout: float | None) -> Recovered:
             intake.untaken.add(entry.uuid)
             continue
         deadline = None if timeout is None else intake.driver.clock() + timeout
-        record = Task(
-            entry.uuid,
-            payload,
-            owned=entry.owned,
-            polled=entry.polled,
-            timeout=timeout,
-            deadline=deadline,
-            origin=Origin(b"", entry.source, entry.digest, entry.uuid),
-        )
-        record.attempts = entry.attempts
-        record.writes = 1  # perhaps: who knows how far it came
+        record = task_of(entry, payload, timeout, deadline)
         intake.admission.enter_anyway(len(payload))
         recovered.expect(_source(entry), intake.take_up(record))
     return recovered
+
+
+def task_of(entry: Entry, payload: bytes, timeout: float | None, deadline: float | None) -> Task:
+    """A task again that an earlier process had, for `Session.attach`."""
+    task = Task(
+        entry.uuid,
+        payload,
+        owned=entry.owned,
+        polled=entry.polled,
+        timeout=timeout,
+        deadline=deadline,
+        origin=Origin(b"", entry.source, entry.digest, entry.uuid),
+    )
+    task.attempts = entry.attempts
+    task.writes = 1  # perhaps: who knows how far it came
+    return task
 
 
 def _source(entry: Entry) -> Left:
