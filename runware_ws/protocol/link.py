@@ -165,3 +165,22 @@ class Link:
             return stalled
         answer = self._ping_at + self._ping_timeout
         return max(answer, stalled) if self._uploaded > _LARGE_UPLOAD_BYTES else answer
+
+    def moments(self) -> tuple[float | None, ...]:
+        """When something is to be looked at; None for never."""
+        return (
+            self.auth_deadline,
+            self.dead_at,
+            self.look_at,
+            self.replay_end,
+            self.ping_due_at if self.ready else None,
+            self.spotlight_end if self.spotlight is not None else None,
+        )
+
+    def verdict(self, now: float) -> str:
+        """Why the connection is no good any more; "" while it is."""
+        if self.auth_deadline is not None and self.auth_deadline <= now:
+            return "no reply to the authentication"
+        if self.dead_at <= now:
+            return "the connection is half-open: no byte came in answer to a ping"
+        return ""

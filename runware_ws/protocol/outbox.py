@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from ..secret import Secret
 from .effects import Frame
 from .link import Link
 from .reconcile import ALONE_LIMIT, Reconciler
@@ -22,9 +23,10 @@ _PING = encode_tasks([{"taskType": "ping", "ping": True}])
 
 
 class Outbox:
-    """New tasks in the order of their submission, and the choice of the next frame."""
+    """The key, new tasks in the order of their submission, and the choice of the next frame."""
 
-    def __init__(self, limits: Limits, reconciler: Reconciler) -> None:
+    def __init__(self, key: Secret, limits: Limits, reconciler: Reconciler) -> None:
+        self._key = key
         self._limits = limits
         self._reconciler = reconciler
         self._new: deque[Task] = deque()
@@ -40,6 +42,17 @@ class Outbox:
     def waits(self, link: Link) -> bool:
         """Whether a look for the next frame is worth while, on a connection that is ready."""
         return bool(link.ping_wanted or link.asks or link.details or link.resends or self._new)
+
+    def authentication(self, link: Link, deadline: float) -> Frame | None:
+        """The first frame on a connection, to be answered by `deadline`; None once written."""
+        if link.auth_written:
+            return None
+        link.auth_written = True
+        link.auth_deadline = deadline
+        members = {"taskType": "authentication", "apiKey": self._key.reveal()}
+        if link.resuming is not None:
+            members["connectionSessionUUID"] = link.resuming
+        return Frame(encode_tasks([members]))
 
     def next(self, link: Link, now: float) -> Frame | None:
         """The next frame for a connection that is ready; None when nothing is to be written."""

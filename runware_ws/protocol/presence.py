@@ -60,6 +60,11 @@ class Presence:
     def ended(self) -> bool:
         return self.state in (State.CLOSED, State.FAILED)
 
+    @property
+    def why_away(self) -> str:
+        """The state and its reason; "" while connected."""
+        return "" if self.state is State.CONNECTED else f"{self.state.value}: {self.reason}"
+
     def start(self, now: float) -> None:
         """Connect for the first time."""
         self._away_since = now
@@ -113,6 +118,16 @@ class Presence:
     def away(self, now: float) -> float:
         """Seconds without a connection."""
         return now - self._away_since
+
+    @property
+    def give_up_at(self) -> float | None:
+        """When the limit to reconnecting passes; None while connected, or in an attempt."""
+        waits = self.state in (State.WAITING, State.KEY_REFUSED) and self._attempts
+        return self._away_since + self._limit if waits and self._limit is not None else None
+
+    def moments(self) -> tuple[float | None, ...]:
+        """When something is to be done."""
+        return self.connect_at, self.give_up_at
 
     def gives_up(self, now: float) -> bool:
         """Whether the limit to reconnecting has passed."""

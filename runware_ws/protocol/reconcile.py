@@ -149,6 +149,8 @@ class Reconciler:
             return  # sent after it was asked for: its own answer is still to come
         if task.known_since is not None:
             self._known_but_not_found(task, task.known_since, now)
+        elif task.step is Step.RESEND:
+            return  # said before
         elif task.payload:
             self._send_again(link, task)
         else:

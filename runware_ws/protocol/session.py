@@ -40,7 +40,7 @@ from .presence import Presence, State
 from .reconcile import Reconciler
 from .records import Counters, SessionSettings
 from .tasks import Stage, Step, Task, Trigger, move
-from .wire import Fault, Item, decode, encode_tasks
+from .wire import Fault, Item, decode
 
 __all__ = ["Session"]
 
@@ -66,11 +66,10 @@ class Session:
         self.presence = Presence(dice, settings.max_reconnect_time)
         self.failure: RunwareError | None = None
         self._settings = settings
-        self._key = api_key
         self._ledger = Ledger(new_uuid, dice)
         self._reconciler = Reconciler(self._ledger)
         self._judge = Judge(self._ledger, self._reconciler, settings.max_retries)
-        self._outbox = Outbox(settings.limits, self._reconciler)
+        self._outbox = Outbox(api_key, settings.limits, self._reconciler)
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -213,7 +212,10 @@ class Session:
         link = self._ledger.link
         if link is None:
             return None
-        frame = self._outbox.next(link, now) if link.ready else self._authentication(link, now)
+        if link.ready:
+            frame = self._outbox.next(link, now)
+        else:
+            frame = self._outbox.authentication(link, now + self._settings.auth_timeout)
         if frame is not None:
             link.begins(is_ping=frame.is_ping, now=now)
             self._ledger.counters.frames_sent += 1
@@ -239,14 +241,10 @@ class Session:
     def next_timer(self) -> float | None:
         """When `handle_timer` wants to be called, or None."""
         self._ledger.timers.moved = False
-        moments = [self._ledger.timers.next(), self.presence.connect_at]
         link = self._ledger.link
+        moments = [self._ledger.timers.next(), *self.presence.moments()]
         if link is not None:
-            moments += [link.auth_deadline, link.dead_at, link.look_at, link.replay_end]
-            if link.ready:
-                moments.append(link.ping_due_at)
-            if link.spotlight is not None:
-                moments.append(link.spotlight_end)
+            moments += link.moments()
         return min((moment for moment in moments if moment is not None), default=None)
 
     @property
@@ -257,8 +255,10 @@ class Session:
     def handle_timer(self, now: float) -> None:
         """Do what is due."""
         self._ledger.timers.moved = True
-        connect_at = self.presence.connect_at
-        if connect_at is not None and connect_at <= now:
+        give_up_at, connect_at = self.presence.give_up_at, self.presence.connect_at
+        if give_up_at is not None and give_up_at <= now:
+            self._give_up()
+        elif connect_at is not None and connect_at <= now:
             self.presence.attempt()
             self._ledger.effects.append(Connect())
         if self._ledger.link is not None:
@@ -267,16 +267,14 @@ class Session:
             self._on_due(task, now)
 
     def _look_after(self, link: Link, now: float) -> None:
-        if link.auth_deadline is not None and link.auth_deadline <= now:
-            self._drop("no reply to the authentication", now)
-        elif link.dead_at <= now:
-            self._drop("the connection is half-open: no byte came in answer to a ping", now)
-        else:
-            if link.ping_due_at is not None and link.ping_due_at <= now and link.ready:
-                link.ping_wanted = True
-            link.spotlight_is_on(now)
-            if link.replay_end is not None and link.replay_end <= now:
-                self._reconciler.replay_over(link, now)
+        if reason := link.verdict(now):
+            self._drop(reason, now)
+            return
+        if link.ping_due_at is not None and link.ping_due_at <= now and link.ready:
+            link.ping_wanted = True
+        link.spotlight_is_on(now)
+        if link.replay_end is not None and link.replay_end <= now:
+            self._reconciler.replay_over(link, now)
 
     def _on_due(self, task: Task, now: float) -> None:
         if task.deadline is not None and task.deadline <= now:
@@ -290,25 +288,10 @@ class Session:
             self._reconciler.due(self._ledger.link, task, now)
 
     def _time_out(self, task: Task) -> None:
-        detail = "" if self.presence.state is State.CONNECTED else self._why_away()
-        stage = task.stage.value
-        error = TaskTimeoutError(task.uuid, stage, task.timeout or 0.0, detail)
-        self._ledger.give_up(task, error)
-
-    def _why_away(self) -> str:
-        return f"{self.presence.state.value}: {self.presence.reason}"
+        stage, why = task.stage.value, self.presence.why_away
+        self._ledger.give_up(task, TaskTimeoutError(task.uuid, stage, task.timeout or 0.0, why))
 
     # Authentication.
-
-    def _authentication(self, link: Link, now: float) -> Frame | None:
-        if link.auth_written:
-            return None
-        link.auth_written = True
-        link.auth_deadline = now + self._settings.auth_timeout
-        members = {"taskType": "authentication", "apiKey": self._key.reveal()}
-        if link.resuming is not None:
-            members["connectionSessionUUID"] = link.resuming
-        return Frame(encode_tasks([members]))
 
     def _on_authenticated(self, link: Link, item: Item, now: float) -> None:
         session_uuid = item.get("connectionSessionUUID")
