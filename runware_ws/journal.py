@@ -16,7 +16,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,15 +132,26 @@ def digest(image: bytes) -> str:
     return hashlib.sha256(image).hexdigest()
 
 
+def _wall_clock() -> float:
+    return time.time()
+
+
 class Journal:
     """An open journal. Its methods block, and may be called from any thread.
+
+    Args:
+        path: its file.
+        clock: gives the time, which must mean the same to the next process.
 
     Raises:
         JournalError: the file is not a journal, is damaged, cannot be written, or is in use.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], clock: Callable[[], float] = _wall_clock
+    ) -> None:
         self._path = Path(path)
+        self._clock = clock
         self._lock = threading.Lock()
         with self._clear_errors():
             self._create()
@@ -206,7 +217,7 @@ class Journal:
         """The session that was open last, if it is young enough to be resumed."""
         with self._clear_errors():
             row = self._database.execute("SELECT uuid, seen FROM session").fetchone()
-        if row is None or not 0 <= time.time() - row[1] < _SESSION_AGE:
+        if row is None or not 0 <= self._clock() - row[1] < _SESSION_AGE:
             return None
         return str(row[0])
 
@@ -234,7 +245,7 @@ class Journal:
                     self._make(change)
                 if session is not None:
                     self._database.execute("DELETE FROM session")
-                    row = (session, time.time())
+                    row = (session, self._clock())
                     self._database.execute("INSERT INTO session VALUES (?, ?)", row)
                 self._database.execute("COMMIT")
             except BaseException:

@@ -25,7 +25,7 @@ from .journal import Change, Forget, Journal, Keep, KeepName, KeepResult
 from .protocol.effects import Kept, Settle
 from .protocol.tasks import Task
 
-__all__ = ["Scribe"]
+__all__ = ["Scribe", "change_of"]
 
 # The client ended, not the task: the next process takes it up.
 _OUTLIVED = (AuthenticationError, ClientClosedError, ConnectionLostError, JournalError)
@@ -65,7 +65,7 @@ class Scribe:
         if self._broken:
             self._passed(effect)
             return
-        change = _change(effect)
+        change = change_of(effect)
         if change is not None:
             self._changes.append(change)
         self._effects.append(effect)
@@ -124,7 +124,8 @@ class Scribe:
         self._failed(error)
 
 
-def _change(effect: Kept | Settle) -> Change | None:
+def change_of(effect: Kept | Settle) -> Change | None:
+    """What an effect changes in the journal, if anything."""
     if isinstance(effect, Settle):
         return _ending(effect.task, effect.outcome)
     task = effect.task
