@@ -1,7 +1,7 @@
 """The loop that performs the session's effects: it moves bytes, keeps time, and decides nothing.
 
-One background task keeps time. Each connection lives in a task of its own, with a reader and a
-writer; the present one is the only one that the session hears of.
+One background task keeps time. Each connection lives in a task of its own, as an `Exchange`; the
+present one is the only one that the session hears of.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import anyio
 from .background import Background, event_factory, running_on_trio
 from .errors import ClientClosedError, ConnectionLostError, JournalError, RunwareError
 from .events import Events
+from .exchange import Exchange
 from .journal import Journal
 from .protocol.effects import Connect, Drop, Effect, Event, Kept, Notify, Pong, Settle
 from .protocol.session import Session
 from .protocol.tasks import Task
 from .scribe import Scribe
 from .settings import Endpoint
-from .transport import DisconnectedError, Socket, open_socket
 
 __all__ = ["Driver"]
 
@@ -58,9 +58,7 @@ class Driver:
         self._endpoint = endpoint
         self._settled = settled
         self._first = anyio.Event()
-        self._connection: anyio.CancelScope | None = None
-        self._socket: Socket | None = None
-        self._to_write = self.new_event()
+        self._exchange: Exchange | None = None
         self._to_wait_less = self.new_event()
         self._waiting_until = 0.0
         self._pings: list[_Ping] = []
@@ -87,8 +85,8 @@ class Driver:
         """Carry out what a call to the session has brought about."""
         for effect in self.session.take_effects():
             self._perform(effect)
-        if self.session.has_frame:
-            self._to_write.set()
+        if self._exchange is not None and self.session.has_frame:
+            self._exchange.wake()
         if self.session.timer_moved:
             moment = self.session.next_timer()
             if moment is not None and moment < self._waiting_until:
@@ -109,17 +107,11 @@ class Driver:
 
     async def close(self, reason: str) -> None:
         """End: everything unsettled fails, and the connection is closed."""
-        connection, self._connection = self._connection, None
-        socket, self._socket = self._socket, None
+        exchange, self._exchange = self._exchange, None  # not to be dropped: it says goodbye
         self.session.close(reason)
-        self.changed()
-        self._to_wait_less.set()
-        try:
-            if socket is not None:  # a goodbye needs the connection's own tasks
-                await socket.close()
-        finally:
-            if connection is not None:
-                connection.cancel()
+        self._ended()
+        if exchange is not None:
+            await exchange.close()
         await self._background.wait()
 
     # Effects.
@@ -130,8 +122,8 @@ class Driver:
                 (self.scribe.add if self.scribe else self._pass)(effect)
             case Connect():
                 # Made here, so that it can be dropped before its task has begun.
-                self._connection = anyio.CancelScope()
-                self._connections.start_soon(self._connect, self._connection)
+                self._exchange = Exchange(self.session, self.clock, self.changed, self._failed)
+                self._connections.start_soon(self._connect, self._exchange)
             case Drop():
                 self._drop()
             case Pong(seconds):
@@ -148,21 +140,21 @@ class Driver:
             self._settled(effect.task, effect.outcome)
         else:
             self.session.kept(effect.task)
-            self._to_write.set()
+            if self._exchange is not None:
+                self._exchange.wake()
 
     def _scribe(self, journal: Journal) -> Scribe:
         def failed(error: JournalError) -> None:
             _log.error("%s", error)
             self.session.fail(error)
-            self.changed()
-            self._to_wait_less.set()
+            self._ended()
 
         return Scribe(journal, lambda: self.session.presence.session_uuid, self._pass, failed)
 
     def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.cancel()
-            self._connection = self._socket = None
+        if self._exchange is not None:
+            self._exchange.drop()
+            self._exchange = None
 
     def _notify(self, happening: Event) -> None:
         level = _LEVELS.get(happening.kind, logging.INFO)
@@ -183,7 +175,6 @@ class Driver:
     # Time.
 
     async def _run(self) -> None:
-        reason = "the event loop ended"
         try:
             async with anyio.create_task_group() as writing:
                 if self.scribe is not None:
@@ -191,11 +182,10 @@ class Driver:
                 async with anyio.create_task_group() as self._connections:
                     await self._keep_time()
                 writing.cancel_scope.cancel()
-        except Exception as error:  # noqa: BLE001  # nobody else would hear of it
-            _log.exception("the client failed; this is a bug in runware_ws")
-            reason = f"a bug in runware_ws: {type(error).__name__}"
+        except Exception as error:  # noqa: BLE001
+            self._failed(error)
         finally:
-            self.session.close(reason)
+            self.session.close("the event loop ended")
             self.changed()
             if self.scribe is not None:
                 self.scribe.close()
@@ -204,8 +194,8 @@ class Driver:
         asleep = _SleepDetector(self.clock)
         while not self.session.presence.ended:
             now = self.clock()
-            if self._socket is not None:
-                self.session.traffic(self._socket.heard_at, self._socket.unsent_bytes(), now)
+            if self._exchange is not None:
+                self._exchange.look(now)
             if asleep.look():
                 self.session.ping()
             self.session.handle_timer(now)
@@ -218,62 +208,25 @@ class Driver:
 
     # Connections.
 
-    async def _connect(self, connection: anyio.CancelScope) -> None:
-        why = DisconnectedError("the connection was closed")
-        with connection:
-            try:
-                async with open_socket(self._endpoint) as socket:
-                    why = await self._exchange(socket, connection)
-            except DisconnectedError as lost:
-                why = lost
-        if connection is self._connection:
-            self._connection = self._socket = None
+    async def _connect(self, exchange: Exchange) -> None:
+        why = await exchange.run(self._endpoint)
+        if exchange.is_present:
+            self._exchange = None
             self.session.lost(why.reason, self.clock(), too_big=why.too_big)
             self.changed()
 
-    async def _exchange(self, socket: Socket, connection: anyio.CancelScope) -> DisconnectedError:
-        """Read and write until the connection ends. Why it did."""
-        if connection is not self._connection:
-            return DisconnectedError("dropped while it was being opened")
-        self._socket = socket
-        self.session.connected(self.clock())
+    # Ends.
+
+    def _ended(self) -> None:
+        """Let the session's end be seen."""
         self.changed()
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._write, socket, connection)
-                why = await self._read(socket, connection)
-                group.cancel_scope.cancel()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await socket.close()
-        return why
+        self._to_wait_less.set()
 
-    async def _read(self, socket: Socket, connection: anyio.CancelScope) -> DisconnectedError:
-        try:
-            while True:
-                data = await socket.receive()
-                if connection is not self._connection:
-                    return DisconnectedError("dropped")
-                self.session.receive(data, self.clock())
-                self.changed()
-        except DisconnectedError as lost:
-            return lost
-
-    async def _write(self, socket: Socket, connection: anyio.CancelScope) -> None:
-        """Write whenever there is something; the reader finds out when the connection ends."""
-        try:
-            while connection is self._connection:
-                frame = self.session.next_frame(self.clock())
-                if frame is None:
-                    self._to_write = self.new_event()
-                    await self._to_write.wait()
-                    continue
-                self.changed()
-                await socket.send(frame.data)
-                if connection is self._connection:
-                    self.session.written(frame, self.clock())
-        except DisconnectedError:
-            return
+    def _failed(self, error: Exception) -> None:
+        """Something went wrong that nobody thought of, where nobody would hear of it."""
+        _log.error("the client failed; this is a bug in runware_ws", exc_info=error)
+        self.session.close(f"a bug in runware_ws: {type(error).__name__}")
+        self._ended()
 
 
 class _Ping:

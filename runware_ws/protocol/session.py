@@ -149,7 +149,7 @@ class Session:
             ping_timeout=self._settings.ping_timeout,
         )
 
-    def receive(self, frame: bytes | str, now: float) -> None:
+    def receive(self, frame: bytes | bytearray | memoryview | str, now: float) -> None:
         """A frame came in. Whatever it holds, this does not raise."""
         link = self._ledger.link
         if link is None:

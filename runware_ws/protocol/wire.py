@@ -55,7 +55,7 @@ class Fault:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
-def decode(frame: bytes | str) -> tuple[list[Item], list[Fault]]:
+def decode(frame: bytes | bytearray | memoryview | str) -> tuple[list[Item], list[Fault]]:
     """Split a server's frame into its items and its errors.
 
     Raises:
@@ -168,7 +168,7 @@ def _kind(value: Any) -> str:
     return "null" if value is None else type(value).__name__
 
 
-def _loads(frame: bytes | str) -> Any:
+def _loads(frame: bytes | bytearray | memoryview | str) -> Any:
     try:
         return orjson.loads(frame)
     except orjson.JSONDecodeError as error:

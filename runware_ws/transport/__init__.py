@@ -12,9 +12,9 @@ from contextlib import AbstractAsyncContextManager
 
 from ..background import running_on_trio
 from ..settings import Endpoint
-from .base import DisconnectedError, Socket
+from .base import Data, DisconnectedError, Peer, Socket
 
-__all__ = ["DisconnectedError", "Socket", "open_socket"]
+__all__ = ["Data", "DisconnectedError", "Peer", "Socket", "open_socket"]
 
 
 def open_socket(endpoint: Endpoint) -> AbstractAsyncContextManager[Socket]:

@@ -6,24 +6,30 @@ import abc
 import logging
 import socket
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
-from websockets.frames import Close
+from websockets.frames import DATA_OPCODES, Close, Frame
 
 from .._version import __version__
 from ..settings import Endpoint, is_loopback
 
 __all__ = [
     "CLOSE_TIMEOUT",
+    "Data",
     "DisconnectedError",
     "Endpoint",
+    "Inbox",
+    "Peer",
     "Socket",
     "connect_options",
+    "holds_data",
     "lost",
     "tune",
 ]
+
+Data = bytes | bytearray | memoryview
 
 _MESSAGE_TOO_BIG = 1009
 CLOSE_TIMEOUT = 1.0
@@ -46,6 +52,65 @@ class DisconnectedError(Exception):
         self.too_big = too_big
 
 
+class Peer(Protocol):
+    """Where frames go to and come from. Nothing here waits or raises.
+
+    Frames are handed over, not fetched, and asked for, not passed: so a result costs no switch
+    to another task, and what waits leaves together.
+    """
+
+    def received(self, data: Data) -> None:
+        """A frame came in."""
+
+    def received_all(self) -> None:
+        """So did all that came with it: now is the time to act on them."""
+
+    def next_frame(self) -> bytes | None:
+        """What to write next, or None."""
+
+    def written(self) -> None:
+        """What `next_frame` gave was taken by the system, or nearly all of it."""
+
+
+class Inbox:
+    """Puts the library's frames together, and holds those that come before a peer is there."""
+
+    def __init__(self) -> None:
+        self._peer: Peer | None = None
+        self._early: list[Data] = []
+        self._parts: list[Data] = []
+        self._news = False
+
+    def deliver_to(self, peer: Peer) -> None:
+        """From now on, frames go to `peer`."""
+        self._peer = peer
+        early, self._early = self._early, []
+        for data in early:
+            peer.received(data)
+        peer.received_all()
+
+    def put(self, frame: Frame) -> None:
+        """Take a frame, or a piece of one, that holds data."""
+        data: Data = frame.data
+        if self._parts or not frame.fin:
+            self._parts.append(data)
+            if not frame.fin:
+                return
+            data = b"".join(self._parts)
+            self._parts = []
+        if self._peer is None:
+            self._early.append(data)
+        else:
+            self._news = True
+            self._peer.received(data)
+
+    def flush(self) -> None:
+        """Nothing more is at hand."""
+        if self._news and self._peer is not None:
+            self._news = False
+            self._peer.received_all()
+
+
 class Socket(abc.ABC):
     """An open connection."""
 
@@ -55,16 +120,16 @@ class Socket(abc.ABC):
         """When bytes came in last, on the event loop's clock."""
 
     @abc.abstractmethod
-    async def send(self, data: bytes) -> None:
-        """Send one text frame. Raises DisconnectedError."""
+    async def run(self, peer: Peer) -> DisconnectedError:
+        """Exchange text frames with `peer` until the connection ends. Why it did."""
 
     @abc.abstractmethod
-    async def receive(self) -> bytes:
-        """The next frame. Raises DisconnectedError."""
+    def wake(self) -> None:
+        """The peer has a frame: ask for it soon, when it can be written."""
 
     @abc.abstractmethod
     def unsent_bytes(self) -> int:
-        """Bytes given to `send` that still wait on this machine."""
+        """Bytes of what the peer gave that still wait on this machine."""
 
     @abc.abstractmethod
     async def close(self) -> None:
@@ -85,6 +150,11 @@ def connect_options(endpoint: Endpoint) -> dict[str, Any]:
         # A proxy of the environment is for the outside world.
         "proxy": None if is_loopback(urlsplit(endpoint.url).hostname) else True,
     }
+
+
+def holds_data(event: Any) -> bool:
+    """Whether what the library found on the line is a frame for the peer, or a piece of one."""
+    return isinstance(event, Frame) and event.opcode in DATA_OPCODES
 
 
 def tune(raw: Any) -> None:

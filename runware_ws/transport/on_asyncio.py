@@ -2,53 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.frames import Frame
+from websockets.protocol import Event, State
 
 from ..settings import Endpoint
-from .base import CLOSE_TIMEOUT, Socket, connect_options, lost, tune
+from .base import (
+    CLOSE_TIMEOUT,
+    DisconnectedError,
+    Inbox,
+    Peer,
+    Socket,
+    connect_options,
+    holds_data,
+    lost,
+    tune,
+)
 
 __all__ = ["open_asyncio_socket"]
 
 
 class _Connection(ClientConnection):
-    """The library's connection, and when bytes came in: a large frame may take minutes."""
+    """The library's connection, with our own ways in and out.
+
+    What is received goes to the inbox at once, past the library's queue and its reader's task.
+    What is sent goes to the library's protocol and on to the transport in one step.
+    """
 
     heard_at = 0.0
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.inbox = Inbox()
+        self.resumed: Callable[[], None] | None = None
+        super().__init__(*args, **options)
+
     def data_received(self, data: bytes) -> None:
-        self.heard_at = self.loop.time()
+        self.heard_at = self.loop.time()  # a large frame may take minutes
         super().data_received(data)
+        self.inbox.flush()
+
+    def process_event(self, event: Event) -> None:
+        if holds_data(event):
+            self.inbox.put(cast(Frame, event))
+        else:
+            super().process_event(event)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.resumed is not None:
+            self.resumed()
+
+    def write(self, data: bytes) -> None:
+        """Send a text frame."""
+        self.protocol.send_text(data)
+        for part in self.protocol.data_to_send():
+            self.transport.write(part)
 
 
 class _AsyncioSocket(Socket):
     def __init__(self, connection: _Connection, max_size: int) -> None:
         self._connection = connection
         self._max_size = max_size
+        self._peer: Peer | None = None
+        self._is_awake = False
 
     @property
     def heard_at(self) -> float:
         return self._connection.heard_at
 
-    async def send(self, data: bytes) -> None:
+    async def run(self, peer: Peer) -> DisconnectedError:
+        self._peer = peer
+        self._connection.resumed = self._resumed
+        self._connection.inbox.deliver_to(peer)
+        self.wake()
         try:
-            await self._connection.send(data, text=True)
-            return
+            while True:
+                await self._connection.recv()  # no frame gets there: it waits for the end
         except (ConnectionClosed, OSError) as error:
-            why = lost(error, self._max_size)
-        raise why
+            return lost(error, self._max_size)
 
-    async def receive(self) -> bytes:
-        try:
-            return await self._connection.recv(decode=False)
-        except (ConnectionClosed, OSError) as error:
-            why = lost(error, self._max_size)
-        raise why
+    def wake(self) -> None:
+        if not self._is_awake:
+            self._is_awake = True
+            self._connection.loop.call_soon(self._pump)  # once all that can wait does
+
+    def _pump(self) -> None:
+        connection, peer = self._connection, self._peer
+        while peer is not None and connection.protocol.state is State.OPEN:
+            data = peer.next_frame()
+            if data is None:
+                break
+            connection.write(data)
+            if connection.paused:
+                return  # asleep no sooner than `_resumed`
+            peer.written()
+        self._is_awake = False
+
+    def _resumed(self) -> None:
+        if self._is_awake and self._peer is not None:
+            self._peer.written()
+            self._pump()
 
     def unsent_bytes(self) -> int:
         return self._connection.transport.get_write_buffer_size()

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import trio
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.frames import Frame
+from websockets.protocol import Event
 from websockets.trio.client import ClientConnection, connect
 
 from ..settings import Endpoint
-from .base import CLOSE_TIMEOUT, Socket, connect_options, lost, tune
+from .base import (
+    CLOSE_TIMEOUT,
+    DisconnectedError,
+    Inbox,
+    Peer,
+    Socket,
+    connect_options,
+    holds_data,
+    lost,
+    tune,
+)
 
 __all__ = ["open_trio_socket"]
 
@@ -20,14 +32,19 @@ _PIECE_BYTES = 64 * 1024
 
 
 class _WatchedStream(trio.abc.HalfCloseableStream):
-    """A stream that notes when bytes came in and how many still have to go out."""
+    """A stream that notes when bytes came in and how many still have to go out.
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    The library asks it for more when it has dealt with what there was: then the inbox is flushed.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, inbox: Inbox) -> None:
         self.inner = stream
+        self._inbox = inbox
         self.heard_at = 0.0
         self.unsent_bytes = 0
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        self._inbox.flush()
         data = await self.inner.receive_some(max_bytes)
         self.heard_at = trio.current_time()
         return data
@@ -54,38 +71,63 @@ class _WatchedStream(trio.abc.HalfCloseableStream):
 
 
 class _Connection(ClientConnection):
-    """The library's connection, over a watched stream."""
+    """The library's connection, over a watched stream.
+
+    What is received goes to the inbox at once, past the library's queue and its reader's task.
+    """
 
     def __init__(
         self, nursery: trio.Nursery, stream: trio.abc.Stream, *args: Any, **options: Any
     ) -> None:
-        self.watched = _WatchedStream(stream)
+        self.inbox = Inbox()
+        self.watched = _WatchedStream(stream, self.inbox)
         super().__init__(nursery, self.watched, *args, **options)
+
+    def process_event(self, event: Event) -> None:
+        if holds_data(event):
+            self.inbox.put(cast(Frame, event))
+        else:
+            super().process_event(event)
 
 
 class _TrioSocket(Socket):
     def __init__(self, connection: _Connection, max_size: int) -> None:
         self._connection = connection
         self._max_size = max_size
+        self._awake = trio.Event()
 
     @property
     def heard_at(self) -> float:
         return self._connection.watched.heard_at
 
-    async def send(self, data: bytes) -> None:
-        try:
-            await self._connection.send(data, text=True)
-            return
-        except (ConnectionClosed, OSError, trio.BrokenResourceError) as error:
-            why = lost(error, self._max_size)
-        raise why
+    async def run(self, peer: Peer) -> DisconnectedError:
+        self._connection.inbox.deliver_to(peer)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write, peer)
+            why = await self._end()
+            nursery.cancel_scope.cancel()
+        return why
 
-    async def receive(self) -> bytes:
+    async def _end(self) -> DisconnectedError:
         try:
-            return await self._connection.recv(decode=False)
+            while True:
+                await self._connection.recv()  # no frame gets there: it waits for the end
         except (ConnectionClosed, OSError, trio.BrokenResourceError) as error:
-            why = lost(error, self._max_size)
-        raise why
+            return lost(error, self._max_size)
+
+    async def _write(self, peer: Peer) -> None:
+        with suppress(ConnectionClosed, OSError, trio.BrokenResourceError):  # `_end` sees it too
+            while True:
+                data = peer.next_frame()
+                if data is None:
+                    self._awake = trio.Event()
+                    await self._awake.wait()
+                else:
+                    await self._connection.send(data, text=True)
+                    peer.written()
+
+    def wake(self) -> None:
+        self._awake.set()
 
     def unsent_bytes(self) -> int:
         return self._connection.watched.unsent_bytes

@@ -1,0 +1,140 @@
+"""One connection between the session and an open socket, from the attempt to make it to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+import anyio
+
+from .protocol.effects import Frame
+from .protocol.session import Session
+from .settings import Endpoint
+from .transport import Data, DisconnectedError, Socket, open_socket
+
+__all__ = ["Exchange"]
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def _guarded(
+    method: Callable[Concatenate[Exchange, _Arguments], _Result],
+) -> Callable[Concatenate[Exchange, _Arguments], _Result | None]:
+    """A method of `Exchange` as a `Peer`: nothing once it is over, and never an exception.
+
+    It is called from within the event loop's or a library's own code, where nobody could deal
+    with a bug; so a bug is told.
+    """
+
+    @wraps(method)
+    def call(
+        exchange: Exchange, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result | None:
+        if exchange.is_present:
+            try:
+                return method(exchange, *args, **kwargs)
+            except Exception as error:  # noqa: BLE001
+                exchange.failed(error)
+        return None
+
+    return call
+
+
+class Exchange:
+    """Carries frames, as long as the session means this connection when it speaks of one.
+
+    Args:
+        session: the session.
+        clock: the time.
+        changed: called when the session has something to be done.
+        failed: called with an error that nobody thought of.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        clock: Callable[[], float],
+        changed: Callable[[], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self.is_present = True
+        self._session = session
+        self._clock = clock
+        self._changed = changed
+        self.failed = failed
+        self._scope = anyio.CancelScope()
+        self._socket: Socket | None = None
+        self._frame: Frame | None = None
+
+    async def run(self, endpoint: Endpoint) -> DisconnectedError:
+        """Connect, and carry frames until the connection ends. Why it did."""
+        why = DisconnectedError("the connection was closed")
+        with self._scope:
+            try:
+                async with open_socket(endpoint) as socket:
+                    why = await self._carry(socket)
+            except DisconnectedError as lost:
+                why = lost
+        return why
+
+    async def _carry(self, socket: Socket) -> DisconnectedError:
+        if not self.is_present:
+            return DisconnectedError("dropped while it was being opened")
+        self._socket = socket
+        self._session.connected(self._clock())
+        self._changed()
+        try:
+            return await socket.run(self)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await socket.close()
+
+    def drop(self) -> None:
+        """End it at once; the session knows."""
+        self.is_present = False
+        self._scope.cancel()
+
+    async def close(self) -> None:
+        """End it with a goodbye; the session knows."""
+        self.is_present = False
+        try:
+            if self._socket is not None:
+                await self._socket.close()
+        finally:
+            self._scope.cancel()
+
+    def wake(self) -> None:
+        """The session has a frame."""
+        if self._socket is not None:
+            self._socket.wake()
+
+    def look(self, now: float) -> None:
+        """Tell the session what only the socket sees."""
+        if self._socket is not None:
+            self._session.traffic(self._socket.heard_at, self._socket.unsent_bytes(), now)
+
+    # As `Peer`.
+
+    @_guarded
+    def received(self, data: Data) -> None:
+        self._session.receive(data, self._clock())
+
+    @_guarded
+    def received_all(self) -> None:
+        self._changed()
+
+    @_guarded
+    def next_frame(self) -> bytes | None:
+        self._frame = self._session.next_frame(self._clock())
+        if self._frame is None:
+            return None
+        self._changed()
+        return self._frame.data
+
+    @_guarded
+    def written(self) -> None:
+        frame, self._frame = self._frame, None
+        if frame is not None:
+            self._session.written(frame, self._clock())
