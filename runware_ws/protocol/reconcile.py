@@ -241,9 +241,12 @@ class Reconciler:
             self.ask(link, task, now)
 
     def _unanswered(self, link: Link, task: Task, now: float) -> None:
-        """No answer came in time. That says nothing while the line as a whole is silent."""
+        """No answer came in time. That says nothing while the line as a whole is silent.
+
+        It is looked at more often than that, so that no sign of life is missed.
+        """
         if now - link.heard_at >= ANSWER_TIMEOUT:
-            self._timers.schedule(task, link.heard_at + 2 * ANSWER_TIMEOUT)
+            self._timers.schedule(task, now + ANSWER_TIMEOUT / 2)
             return
         link.answered(task)
         self.unknown(link, task, now)
