@@ -21,14 +21,23 @@ _Schema = dict[str, Any]
 _TYPES = {str: "string", int: "integer", bool: "boolean"}
 _FORMATS = {"uuid4": "uuid", "uri": "uri"}
 _STATUSES = {
-    400: "Bad Request: missing or invalid parameters.",
-    401: "Unauthorized: no valid API key provided.",
-    402: "Payment Required: insufficient account balance.",
-    403: "Forbidden: the API key lacks permissions for this request.",
-    429: "Too Many Requests: the queue is full.",
-    500: "Server Error: something went wrong here.",
-    503: "Service Unavailable: maintenance or capacity.",
-    504: "Gateway Timeout: the task takes longer than a request is waited for; it goes on.",
+    400: "Bad Request — Missing or invalid parameters.",
+    401: "Unauthorized — No valid API key provided.",
+    402: "Payment Required — Insufficient account balance.",
+    403: "Forbidden — The API key lacks permissions for this request.",
+    429: "Too Many Requests — Rate limit exceeded.",
+    500: "Server Error — Something went wrong in the emulator, or was made to.",
+    503: "Service Unavailable — Temporarily unavailable (maintenance or capacity).",
+    504: "Gateway Timeout — The task takes longer than a request is waited for; it goes on.",
+}
+# The members of an error, of which the service requires the first two [O].
+_ERROR = {
+    "code": "A short identifier for the error (e.g., invalidApiKey, timeoutProvider).",
+    "message": "A human-readable explanation of what went wrong.",
+    "parameter": "The request parameter related to the error, if applicable.",
+    "taskType": "The task type of the request that failed.",
+    "taskUUID": "The unique identifier of the failed request.",
+    "documentation": "A link to relevant documentation.",
 }
 _IMAGE: _Schema = {
     "title": "Image",
@@ -48,6 +57,11 @@ _INPUTS: _Schema = {
     "properties": {"image": _IMAGE},
     "required": ["image"],
     "additionalProperties": False,
+}
+_KEY: _Schema = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "The emulator's key: it is said at the start.",
 }
 _EXAMPLE: _Schema = {
     "taskType": TASK_TYPE,
@@ -76,7 +90,7 @@ def openapi_document() -> _Schema:
         },
         "servers": [{"url": "/v1"}],
         "components": {
-            "securitySchemes": {"apiKeyAuth": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"apiKeyAuth": _KEY},
             "schemas": _schemas(),
         },
         "paths": {"/": {"post": _operation()}},
@@ -138,15 +152,20 @@ def _question(task_type: str, description: str) -> _Schema:
 
 def _authentication() -> _Schema:
     properties = {
-        "apiKey": {"title": "API Key", "description": "The API key.", "type": "string"},
+        "apiKey": {"title": "API Key", "description": "Your API key.", "type": "string"},
         "connectionSessionUUID": {
             "title": "Connection Session UUID",
-            "description": "The session to resume, on a WebSocket.",
+            "description": (
+                "Session UUID to resume a previous connection and receive any buffered results. "
+                "On a WebSocket only."
+            ),
             "type": "string",
             "format": "uuid",
         },
     }
-    return _task("authentication", "Authenticates.", properties, ("apiKey",))
+    description = "Authenticates a connection; or a request, as its first task."
+    schema = _task("authentication", description, properties, ("apiKey",))
+    return {"title": "Authentication", **schema}
 
 
 def _task(
@@ -157,7 +176,12 @@ def _task(
     *,
     closed: bool = True,
 ) -> _Schema:
-    kind = {"title": "Task Type", "type": "string", "const": task_type}
+    kind = {
+        "title": "Task Type",
+        "description": "Identifier for the type of task being performed",
+        "type": "string",
+        "const": task_type,
+    }
     schema: _Schema = {
         "type": "object",
         "description": description,
@@ -181,7 +205,7 @@ def _task_uuid() -> _Schema:
 def _model() -> _Schema:
     return {
         "title": "Model",
-        "description": "Identifier of the model.",
+        "description": "Identifier of the model to use.",
         "type": "string",
         "const": MODEL,
     }
@@ -263,8 +287,9 @@ def _response_body() -> _Schema:
 
 def _error_response() -> _Schema:
     return {
+        "title": "Error Response",
         "type": "object",
-        "description": "Nothing succeeded.",
+        "description": "Standard error response: nothing succeeded.",
         "properties": {"errors": {"type": "array", "items": _error()}},
         "required": ["errors"],
         "additionalProperties": False,
@@ -272,10 +297,10 @@ def _error_response() -> _Schema:
 
 
 def _error() -> _Schema:
-    members = ("code", "message", "parameter", "taskType", "taskUUID", "documentation")
+    texts = {name: {"type": "string", "description": text} for name, text in _ERROR.items()}
     return {
         "type": "object",
-        "properties": {name: {"type": "string"} for name in members},
+        "properties": texts,
         "required": ["code", "message"],
         "additionalProperties": True,
     }

@@ -63,12 +63,18 @@ class Member:
 # taskType, model and inputs are not here: the first two are constants, and the third is the
 # image, which has a module of its own (`runware_ws.inputs`).
 MEMBERS: tuple[Member, ...] = (
-    Member("taskUUID", "task_uuid", str, "UUID v4 that names the task.", form="uuid4"),
+    Member(
+        "taskUUID",
+        "task_uuid",
+        str,
+        "UUID v4 that names the task in all answers. Must be unique per task.",
+        form="uuid4",
+    ),
     Member(
         "upscaleFactor",
         "upscale_factor",
         int,
-        "How many times wider and higher the result is.",
+        "Factor by which to upscale the image. A value of 2 doubles width and height.",
         choices=(2, 4),
     ),
     Member(
@@ -91,7 +97,7 @@ MEMBERS: tuple[Member, ...] = (
         "outputQuality",
         "output_quality",
         int,
-        "Compression quality of the result.",
+        "Compression quality of the result. Higher values preserve quality but increase file size.",
         minimum=20,
         maximum=99,
         default=95,
@@ -100,7 +106,7 @@ MEMBERS: tuple[Member, ...] = (
         "ttl",
         "ttl",
         int,
-        "Seconds for which the service keeps the result.",
+        "Time-to-live (TTL) in seconds of the result.",
         minimum=60,
         only_with=("outputType", "URL"),
     ),
@@ -108,7 +114,7 @@ MEMBERS: tuple[Member, ...] = (
         "includeCost",
         "include_cost",
         bool,
-        "Whether the answer says what the task cost.",
+        "Include the task's cost in the response.",
         default=False,
     ),
     Member(

@@ -11,6 +11,7 @@ import pytest
 
 from runware_ws import __version__
 from runware_ws.emulator import Emulator
+from runware_ws.protocol.request import member_named
 from tests.cli.conftest import Start, end, picture, python, run
 
 KEY = "this-is-the-key-that-nobody-may-see"
@@ -24,10 +25,14 @@ def test_help_shows_examples_and_exit_status() -> None:
     assert "runware-ws upscale photos/ --json" in shown
 
 
-def test_help_takes_limits_and_defaults_from_the_table_of_members() -> None:
-    shown = " ".join(run("upscale", "--help").stdout.split())
+def test_help_takes_limits_and_descriptions_from_the_table_of_members() -> None:
+    shown = " ".join(run("upscale", "--help").stdout.replace("│", " ").split())
     for text in ("2|4", "JPG|PNG|WEBP", "20-99", "sync|async"):
         assert text in shown
+    for wire in ("upscaleFactor", "outputFormat", "outputQuality"):
+        member = member_named(wire)
+        assert member is not None
+        assert member.description in shown
 
 
 def test_help_loads_nothing_that_it_does_not_need() -> None:
