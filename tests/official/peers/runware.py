@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from importlib import import_module
 from typing import Any
@@ -37,6 +38,12 @@ async def upload(path: str) -> Any:
     return _plain(await _clients[-1].uploadImage(path))
 
 
+async def wait_until_connected() -> None:
+    """It says of its connection only whether it is there."""
+    while not _clients[-1].connected():  # noqa: ASYNC110  # it has no event
+        await asyncio.sleep(0.01)
+
+
 async def close() -> None:
     while _clients:
         await _clients.pop().disconnect()
@@ -53,6 +60,7 @@ if __name__ == "__main__":
             "upscale": upscale,
             "upscale_file": upscale_file,
             "upload": upload,
+            "wait_until_connected": wait_until_connected,
             "close": close,
         }
     )

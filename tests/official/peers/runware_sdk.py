@@ -37,11 +37,10 @@ async def upload(path: str) -> Any:
     return (await _clients[-1].image_upload(task, runware.RunOptions(timeout=1000)))[0]
 
 
-async def wait_until_back() -> None:
+async def wait_until_connected() -> None:
     """It says of its connection only whether it is there."""
-    for wanted in (False, True):
-        while _clients[-1].is_connected is not wanted:  # noqa: ASYNC110  # it has no event
-            await asyncio.sleep(0.01)
+    while not _clients[-1].is_connected:  # noqa: ASYNC110  # it has no event
+        await asyncio.sleep(0.01)
 
 
 async def close() -> None:
@@ -56,7 +55,7 @@ if __name__ == "__main__":
             "upscale": upscale,
             "upscale_file": upscale_file,
             "upload": upload,
-            "wait_until_back": wait_until_back,
+            "wait_until_connected": wait_until_connected,
             "close": close,
         }
     )

@@ -27,6 +27,9 @@ const functions = {
   async upload({ path }) {
     return await clients.at(-1).imageUpload({ image: dataURI(path) });
   },
+  async wait_until_connected() {
+    await clients.at(-1).ensureConnection();
+  },
   async close() {
     for (const client of clients.splice(0)) await client.disconnect();
   },
