@@ -102,17 +102,17 @@ class Outbox:
     ) -> list[Task]:
         """The head of a queue, up to the limits; what was settled meanwhile is passed over."""
         limit = limit or self._limits.max_tasks_per_frame
-        batch: list[Task] = []
+        batch: dict[Task, None] = {}
         size = 2
         while queue and len(batch) < limit:
             task = queue[0]
-            if is_wanted(task):
+            if is_wanted(task) and task not in batch:  # it may have queued twice, see `alive`
                 size += len(task.payload) + 1
                 if batch and size > self._limits.max_frame_bytes:
                     break
-                batch.append(task)
+                batch[task] = None
             queue.popleft()
-        return batch
+        return list(batch)
 
     def _write(self, link: Link, batch: list[Task], now: float) -> Frame:
         for task in batch:
