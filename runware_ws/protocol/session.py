@@ -37,7 +37,7 @@ from .ledger import Ledger
 from .link import Link
 from .outbox import Outbox
 from .presence import Presence, State
-from .reconcile import Reconciler
+from .reconcile import OVERDUE, Reconciler
 from .records import Counters, SessionSettings
 from .tasks import Stage, Step, Task, Trigger, move
 from .wire import Fault, Item, decode
@@ -90,6 +90,7 @@ class Session:
 
     def submit(self, task: Task, now: float) -> None:
         """Run a new task, whose UUID must not be among `tasks`."""
+        self._ledger.timers.look_by(task, now + OVERDUE)  # one entry for all of its life, mostly
         self._ledger.add(task)
         self._enqueue(task)
 

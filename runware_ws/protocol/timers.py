@@ -52,6 +52,10 @@ class Timers:
             return
         if task.deadline is not None and task.deadline < when:
             when = task.deadline
+        self.look_by(task, when)
+
+    def look_by(self, task: Task, when: float) -> None:
+        """Call for `task` at `when` at the latest."""
         if task.due is None or when < task.due:
             self.disarm(task)
             task.due = when
