@@ -55,6 +55,7 @@ class Judge:
     def garbled(self, link: Link, now: float) -> None:
         """A frame could not be read; it may have been anybody's result."""
         self._ledger.counters.garbled += 1
+        link.overheard.append(None)
         if link.ready:
             sent = [task for task in self._ledger.tasks.values() if task.stage is Stage.SENT]
             self._reconciler.doubt(link, sent, now)
@@ -66,7 +67,7 @@ class Judge:
         """
         if link.asked:
             for task in self._reconciler.nothing_found(link, now):
-                self._reconciler.unknown(link, task, now)
+                self._unknown(link, task, now)
 
     def anonymous_fault(self, link: Link, fault: Fault, now: float) -> None:
         """An error that names no task."""
@@ -92,10 +93,22 @@ class Judge:
         if is_conflict_code(code) and (task.owned or task.writes > 1):
             self._reconciler.conflict(link, task, now)
         elif is_not_found_code(code):
-            self._reconciler.unknown(link, task, now)
+            self._unknown(link, task, now)
         elif is_timeout_code(code) and task.stage is Stage.SENT and pushed:
             self._reconciler.doubt(link, (task,), now)  # the wait is over, the task need not be
-        elif is_retryable_code(code) and task.attempts <= self._max_retries and task.payload:
+        else:
+            self._failed(task, fault, now)
+
+    def _unknown(self, link: Link, task: Task, now: float) -> None:
+        refusal = self._reconciler.refusal_of(link, task)
+        if refusal is None:
+            self._reconciler.unknown(link, task, now)
+        else:
+            self._failed(task, refusal, now)
+
+    def _failed(self, task: Task, fault: Fault, now: float) -> None:
+        code = fault.code
+        if is_retryable_code(code) and task.attempts <= self._max_retries and task.payload:
             self._ledger.retry(task, now)
         else:
             error = task_error(code, fault.message, task.uuid, fault.raw, task.attempts)

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections import deque
 
 from .effects import Frame
-from .tasks import Stage, Task
+from .tasks import Task
+from .wire import Fault
 
 __all__ = ["Link"]
 
@@ -42,8 +43,9 @@ class Link:
         asks, details, resends: what is to be written, besides new tasks.
         doubted: tasks of which one is the owner of an error that named none. New tasks wait
             until they are cleared, so that a task sent alone is the only one.
-        spotlight: the one that was sent, or asked for, alone.
+        spotlight: the one that was sent alone. Nothing else is sent or asked for meanwhile.
         spotlight_end: when it has had its time.
+        overheard: errors without a name since it was sent; None for a frame that was unreadable.
         ping_wanted: whether a ping is to be written.
         writing: whether a frame is being written.
     """
@@ -65,6 +67,7 @@ class Link:
         self.doubted: set[Task] = set()
         self.spotlight: Task | None = None
         self.spotlight_end = 0.0
+        self.overheard: list[Fault | None] = []
         self.ping_wanted = False
         self.writing = False
         self._keepalive = keepalive
@@ -87,14 +90,28 @@ class Link:
     def forget(self, task: Task) -> None:
         """Nothing more is to be found out about `task`."""
         self.answered(task)
+        if self.doubted or self.spotlight is not None:
+            self.clear(task)
+
+    def clear(self, task: Task) -> None:
+        """`task` does not own the error whose owner is looked for."""
         self.doubted.discard(task)
+        self.leave_spotlight(task)
+
+    def enter_spotlight(self, task: Task, end: float) -> None:
+        """`task` is sent alone, and has until `end`."""
+        self.spotlight, self.spotlight_end = task, end
+        self.overheard.clear()
+
+    def leave_spotlight(self, task: Task) -> None:
+        """`task` is not the one that was sent alone, or no more."""
+        if self.spotlight is task:
+            self.spotlight = None
 
     def spotlight_is_on(self, now: float) -> bool:
         """Whether a task that was sent alone still has its time; if not, it is let go."""
-        task = self.spotlight
-        if task is not None and (task.stage is not Stage.SENT or now >= self.spotlight_end):
-            self.doubted.discard(task)
-            self.spotlight = None
+        if self.spotlight is not None and now >= self.spotlight_end:
+            self.clear(self.spotlight)
         return self.spotlight is not None
 
     def heard(self, now: float) -> None:

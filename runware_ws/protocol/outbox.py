@@ -66,19 +66,25 @@ class Outbox:
     def _next_in_doubt(self, link: Link, now: float) -> Frame | None:
         """While the owner of an error is looked for, tasks go out one at a time."""
         if link.spotlight_is_on(now):
-            return None if self._reconciler.careful else self._questions(link, now)
-        if not self._reconciler.careful:
-            return self._questions(link, now) or self._one_alone(link, now)
-        if link.asked:
+            return self._question_about(link, link.spotlight, now)
+        if link.asked:  # an error in answer to a question may have no name either
             return None
-        return self._questions(link, now, limit=1) or self._one_alone(link, now)
+        limit = 1 if self._reconciler.careful else None
+        return self._one_alone(link, now) or self._questions(link, now, limit)
 
     def _one_alone(self, link: Link, now: float) -> Frame | None:
         batch = self._take(link.resends, _is_resend, limit=1)
         if not batch:
             return None
-        link.spotlight, link.spotlight_end = batch[0], now + ALONE_LIMIT
+        link.enter_spotlight(batch[0], now + ALONE_LIMIT)
         return self._write(link, batch, now)
+
+    def _question_about(self, link: Link, task: Task | None, now: float) -> Frame | None:
+        if task is None or task not in link.asks:
+            return None
+        link.asks.remove(task)
+        self._reconciler.asked(link, task, now)
+        return Frame(encode_tasks([{"taskType": "getResponse", "taskUUID": task.uuid}]))
 
     def _questions(self, link: Link, now: float, limit: int | None = None) -> Frame | None:
         limit = limit or self._limits.max_tasks_per_frame

@@ -13,7 +13,9 @@ What it refuses to know: whether a session was really resumed, whether bytes wri
 connection arrived, and what an error that names nobody means for anybody in particular. Such an
 error belongs to the only candidate, if there is only one. If not, all candidates are asked for,
 in one go; those that the server does not know are sent again one at a time, each alone on the
-connection, so that the error names its owner by being the only one.
+connection. When an error comes then, the task is asked for: if it is unknown it was refused, and
+the error is its own if it was the only one meanwhile. Others may fail just then, so if there were
+more it is sent alone again.
 
 Invariants: a task is in one step at a time, and each step has a moment at which it ends, so no
 doubt lasts for ever; a UUID is never replaced here.
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..codes import is_conflict_code
 from ..errors import ResultLostError, TaskNotFoundError
 from .backoff import poll_delay
 from .ledger import Ledger
@@ -51,8 +54,6 @@ ALONE_LIMIT = 10.0
 KNOWN_LIMIT = 240.0
 # Polls are moved to the next full tick, so that those of many tasks share a frame.
 _TICKS_PER_SECOND = 100.0
-# Two errors without a name for a task sent alone: it is the owner.
-_STRIKES = 2
 
 
 class Reconciler:
@@ -135,7 +136,7 @@ class Reconciler:
     def alive(self, link: Link, task: Task, now: float) -> None:
         """The server said that it knows the task and is not done."""
         move(task, Trigger.ACCEPT)
-        link.doubted.discard(task)
+        link.clear(task)
         self._poll_later(task, now)
 
     def _poll_later(self, task: Task, now: float) -> None:
@@ -160,6 +161,7 @@ class Reconciler:
     def _send_again(self, link: Link, task: Task) -> None:
         if task.stage is Stage.ACCEPTED:
             move(task, Trigger.DOUBT)
+        link.leave_spotlight(task)
         task.step = Step.RESEND
         self._timers.schedule(task, None)
         link.resends.append(task)
@@ -174,7 +176,7 @@ class Reconciler:
     def conflict(self, link: Link, task: Task, now: float) -> None:
         """The server refused a UUID because it knows it: so the task did arrive."""
         move(task, Trigger.ACCEPT)
-        link.doubted.discard(task)
+        link.clear(task)
         if task.known_since is None:
             task.known_since = now
         task.step = Step.DETAILED
@@ -198,22 +200,32 @@ class Reconciler:
         return []
 
     def owner_of(self, link: Link, fault: Fault, now: float) -> Task | None:
-        """Whose error this is that names no task; None when that must be found out first.
-
-        One error may be late, and belong to a task that is gone; so a task that was sent alone
-        owns only the second one.
-        """
+        """Whose error this is that names no task; None when that must be found out first."""
         candidates = self._candidates()
         alone = link.spotlight
-        if alone is not None and alone.stage is Stage.SENT:
-            alone.strikes += 1
-            if alone.strikes >= _STRIKES:
-                return alone
-        elif len(candidates) == 1 and not self._ledger.ghosts:
-            return candidates[0]
+        if len(candidates) == 1 and not self._ledger.ghosts:
+            return self._only(candidates[0])
+        if alone is not None and is_conflict_code(fault.code):
+            return alone  # no other was sent
+        if alone is not None:
+            link.overheard.append(fault)
+            link.spotlight_end = now + ALONE_LIMIT
         link.doubted.update(candidates)
         self.doubt(link, (one for one in candidates if one.step is Step.NONE), now)
         return None
+
+    def _only(self, task: Task) -> Task:
+        if task.writes > 1:  # so there may be more errors, and others by then
+            self._ledger.ghosts.add(task.uuid)
+        return task
+
+    def refusal_of(self, link: Link, task: Task) -> Fault | None:
+        """The error that refused a task which the server says it does not know, if it is sure:
+        the task was sent alone, and no other error came since.
+        """
+        if link.spotlight is not task or task.stage is Stage.SENT or len(link.overheard) != 1:
+            return None
+        return link.overheard[0]
 
     def _candidates(self) -> list[Task]:
         """Tasks of which the server may be speaking: all that ever were on their way."""

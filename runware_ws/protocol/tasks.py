@@ -94,7 +94,6 @@ class Task:
         asks: how often its result was asked for, which sets the pace.
         known_since: when the server was first heard to know it, although its outcome
             could not be had; None before.
-        strikes: how often an error without a name came while it was sent alone.
     """
 
     __slots__ = (
@@ -111,7 +110,6 @@ class Task:
         "sent_at",
         "stage",
         "step",
-        "strikes",
         "timeout",
         "uuid",
         "wake",
@@ -147,14 +145,13 @@ class Task:
         self.sent_at = 0.0
         self.asks = 0
         self.known_since: float | None = None
-        self.strikes = 0
 
     def renew(self) -> None:
         """Begin again, after the server said that the task failed."""
         move(self, Trigger.RETRY)
         self.attempts += 1
         self.step = Step.NONE
-        self.writes = self.asks = self.strikes = 0
+        self.writes = self.asks = 0
         self.known_since = None
         self.owned = True
 

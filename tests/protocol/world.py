@@ -20,6 +20,7 @@ from runware_ws.emulator.sessions import Link
 from runware_ws.emulator.settings import ServiceSettings
 from runware_ws.errors import RunwareError
 from runware_ws.protocol.effects import Connect, Drop, Settle
+from runware_ws.protocol.presence import State
 from runware_ws.protocol.records import Limits, SessionSettings
 from runware_ws.protocol.request import MODEL
 from runware_ws.protocol.session import Session
@@ -36,6 +37,7 @@ SETTINGS = SessionSettings(
     ping_timeout=10.0,
     max_reconnect_time=None,
 )
+Outcome = dict[str, Any] | RunwareError
 # Within this time everything settles once nothing is in the way any more.
 PATIENCE = 3600.0
 
@@ -47,8 +49,6 @@ class Wire:
     link: Link
     up: deque[bytes] = field(default_factory=deque)
     down: deque[server_effects.Push] = field(default_factory=deque)
-    server_knows_it_is_cut: bool = True
-    is_cut: bool = False
 
 
 class World:
@@ -59,24 +59,39 @@ class World:
         settings: what the service does where the facts are unknown.
     """
 
+    client_settings = SETTINGS
+
     def __init__(self, seed: int = 0, **settings: Any) -> None:
-        dice = random.Random(seed)
+        self.dice = random.Random(seed)
         self.now = 1000.0
-        self.new_uuid: Callable[[], str] = lambda: _uuid4(dice)
+        self.new_uuid: Callable[[], str] = lambda: _uuid4(self.dice)
         self.service = Service(ServiceSettings(api_key=KEY, **settings), new_uuid=self.new_uuid)
-        self.client = Session(
-            SETTINGS, api_key=Secret(KEY), new_uuid=self.new_uuid, dice=dice.random
-        )
         self.wire: Wire | None = None
         self.dead: list[Wire] = []
-        self.wants_connection = False
         self.jobs: list[Job] = []
         self.runs_of_image: Counter[str] = Counter()
+        self.made_from: dict[str, str] = {}  # images, by the UUIDs of what was made from them
         self.failures: defaultdict[str, set[str]] = defaultdict(set)
-        self.settled: dict[int, list[dict[str, Any] | RunwareError]] = {}
+        self.submitted = 0
+        self.start()
+
+    def start(self) -> None:
+        """The client's process begins."""
         self.tasks: list[Task] = []
+        self.settled: dict[int, list[Outcome]] = {}
+        self.wants_connection = False
+        self.client = Session(
+            self.client_settings,
+            api_key=Secret(KEY),
+            new_uuid=self.new_uuid,
+            dice=self.dice.random,
+        )
         self.client.start(self.now)
+        self.take_up()
         self.tick(0.0)
+
+    def take_up(self) -> None:
+        """What an earlier process has left, if there can be any."""
 
     # What people do.
 
@@ -88,7 +103,8 @@ class World:
         members = {"taskType": "upscale", "taskUUID": uuid, "model": MODEL}
         if delivery == "async":
             members["deliveryMethod"] = "async"
-        number = len(self.tasks)
+        number = self.submitted
+        self.submitted += 1
         image = image or image_of(number)
         deadline = None if timeout is None else self.now + timeout
         task = Task(
@@ -99,11 +115,15 @@ class World:
             deadline=deadline,
             owner=number,
         )
-        self.tasks.append(task)
-        self.settled[number] = []
+        self.expect(task)
         self.client.submit(task, self.now)
         self.pump()
         return task
+
+    def expect(self, task: Task) -> None:
+        """Somebody waits for a task."""
+        self.tasks.append(task)
+        self.settled[task.owner] = []
 
     def cancel(self, task: Task) -> None:
         self.client.cancel(task)
@@ -148,16 +168,25 @@ class World:
         self.pump()
 
     def cut(self, *, server_knows: bool, frames_count_as_undelivered: bool) -> None:
-        """The connection ends, with whatever is on it."""
-        assert self.wire is not None
+        """The connection ends, with whatever is on it; see `arrive_late`."""
+        self.hang_up(server_knows, frames_count_as_undelivered)
+        self.client.lost("cut", self.now)
+        self.pump()
+
+    def hang_up(self, server_knows: bool, frames_count_as_undelivered: bool) -> None:
+        """The connection, if there is one, ends without the client's being told."""
         wire, self.wire = self.wire, None
-        wire.is_cut = True
+        if wire is None:
+            return
         if server_knows:
             unsent = list(wire.down) if frames_count_as_undelivered else []
             self.service.disconnect(wire.link, self.now, unsent)
         else:
             self.dead.append(wire)
-        self.client.lost("cut", self.now)
+
+    def arrive_late(self, wire: Wire) -> None:
+        """A frame from a connection that was cut reaches the server, which does not know that."""
+        self.service.receive(wire.link, wire.up.popleft(), self.now)
         self.pump()
 
     def server_notices(self) -> None:
@@ -181,6 +210,11 @@ class World:
         moments = [self.client.next_timer(), self.service.next_timer()]
         return min((moment for moment in moments if moment is not None), default=None)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the client was let in on the present connection."""
+        return self.wire is not None and self.client.presence.state is State.CONNECTED
+
     # What the server's engine does.
 
     def finish(self, index: int = 0, failure: str | None = None) -> None:
@@ -189,6 +223,7 @@ class World:
         outcome = Made() if failure is None else Failed(failure, "It failed.")
         if failure is None:
             self.runs_of_image[job.image] += 1
+            self.made_from[job.image_uuid] = job.image
         else:
             self.failures[job.image].add(failure)
         self.service.finished(job, outcome, self.now)
@@ -213,12 +248,16 @@ class World:
 
     def _client_wants(self, effect: Any) -> None:
         if isinstance(effect, Settle):
-            self.settled[effect.task.owner].append(effect.outcome)
+            self.settle(effect)
         elif isinstance(effect, Connect):
             self.wants_connection = True
         elif isinstance(effect, Drop) and self.wire is not None:
             wire, self.wire = self.wire, None
             self.service.disconnect(wire.link, self.now, list(wire.down))
+
+    def settle(self, effect: Settle) -> None:
+        """A task has its outcome."""
+        self.settled[effect.task.owner].append(effect.outcome)
 
     def _server_wants(self, effect: server_effects.Effect) -> None:
         if isinstance(effect, server_effects.Run):
@@ -248,8 +287,8 @@ class World:
             )
             self.tick(max(0.0, moment - self.now))
 
-    def settle_down(self) -> None:
-        """Carry all frames and finish all jobs, with no time passing."""
+    def settle_down(self, *, finish: bool = True) -> None:
+        """Carry all frames and finish all jobs, if they are to be, with no time passing."""
         while True:
             if self.wants_connection:
                 self.connect()
@@ -257,7 +296,7 @@ class World:
                 self.carry_up()
             elif self.wire is not None and self.wire.down:
                 self.carry_down()
-            elif self.jobs:
+            elif self.jobs and finish:
                 self.finish()
             else:
                 return

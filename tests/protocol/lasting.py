@@ -1,0 +1,169 @@
+"""A world whose client has a journal, and can be killed.
+
+What the session wants written down is gathered, is written some time later, and has its
+consequences some time after that, as with the `Scribe`; a test calls for each step, and may kill
+the process between any two. Journal and recovery are the real ones.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from runware_ws.emulator import effects as server_effects
+from runware_ws.journal import Change, Forget, Journal, Keep, Origin
+from runware_ws.protocol.effects import Kept, Notify, Pong, Settle
+from runware_ws.protocol.tasks import Task
+from runware_ws.recovery import found_in, task_of
+from runware_ws.scribe import change_of
+from tests.protocol.world import SETTINGS, Outcome, World
+
+__all__ = ["LastingWorld"]
+
+
+@dataclass(eq=False, slots=True)
+class Note:
+    """Something to be written, and what waits for that."""
+
+    change: Change | None = None
+    effect: Kept | Settle | None = None
+
+
+class LastingWorld(World):
+    """See the module's text.
+
+    Args:
+        path: where the journal is.
+        seed, settings: see `World`.
+
+    Attributes:
+        gathered: what is to be written.
+        written: what is written, and has not had its consequences.
+        heard: all that was handed over to those who wait, in whatever process, by number.
+        untaken: results that were handed over to this process, by the UUIDs of their tasks.
+        kept: the UUIDs that were ever in the journal.
+        forgotten: the numbers of the tasks that it has forgotten.
+    """
+
+    client_settings = replace(SETTINGS, journaled=True)
+
+    def __init__(self, path: Path, seed: int = 0, **settings: Any) -> None:
+        self._path = path
+        self._numbers: dict[str, int] = {}  # of the tasks, by their UUIDs
+        self.gathered: deque[Note] = deque()
+        self.written: deque[Note] = deque()
+        self.heard: defaultdict[int, list[Outcome]] = defaultdict(list)
+        self.untaken: list[str] = []
+        self.kept: set[str] = set()
+        self.forgotten: set[int] = set()
+        super().__init__(seed, **settings)
+
+    # The process.
+
+    def take_up(self) -> None:
+        self.journal = Journal(self._path, clock=lambda: self.now)
+        found = found_in(self.journal)
+        self.client.presence.session_uuid = found.session_uuid
+        for entry, payload in found.entries:
+            number = self._numbers[entry.uuid]
+            assert number not in self.forgotten
+            if entry.has_result:
+                answer = self.journal.answer(entry.uuid)
+                assert answer is not None
+                self._hand_over(number, entry.uuid, answer)
+                continue
+            task = task_of(entry, payload, timeout=None, deadline=None)
+            task.owner = number
+            self.expect(task)
+            self.client.attach(task, self.now)
+
+    def kill(self, *, written: int, server_knows: bool, frames_count_as_undelivered: bool) -> None:
+        """The process dies, when so much of what it had gathered was written. The next begins."""
+        self.write(written)
+        self.journal.close()
+        self.gathered.clear()
+        self.written.clear()
+        self.untaken.clear()
+        self.hang_up(server_knows, frames_count_as_undelivered)
+        self.start()
+
+    # What the scribe does.
+
+    def expect(self, task: Task) -> None:
+        super().expect(task)
+        if task.origin is None:
+            task.origin = Origin(task.payload, None)
+
+    def write(self, count: int) -> None:
+        """So much of what was gathered is written, all or nothing."""
+        batch = [self.gathered.popleft() for _ in range(min(count, len(self.gathered)))]
+        changes = [note.change for note in batch if note.change is not None]
+        self.journal.commit(changes, self.client.presence.session_uuid)
+        self.kept |= {change.uuid for change in changes if isinstance(change, Keep)}
+        for change in changes:
+            if isinstance(change, Forget):
+                self.forgotten.add(self._numbers[change.uuid])
+        self.written += batch
+
+    def pass_on(self) -> None:
+        """What was written has its consequences."""
+        while self.written:
+            effect = self.written.popleft().effect
+            if isinstance(effect, Kept):
+                self.client.kept(effect.task)
+            elif isinstance(effect, Settle):
+                self._hand_over(effect.task.owner, effect.task.uuid, effect.outcome)
+        self.pump()
+
+    def take(self, uuid: str) -> None:
+        """Somebody has a result, and does not need it in the journal any more."""
+        self.untaken.remove(uuid)
+        self.gathered.append(Note(Forget(uuid)))
+
+    @property
+    def durable(self) -> set[int]:
+        """The numbers of the tasks that were ever in the journal."""
+        return {self._numbers[uuid] for uuid in self.kept}
+
+    def _hand_over(self, number: int, uuid: str, outcome: Outcome) -> None:
+        self.heard[number].append(outcome)
+        if isinstance(outcome, dict):
+            self.untaken.append(uuid)
+
+    def settle(self, effect: Settle) -> None:
+        super().settle(effect)
+        self._note(effect)
+
+    def _note(self, effect: Kept | Settle) -> None:
+        self._numbers[effect.task.uuid] = effect.task.owner
+        self.gathered.append(Note(change_of(effect), effect))
+
+    # The plumbing.
+
+    def _client_wants(self, effect: Any) -> None:
+        if isinstance(effect, Kept):
+            self._note(effect)
+        elif isinstance(effect, Pong) or (
+            isinstance(effect, Notify) and effect.event.kind == "connected"
+        ):
+            self.gathered.append(Note())  # the session is alive
+        else:
+            super()._client_wants(effect)
+
+    def _server_wants(self, effect: server_effects.Effect) -> None:
+        if isinstance(effect, server_effects.Run):
+            assert effect.job.key in self.kept, "sent before it was written"
+        super()._server_wants(effect)
+
+    def settle_down(self, *, finish: bool = True) -> None:
+        super().settle_down(finish=finish)
+        while self.gathered or self.written:
+            self.write(len(self.gathered))
+            self.pass_on()
+            super().settle_down(finish=finish)
+
+    def heal(self) -> None:
+        super().heal()
+        self.settle_down()

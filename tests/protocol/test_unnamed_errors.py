@@ -1,0 +1,69 @@
+"""Errors that name no task find their owner, whatever else goes wrong just then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runware_ws.errors import TaskError
+from runware_ws.protocol.tasks import Task
+from tests.protocol.lasting import LastingWorld
+from tests.protocol.world import Outcome, World
+
+NO_IMAGE = "neither a link nor an image"
+
+
+def step(world: World) -> None:
+    """One frame arrives, at the server if there is one for it."""
+    assert world.wire is not None
+    if world.wire.up:
+        world.carry_up()
+    elif world.wire.down:
+        world.carry_down()
+
+
+def outcome(world: World, task: Task) -> str:
+    """The code of a task's error, or "a result"."""
+    (settled,) = world.settled[task.owner]
+    return code_of(settled)
+
+
+def code_of(outcome: Outcome) -> str:
+    return outcome.code if isinstance(outcome, TaskError) else "a result"
+
+
+@pytest.mark.parametrize("unknown_task", ["error", "empty"])
+@pytest.mark.parametrize("failures", [1, 2])
+@pytest.mark.parametrize("moment", range(5, 18))
+def test_what_fails_while_the_owner_of_an_error_is_looked_for_harms_nobody_else(
+    moment: int, failures: int, unknown_task: str
+) -> None:
+    world = World(errors_name_task=False, unknown_task=unknown_task)
+    world.connect()
+    world.settle_down()
+    bad = world.submit(image=NO_IMAGE)
+    running = [world.submit() for _ in range(4)]
+    for _ in range(moment):
+        step(world)
+    for _ in range(failures):
+        world.finish(1, "inferenceError")
+    world.heal()
+    assert outcome(world, bad) == "invalidImage"
+    codes = [outcome(world, task) for task in running]
+    assert codes == ["a result", *["inferenceError"] * failures, *["a result"] * (3 - failures)]
+
+
+def test_a_conflict_without_a_name_is_its_owners(tmp_path: Path) -> None:
+    world = LastingWorld(tmp_path / "jobs.db", errors_name_task=False)
+    known = [world.submit() for _ in range(2)]
+    world.settle_down(finish=False)
+    refused = [world.submit(image=NO_IMAGE) for _ in range(3)]
+    world.write(3)
+    world.kill(written=0, server_knows=True, frames_count_as_undelivered=False)
+    for _ in known:
+        world.finish(0, "inferenceError")  # of which the next process is told with no name
+    world.heal()
+    codes = [code_of(world.heard[task.owner][-1]) for task in (*known, *refused)]
+    assert codes == ["inferenceError"] * 2 + ["invalidImage"] * 3
+    world.journal.close()
