@@ -128,6 +128,7 @@ def emulate(
     workers: given.Workers = None,
     cost: given.Cost = given.COST,
     credit: given.Credit = None,
+    upload_array: given.UploadArray = False,
     faults: given.Faults = None,
     fault: given.FaultLines = None,
     seed: given.Seed = None,
@@ -138,9 +139,16 @@ def emulate(
     the model. It says how to use it, and runs until Ctrl-C.
     """
     with exit_on_error():
-        settings = {"latency": latency, "workers": workers, "cost": cost, "credit": credit}
         script = script_from(faults, fault or (), seed)
-        exit_with(emulate_until_stopped(host, port, script, api_key=key, **settings))
+        settings = {
+            "api_key": key,
+            "latency": latency,
+            "workers": workers,
+            "cost": cost,
+            "credit": credit,
+            "upload_data": "array" if upload_array else "object",
+        }
+        exit_with(emulate_until_stopped(host, port, script, **settings))
 
 
 @app.command()

@@ -44,6 +44,7 @@ __all__ = [
     "Recursive",
     "Seed",
     "Timeout",
+    "UploadArray",
     "Url",
     "UseEmulator",
     "Workers",
@@ -284,6 +285,15 @@ Credit = Annotated[
         min=0,
         help="What the account holds. Default: it never runs out.",
         show_default=False,
+    ),
+]
+UploadArray = Annotated[
+    bool,
+    typer.Option(
+        "--upload-array",
+        metavar="",
+        help="Answer an upload on a WebSocket with an array of one, which is all that the official "
+        "clients in Python understand; by default with an object, as documented.",
     ),
 ]
 Faults = Annotated[

@@ -107,6 +107,21 @@ def test_an_emulator_says_how_to_use_it_and_can_be_used(
     assert ended.stderr == ""
 
 
+@pytest.mark.parametrize(("option", "form"), [([], "object"), (["--upload-array"], "array")])
+def test_the_form_of_an_answered_upload_is_an_option(
+    option: list[str], form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+
+    async def emulate(*_: object, **settings: object) -> int:
+        given.update(settings)
+        return 0
+
+    monkeypatch.setattr("runware_ws.cli.app.emulate_until_stopped", emulate)
+    assert run("emulate", *option).status == 0
+    assert given["upload_data"] == form
+
+
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
