@@ -20,6 +20,14 @@ async def connect(url: str, key: str) -> None:
     await client.connect()
 
 
+async def connect_by_rest(url: str, key: str) -> None:
+    _clients.append(
+        import_module("runware").Runware(
+            api_key=key, transport="rest", http_base_url=url, retry_delay=100
+        )
+    )
+
+
 async def upscale(image: str, *, older: bool = False, **members: Any) -> Any:
     task = {"taskType": "upscale", "model": MODEL, "inputs": {"image": image}, **members}
     if older:
@@ -52,6 +60,7 @@ if __name__ == "__main__":
     serve(
         {
             "connect": connect,
+            "connect_by_rest": connect_by_rest,
             "upscale": upscale,
             "upscale_file": upscale_file,
             "upload": upload,
