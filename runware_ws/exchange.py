@@ -108,7 +108,8 @@ class Exchange:
     def wake(self) -> None:
         """The session has a frame."""
         if self._socket is not None:
-            self._socket.wake()
+            # What is alone in flight is not joined by others that were woken by the same answers.
+            self._socket.wake(at_once=len(self._session.tasks) <= 1)
 
     def look(self, now: float) -> None:
         """Tell the session what only the socket sees."""
@@ -128,10 +129,9 @@ class Exchange:
     @_guarded
     def next_frame(self) -> bytes | None:
         self._frame = self._session.next_frame(self._clock())
-        if self._frame is None:
-            return None
-        self._changed()
-        return self._frame.data
+        if self._session.timer_moved:
+            self._changed()
+        return None if self._frame is None else self._frame.data
 
     @_guarded
     def written(self) -> None:

@@ -89,7 +89,8 @@ class Link:
 
     def forget(self, task: Task) -> None:
         """Nothing more is to be found out about `task`."""
-        self.answered(task)
+        if self.asked:
+            self.answered(task)
         if self.doubted or self.spotlight is not None:
             self.clear(task)
 

@@ -61,6 +61,8 @@ class Outbox:
         if link.doubted:
             return self._next_in_doubt(link, now)
         self._reconciler.careful = False
+        if not self.waits(link):
+            return None
         return self._questions(link, now) or self._tasks(link, now)
 
     def _next_in_doubt(self, link: Link, now: float) -> Frame | None:

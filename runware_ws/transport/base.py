@@ -124,8 +124,11 @@ class Socket(abc.ABC):
         """Exchange text frames with `peer` until the connection ends. Why it did."""
 
     @abc.abstractmethod
-    def wake(self) -> None:
-        """The peer has a frame: ask for it soon, when it can be written."""
+    def wake(self, *, at_once: bool) -> None:
+        """The peer has a frame: ask for it when it can be written.
+
+        With `at_once`, nothing is likely to join it, so it is better not to wait for more.
+        """
 
     @abc.abstractmethod
     def unsent_bytes(self) -> int:

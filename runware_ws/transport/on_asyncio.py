@@ -80,17 +80,21 @@ class _AsyncioSocket(Socket):
         self._peer = peer
         self._connection.resumed = self._resumed
         self._connection.inbox.deliver_to(peer)
-        self.wake()
+        self.wake(at_once=True)
         try:
             while True:
                 await self._connection.recv()  # no frame gets there: it waits for the end
         except (ConnectionClosed, OSError) as error:
             return lost(error, self._max_size)
 
-    def wake(self) -> None:
-        if not self._is_awake:
-            self._is_awake = True
-            self._connection.loop.call_soon(self._pump)  # once all that can wait does
+    def wake(self, *, at_once: bool) -> None:
+        if self._is_awake:
+            return
+        self._is_awake = True
+        if at_once:
+            self._pump()
+        else:
+            self._connection.loop.call_soon(self._pump)  # by then, all that will wait does
 
     def _pump(self) -> None:
         connection, peer = self._connection, self._peer
