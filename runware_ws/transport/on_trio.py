@@ -126,7 +126,7 @@ class _TrioSocket(Socket):
                     await self._connection.send(data, text=True)
                     peer.written()
 
-    def wake(self, *, at_once: bool) -> None:  # noqa: ARG002
+    def wake(self, *, at_once: bool) -> None:
         self._awake.set()
 
     def unsent_bytes(self) -> int:
