@@ -173,8 +173,19 @@ class Reconciler:
         else:
             self._poll_later(task, now)
 
-    def conflict(self, link: Link, task: Task, now: float) -> None:
-        """The server refused a UUID because it knows it: so the task did arrive."""
+    def wait_ended(self, link: Link, task: Task, asked: bool, now: float) -> None:
+        """An error tells of a wait that is over. The task need not be, and runs on [D].
+
+        When it was asked for, that may have come unasked all the same, just before the answer:
+        only the details say whether the task has failed.
+        """
+        if asked:
+            self.known(link, task, now)
+        elif task.step is Step.NONE:
+            self.doubt(link, (task,), now)
+
+    def known(self, link: Link, task: Task, now: float) -> None:
+        """The server knows the task, but did not tell its outcome."""
         move(task, Trigger.ACCEPT)
         link.clear(task)
         if task.known_since is None:
