@@ -33,6 +33,7 @@ CLIENTS = {
     "ours": ClientKind("ours", "asyncio", "abcdefghi"),
     "ours-uvloop": ClientKind("ours", "uvloop", "abcdefghi"),
     "ours-trio": ClientKind("ours", "trio", "abcdefghi"),
+    "ours-journal": ClientKind("ours_journal", "asyncio", "abc"),
     "runware-sdk": ClientKind("peer_sdk", "asyncio", "abcde", "runware-sdk"),
     "runware": ClientKind("peer_runware", "asyncio", "abcde", "runware"),
 }

@@ -25,7 +25,7 @@ class Workload:
     """One row.
 
     Attributes:
-        key: its letter in issue 5, and a number if the letter has several rows.
+        key: its letter in README.md, and a number if the letter has several rows.
         title: what it is, in words.
         in_flight: how many tasks are under way at once.
         tasks: how many are measured; peers get a tenth of it.
