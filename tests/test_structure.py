@@ -57,15 +57,16 @@ DECLARED = {
     *("typer", "rich", "httpx", "starlette", "uvicorn", "PIL", "trio"),
 }
 NEEDS_AN_EXTRA = (f"{PACKAGE}.cli", f"{PACKAGE}.emulator", f"{PACKAGE}.transport.on_trio")
+PURE_ROOTS = tuple(
+    f"{PACKAGE}.{name}" for name in ("protocol", "emulator.service", "emulator.faulty")
+)
 
 
 def pure_modules(source: Source) -> set[str]:
-    """The modules that must be pure: the protocol, the emulator's service, and all they import."""
-    roots = {
-        module
-        for module in source
-        if module.startswith((f"{PACKAGE}.protocol", f"{PACKAGE}.emulator.service"))
-    }
+    """The modules that must be pure: the protocol, the emulator's service with its faults, and all
+    that they import.
+    """
+    roots = {module for module in source if module.startswith(PURE_ROOTS)}
     return reachable(graph(source), roots)
 
 
