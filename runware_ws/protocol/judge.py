@@ -47,6 +47,8 @@ class Judge:
         results = [one for one in items if meaning_of(one) is Meaning.RESULT]
         if results:
             self._result(link, task, results[0], now)
+        elif faults and is_timeout_code(faults[0].code):
+            self._failed(task, faults[0], now)  # of the task, not of a wait for it
         elif faults:
             self.fault(link, task, faults[0], now)
         else:
@@ -87,15 +89,15 @@ class Judge:
         if task.stage is Stage.QUEUED:
             self._ledger.counters.dropped += 1
             return
-        pushed = task.uuid not in link.asked and fault.task_type not in QUESTIONS
+        asked = task.uuid in link.asked or fault.task_type in QUESTIONS
         link.answered(task)
         code = fault.code
         if is_conflict_code(code) and (task.owned or task.writes > 1):
-            self._reconciler.conflict(link, task, now)
+            self._reconciler.known(link, task, now)
         elif is_not_found_code(code):
             self._unknown(link, task, now)
-        elif is_timeout_code(code) and task.stage is Stage.SENT and pushed:
-            self._reconciler.doubt(link, (task,), now)  # the wait is over, the task need not be
+        elif is_timeout_code(code):
+            self._reconciler.wait_ended(link, task, asked, now)
         else:
             self._failed(task, fault, now)
 
