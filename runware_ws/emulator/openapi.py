@@ -69,12 +69,26 @@ _EXAMPLE: _Schema = {
     "model": MODEL,
     "inputs": {"image": "https://example.com/cat.jpg"},
 }
+# Each has a taskUUID of its own, so that they may be tried one after the other.
 _EXAMPLES: dict[str, list[_Schema]] = {
     "upscale": [_EXAMPLE | {"upscaleFactor": 4}],
     "results inline": [
-        _EXAMPLE | {"outputType": "base64Data", "outputFormat": "WEBP", "outputQuality": 80}
+        _EXAMPLE
+        | {
+            "taskUUID": "5f7ad0d1-2b1c-4c1e-9a43-0c7f0a4f7c11",
+            "outputType": "base64Data",
+            "outputFormat": "WEBP",
+            "outputQuality": 80,
+        }
     ],
-    "acknowledged at once": [_EXAMPLE | {"deliveryMethod": "async", "includeCost": True}],
+    "acknowledged at once": [
+        _EXAMPLE
+        | {
+            "taskUUID": "9a5c1e47-0d3b-4f6e-b1a2-6c8d7e9f0a13",
+            "deliveryMethod": "async",
+            "includeCost": True,
+        }
+    ],
 }
 
 

@@ -80,9 +80,10 @@ def answer_to(case: Any, emulator: Emulator) -> Any:
 
 def test_the_examples_of_the_document_work_as_they_stand() -> None:
     examples = openapi_document()["paths"]["/"]["post"]["requestBody"]["content"]
-    for example in examples["application/json"]["examples"].values():
-        with offline() as emulator:
-            case = operation_of(emulator).Case(body=example["value"], media_type="application/json")
+    with offline() as emulator:
+        operation = operation_of(emulator)
+        for example in examples["application/json"]["examples"].values():
+            case = operation.Case(body=example["value"], media_type="application/json")
             assert answer_to(case, emulator).status_code == 200
 
 

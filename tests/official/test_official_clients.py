@@ -66,14 +66,13 @@ def test_an_image_is_upscaled_by_its_address(peer: Peer, emulator: Emulator, del
 
 def test_a_file_is_upscaled(peer: Peer, emulator: Emulator, photo: Path) -> None:
     connect(peer, emulator)
-    check_result(peer.call("upscale_file", path=str(photo), outputFormat="PNG"))
+    check_result(peer.call("upscale_file", path=str(photo), deliveryMethod="sync"))
 
 
 def test_a_result_may_come_inline(peer: Peer, emulator: Emulator) -> None:
     connect(peer, emulator)
-    item = peer.call(
-        "upscale", image=PIXELS, outputType="base64Data", outputFormat="WEBP", includeCost=True
-    )
+    members = {"outputType": "base64Data", "outputFormat": "WEBP", "includeCost": True}
+    item = peer.call("upscale", image=PIXELS, deliveryMethod="sync", **members)
     assert base64.b64decode(item["imageBase64Data"])[8:12] == b"WEBP"
     assert item["cost"] == 0.0013
 
@@ -185,8 +184,8 @@ def test_the_older_form_is_taken_under_its_own_task_type_only(
     connect(peer, emulator)
     if name == "@runware/sdk-js":
         with pytest.raises(Failure, match="'inputImage' is not supported") as caught:
-            peer.call("upscale", image=PIXELS, older=True)
+            peer.call("upscale", image=PIXELS, deliveryMethod="sync", older=True)
         assert caught.value.code == "unknownParameter"
     else:
-        check_result(peer.call("upscale", image=PIXELS, older=True))
+        check_result(peer.call("upscale", image=PIXELS, deliveryMethod="sync", older=True))
         assert seen(emulator, "inputImage")["taskType"] == "imageUpscale"
