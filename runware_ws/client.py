@@ -17,7 +17,7 @@ from .events import Events
 from .handle import UpscaleTask
 from .inputs import Image
 from .intake import Intake
-from .many import Outcomes, upscale_many
+from .many import Outcomes, Window
 from .options import UpscaleOptions, order_of
 from .protocol.presence import State
 from .protocol.request import is_uuid4
@@ -258,7 +258,8 @@ class RunwareClient:
 
         An image that fails is an outcome with its error; the rest goes on. When `images` itself
         raises, what was taken from it is still yielded, and then the error is raised. When the
-        iteration is left early, what is under way is cancelled.
+        iteration is left early, what is under way is cancelled; with a journal it goes on, and
+        the next process has it from `recovered`.
 
         Args:
             images: a list, a generator, an async generator …; images are taken from it one at a
@@ -279,7 +280,13 @@ class RunwareClient:
             raise InputError("images", "is a single image", "pass a list of images")
         order_of(options)
         check_timeout(options.get("timeout"))
-        return upscale_many(images, lambda image: self.submit(image, **options), size, ordered)
+        window: Window[AnyImage] = Window(
+            lambda image: self.submit(image, **options),
+            size,
+            ordered=ordered,
+            lasting=self._journal is not None,
+        )
+        return Outcomes(window, images)
 
     def recovered(self) -> Recovered:
         """The outcomes of what an earlier process left unfinished in the journal, each once.

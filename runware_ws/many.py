@@ -22,7 +22,7 @@ from .errors import RunwareError
 from .handle import UpscaleTask
 from .results import UpscaleResult
 
-__all__ = ["Outcome", "Outcomes", "upscale_many"]
+__all__ = ["Outcome", "Outcomes", "Window"]
 
 T = TypeVar("T")
 
@@ -64,11 +64,26 @@ def outcome_of(source: T, task: UpscaleTask) -> Outcome[T] | None:
     return None if settled is None else Outcome(source, result=settled)
 
 
-class _Window(Generic[T]):
-    """Takes sources in as fast as outcomes are taken out, `size` of them at most."""
+class Window(Generic[T]):
+    """Takes sources in as fast as outcomes are taken out.
 
-    def __init__(self, submit: Callable[[T], Awaitable[UpscaleTask]], size: int, ordered: bool):
+    Args:
+        submit: submits one.
+        size: how many may be taken in and not yet out.
+        ordered: whether outcomes come in the order of the sources.
+        lasting: whether what is under way is of use when nobody takes outcomes out any more.
+    """
+
+    def __init__(
+        self,
+        submit: Callable[[T], Awaitable[UpscaleTask]],
+        size: int,
+        *,
+        ordered: bool,
+        lasting: bool,
+    ) -> None:
         self._submit = submit
+        self._lasting = lasting
         self._size = size
         self._ordered = ordered
         self._under_way: set[_Place[T]] = set()
@@ -134,7 +149,7 @@ class _Window(Generic[T]):
         else:
             place.task.when_settled(lambda: self._done(place))
             if self._abandoned:  # while it was being submitted
-                place.task.cancel()
+                self._give_up(place.task)
 
     def _done(self, place: _Place[T]) -> None:
         self._under_way.discard(place)
@@ -170,7 +185,11 @@ class _Window(Generic[T]):
         self._places.clear()
         for place in list(self._under_way):
             if place.task is not None:
-                place.task.cancel()
+                self._give_up(place.task)
+
+    def _give_up(self, task: UpscaleTask) -> None:
+        if not self._lasting:
+            task.cancel()
 
 
 class Outcomes(AsyncIterator[Outcome[T]]):
@@ -180,7 +199,7 @@ class Outcomes(AsyncIterator[Outcome[T]]):
     to be done then needs no waiting.
     """
 
-    def __init__(self, window: _Window[T], sources: Iterable[T] | AsyncIterable[T]) -> None:
+    def __init__(self, window: Window[T], sources: Iterable[T] | AsyncIterable[T]) -> None:
         self._window = window
         self._sources = sources
         self._feeder: Background | None = None
@@ -203,7 +222,7 @@ class Outcomes(AsyncIterator[Outcome[T]]):
         return outcome
 
     async def aclose(self) -> None:
-        """Leave early: what is under way is cancelled. Dropping the iterator does it too."""
+        """Leave early: see `RunwareClient.upscale_many`. Dropping the iterator does it too."""
         self._close()
 
     def _close(self) -> None:
@@ -216,13 +235,3 @@ class Outcomes(AsyncIterator[Outcome[T]]):
     def __del__(self) -> None:
         with suppress(RuntimeError):  # the event loop is not running, and perhaps never again
             self._close()
-
-
-def upscale_many(
-    sources: Iterable[T] | AsyncIterable[T],
-    submit: Callable[[T], Awaitable[UpscaleTask]],
-    size: int,
-    ordered: bool,
-) -> Outcomes[T]:
-    """See `RunwareClient.upscale_many`."""
-    return Outcomes(_Window(submit, size, ordered), sources)

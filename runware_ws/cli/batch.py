@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 
 from ..client import RunwareClient
-from ..errors import RunwareError, TaskError
+from ..errors import JournalError, RunwareError, TaskError
 from ..many import Outcome
 from ..options import UpscaleOptions
 from ..results import UpscaleResult
@@ -201,8 +201,11 @@ class LastingBatch(Batch):
         return Picture(outcome.source or "an image", PurePath(f"{name}.jpg"))
 
     def _goes_on_after(self, finished: Finished) -> bool:
-        """The disk may be full: no other result is to be taken out of the journal for nothing."""
+        """The disk may be full: no other result is to be taken out of the journal for nothing, and
+        nothing can be done without a journal."""
         error = finished.error
+        if isinstance(error, JournalError):
+            return False
         if isinstance(error, RunwareError) or not isinstance(error, OSError):  # a timeout is both
             return True
         self._reporter.note("stopped: a result cannot be saved. It stays in the journal.")

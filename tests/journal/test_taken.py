@@ -12,7 +12,7 @@ from runware_ws import JournalError, UpscaleResult
 from tests.journal.clients import in_file, left_by
 from tests.support.answers import result
 from tests.support.clients import IMAGE, client_of, served, submitted
-from tests.support.scripted import Connection, ScriptedServer
+from tests.support.scripted import Connection, Gate, ScriptedServer
 
 pytestmark = pytest.mark.anyio
 IMAGES = [f"https://example.com/{number}.jpg" for number in range(5)]
@@ -158,3 +158,33 @@ async def test_a_journal_that_a_client_uses_is_refused_to_a_second_one(
             assert second.state == "closed"
             await client.upscale(IMAGE)
             assert len(await left_by(client)) == len(untaken)
+
+
+@pytest.mark.parametrize("how", ["left", "cancelled"])
+async def test_what_is_under_way_when_an_iteration_ends_early_goes_on(path: Path, how: str) -> None:
+    gate = Gate()
+
+    async def waits(connection: Connection) -> None:
+        await connection.accept()
+        first, *others = await connection.take(5)
+        await connection.answer(first)
+        await gate.wait()
+        for task in others:
+            await connection.answer(task)
+        await connection.serve()
+
+    with ScriptedServer(waits) as server:
+        async with client_of(server, journal=path) as client:
+            async with aclosing(client.upscale_many(IMAGES)) as outcomes:
+                await anext(outcomes)
+                with anyio.CancelScope() as scope:
+                    if how == "cancelled":
+                        scope.cancel()
+                        await anext(outcomes)
+            gate.open()
+            await client.drain()
+        assert {entry.has_result for entry in in_file(path)} == {True}
+        async with client_of(server, journal=path) as client:
+            left = await left_by(client)
+    assert len(left) == {"left": 5, "cancelled": 4}[how]  # it was when the next was asked for
+    assert len(server.of_kind("upscale")) == 5
