@@ -1,0 +1,163 @@
+"""A line that falls silent while both ends believe in it: found, and nothing is lost by it.
+
+What is promised in seconds is tried on the core, where the time is ours; on sockets the waits are
+cut short, and the order of things is what counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import anyio
+import pytest
+
+from runware_ws import RunwareClient, UpscaleResult
+from runware_ws.emulator import Emulator, Relay
+from runware_ws.emulator.relay import Direction
+from runware_ws.events import Events
+from runware_ws.protocol.effects import Connect, Drop
+from runware_ws.protocol.session import Session
+from tests.client.test_moments import accept, connect, connected, hear, submit, write_all
+from tests.emulator.bench import picture
+from tests.support.clients import outcome_of, served
+from tests.support.scripted import Connection
+
+PATIENCE = 30.0
+PING = [{"taskType": "ping", "ping": True}]
+# More than all the buffers of the line can hold: the relay's, and those of the system.
+LARGE = picture() + bytes(12 * 1024 * 1024)
+
+
+def reconnected(now: float) -> Session:
+    """A session with a task that was cut off, and that asks for it on a new connection."""
+    session = connected()
+    submit(session, 1)
+    write_all(session, 0)
+    session.lost("gone", now)
+    connect(session, now)
+    accept(session, now)
+    return session
+
+
+def silent_until(session: Session, end: float) -> float | None:
+    """Let nothing come in. When the connection is dropped, if it is."""
+    while (moment := session.next_timer()) is not None and moment < end:
+        session.handle_timer(moment)
+        if Drop() in session.take_effects():
+            return moment
+        write_all(session, moment)
+    return None
+
+
+def test_silence_in_place_of_an_answer_ends_with_the_connection_and_costs_no_task() -> None:
+    session = reconnected(1)
+    assert silent_until(session, 600) == 1 + PATIENCE
+    assert len(session.tasks) == 1
+
+
+def test_a_question_that_was_lost_is_noticed_as_soon_as_the_line_shows_life() -> None:
+    session = reconnected(1)
+    assert silent_until(session, 21.5) is None, "the ping is under way by now"
+    hear(session, 21.5, {"taskType": "ping", "pong": True})
+    assert silent_until(session, 26.5) is None
+    (task,) = session.tasks.values()
+    assert task.writes == 2, "it was sent again"
+
+
+def test_a_clock_that_jumped_counts_as_silence() -> None:
+    session = connected()
+    submit(session, 3)
+    write_all(session, 0)
+    session.traffic(0, 0, 3600)
+    session.handle_timer(3600)
+    assert Drop() in session.take_effects()
+    session.handle_timer(3600)
+    assert session.take_effects() == [Connect()], "at once"
+    assert len(session.tasks) == 3
+
+
+def test_a_ping_behind_a_standing_upload_does_not_put_the_end_off() -> None:
+    """As after the machine slept: a ping is wanted at once, and cannot be written."""
+    session = connected()
+    (task,) = submit(session, 1)
+    assert session.next_frame(0) is not None
+    assert session.ping()
+    now, dropped = 0.0, False
+    while not dropped:
+        now += 1
+        session.traffic(0, len(task.payload), now)
+        session.handle_timer(now)
+        dropped = Drop() in session.take_effects()
+    assert now <= PATIENCE
+
+
+async def until_lost(events: Events) -> None:
+    async for event in events:
+        if event.kind == "lost":
+            return
+
+
+async def until_passed(relay: Relay, count: int) -> None:
+    while relay.bytes_up < count:  # noqa: ASYNC110  # it has no event for this
+        await anyio.sleep(0.01)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("swallow", [False, True])
+@pytest.mark.parametrize("direction", ["up", "down", "both"])
+async def test_a_silence_in_the_middle_of_an_upload_is_found_and_nothing_runs_twice(
+    direction: Direction, swallow: bool
+) -> None:
+    async with Emulator() as emulator, Relay(emulator.url) as relay:
+        async with RunwareClient(
+            emulator.api_key, url=relay.url, keepalive=0.2, ping_timeout=0.2, connect_timeout=1
+        ) as client:
+            events = client.events()
+            relay.throttle(4_000_000, "up")
+            with anyio.fail_after(PATIENCE):
+                tasks = [await client.submit(image) for image in (picture(), LARGE, picture())]
+                await until_passed(relay, 1_000_000)
+                relay.silence(direction, swallow=swallow)
+                relay.throttle(1e9, "up")  # for what gets through in one direction alone
+                await until_lost(events)
+                relay.resume()
+                found = [await task for task in tasks]
+        assert [one.task_uuid for one in found] == [task.task_uuid for task in tasks]
+        assert emulator.executions == {task.task_uuid: 1 for task in tasks}
+
+
+@pytest.mark.anyio
+async def test_a_client_can_be_closed_in_the_middle_of_an_upload_into_a_silence() -> None:
+    async with Emulator() as emulator, Relay(emulator.url) as relay:
+        client = RunwareClient(emulator.api_key, url=relay.url)
+        await client.connect()
+        relay.silence()
+        await client.submit(LARGE)
+        with anyio.fail_after(PATIENCE):
+            await client.aclose()
+
+
+async def read_slowly(connection: Connection, pieces: int, pause: float) -> None:
+    """Take in so many pieces, at the pace of a slow line that hides nothing in its buffers."""
+    transport = connection._socket.transport
+    peer = transport.get_extra_info("socket")
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    for _ in range(pieces):
+        transport.pause_reading()
+        await asyncio.sleep(pause)
+        transport.resume_reading()
+        for _ in range(2):  # so that it is read once
+            await asyncio.sleep(0)
+
+
+@pytest.mark.anyio
+async def test_an_upload_that_takes_longer_than_the_patience_is_left_alone() -> None:
+    async def is_slow(connection: Connection) -> None:
+        await connection.accept()
+        await read_slowly(connection, pieces=30, pause=0.1)
+        await connection.serve()
+
+    async with served(is_slow, keepalive=0.8, ping_timeout=0.8) as (server, client):
+        assert isinstance(await outcome_of(await client.submit(LARGE)), UpscaleResult)
+        assert len(server.connections) == 1
