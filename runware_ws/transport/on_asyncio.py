@@ -128,7 +128,7 @@ async def open_asyncio_socket(endpoint: Endpoint) -> AsyncIterator[Socket]:
         connection = await connect(
             endpoint.url, create_connection=_Connection, **connect_options(endpoint)
         )
-    except (OSError, InvalidHandshake, InvalidURI, EOFError) as error:
+    except (ConnectionClosed, OSError, InvalidHandshake, InvalidURI, EOFError) as error:
         why = lost(error, endpoint.max_size)
     else:
         connection = cast(_Connection, connection)

@@ -153,7 +153,14 @@ async def open_trio_socket(endpoint: Endpoint) -> AsyncIterator[Socket]:
             finally:
                 await trio.aclose_forcefully(connection.watched)
         return
-    except (OSError, InvalidHandshake, InvalidURI, EOFError, trio.BrokenResourceError) as error:
+    except (
+        ConnectionClosed,
+        OSError,
+        InvalidHandshake,
+        InvalidURI,
+        EOFError,
+        trio.BrokenResourceError,
+    ) as error:
         if opened:
             raise
         why = lost(error, endpoint.max_size)

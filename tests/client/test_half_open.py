@@ -7,10 +7,13 @@ cut short, and the order of things is what counts.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
+from typing import Any
 
 import anyio
 import pytest
+from websockets.exceptions import ConnectionClosedError
 
 from runware_ws import RunwareClient, UpscaleResult
 from runware_ws.emulator import Emulator, Relay
@@ -20,7 +23,7 @@ from runware_ws.protocol.effects import Connect, Drop
 from runware_ws.protocol.session import Session
 from tests.client.test_moments import accept, connect, connected, hear, submit, write_all
 from tests.emulator.bench import picture
-from tests.support.clients import outcome_of, served
+from tests.support.clients import IMAGE, outcome_of, served
 from tests.support.scripted import Connection
 
 PATIENCE = 30.0
@@ -125,6 +128,26 @@ async def test_a_silence_in_the_middle_of_an_upload_is_found_and_nothing_runs_tw
                 found = [await task for task in tasks]
         assert [one.task_uuid for one in found] == [task.task_uuid for task in tasks]
         assert emulator.executions == {task.task_uuid: 1 for task in tasks}
+
+
+@pytest.mark.anyio
+async def test_a_line_that_breaks_while_the_handshake_is_written_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, anyio_backend_name: str
+) -> None:
+    connection = importlib.import_module(f"websockets.{anyio_backend_name}.client").ClientConnection
+    handshake = connection.handshake
+    broken: list[Any] = []
+
+    async def breaks_once(self: Any, *args: Any, **options: Any) -> None:
+        if not broken:
+            broken.append(self)
+            raise ConnectionClosedError(None, None)
+        await handshake(self, *args, **options)
+
+    monkeypatch.setattr(connection, "handshake", breaks_once)
+    async with served() as (_, client):
+        assert isinstance(await outcome_of(await client.submit(IMAGE)), UpscaleResult)
+    assert broken
 
 
 @pytest.mark.anyio
