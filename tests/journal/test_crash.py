@@ -24,7 +24,9 @@ from tests.journal.emulating import emulator_elsewhere
 IMAGES, KILLS = map(int, os.environ.get("CRASH_TEST", "60x6").split("x"))
 SEED = int(os.environ.get("CRASH_SEED", secrets.randbelow(2**32)))
 PATIENCE = 30 + 5 * KILLS
-COMMAND = "-m runware_ws upscale in --out out --journal jobs.db --json --max-in-flight 4"
+COMMAND = (
+    "-m runware_ws upscale in --out out --format png --journal jobs.db --json --max-in-flight 4"
+)
 
 
 class Lives:
@@ -71,8 +73,25 @@ def make_images(folder: Path) -> None:
     """Each of another colour, so that each is told from the others by its bytes."""
     folder.mkdir()
     for number in range(IMAGES):
-        colour = (number % 256, number // 256, 77)
-        Image.new("RGB", (4, 4), colour).save(folder / f"{number:03}.png")
+        Image.new("RGB", (4, 4), colour_of(number)).save(folder / name_of(number))
+
+
+def name_of(number: int) -> str:
+    return f"{number:03}.png"
+
+
+def colour_of(number: int) -> tuple[int, int, int]:
+    return (number % 256, number // 256, 77)
+
+
+def whole_outputs(folder: Path) -> set[str]:
+    """The names of the results. Each is whole, at whatever moment the command died, and its own."""
+    paths = [path for path in folder.glob("*") if path.name[0] != "."]
+    for path in paths:
+        with Image.open(path) as image:
+            assert image.size == (16, 16)
+            assert image.getpixel((8, 8)) == colour_of(int(path.stem))
+    return {path.name for path in paths}
 
 
 @pytest.mark.timeout(PATIENCE + 60)
@@ -90,10 +109,10 @@ def test_a_command_killed_at_any_moment_upscales_each_image_once(tmp_path: Path)
             else:
                 status = lives.live(dice.uniform(0, 0.3), dice.randrange(2 * IMAGES // KILLS))
             assert status != 0, f"done after {lives.kills} kills"
+            whole_outputs(tmp_path / "out")
         assert lives.live(PATIENCE, 0) == 0
         runs = emulator.runs_of_images()
-    outputs = sorted(path.name for path in (tmp_path / "out").iterdir() if path.name[0] != ".")
-    assert outputs == [f"{number:03}.jpg" for number in range(IMAGES)]
+    assert whole_outputs(tmp_path / "out") == {name_of(number) for number in range(IMAGES)}
     assert len(runs) == IMAGES
     assert set(runs.values()) == {1}
     twice = sum(count > 1 for count in lives.told.values())
