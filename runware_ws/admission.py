@@ -81,7 +81,8 @@ class Admission:
         """Make room."""
         self.tasks -= 1
         self.bytes -= size
-        self._admit()
+        if self._waiters:
+            self._admit()
         if not self.tasks:
             self._empty.set()
 

@@ -200,8 +200,9 @@ class RunwareClient:
         task = await self._opened().submit(image, options)
         try:
             return await task.result()
-        finally:
+        except BaseException:
             task.cancel()  # does nothing to a task that is settled
+            raise
 
     async def submit(self, image: Image, **options: Unpack[UpscaleOptions]) -> UpscaleTask:
         """Hand an image in; returns when it is on its way or queued for it.

@@ -64,6 +64,7 @@ class Driver:
         self._pings: list[_Ping] = []
         self.listeners: WeakSet[Events] = WeakSet()
         self.scribe = None if journal is None else self._scribe(journal)
+        self._carry_out = self._pass if self.scribe is None else self.scribe.add
         session.start(self.clock())
         self._background = Background(self._run, "runware_ws")
 
@@ -120,7 +121,7 @@ class Driver:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Settle() | Kept():
-                (self.scribe.add if self.scribe else self._pass)(effect)
+                self._carry_out(effect)
             case Connect():
                 # Made here, so that it can be dropped before its task has begun.
                 self._exchange = Exchange(self.session, self.clock, self.changed, self._failed)

@@ -73,7 +73,7 @@ class UpscaleTask:
             await self._done.wait()
         outcome = self._outcome
         if isinstance(outcome, UpscaleResult):
-            self.take()
+            self._intake.taken(self._record)
             return outcome
         raise outcome or RuntimeError("woken without an outcome")
 

@@ -25,7 +25,7 @@ Image = Path | bytes | bytearray | memoryview | IO[bytes] | str | UUID
 """A file by its path, its bytes, an open binary file, or a string: a URL, the UUID of an image
 that the service knows, a data URI, or base64."""
 
-_URL = re.compile(r"https?://[!-~]+", re.I)
+_URL = re.compile(r"(?i:https?)://[!-~]+")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _DATA_URI = re.compile(r"data:image/[a-zA-Z]+;base64,[a-zA-Z0-9+/=]+")  # [O]
 _BASE64 = re.compile(r"[a-zA-Z0-9+/=]+")  # [O]

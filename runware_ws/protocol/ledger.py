@@ -41,12 +41,12 @@ class Ledger:
         self._new_uuid = new_uuid
         self._dice = dice
 
-    def add(self, task: Task) -> None:
-        """Take a task in."""
+    def add(self, task: Task, look_by: float) -> None:
+        """Take a task in, and look at it by then or by its deadline."""
         self.counters.submitted += 1
         self.tasks[task.uuid] = task
-        if task.deadline is not None:
-            self.timers.look_by(task, task.deadline)
+        deadline = task.deadline
+        self.timers.look_by(task, look_by if deadline is None or look_by < deadline else deadline)
 
     def find(self, uuid: object) -> Task | None:
         """The task that an answer names; servers may write UUIDs in upper case."""

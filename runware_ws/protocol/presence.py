@@ -37,6 +37,7 @@ class Presence:
 
     Attributes:
         state: see `State`.
+        ended: whether it is for good.
         session_uuid: the session to resume, or None.
         ever_ready: whether the key was accepted once.
         connect_at: when to try next, or None.
@@ -45,6 +46,7 @@ class Presence:
 
     def __init__(self, dice: Callable[[], float], max_reconnect_time: float | None) -> None:
         self.state = State.NEW
+        self.ended = False
         self.session_uuid: str | None = None
         self.ever_ready = False
         self.connect_at: float | None = None
@@ -55,10 +57,6 @@ class Presence:
         self._attempts = 0
         self._refusals = 0
         self._flaps = 0
-
-    @property
-    def ended(self) -> bool:
-        return self.state in (State.CLOSED, State.FAILED)
 
     @property
     def why_away(self) -> str:
@@ -136,5 +134,6 @@ class Presence:
     def end(self, state: State, reason: str) -> None:
         """No more attempts."""
         self.state = state
+        self.ended = True
         self.reason = reason
         self.connect_at = None

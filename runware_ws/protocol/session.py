@@ -38,7 +38,7 @@ from .link import Link
 from .outbox import Outbox
 from .presence import Presence, State
 from .reconcile import OVERDUE, Reconciler
-from .records import Counters, SessionSettings
+from .records import SessionSettings
 from .tasks import Stage, Step, Task, Trigger, move
 from .wire import Fault, Item, decode
 
@@ -47,6 +47,12 @@ __all__ = ["Session"]
 
 class Session:
     """All tasks, over however many connections it takes.
+
+    Attributes:
+        tasks: those that are not settled, by taskUUID; to be looked at only.
+        counters: what happened so far.
+        presence: being connected, or not.
+        failure: what ended the client, if it failed.
 
     Args:
         settings: see `SessionSettings`.
@@ -63,23 +69,15 @@ class Session:
         new_uuid: Callable[[], str],
         dice: Callable[[], float],
     ) -> None:
+        self._ledger = Ledger(new_uuid, dice)
+        self.tasks: Mapping[str, Task] = self._ledger.tasks
+        self.counters = self._ledger.counters
         self.presence = Presence(dice, settings.max_reconnect_time)
         self.failure: RunwareError | None = None
         self._settings = settings
-        self._ledger = Ledger(new_uuid, dice)
         self._reconciler = Reconciler(self._ledger)
         self._judge = Judge(self._ledger, self._reconciler, settings.max_retries)
         self._outbox = Outbox(api_key, settings.limits, self._reconciler)
-
-    @property
-    def tasks(self) -> Mapping[str, Task]:
-        """The tasks that are not settled, by taskUUID."""
-        return self._ledger.tasks
-
-    @property
-    def counters(self) -> Counters:
-        """What happened so far."""
-        return self._ledger.counters
 
     # What the caller wants.
 
@@ -90,8 +88,7 @@ class Session:
 
     def submit(self, task: Task, now: float) -> None:
         """Run a new task, whose UUID must not be among `tasks`."""
-        self._ledger.timers.look_by(task, now + OVERDUE)  # one entry for all of its life, mostly
-        self._ledger.add(task)
+        self._ledger.add(task, now + OVERDUE)  # one moment serves for all of its life, mostly
         self._enqueue(task)
 
     def _enqueue(self, task: Task) -> None:
@@ -107,7 +104,7 @@ class Session:
 
     def attach(self, task: Task, now: float) -> None:
         """Find a task again that was sent long ago, or by somebody else, or perhaps never."""
-        self._ledger.add(task)
+        self._ledger.add(task, now + OVERDUE)
         move(task, Trigger.WRITE)  # long ago, by somebody
         move(task, Trigger.DOUBT)
         if self._ledger.link is not None and self._ledger.link.ready:
