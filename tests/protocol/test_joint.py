@@ -1,19 +1,22 @@
 """The client's core and the emulator's core against one another, with a network that does its
-worst in between: see `World`.
+worst in between: see `World`. What dies with its process, and lives on in the next: see
+`test_joint_restarts`.
 
 `--hypothesis-profile=long` runs ten thousand stories.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from runware_ws.errors import TaskCancelledError, TaskError
+from runware_ws.errors import TaskCancelledError, TaskError, TaskTimeoutError
 from runware_ws.protocol.tasks import Stage
-from tests.protocol.world import World, image_of
+from tests.protocol.world import Outcome, World, image_of
 
 FAILURES = [None, "inferenceError", "serviceUnavailable", "timeoutProvider"]
 
@@ -30,15 +33,23 @@ class Story(RuleBasedStateMachine):
         sync_wait_ends=st.sampled_from(["error", "silence"]),
     )
     def begin(self, seed: int, names: bool, **choices: str) -> None:
-        self.world = World(seed, errors_name_task=names, **choices)
         self.names = names
         self.cancelled: set[int] = set()
+        self.hurried: set[int] = set()
         self.bad: set[int] = set()
+        self.make_world(seed, errors_name_task=names, **choices)
+
+    def make_world(self, seed: int, **choices: Any) -> None:
+        self.world = World(seed, **choices)
 
     @rule(delivery=st.sampled_from(["sync", "sync", "async"]), count=st.integers(1, 7))
     def submit(self, delivery: str, count: int) -> None:
         for _ in range(count):
             self.world.submit(delivery=delivery)
+
+    @rule(timeout=st.sampled_from([0.5, 10.0, 200.0]))
+    def submit_in_a_hurry(self, timeout: float) -> None:
+        self.hurried.add(self.world.submit(timeout=timeout).owner)
 
     @rule()
     def submit_what_the_server_refuses(self) -> None:
@@ -75,8 +86,12 @@ class Story(RuleBasedStateMachine):
             if self.world.wire is not None and self.world.wire.down:
                 self.world.carry_down()
 
+    @rule(finish=st.booleans())
+    def go_well_for_a_moment(self, finish: bool) -> None:
+        self.world.settle_down(finish=finish)
+
     # What no network does, frames out of order and doubled, is harmless as long as errors name
-    # their tasks.
+    # their tasks. The greeting is spared: the refusal of a session names nothing.
 
     @precondition(lambda self: self.names and self.world.wire and self.world.wire.down)
     @rule(data=st.data())
@@ -84,14 +99,14 @@ class Story(RuleBasedStateMachine):
         assert self.world.wire is not None
         self.world.carry_down(data.draw(st.integers(0, len(self.world.wire.down) - 1)))
 
-    @precondition(lambda self: self.names and self.world.wire and self.world.wire.up)
+    @precondition(lambda self: self.names and self.world.is_ready and self.world.wire.up)
     @rule(data=st.data())
     def double_up(self, data: st.DataObject) -> None:
         wire = self.world.wire
         assert wire is not None
         wire.up.append(data.draw(st.sampled_from(list(wire.up))))
 
-    @precondition(lambda self: self.names and self.world.wire and self.world.wire.down)
+    @precondition(lambda self: self.names and self.world.is_ready and self.world.wire.down)
     @rule(data=st.data())
     def double_down(self, data: st.DataObject) -> None:
         wire = self.world.wire
@@ -107,6 +122,12 @@ class Story(RuleBasedStateMachine):
     @rule(server_knows=st.booleans(), undelivered=st.booleans())
     def cut(self, server_knows: bool, undelivered: bool) -> None:
         self.world.cut(server_knows=server_knows, frames_count_as_undelivered=undelivered)
+
+    @precondition(lambda self: any(wire.up for wire in self.world.dead))
+    @rule(data=st.data())
+    def arrive_late(self, data: st.DataObject) -> None:
+        wires = [wire for wire in self.world.dead if wire.up]
+        self.world.arrive_late(data.draw(st.sampled_from(wires)))
 
     @precondition(lambda self: self.world.dead)
     @rule()
@@ -156,16 +177,23 @@ class Story(RuleBasedStateMachine):
         assert not self.world.client.tasks
         self.each_uuid_is_run_at_most_once_and_each_image_made_at_most_once()
 
-    def check(self, owner: int, uuid: str, outcome: object) -> None:
+    def check(self, owner: int, uuid: str, outcome: Outcome) -> None:
         """The outcome is this task's own, and nobody else's."""
         if isinstance(outcome, TaskCancelledError):
             assert owner in self.cancelled
+        elif isinstance(outcome, TaskTimeoutError):
+            assert owner in self.hurried
         elif isinstance(outcome, TaskError):
-            own = self.world.failures[image_of(owner)]
-            assert outcome.code in own | ({"invalidImage"} if owner in self.bad else {"timeout"})
+            assert outcome.code in self.codes(owner)
         else:
             assert isinstance(outcome, dict), repr(outcome)
             assert outcome["taskUUID"] == uuid
+            assert self.world.made_from[outcome["imageUUID"]] == image_of(owner)
+
+    def codes(self, owner: int) -> set[str]:
+        """What the service may say of a task, if it does not make the image."""
+        said = self.world.failures[image_of(owner)]
+        return said | ({"invalidImage"} if owner in self.bad else {"timeout"})
 
 
 TestStory = pytest.mark.filterwarnings("ignore")(Story.TestCase)
