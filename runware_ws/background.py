@@ -30,21 +30,21 @@ class Event(Protocol):
     def wait(self) -> Awaitable[Any]: ...
 
 
-_FEW = 8
-
-
 class _AsyncioEvent:
     """An event for one or few to wait for, which takes a tenth of the memory of asyncio's own."""
 
-    __slots__ = ("_is_set", "_waiters")
+    __slots__ = ("_first", "_is_set", "_others")
 
     def __init__(self) -> None:
         self._is_set = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self._first: asyncio.Future[None] | None = None
+        self._others: list[asyncio.Future[None]] | None = None
 
     def set(self) -> None:
         self._is_set = True
-        for waiter in self._waiters:
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+        for waiter in self._others or ():
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -52,9 +52,11 @@ class _AsyncioEvent:
         waiter = asyncio.get_running_loop().create_future()
         if self._is_set:
             waiter.set_result(None)
-        elif len(self._waiters) > _FEW:
-            self._waiters = [one for one in self._waiters if not one.done()]  # cancelled ones
-        self._waiters.append(waiter)
+        elif self._first is None or self._first.done():
+            self._first = waiter
+        else:
+            self._others = [one for one in self._others or () if not one.done()]  # not cancelled
+            self._others.append(waiter)
         return waiter
 
 

@@ -199,10 +199,11 @@ class RunwareClient:
         """
         task = await self._opened().submit(image, options)
         try:
-            return await task.result()
+            await task.end()
         except BaseException:
-            task.cancel()  # does nothing to a task that is settled
+            task.cancel()
             raise
+        return task.take_or_raise()
 
     async def submit(self, image: Image, **options: Unpack[UpscaleOptions]) -> UpscaleTask:
         """Hand an image in; returns when it is on its way or queued for it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from .background import Event
@@ -67,23 +67,32 @@ class UpscaleTask:
         Raises:
             RunwareError: the task failed; see `runware_ws.errors`.
         """
-        if self._outcome is None:
-            if self._done is None:
-                self._done = self._intake.driver.new_event()
-            await self._done.wait()
-        outcome = self._outcome
-        if isinstance(outcome, UpscaleResult):
-            self._intake.taken(self._record)
-            return outcome
-        raise outcome or RuntimeError("woken without an outcome")
+        await self.end()
+        return self.take_or_raise()
 
     def __await__(self) -> Generator[Any, Any, UpscaleResult]:
         return self.result().__await__()
 
+    def end(self) -> Awaitable[Any]:
+        """For this package: wait until it is settled."""
+        if self._done is None:
+            self._done = self._intake.driver.new_event()
+            if self._outcome is not None:
+                self._done.set()
+        return self._done.wait()
+
     def take(self) -> None:
-        """For this package: the caller has the result."""
+        """For this package: the result, if it is one, is in the caller's hands now."""
         if isinstance(self._outcome, UpscaleResult):
             self._intake.taken(self._record)
+
+    def take_or_raise(self) -> UpscaleResult:
+        """For this package: the same of a settled task, with its result; its error is raised."""
+        outcome = self._outcome
+        if isinstance(outcome, UpscaleResult):
+            self.take()
+            return outcome
+        raise outcome or RuntimeError("not settled")
 
     def when_settled(self, callback: Callable[[], None]) -> None:
         """For this package: call `callback` once, on the read path; it must not raise or wait."""

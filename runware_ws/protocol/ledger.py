@@ -86,7 +86,7 @@ class Ledger:
         if task.stage is Stage.SUSPECT or task.writes > 1 or task.known_since is not None:
             counters.recovered[task.step.value] += 1
         cost = item.get("cost")
-        if isinstance(cost, int | float):
+        if cost and isinstance(cost, int | float):
             counters.cost += cost
         self.settle(task, item)
 

@@ -88,7 +88,8 @@ class Session:
 
     def submit(self, task: Task, now: float) -> None:
         """Run a new task, whose UUID must not be among `tasks`."""
-        self._ledger.add(task, now + OVERDUE)  # one moment serves for all of its life, mostly
+        # One moment serves for most of its life, and for all that came in the same second.
+        self._ledger.add(task, int(now + OVERDUE) + 1.0)
         self._enqueue(task)
 
     def _enqueue(self, task: Task) -> None:
@@ -104,7 +105,7 @@ class Session:
 
     def attach(self, task: Task, now: float) -> None:
         """Find a task again that was sent long ago, or by somebody else, or perhaps never."""
-        self._ledger.add(task, now + OVERDUE)
+        self._ledger.add(task, int(now + OVERDUE) + 1.0)
         move(task, Trigger.WRITE)  # long ago, by somebody
         move(task, Trigger.DOUBT)
         if self._ledger.link is not None and self._ledger.link.ready:

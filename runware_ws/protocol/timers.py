@@ -1,15 +1,15 @@
-"""When the core wants to be called next: one heap over all tasks.
+"""When the core wants to be called next: the tasks by their moments, and a heap of the moments.
 
-A task has one moment, its `due`. Moving it leaves the old entry in the heap, where it is
-recognised by its time and passed over; when such entries are the majority the heap is made
-anew, so memory follows the number of tasks and the cost per task stays constant.
+A task has one moment, its `due`; those of the same moment share an entry. An entry that is empty
+stays till its moment, since the next task is likely to want the same; when such entries are the
+majority they are thrown away, so memory follows the number of tasks and the cost per task stays
+constant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
-from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Timers"]
 
-_MIN_STALE = 64
+_MIN_EMPTY = 64
 
 
 class Timers:
@@ -28,16 +28,13 @@ class Timers:
             session was last asked for the next: so it need not be asked after every change.
     """
 
-    __slots__ = ("_heap", "_order", "_stale", "moved")
+    __slots__ = ("_due", "_empty", "_heap", "moved")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Task]] = []
-        self._order = count()
-        self._stale = 0
+        self._due: dict[float, dict[Task, None]] = {}  # in the order in which they came
+        self._heap: list[float] = []
+        self._empty = 0
         self.moved = True
-
-    def __len__(self) -> int:
-        return len(self._heap)
 
     def schedule(self, task: Task, wake: float | None) -> None:
         """Call for `task` at `wake` or its deadline, whichever is first.
@@ -56,36 +53,49 @@ class Timers:
 
     def look_by(self, task: Task, when: float) -> None:
         """Call for `task` at `when` at the latest."""
-        if task.due is None or when < task.due:
-            self.disarm(task)
-            task.due = when
-            entry = (when, next(self._order), task)
-            heappush(self._heap, entry)
-            if self._heap[0] is entry:
+        if task.due is not None and task.due <= when:
+            return
+        self.disarm(task)
+        task.due = when
+        tasks = self._due.get(when)
+        if tasks is None:
+            tasks = self._due[when] = {}
+            heappush(self._heap, when)
+            if self._heap[0] == when:
                 self.moved = True
+        elif not tasks:
+            self._empty -= 1
+        tasks[task] = None
 
     def disarm(self, task: Task) -> None:
         """Call for `task` no more."""
         if task.due is None:
             return
+        tasks = self._due[task.due]
+        del tasks[task]
         task.due = None
-        self._stale += 1
-        if self._stale > _MIN_STALE and self._stale * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].due == entry[0]]
-            heapify(self._heap)
-            self._stale = 0
+        if not tasks:
+            self._empty += 1
+            if self._empty > _MIN_EMPTY and self._empty * 2 > len(self._due):
+                self._throw_empty_away()
+
+    def _throw_empty_away(self) -> None:
+        self._due = {when: tasks for when, tasks in self._due.items() if tasks}
+        self._heap = list(self._due)
+        heapify(self._heap)
+        self._empty = 0
 
     def next(self) -> float | None:
         """The next moment, or None."""
-        heap = self._heap
-        while heap and heap[0][2].due != heap[0][0]:
-            heappop(heap)
-            self._stale -= 1
-        return heap[0][0] if heap else None
+        while self._heap and not self._due[self._heap[0]]:
+            del self._due[heappop(self._heap)]
+            self._empty -= 1
+        return self._heap[0] if self._heap else None
 
     def pop_due(self, now: float) -> Iterator[Task]:
         """Every task whose moment has come; each is then without one."""
         while (when := self.next()) is not None and when <= now:
-            _, _, task = heappop(self._heap)
-            task.due = None
-            yield task
+            for task in list(self._due[when]):
+                if task.due == when:  # what is done about one may disarm another
+                    self.disarm(task)
+                    yield task
