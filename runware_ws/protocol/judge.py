@@ -54,13 +54,11 @@ class Judge:
         else:
             self._reconciler.alive(link, task, now)
 
-    def garbled(self, link: Link, now: float) -> None:
+    def garbled(self, link: Link) -> None:
         """A frame could not be read; it may have been anybody's result."""
         self._ledger.counters.garbled += 1
         link.overheard.append(None)
-        if link.ready:
-            sent = [task for task in self._ledger.tasks.values() if task.stage is Stage.SENT]
-            self._reconciler.doubt(link, sent, now)
+        link.missed_answer = True
 
     def nothing_found(self, link: Link, now: float) -> None:
         """An answer that says "none", and to which question is not said.

@@ -43,6 +43,9 @@ class Link:
         asks, details, resends: what is to be written, besides new tasks.
         doubted: tasks of which one is the owner of an error that named none. New tasks wait
             until they are cleared, so that a task sent alone is the only one.
+        stray_error: whether an error came that is somebody's, and it is not known whose.
+        missed_answer: whether a frame came that was unreadable. Both are looked into before
+            anything else is written, once for all that came together.
         spotlight: the one that was sent alone. Nothing else is sent or asked for meanwhile.
         spotlight_end: when it has had its time.
         overheard: errors without a name since it was sent; None for a frame that was unreadable.
@@ -65,6 +68,8 @@ class Link:
         self.details: deque[Task] = deque()
         self.resends: deque[Task] = deque()
         self.doubted: set[Task] = set()
+        self.stray_error = False
+        self.missed_answer = False
         self.spotlight: Task | None = None
         self.spotlight_end = 0.0
         self.overheard: list[Fault | None] = []

@@ -41,7 +41,15 @@ class Outbox:
 
     def waits(self, link: Link) -> bool:
         """Whether a look for the next frame is worth while, on a connection that is ready."""
-        return bool(link.ping_wanted or link.asks or link.details or link.resends or self._new)
+        return bool(
+            self._new
+            or link.ping_wanted
+            or link.asks
+            or link.details
+            or link.resends
+            or link.stray_error
+            or link.missed_answer
+        )
 
     def authentication(self, link: Link, deadline: float) -> Frame | None:
         """The first frame on a connection, to be answered by `deadline`; None once written."""
@@ -58,6 +66,8 @@ class Outbox:
         """The next frame for a connection that is ready; None when nothing is to be written."""
         if link.ping_wanted:
             return Frame(_PING, is_ping=True)
+        if link.stray_error or link.missed_answer:
+            self._reconciler.look_into(link, now)
         if link.doubted:
             return self._next_in_doubt(link, now)
         self._reconciler.careful = False

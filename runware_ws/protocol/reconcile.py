@@ -23,7 +23,8 @@ doubt lasts for ever; a UUID is never replaced here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from ..codes import is_conflict_code
 from ..errors import ResultLostError, TaskNotFoundError
@@ -212,7 +213,7 @@ class Reconciler:
 
     def owner_of(self, link: Link, fault: Fault, now: float) -> Task | None:
         """Whose error this is that names no task; None when that must be found out first."""
-        candidates = self._candidates()
+        candidates = list(islice(self._candidates(), 2))
         alone = link.spotlight
         if len(candidates) == 1 and not self._ledger.ghosts:
             return self._only(candidates[0])
@@ -221,9 +222,19 @@ class Reconciler:
         if alone is not None:
             link.overheard.append(fault)
             link.spotlight_end = now + ALONE_LIMIT
-        link.doubted.update(candidates)
-        self.doubt(link, (one for one in candidates if one.step is Step.NONE), now)
+        link.stray_error = True
         return None
+
+    def look_into(self, link: Link, now: float) -> None:
+        """Ask for all whom errors without a name, or frames that were unreadable, may concern."""
+        if link.stray_error:
+            candidates = list(self._candidates())
+            link.doubted.update(candidates)
+            self.doubt(link, (one for one in candidates if one.step is Step.NONE), now)
+        else:
+            sent = [task for task in self._tasks.values() if task.stage is Stage.SENT]
+            self.doubt(link, sent, now)
+        link.stray_error = link.missed_answer = False
 
     def _only(self, task: Task) -> Task:
         if task.writes > 1:  # so there may be more errors, and others by then
@@ -238,9 +249,9 @@ class Reconciler:
             return None
         return link.overheard[0]
 
-    def _candidates(self) -> list[Task]:
+    def _candidates(self) -> Iterator[Task]:
         """Tasks of which the server may be speaking: all that ever were on their way."""
-        return [task for task in self._tasks.values() if task.stage is not Stage.QUEUED]
+        return (task for task in self._tasks.values() if task.stage is not Stage.QUEUED)
 
     def too_big(self, link: Link) -> Task | None:
         """Who caused a connection to be closed over a frame's size; None when not known yet."""

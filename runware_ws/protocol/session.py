@@ -162,7 +162,7 @@ class Session:
         try:
             items, faults = decode(frame)
         except ProtocolError:
-            self._judge.garbled(link, now)
+            self._judge.garbled(link)
             return
         for item in items:
             self._on_item(link, item, now)
