@@ -94,7 +94,7 @@ class Judge:
             self._reconciler.known(link, task, now)
         elif is_not_found_code(code):
             self._unknown(link, task, now)
-        elif is_timeout_code(code):
+        elif is_timeout_code(code) and not (asked and task.no_details):
             self._reconciler.wait_ended(link, task, asked, now)
         else:
             self._failed(task, fault, now)

@@ -172,13 +172,15 @@ class Reconciler:
             known = "the service says that it had the task, and has no outcome for it"
             self._ledger.settle(task, ResultLostError(task.uuid, known))
         else:
+            task.no_details = task.step is Step.DETAILED
             self._poll_later(task, now)
 
     def wait_ended(self, link: Link, task: Task, asked: bool, now: float) -> None:
         """An error tells of a wait that is over. The task need not be, and runs on [D].
 
         When it was asked for, that may have come unasked all the same, just before the answer:
-        only the details say whether the task has failed.
+        only the details say whether the task has failed. Where there are none, the same answer to
+        a second question does.
         """
         if asked:
             self.known(link, task, now)

@@ -94,6 +94,7 @@ class Task:
         asks: how often its result was asked for, which sets the pace.
         known_since: when the server was first heard to know it, although its outcome
             could not be had; None before.
+        no_details: whether its details were asked for last, in vain.
     """
 
     __slots__ = (
@@ -102,6 +103,7 @@ class Task:
         "deadline",
         "due",
         "known_since",
+        "no_details",
         "origin",
         "owned",
         "owner",
@@ -145,6 +147,7 @@ class Task:
         self.sent_at = 0.0
         self.asks = 0
         self.known_since: float | None = None
+        self.no_details = False
 
     def renew(self) -> None:
         """Begin again, after the server said that the task failed."""
@@ -153,6 +156,7 @@ class Task:
         self.step = Step.NONE
         self.writes = self.asks = 0
         self.known_since = None
+        self.no_details = False
         self.owned = True
 
     def __repr__(self) -> str:

@@ -264,6 +264,35 @@ async def test_a_wait_that_ended_is_no_failure_and_runs_nothing_twice(code: str)
         assert len(server.of_kind("upscale")) == 1
 
 
+@pytest.mark.parametrize("answers_details", [True, False])
+async def test_a_timeout_that_the_task_failed_of_is_tried_again(answers_details: bool) -> None:
+    """The service says so in the details, or, where there are none, whenever it is asked."""
+
+    async def fails_once(connection: Connection) -> None:
+        await connection.accept()
+        (task,) = await connection.take()
+        failure = error("timeoutProvider", task)
+        await connection.send(errors=[failure])
+        (question,) = await connection.take(1, "getResponse")
+        await connection.send(errors=[error("timeoutProvider", question)])
+        (question,) = await connection.take(1, "getTaskDetails")
+        if answers_details:
+            details = {"taskType": "getTaskDetails", "taskUUID": task["taskUUID"]}
+            await connection.send({**details, "response": {"errors": [failure]}})
+        else:
+            await connection.send(errors=[error("taskNotFound", question)])
+            (question,) = await connection.take(1, "getResponse")
+            await connection.send(errors=[error("timeoutProvider", question)])
+        await connection.serve()
+
+    async with served(fails_once) as (server, client):
+        upscaled = await outcome_of(await client.submit(IMAGE))
+        assert isinstance(upscaled, UpscaleResult)
+        assert upscaled.attempts == 2
+        first, second = server.of_kind("upscale")
+        assert first["taskUUID"] != second["taskUUID"]
+
+
 @pytest.mark.parametrize("code", ["insufficientCredits", "invalidImage", "nsfwContentDetected"])
 async def test_a_failure_that_will_not_pass_is_not_tried_again(code: str) -> None:
     async with served(failing(1, code)) as (server, client):
