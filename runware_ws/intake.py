@@ -58,13 +58,15 @@ class Intake:
         source = source_of(image)
         origin = None
         loaded: str | bytes | None = source.ready
-        if self._is_journaled or loaded is None or not self.admission.try_enter(source.size):
+        if loaded is None or not self.admission.try_enter(source.size):
             loaded = await self._load(source, task_uuid, timeout, deadline)
             with self.admission.given_back_on_error(source.size):
                 if self._is_journaled:
                     origin = await self._origin(image, order, task_uuid, loaded)
                 self.driver.check_open()  # it may have been closed meanwhile
                 self._refuse_duplicate(task_uuid)
+        elif self._is_journaled:
+            origin = _origin_without_file(loaded)
         payload = order.encode(task_uuid, loaded)
         if origin is not None and not origin.digest:
             origin.request = payload  # it can be large: one copy is enough
@@ -159,8 +161,11 @@ class Intake:
         if isinstance(image, Path) and isinstance(loaded, bytes):
             hashed = await anyio.to_thread.run_sync(digest, loaded)
             return Origin(order.encode(task_uuid, None), str(image.absolute()), hashed)
-        source = loaded if isinstance(loaded, str) and "://" in loaded[:8] else None
-        return Origin(b"", source)
+        return _origin_without_file(loaded)
+
+
+def _origin_without_file(loaded: str | bytes) -> Origin:
+    return Origin(b"", loaded if isinstance(loaded, str) and "://" in loaded[:8] else None)
 
 
 @contextmanager
