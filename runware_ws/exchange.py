@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio
 
@@ -14,32 +12,6 @@ from .settings import Endpoint
 from .transport import Data, DisconnectedError, Socket, open_socket
 
 __all__ = ["Exchange"]
-
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
-
-
-def _guarded(
-    method: Callable[Concatenate[Exchange, _Arguments], _Result],
-) -> Callable[Concatenate[Exchange, _Arguments], _Result | None]:
-    """A method of `Exchange` as a `Peer`: nothing once it is over, and never an exception.
-
-    It is called from within the event loop's or a library's own code, where nobody could deal
-    with a bug; so a bug is told.
-    """
-
-    @wraps(method)
-    def call(
-        exchange: Exchange, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
-    ) -> _Result | None:
-        if exchange.is_present:
-            try:
-                return method(exchange, *args, **kwargs)
-            except Exception as error:  # noqa: BLE001
-                exchange.failed(error)
-        return None
-
-    return call
 
 
 class Exchange:
@@ -63,7 +35,7 @@ class Exchange:
         self._session = session
         self._clock = clock
         self._changed = changed
-        self.failed = failed
+        self._failed = failed
         self._scope = anyio.CancelScope()
         self._socket: Socket | None = None
         self._frame: Frame | None = None
@@ -116,25 +88,36 @@ class Exchange:
         if self._socket is not None:
             self._session.traffic(self._socket.heard_at, self._socket.unsent_bytes(), now)
 
-    # As `Peer`.
+    # As `Peer`: nothing once it is over, and never an exception. It is called from within the event
+    # loop's or a library's own code, where nobody could deal with a bug; so a bug is told.
 
-    @_guarded
     def received(self, data: Data) -> None:
-        self._session.receive(data, self._clock())
+        if self.is_present:
+            try:
+                self._session.receive(data, self._clock())
+            except Exception as error:  # noqa: BLE001
+                self._failed(error)
 
-    @_guarded
     def received_all(self) -> None:
-        self._changed()
+        if self.is_present:
+            try:
+                self._changed()
+            except Exception as error:  # noqa: BLE001
+                self._failed(error)
 
-    @_guarded
     def next_frame(self) -> bytes | None:
-        self._frame = self._session.next_frame(self._clock())
-        if self._session.timer_moved:
-            self._changed()
+        if not self.is_present or not self._session.has_frame:
+            return None
+        try:
+            self._frame = self._session.next_frame(self._clock())
+            if self._session.timer_moved:
+                self._changed()
+        except Exception as error:  # noqa: BLE001
+            self._failed(error)
+            return None
         return None if self._frame is None else self._frame.data
 
-    @_guarded
     def written(self) -> None:
         frame, self._frame = self._frame, None
-        if frame is not None:
+        if self.is_present and frame is not None:
             self._session.written(frame, self._clock())

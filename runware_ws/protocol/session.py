@@ -89,7 +89,7 @@ class Session:
     def submit(self, task: Task, now: float) -> None:
         """Run a new task, whose UUID must not be among `tasks`."""
         # One moment serves for most of its life, and for all that came in the same second.
-        self._ledger.add(task, int(now + OVERDUE) + 1.0)
+        self._ledger.add(task, float(int(now + OVERDUE)))
         self._enqueue(task)
 
     def _enqueue(self, task: Task) -> None:
@@ -105,7 +105,7 @@ class Session:
 
     def attach(self, task: Task, now: float) -> None:
         """Find a task again that was sent long ago, or by somebody else, or perhaps never."""
-        self._ledger.add(task, int(now + OVERDUE) + 1.0)
+        self._ledger.add(task, float(int(now + OVERDUE)))
         move(task, Trigger.WRITE)  # long ago, by somebody
         move(task, Trigger.DOUBT)
         if self._ledger.link is not None and self._ledger.link.ready:

@@ -53,9 +53,10 @@ class Timers:
 
     def look_by(self, task: Task, when: float) -> None:
         """Call for `task` at `when` at the latest."""
-        if task.due is not None and task.due <= when:
-            return
-        self.disarm(task)
+        if task.due is not None:
+            if task.due <= when:
+                return
+            self.disarm(task)
         task.due = when
         tasks = self._due.get(when)
         if tasks is None:
