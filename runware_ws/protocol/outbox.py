@@ -71,9 +71,11 @@ class Outbox:
         if link.doubted:
             return self._next_in_doubt(link, now)
         self._reconciler.careful = False
-        if not self.waits(link):
-            return None
-        return self._questions(link, now) or self._tasks(link, now)
+        if link.asks or link.details:
+            frame = self._questions(link, now)
+            if frame is not None:
+                return frame
+        return self._tasks(link, now)
 
     def _next_in_doubt(self, link: Link, now: float) -> Frame | None:
         """While the owner of an error is looked for, tasks go out one at a time."""
@@ -112,7 +114,8 @@ class Outbox:
         return None
 
     def _tasks(self, link: Link, now: float) -> Frame | None:
-        batch = self._take(link.resends, _is_resend) or self._take(self._new, _is_queued)
+        batch = self._take(link.resends, _is_resend) if link.resends else []
+        batch = batch or self._take(self._new, _is_queued)
         return self._write(link, batch, now) if batch else None
 
     def _take(

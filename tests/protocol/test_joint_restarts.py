@@ -48,6 +48,18 @@ class LastingStory(Story):
     def take(self, data: st.DataObject) -> None:
         self.world.take(data.draw(st.sampled_from(self.world.untaken)))
 
+    @rule()
+    def submit_what_fails_at_first(self) -> None:
+        """It gets a new UUID, which is not written yet."""
+        image = image_of(self.world.submit().owner)
+        self.world.settle_down(finish=False)
+        for index, job in enumerate(self.world.jobs):
+            if job.image == image:
+                self.world.finish(index, "serviceUnavailable")
+                break
+        self.world.settle_down(finish=False)
+        self.world.tick(1.0)
+
     @rule(data=st.data(), server_knows=st.booleans(), undelivered=st.booleans())
     def kill(self, data: st.DataObject, server_knows: bool, undelivered: bool) -> None:
         self.world.kill(
