@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 from weakref import WeakSet
 
@@ -53,6 +54,7 @@ class Driver:
     ) -> None:
         self.session = session
         self.clock = _clock()
+        self._thread = get_ident()
         self.new_event = event_factory()
         self.round_trip: float | None = None
         self._endpoint = endpoint
@@ -75,7 +77,10 @@ class Driver:
         await self._first.wait()
 
     def check_open(self) -> None:
-        """Raise what ended the client, if it has ended."""
+        """Raise what ended the client, if it has ended, or that it is another thread's."""
+        if get_ident() != self._thread:
+            text = "the client belongs to the event loop that opened it, in another thread"
+            raise RuntimeError(f"{text}: use `asyncio.run_coroutine_threadsafe` or the like")
         if not self.session.presence.ended:
             return
         failure = self.session.failure

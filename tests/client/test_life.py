@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from runware_ws import (
@@ -237,6 +238,17 @@ async def test_several_clients_share_a_loop_and_nothing_else() -> None:
             assert [client.state for client in clients[1:]] == ["connected"] * 4
             await clients[4].upscale(IMAGE)
         assert len(server.connections) == 5
+
+
+async def test_a_client_refuses_the_event_loop_of_another_thread_and_goes_on() -> None:
+    async with served() as (_, client):
+
+        def elsewhere() -> None:
+            asyncio.run(client.upscale(IMAGE))
+
+        with pytest.raises(RuntimeError, match="in another thread"):
+            await anyio.to_thread.run_sync(elsewhere)
+        await client.upscale(IMAGE)
 
 
 async def test_a_client_is_opened_in_one_task_and_closed_in_another() -> None:
