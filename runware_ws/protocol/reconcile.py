@@ -150,7 +150,7 @@ class Reconciler:
         if task.stage is Stage.SENT:
             return  # sent after it was asked for: its own answer is still to come
         if task.known_since is not None:
-            self._known_but_not_found(task, task.known_since, now)
+            self._known_but_not_found(link, task, task.known_since, now)
         elif task.step is Step.RESEND:
             return  # said before
         elif task.payload:
@@ -167,13 +167,16 @@ class Reconciler:
         self._timers.schedule(task, None)
         link.resends.append(task)
 
-    def _known_but_not_found(self, task: Task, since: float, now: float) -> None:
+    def _known_but_not_found(self, link: Link, task: Task, since: float, now: float) -> None:
         if now - since > KNOWN_LIMIT:
             known = "the service says that it had the task, and has no outcome for it"
             self._ledger.settle(task, ResultLostError(task.uuid, known))
-        else:
-            task.no_details = task.step is Step.DETAILED
+        elif task.step is Step.DETAILED:
+            task.no_details = True
             self._poll_later(task, now)
+        else:  # perhaps it failed, and the answer had no name: that of the details has one
+            task.no_details = False
+            self.known(link, task, now)
 
     def wait_ended(self, link: Link, task: Task, asked: bool, now: float) -> None:
         """An error tells of a wait that is over. The task need not be, and runs on [D].
