@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,7 @@ async def upscale_all(order: Order) -> int:
         UsageError, InputError: it cannot be carried out as it is.
         RunwareError: there is no connection.
     """
+    _refuse_unwritable(order.out)
     reporter = reporter_for(order.as_json)
     sources = Sources(order.images, order.out, order.recursive)
     total, skipped = await anyio.to_thread.run_sync(sources.survey)
@@ -80,6 +82,16 @@ async def upscale_all(order: Order) -> int:
             reporter.close()
             reporter.note(summary(tally, order.out))
     return FAILED if tally.failed or tally.not_sent else 0
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Results that are paid for must have a place to go."""
+    effective = os.access in os.supports_effective_ids
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+        raise UsageError(
+            f"--out: {in_one_line(folder)} cannot be written to: Permission denied; "
+            "choose another folder, or change its permissions"
+        )
 
 
 def _make(folder: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from runware_ws.cli import connect
 from runware_ws.emulator import Emulator
 from tests.cli.conftest import Start, end, picture, python, run, size_of
+from tests.journal.files import unprivileged
 
 pytestmark = pytest.mark.usefixtures("folder")
 unix = pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")
@@ -182,6 +183,21 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_sent(
     assert ended.status == 2
     assert ended.stdout == ""
     assert not use.executions
+
+
+@unix
+def test_results_that_could_not_be_saved_are_not_asked_for(
+    use: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with unprivileged() as folder:
+        monkeypatch.chdir(folder)
+        picture(Path("a.jpg"))
+        Path("out").mkdir(mode=0o500)
+        ended = run("upscale", "a.jpg", "--out", "out")
+        monkeypatch.undo()
+    assert "--out: out cannot be written to: Permission denied; choose another" in ended.stderr
+    assert ended.status == 2
+    assert not use.requests
 
 
 def test_without_a_key_it_says_how_to_get_one() -> None:
