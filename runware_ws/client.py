@@ -256,7 +256,7 @@ class RunwareClient:
 
             async for outcome in client.upscale_many(Path("photos").glob("*.jpg")):
                 if outcome.error is None:
-                    await outcome.result.save("large" / outcome.source)
+                    await outcome.result.save(Path("large") / outcome.source.name)
 
         An image that fails is an outcome with its error; the rest goes on. When `images` itself
         raises, what was taken from it is still yielded, and then the error is raised. When the

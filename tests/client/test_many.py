@@ -302,6 +302,12 @@ async def test_two_iterations_share_the_limit_of_the_client() -> None:
         assert most == 10
 
 
+def test_the_example_overwrites_no_original() -> None:
+    # An absolute path below a folder is itself: only its name is surely within the folder.
+    shown = RunwareClient.upscale_many.__doc__ or ""
+    assert 'save(Path("large") / outcome.source.name)' in shown
+
+
 @pytest.mark.parametrize("images", ["text", b"bytes", bytearray(b"a"), Path("photo.jpg")])
 async def test_a_single_image_is_not_taken_for_many(images: Any) -> None:
     async with served() as (_, client):
