@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Iterable
-from pathlib import PurePath
 from types import EllipsisType, TracebackType
 from typing import Self, TypeVar, Unpack
 from urllib.parse import urlsplit
@@ -17,7 +16,7 @@ from .events import Events
 from .handle import UpscaleTask
 from .inputs import Image
 from .intake import Intake
-from .many import Outcomes, Window
+from .many import Outcomes, Window, check_images
 from .options import UpscaleOptions, order_of
 from .protocol.presence import State
 from .protocol.request import is_uuid4
@@ -278,8 +277,7 @@ class RunwareClient:
         check_number("max_in_flight", "int", size)
         if options.get("task_uuid") is not None:
             raise InputError("task_uuid", "cannot name many tasks", "leave it out")
-        if isinstance(images, str | bytes | bytearray | memoryview | PurePath):
-            raise InputError("images", "is a single image", "pass a list of images")
+        check_images(images)
         order_of(options)
         check_timeout(options.get("timeout"))
         window: Window[AnyImage] = Window(

@@ -13,18 +13,27 @@ from collections.abc import (
 )
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Generic, TypeVar
+from uuid import UUID
 
 import anyio
 
 from .background import Background
-from .errors import RunwareError
+from .errors import InputError, RunwareError
 from .handle import UpscaleTask
 from .results import UpscaleResult
 
-__all__ = ["Outcome", "Outcomes", "Window"]
+__all__ = ["Outcome", "Outcomes", "Window", "check_images"]
 
 T = TypeVar("T")
+
+
+def check_images(images: object) -> None:
+    """Raise InputError for a single image, of any kind: a file, too, can be iterated over."""
+    single = isinstance(images, str | bytes | bytearray | memoryview | PurePath | UUID)
+    if single or hasattr(images, "read"):
+        raise InputError("images", "is a single image", "pass a list of images")
 
 
 @dataclass(frozen=True, slots=True)

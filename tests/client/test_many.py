@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import io
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import anyio
 import anyio.to_thread
@@ -308,10 +310,14 @@ def test_the_example_overwrites_no_original() -> None:
     assert 'save(Path("large") / outcome.source.name)' in shown
 
 
-@pytest.mark.parametrize("images", ["text", b"bytes", bytearray(b"a"), Path("photo.jpg")])
+@pytest.mark.parametrize(
+    "images",
+    ["text", b"bytes", bytearray(b"a"), Path("photo.jpg"), io.BytesIO(b"a\nb"), uuid4()],
+    ids=lambda images: type(images).__name__,
+)
 async def test_a_single_image_is_not_taken_for_many(images: Any) -> None:
     async with served() as (_, client):
-        with pytest.raises(InputError, match="images"):
+        with pytest.raises(InputError, match="images: is a single image; pass a list"):
             client.upscale_many(images)
 
 
