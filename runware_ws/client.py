@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, Iterable
 from types import EllipsisType, TracebackType
 from typing import Self, TypeVar, Unpack
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import anyio
 import anyio.to_thread
@@ -222,7 +223,7 @@ class RunwareClient:
         return await self._opened().submit(image, options)
 
     async def attach(
-        self, task_uuid: str, *, timeout: float | EllipsisType | None = ...
+        self, task_uuid: str | UUID, *, timeout: float | EllipsisType | None = ...
     ) -> UpscaleTask:
         """Find a task again by its taskUUID, from any process and after any interruption.
 
@@ -238,10 +239,11 @@ class RunwareClient:
             ConnectionLostError, ClientClosedError, AuthenticationError: the client ended.
         """
         intake = self._opened()
-        if not is_uuid4(str(task_uuid)):
+        name = str(task_uuid).lower()
+        if not is_uuid4(name):
             raise InputError("task_uuid", "is not a UUID v4", "pass the task_uuid of a task")
         options = {} if timeout is ... else {"timeout": timeout}
-        return await intake.attach(task_uuid.lower(), options)
+        return await intake.attach(name, options)
 
     def upscale_many(
         self,

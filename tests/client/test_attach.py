@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -34,6 +35,12 @@ async def test_an_attached_task_is_found_by_its_uuid_alone() -> None:
         assert isinstance(found, UpscaleResult)
         assert found.task_uuid == done.task_uuid
         assert len(server.of_kind("upscale")) == 1
+
+
+async def test_a_task_is_found_by_a_uuid_object_too() -> None:
+    async with served() as (_, client):
+        done = await client.upscale(IMAGE)
+        assert (await (await client.attach(UUID(done.task_uuid)))).task_uuid == done.task_uuid
 
 
 async def test_attaching_to_a_task_under_way_gives_that_task() -> None:
