@@ -125,7 +125,7 @@ class RunwareClient:
         Raises:
             AuthenticationError: the key was refused.
             ConnectionLostError: there was no connection within ``max_reconnect_time``.
-            ClientClosedError: the client was closed before; it cannot be opened again.
+            ClientClosedError: the client was closed before or meanwhile; it cannot be opened again.
             JournalError: the journal cannot be used.
         """
         try:
@@ -135,6 +135,7 @@ class RunwareClient:
             await intake.driver.first_attempt()
             if intake.session.failure is not None:
                 raise intake.session.failure
+            self._refuse_if_closed()
         except BaseException:
             await self.aclose()
             raise

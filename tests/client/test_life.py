@@ -227,6 +227,23 @@ async def test_a_closed_client_cannot_be_opened_again() -> None:
             await client.connect()
 
 
+async def test_opening_fails_when_the_client_is_closed_meanwhile() -> None:
+    async def is_silent(connection: Connection) -> None:
+        await connection.take(1)
+
+    with ScriptedServer(is_silent) as server:
+        client = client_of(server)
+        async with anyio.create_task_group() as group:
+
+            async def close() -> None:
+                await server.until(lambda: server.frames)
+                await client.aclose()
+
+            group.start_soon(close)
+            with pytest.raises(ClientClosedError):
+                await client.connect()
+
+
 async def test_several_clients_share_a_loop_and_nothing_else() -> None:
     with ScriptedServer() as server:
         async with AsyncExitStack() as stack:
