@@ -109,7 +109,7 @@ class Sources:
 
     def _distinct(self, arguments: Iterable[str]) -> Iterator[Path | str]:
         """The arguments, without those that would have an image upscaled, and paid for, twice."""
-        given = [one if _URL.match(one) else self._existing(Path(one)) for one in arguments]
+        given = [one if _URL.match(one) else self._existing(one) for one in arguments]
         folders = {absolute(one) for one in given if isinstance(one, Path) and one.is_dir()}
         seen: set[Path | str] = set()
         for one in given:
@@ -120,7 +120,10 @@ class Sources:
                 seen.add(key)
                 yield one
 
-    def _existing(self, path: Path) -> Path:
+    def _existing(self, argument: str) -> Path:
+        if not argument:  # as a path, it would be the current folder with all that is in it
+            raise UsageError("an image is given as an empty text; give a file, a folder or a URL")
+        path = Path(argument)
         try:
             path.stat()
         except (OSError, ValueError) as error:

@@ -169,6 +169,7 @@ def test_a_name_that_the_output_cannot_encode_is_spelled_out(start: Start) -> No
         (["a.jpg", "--out", "."], "lies in the output folder"),
         (["a.jpg", "--out", "a.jpg/out"], "--out: a.jpg/out: Not a directory"),
         (["empty"], "no image found"),
+        ([""], "an image is given as an empty text; give a file, a folder or a URL"),
         (["a.jpg", "--no-such-option"], "No such option"),
         ([], "Missing argument"),
     ],
