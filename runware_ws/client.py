@@ -18,7 +18,7 @@ from .handle import UpscaleTask
 from .inputs import Image
 from .intake import Intake
 from .many import Outcomes, Window, check_images
-from .options import UpscaleOptions, order_of
+from .options import UpscaleOptions, check_names, order_of
 from .protocol.presence import State
 from .protocol.request import is_uuid4
 from .recovery import Recovered, find, take_up
@@ -281,6 +281,7 @@ class RunwareClient:
         if options.get("task_uuid") is not None:
             raise InputError("task_uuid", "cannot name many tasks", "leave it out")
         check_images(images)
+        check_names(options, "max_in_flight", "ordered")
         order_of(options)
         check_timeout(options.get("timeout"))
         window: Window[AnyImage] = Window(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Literal, TypedDict
 
+from .errors import InputError
 from .protocol.request import MODEL, TASK_TYPE, request_members
 from .protocol.wire import encode_parts, split_task
 
-__all__ = ["Order", "UpscaleOptions", "new_uuid", "order_of"]
+__all__ = ["Order", "UpscaleOptions", "check_names", "new_uuid", "order_of"]
 
 
 class UpscaleOptions(TypedDict, total=False):
@@ -101,12 +104,25 @@ def _remembered(options: tuple[tuple[str, type, Any], ...]) -> Order:
 
 
 def _order_of(options: dict[str, Any]) -> Order:
+    check_names(options)
     members = request_members({"upscale_factor": 4, **options})
     task_uuid = str(members.pop("taskUUID", "")).lower()
     polled = members.get("deliveryMethod") == "async" or "webhookURL" in members
     # The UUID comes before any text of the caller's: see `wire.with_uuid`.
     head, tail = split_task({"taskType": TASK_TYPE, "taskUUID": "", "model": MODEL, **members})
     return Order(task_uuid, polled, head, tail)
+
+
+def check_names(names: Iterable[str], *others: str) -> None:
+    """Raise InputError unless each is the name of an option, or one of the others."""
+    known = [*UpscaleOptions.__annotations__, *others]
+    for name in names:
+        if name not in known:
+            # It may be the one on the wire, or nearly right.
+            in_snake_case = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+            close = get_close_matches(in_snake_case, known, n=1)
+            remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            raise InputError(name, "is not an option", remedy)
 
 
 _IN_BULK = 64

@@ -128,6 +128,31 @@ async def test_every_limit_is_checked_before_anything_is_sent() -> None:
         assert client.stats().submitted == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        *[
+            (name, "did you mean upscale_factor?")
+            for name in ("factor", "upscaleFactor", "upscale")
+        ],
+        ("webhookURL", "did you mean webhook_url?"),
+        ("taskUUID", "did you mean task_uuid?"),
+        ("time_out", "did you mean timeout?"),
+        ("order", "there are upscale_factor, output_type, output_format, output_quality, "),
+    ],
+)
+async def test_an_option_that_is_not_there_is_answered_with_those_that_are(
+    name: str, remedy: str
+) -> None:
+    async with served() as (_, client):
+        options: Any = {name: 2}
+        with pytest.raises(InputError) as caught:
+            await client.upscale(IMAGE, **options)
+        assert str(caught.value).startswith(f"{name}: is not an option; {remedy}")
+        with pytest.raises(InputError, match=r"did you mean ordered\?"):
+            client.upscale_many([IMAGE], order=True)  # type: ignore[call-arg]  # what is tested
+
+
 @pytest.mark.parametrize("output_type", ["base64Data", "dataURI"])
 async def test_a_ttl_is_refused_without_a_link_to_live(output_type: str) -> None:
     async with served() as (server, client):
