@@ -23,7 +23,16 @@ from .protocol.presence import State
 from .protocol.request import is_uuid4
 from .recovery import Recovered, find, take_up
 from .results import UpscaleResult
-from .settings import MEBIBYTE, Settings, check_number, check_timeout, find_key, find_url
+from .settings import (
+    MEBIBYTE,
+    Settings,
+    check_bool,
+    check_journal,
+    check_number,
+    check_timeout,
+    find_key,
+    find_url,
+)
 from .stats import Stats, take_stats
 
 __all__ = ["RunwareClient"]
@@ -108,6 +117,7 @@ class RunwareClient:
             max_frame_bytes=max_frame_bytes,
             allow_insecure=allow_insecure,
         )
+        check_journal(journal)
         self._journal = journal
         self._intake: Intake | None = None
         self._recovered = Recovered()
@@ -278,6 +288,7 @@ class RunwareClient:
         """
         size = self._settings.max_in_flight if max_in_flight is None else max_in_flight
         check_number("max_in_flight", "int", size)
+        check_bool("ordered", ordered)
         if options.get("task_uuid") is not None:
             raise InputError("task_uuid", "cannot name many tasks", "leave it out")
         check_images(images)

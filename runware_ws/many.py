@@ -30,10 +30,13 @@ T = TypeVar("T")
 
 
 def check_images(images: object) -> None:
-    """Raise InputError for a single image, of any kind: a file, too, can be iterated over."""
+    """Raise InputError for what holds no images, and for a single one, whatever its kind: a file,
+    too, can be iterated over."""
     single = isinstance(images, str | bytes | bytearray | memoryview | PurePath | UUID)
     if single or hasattr(images, "read"):
         raise InputError("images", "is a single image", "pass a list of images")
+    if not isinstance(images, Iterable | AsyncIterable):
+        raise InputError("images", f"is of type {type(images).__name__}", "pass a list of images")
 
 
 @dataclass(frozen=True, slots=True)

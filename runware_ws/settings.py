@@ -16,6 +16,8 @@ __all__ = [
     "MEBIBYTE",
     "Endpoint",
     "Settings",
+    "check_bool",
+    "check_journal",
     "check_number",
     "check_timeout",
     "find_key",
@@ -59,6 +61,7 @@ class Settings:
         for field in fields(self):
             if field.type in ("int", "float", "float | None"):
                 check_number(field.name, field.type, getattr(self, field.name))
+        check_bool("allow_insecure", self.allow_insecure)
         _check_url(self.url, self.allow_insecure)
 
     def for_session(self, *, journaled: bool) -> SessionSettings:
@@ -97,6 +100,23 @@ def check_number(name: str, kind: str, value: object) -> None:
         raise InputError(name, f"{value} is out of range", f"pass {wanted} {limit}{none}")
 
 
+def check_bool(name: str, value: object) -> None:
+    """Raise InputError unless `value` is True or False: a text such as "no" would be true."""
+    if not isinstance(value, bool):
+        raise InputError(name, f"is of type {type(value).__name__}", "pass True or False")
+
+
+def check_journal(path: object) -> None:
+    """Raise InputError unless `path` can be that of a file, or is None."""
+    remedy = "pass the path of a file, or leave it out"
+    if path is None:
+        return
+    if not isinstance(path, str | os.PathLike):
+        raise InputError("journal", f"is of type {type(path).__name__}", remedy)
+    if not os.fspath(path):
+        raise InputError("journal", "is empty", remedy)
+
+
 def check_timeout(timeout: object) -> None:
     """Raise InputError unless `timeout` is a number of seconds greater than 0, or None."""
     check_number("timeout", "float | None", timeout)
@@ -133,7 +153,7 @@ def is_loopback(host: str | None) -> bool:
 
 def find_url(url: str | None) -> str:
     """The URL given, that of the environment, or the service's."""
-    return url or os.environ.get("RUNWARE_URL") or DEFAULT_URL
+    return os.environ.get("RUNWARE_URL") or DEFAULT_URL if url is None else url
 
 
 def find_key(api_key: str | None) -> Secret:

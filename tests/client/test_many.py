@@ -323,14 +323,17 @@ async def test_a_single_image_is_not_taken_for_many(images: Any) -> None:
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("max_in_flight", 0), ("max_in_flight", "5"), ("ttl", 5), ("timeout", -1), ("task_uuid", "x")],
+    [
+        *[("max_in_flight", 0), ("max_in_flight", "5"), ("ttl", 5), ("timeout", -1)],
+        *[("task_uuid", "x"), ("ordered", "no"), ("images", None)],
+    ],
 )
 async def test_a_wrong_argument_is_refused_before_the_first_image(
     argument: str, value: Any
 ) -> None:
     async with served() as (_, client):
         with pytest.raises(InputError) as caught:
-            client.upscale_many(urls(1), **{argument: value})
+            client.upscale_many(**{"images": urls(1), argument: value})
         assert caught.value.parameter == argument
 
 
