@@ -23,6 +23,11 @@ _OPTIONS = {
     "delivery_method": "--delivery",
     "url": "--url (or RUNWARE_URL)",
 }
+# What the client advises, in the command's own terms.
+_ADVICE = {
+    "allow_insecure=True": "--allow-insecure",
+    ", or None for no limit": "",
+}
 
 
 class UsageError(Exception):
@@ -54,7 +59,10 @@ def explain(error: Exception) -> str:
         if error.parameter == "api_key":
             return _NO_KEY.format(problem=f"RUNWARE_API_KEY {error.problem}")
         option = _OPTIONS.get(error.parameter, "--" + error.parameter.replace("_", "-"))
-        return f"{option}: {error.problem}; {error.remedy}"
+        remedy = error.remedy
+        for words, ours in _ADVICE.items():
+            remedy = remedy.replace(words, ours)
+        return f"{option}: {error.problem}; {remedy}"
     return str(error)
 
 
