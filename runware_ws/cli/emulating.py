@@ -68,13 +68,18 @@ async def emulate_until_stopped(host: str, port: int, script: Script, **argument
     return 0
 
 
+def _reachable(url: str) -> str:
+    """Where this machine finds it: "all addresses" can be listened on, not connected to."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
 def _greeting(emulator: Emulator, host: str) -> str:
     lines = [
         f"emulator at {emulator.url}, REST at {emulator.http_url}/v1",
         "Lanczos stands in for the model, and costs are made up. Ctrl-C stops it.",
         "",
         "To use it, in another terminal:",
-        f"  export RUNWARE_URL={emulator.url}",
+        f"  export RUNWARE_URL={_reachable(emulator.url)}",
         f"  export RUNWARE_API_KEY={shlex.quote(emulator.api_key)}",
     ]
     if not is_loopback(host):

@@ -107,6 +107,13 @@ def test_an_emulator_says_how_to_use_it_and_can_be_used(
     assert ended.stderr == ""
 
 
+def test_an_emulator_on_all_addresses_says_one_that_can_be_used(start: Start) -> None:
+    process = start("emulate", "--host", "0.0.0.0", "--port", "0")
+    assert process.stdout is not None
+    line = next(line for line in process.stdout if "export RUNWARE_URL=" in line)
+    assert line.startswith("  export RUNWARE_URL=ws://127.0.0.1:")
+
+
 @pytest.mark.parametrize(("option", "form"), [([], "object"), (["--upload-array"], "array")])
 def test_the_form_of_an_answered_upload_is_an_option(
     option: list[str], form: str, monkeypatch: pytest.MonkeyPatch
