@@ -106,12 +106,15 @@ class Outbox:
             batch: list[dict[str, str]] = []
             while queue and len(batch) < limit:
                 task = queue.popleft()
-                if _is_asked(task):
+                if _is_asked(task) and not self._stands_there(queue, link, task, now):
                     batch.append({"taskType": kind, "taskUUID": task.uuid})
                     self._reconciler.asked(link, task, now)
             if batch:
                 return Frame(encode_tasks(batch))
         return None
+
+    def _stands_there(self, queue: deque[Task], link: Link, task: Task, now: float) -> bool:
+        return queue is link.asks and self._reconciler.awaits_answer(link, task, now)
 
     def _tasks(self, link: Link, now: float) -> Frame | None:
         batch = self._take(link.resends, _is_resend) if link.resends else []

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from ..codes import is_conflict_code
+from ..codes import is_conflict_code, is_service_code
 from ..errors import ResultLostError, TaskNotFoundError
 from .backoff import poll_delay
 from .ledger import Ledger
@@ -53,6 +53,8 @@ ALONE_LIMIT = 10.0
 # How long a task that the server is known to know, but says nothing of, is asked for: the
 # server's own wait, and as long again for the buffers behind it.
 KNOWN_LIMIT = 240.0
+# So many answers of "none" that name no task are enough for one that was only asked for.
+_UNNAMED_NOES = 3
 # Polls are moved to the next full tick, so that those of many tasks share a frame.
 _TICKS_PER_SECOND = 100.0
 
@@ -109,12 +111,24 @@ class Reconciler:
     def ask(self, link: Link, task: Task, now: float) -> None:
         """Ask for the result of a task."""
         task.step = Step.ASKED
+        if self.awaits_answer(link, task, now):
+            self._timers.schedule(task, now + ANSWER_TIMEOUT)
+            return
         link.asks.append(task)
         self._timers.schedule(task, None)  # the clock starts when the question is written
+
+    def awaits_answer(self, link: Link, task: Task, now: float) -> bool:
+        """Whether a question for the task may still be answered. There is no second one meanwhile:
+        when answers have no name, the one that is left over would be taken for another task's.
+        """
+        if task.uuid not in link.asked:
+            return False
+        return now - task.asked_at < ANSWER_TIMEOUT or now - link.heard_at >= ANSWER_TIMEOUT
 
     def asked(self, link: Link, task: Task, now: float) -> None:
         """The question for a task is being written."""
         link.asked[task.uuid] = task
+        task.asked_at = now
         task.asks += 1
         if task.stage is not Stage.SENT:  # there its own answer has the time it needs
             self._timers.schedule(task, now + ANSWER_TIMEOUT)
@@ -145,16 +159,20 @@ class Reconciler:
         tick = int((now + poll_delay(task.asks)) * _TICKS_PER_SECOND) + 1
         self._timers.schedule(task, tick / _TICKS_PER_SECOND)
 
-    def unknown(self, link: Link, task: Task, now: float) -> None:
-        """The server does not know the task, or says nothing."""
+    def unknown(self, link: Link, task: Task, now: float, *, sure: bool = False) -> None:
+        """The server does not know the task, or says nothing. With `sure`, it named the task."""
         if task.stage is Stage.SENT:
             return  # sent after it was asked for: its own answer is still to come
+        if not sure and not task.payload and task.stage is Stage.ACCEPTED:
+            task.known_since = task.known_since or now
         if task.known_since is not None:
             self._known_but_not_found(link, task, task.known_since, now)
         elif task.step is Step.RESEND:
             return  # said before
         elif task.payload:
             self._send_again(link, task)
+        elif not sure and task.asks < _UNNAMED_NOES:  # it may have been meant for another
+            self._poll_later(task, now)
         else:
             text = "the service does not know this task, or no longer"
             self._ledger.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
@@ -177,6 +195,18 @@ class Reconciler:
         else:  # perhaps it failed, and the answer had no name: that of the details has one
             task.no_details = False
             self.known(link, task, now)
+
+    def question_failed(self, link: Link, task: Task, explicit: bool, now: float) -> None:
+        """An error of the service's own answered a question: of the question, or of the task?
+
+        It says itself that it is the question's (`explicit`), or the details are to say so.
+        """
+        if explicit or task.step is Step.DETAILED:
+            self._poll_later(task, now)
+        else:
+            task.step = Step.DETAILED
+            link.details.append(task)
+            self._timers.schedule(task, None)
 
     def wait_ended(self, link: Link, task: Task, asked: bool, now: float) -> None:
         """An error tells of a wait that is over. The task need not be, and runs on [D].
@@ -220,7 +250,8 @@ class Reconciler:
         """Whose error this is that names no task; None when that must be found out first."""
         candidates = list(islice(self._candidates(), 2))
         alone = link.spotlight
-        if len(candidates) == 1 and not self._ledger.ghosts:
+        certain = not (self._ledger.ghosts or link.asked or link.ping_under_way)
+        if len(candidates) == 1 and certain and not is_service_code(fault.code):
             return self._only(candidates[0])
         if alone is not None and is_conflict_code(fault.code):
             return alone  # no other was sent
@@ -270,13 +301,14 @@ class Reconciler:
     def due(self, link: Link, task: Task, now: float) -> None:
         """The moment of a task's step has come."""
         if task.stage is Stage.SENT and now < task.sent_at + OVERDUE:
-            link.asks.append(task)
+            if not self.awaits_answer(link, task, now):
+                link.asks.append(task)
             self._timers.schedule(task, self._look_at(link, task, now))
         elif task.stage is Stage.SENT:
             self.doubt(link, (task,), now)
         elif task.step in (Step.ASKED, Step.DETAILED):
             self._unanswered(link, task, now)
-        elif task.known_since is not None or task.stage is Stage.ACCEPTED:
+        elif task.step is Step.NONE:
             self.ask(link, task, now)
 
     def _unanswered(self, link: Link, task: Task, now: float) -> None:

@@ -92,12 +92,14 @@ class Task:
         writes: how often it was written under its present UUID.
         sent_at: when it was written last.
         asks: how often its result was asked for, which sets the pace.
+        asked_at: when it was asked for last.
         known_since: when the server was first heard to know it, although its outcome
             could not be had; None before.
         no_details: whether its details were asked for last, in vain.
     """
 
     __slots__ = (
+        "asked_at",
         "asks",
         "attempts",
         "deadline",
@@ -146,6 +148,7 @@ class Task:
         self.writes = 0
         self.sent_at = 0.0
         self.asks = 0
+        self.asked_at = 0.0
         self.known_since: float | None = None
         self.no_details = False
 

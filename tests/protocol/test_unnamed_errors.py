@@ -71,6 +71,22 @@ def test_what_is_known_to_have_arrived_is_found_again_after_a_cut() -> None:
     assert [outcome(world, task) for task in tasks] == ["inferenceError"] * 2
 
 
+def test_a_line_that_stands_still_has_no_heap_of_answers_without_a_name() -> None:
+    """One of them too many is taken for another task's, which is then sent again for nothing."""
+    world = World(errors_name_task=False, unknown_task="empty")
+    world.connect()
+    world.settle_down()
+    refused = world.submit(image=NO_IMAGE)
+    running = [world.submit() for _ in range(8)]  # more than are asked for in one frame
+    while refused.writes < 2:  # till it is sent again, alone
+        world.tick(0.1)
+        step(world)
+    world.tick(4.0)
+    world.heal()
+    assert outcome(world, refused) == "invalidImage"
+    assert [task.writes for task in running] == [1] * 8
+
+
 def test_a_conflict_without_a_name_is_its_owners(tmp_path: Path) -> None:
     world = LastingWorld(tmp_path / "jobs.db", errors_name_task=False)
     known = [world.submit() for _ in range(2)]
