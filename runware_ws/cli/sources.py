@@ -24,6 +24,7 @@ _Skip: TypeAlias = Callable[[Path | str, str], None]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})  # what the service reads [D]
 _URL = re.compile(r"https?://", re.I)
+_OTHER_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
 _EXAMPLES = 3
 _MAX_NAME = 100  # characters of a name that a URL gives
 
@@ -127,8 +128,10 @@ class Sources:
         try:
             path.stat()
         except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            raise UsageError(f"{in_one_line(path)[:_MAX_NAME]}: {why}") from None
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            if _OTHER_URL.match(argument):
+                why = "the service fetches http:// and https:// URLs only"
+            raise UsageError(f"{in_one_line(argument)[:_MAX_NAME]}: {why}") from None
         if path.resolve().is_relative_to(self._out):
             raise UsageError(
                 f"{in_one_line(path)} lies in the output folder, where its result could "

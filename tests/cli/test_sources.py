@@ -146,6 +146,11 @@ def test_an_argument_that_does_not_exist_is_named() -> None:
         named("A" * 9999)
 
 
+def test_a_url_that_the_service_cannot_fetch_is_told_from_a_missing_file() -> None:
+    with pytest.raises(UsageError, match=r"^ftp://foo/a\.jpg: .* http:// and https:// URLs only$"):
+        named("ftp://foo/a.jpg")
+
+
 def test_many_of_a_kind_are_told_in_one_line() -> None:
     touch(*(f"in/{number}.txt" for number in range(9)))
     assert skipped("in") == [
