@@ -44,6 +44,9 @@ async def emulate_until_stopped(host: str, port: int, script: Script, **argument
     Raises:
         UsageError: an argument is wrong, or the port cannot be listened on.
     """
+    key = arguments.get("api_key")
+    if key is not None and not key.strip():
+        raise UsageError("--key: is empty, and no client sends such a key; leave it out")
     try:
         emulator = make_emulator(
             host=host, port=port, faults=script.faults, seed=script.seed, **arguments

@@ -129,6 +129,12 @@ def test_the_form_of_an_answered_upload_is_an_option(
     assert given["upload_data"] == form
 
 
+def test_an_emulator_takes_no_key_that_no_client_could_send() -> None:
+    ended = run("emulate", "--port", "0", "--key", "")
+    assert ended.status == 2
+    assert "error: --key: is empty" in ended.stderr
+
+
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
