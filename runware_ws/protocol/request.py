@@ -187,7 +187,7 @@ def _is_uri(text: str) -> bool:
 
 _FORMS = {
     "uuid4": (is_uuid4, "is not a UUID v4", "pass one such as str(uuid.uuid4())"),
-    "uri": (_is_uri, "is not an absolute URL", "pass one that starts with http:// or https://"),
+    "uri": (_is_uri, "is not an http(s) URL", "pass one that starts with http:// or https://"),
 }
 
 

@@ -169,6 +169,12 @@ async def test_an_error_about_a_url_does_not_show_what_it_carries() -> None:
         assert "hunter2" not in str(caught.value)
 
 
+async def test_an_address_of_another_scheme_is_told_which_ones_there_are() -> None:
+    async with served() as (_, client):
+        with pytest.raises(InputError, match=r"is not an http\(s\) URL; pass one that starts"):
+            await client.submit(IMAGE, upload_endpoint="ftp://example.com/x")
+
+
 async def test_a_task_uuid_that_is_under_way_is_refused() -> None:
     async def silent(connection: Any) -> None:
         await connection.accept()
