@@ -105,7 +105,13 @@ class Tally:
 
 
 class Reporter(Protocol):
-    """Tells people, or programs, what happens."""
+    """Tells people, or programs, what happens.
+
+    Attributes:
+        lost: whether lines about results could not be written, as on a device that is full.
+    """
+
+    lost: bool
 
     def finished(self, image: Finished) -> None:
         """An image is done, or has failed."""
@@ -136,11 +142,12 @@ class Plain:
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
+        self.lost = False
 
     def finished(self, image: Finished) -> None:
         if image.error is None:
             if not self._quiet:
-                _write(sys.stdout, _success(image))
+                self.lost |= not _write(sys.stdout, _success(image))
         elif not image.not_sent:  # thousands of lines with one reason would hide the others
             self.note(_failure(image))
 
@@ -162,6 +169,7 @@ class Bar:
 
         self._console: Console = Console(stderr=True, highlight=False)
         self._progress: Progress | None = None
+        self.lost = False
 
     def finished(self, image: Finished) -> None:
         if image.error is not None and not image.not_sent:
@@ -192,9 +200,10 @@ class JsonLines:
 
     def __init__(self, human: Reporter) -> None:
         self._human = human
+        self.lost = False
 
     def finished(self, image: Finished) -> None:
-        _write(sys.stdout, json.dumps(_as_json(image)))
+        self.lost |= not _write(sys.stdout, json.dumps(_as_json(image)))
         if image.error is not None:
             self._human.finished(image)
 
@@ -289,12 +298,19 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _write(stream: IO[str], line: str) -> None:
+def _write(stream: IO[str], line: str) -> bool:
+    """Whether nothing is lost. Images that are paid for are wanted in any case."""
     try:
         print(line, file=stream, flush=True)
-    except BrokenPipeError:
-        # The reader has left (`| head`). Images that are paid for are still wanted.
-        setattr(sys, "stdout" if stream is sys.stdout else "stderr", _nowhere())
+    except OSError as error:
+        is_result = stream is sys.stdout
+        setattr(sys, "stdout" if is_result else "stderr", _nowhere())
+        if isinstance(error, BrokenPipeError):  # the reader has left (`| head`)
+            return True
+        if is_result:
+            _write(sys.stderr, f"error: cannot write to the standard output: {error.strerror}")
+        return False
+    return True
 
 
 def _nowhere() -> IO[str]:

@@ -81,7 +81,7 @@ async def upscale_all(order: Order) -> int:
         finally:
             reporter.close()
             reporter.note(summary(tally, order.out))
-    return FAILED if tally.failed or tally.not_sent else 0
+    return FAILED if tally.failed or tally.not_sent or reporter.lost else 0
 
 
 def _refuse_unwritable(folder: Path) -> None:

@@ -294,6 +294,23 @@ def test_a_reader_that_leaves_costs_no_image(use: Emulator, start: Start) -> Non
     assert len(list(Path("upscaled").iterdir())) == 5
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+@pytest.mark.usefixtures("use")
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_a_full_device_for_the_lines_costs_no_image(start: Start, option: list[str]) -> None:
+    for name in "abc":
+        picture(Path(f"in/{name}.jpg"))
+    with Path("/dev/full").open("w") as full:
+        process = start("upscale", "in", *option, stdout=full)
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    assert process.wait() == 1
+    assert "Traceback" not in errors
+    complaint = "error: cannot write to the standard output: No space left on device\n"
+    assert errors.count(complaint) == 1
+    assert len(list(Path("upscaled").iterdir())) == 3
+
+
 @unix
 def test_a_terminal_gets_a_bar(use: Emulator, start: Start) -> None:
     import pty
