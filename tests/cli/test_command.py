@@ -70,6 +70,17 @@ def test_ping_tells_each_round_trip() -> None:
     assert lines[4].startswith("fastest ")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+@pytest.mark.usefixtures("use")
+def test_ping_to_a_full_device_ends_with_one_line(start: Start) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = start("ping", stdout=full)
+    assert process.stderr is not None
+    complaint = "error: cannot write to the standard output: No space left on device\n"
+    assert process.stderr.read() == complaint
+    assert process.wait() == 1
+
+
 def test_ping_needs_no_key_with_an_emulator() -> None:
     assert run("ping", "--count", "1", "--emulator").status == 0
     assert run("ping", "--count", "1").status == 2
