@@ -10,6 +10,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Iterable,
+    Iterator,
 )
 from contextlib import suppress
 from dataclasses import dataclass
@@ -199,6 +200,12 @@ class Window(Generic[T]):
             if place.task is not None:
                 self._give_up(place.task)
 
+    def tasks(self) -> Iterator[tuple[T, UpscaleTask]]:
+        """What was submitted and not taken out, with its source; also what was given up."""
+        for place in (*self._under_way, *self._places):
+            if place.task is not None:
+                yield place.source, place.task
+
     def _give_up(self, task: UpscaleTask) -> None:
         if not self._lasting:
             task.cancel()
@@ -232,6 +239,10 @@ class Outcomes(AsyncIterator[Outcome[T]]):
             self._close()
             raise StopAsyncIteration
         return outcome
+
+    def tasks(self) -> Iterator[tuple[T, UpscaleTask]]:
+        """For this package: what is under way, or was when the iteration was left."""
+        return self._window.tasks()
 
     async def aclose(self) -> None:
         """Leave early: see `RunwareClient.upscale_many`. Dropping the iterator does it too."""

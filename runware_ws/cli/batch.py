@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from ..client import RunwareClient
 from ..errors import JournalError, RunwareError, TaskError
-from ..many import Outcome
+from ..many import Outcome, Outcomes
 from ..options import UpscaleOptions
 from ..results import UpscaleResult
 from .complaints import InterruptedByUser
@@ -70,6 +70,7 @@ class Batch:
         self._reporter = reporter
         self._tally = tally
         self._under_way: dict[int, _UnderWay] = {}  # by the identity of the image
+        self._outcomes: Outcomes[Path | str] | None = None
         self._room = anyio.Semaphore(_SAVING)
 
     async def run(self, options: UpscaleOptions) -> None:
@@ -83,13 +84,20 @@ class Batch:
             self._show_now()
         except anyio.get_cancelled_exc_class():
             self._reporter.close()
-            for one in self._under_way.values():
-                self._tell(one.finished(None, error=InterruptedByUser(self._tally.lasting)))
+            self._tell_what_is_given_up()
             raise
 
+    def _tell_what_is_given_up(self) -> None:
+        tasks = () if self._outcomes is None else self._outcomes.tasks()
+        sent = {id(source): task.task_uuid for source, task in tasks}
+        for key, one in self._under_way.items():
+            finished = one.finished(None, error=InterruptedByUser(self._tally.lasting))
+            self._tell(replace(finished, task_uuid=sent.get(key)))
+
     async def _work(self, options: UpscaleOptions) -> None:
+        self._outcomes = self._client.upscale_many(self._images(), **options)
         async with anyio.create_task_group() as saving:
-            async for outcome in self._client.upscale_many(self._images(), **options):
+            async for outcome in self._outcomes:
                 saving.start_soon(self._finish_one, outcome)
                 await self._room.acquire()  # after it: Ctrl-C here loses no result
 

@@ -226,7 +226,8 @@ def _success(image: Finished) -> str:
 def _failure(image: Finished) -> str:
     if isinstance(image.error, InterruptedByUser):
         how = "interrupted" if image.error.lasting else "given up"
-        return f"{how}: {in_one_line(image.source)}"
+        name = f" (taskUUID {image.task_uuid})" if image.task_uuid else ""
+        return f"{how}: {in_one_line(image.source)}{name}"
     return f"failed: {in_one_line(image.source)}: {in_one_line(image.error)}"
 
 

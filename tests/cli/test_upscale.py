@@ -266,6 +266,9 @@ def test_ctrl_c_says_what_was_done_and_what_was_given_up(
     assert "not started" in ended.stderr
     given_up = [one for one in ended.objects if one["error"]["type"] == "InterruptedByUser"]
     assert [one["source"] for one in given_up][:3] == ["in/a.jpg", "in/b.jpg", "in/c.jpg"]
+    sent = {one.task["taskUUID"] for one in slow.requests if one.task["taskType"] == "upscale"}
+    assert sent <= {one["task_uuid"] for one in given_up}
+    assert f"given up: in/a.jpg (taskUUID {given_up[0]['task_uuid']})" in ended.stderr
 
 
 def test_a_connection_that_stays_away_ends_the_command(slow: Emulator, start: Start) -> None:
