@@ -11,7 +11,9 @@ __all__ = [
     "is_conflict_code",
     "is_not_found_code",
     "is_retryable_code",
+    "is_service_code",
     "is_timeout_code",
+    "may_be_conflict_code",
 ]
 
 _AUTHENTICATION = frozenset({"invalidapikey", "missingapikey", "unauthorized", "forbidden"})
@@ -28,6 +30,9 @@ _TRANSIENT = _TIMEOUTS | {
 }
 
 
+_SERVICE = frozenset({"serviceunavailable", "internalservererror"})
+
+
 def is_authentication_code(code: str) -> bool:
     """Whether `code` says that the key itself was refused."""
     return code.lower() in _AUTHENTICATION
@@ -36,6 +41,18 @@ def is_authentication_code(code: str) -> bool:
 def is_conflict_code(code: str) -> bool:
     """Whether `code` says that the taskUUID is already known to the service [S]."""
     return code.lower() == "conflicttaskuuid"
+
+
+def may_be_conflict_code(code: str) -> bool:
+    """Whether `code` says so of a request that is known to have been sent before: the families
+    ``conflict…`` and ``duplicate…`` [D]."""
+    return code.lower().startswith(("conflict", "duplicate"))
+
+
+def is_service_code(code: str) -> bool:
+    """Whether `code` may speak of the service's own trouble with any request, a question too."""
+    lowered = code.lower()
+    return lowered in _SERVICE or lowered.endswith("ratelimitexceeded")
 
 
 def is_not_found_code(code: str) -> bool:

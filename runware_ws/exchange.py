@@ -49,6 +49,8 @@ class Exchange:
                     why = await self._carry(socket)
             except DisconnectedError as lost:
                 why = lost
+            except Exception as error:  # noqa: BLE001  # of a library: this connection's end only
+                why = DisconnectedError(f"{type(error).__name__}: {error}")
         return why
 
     async def _carry(self, socket: Socket) -> DisconnectedError:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from ..codes import is_authentication_code, is_not_found_code, is_retryable_code
+from ..errors import AuthenticationError
 from .wire import Fault, Item
 
-__all__ = ["QUESTIONS", "Meaning", "Subject", "is_fatal", "meaning_of", "subject_of"]
+__all__ = ["QUESTIONS", "Meaning", "Subject", "is_fatal", "meaning_of", "refusal", "subject_of"]
 
 # Any of these in an item means that it is a result, not an acknowledgment [D][S].
 _CONTENT = frozenset(
@@ -15,6 +16,7 @@ _CONTENT = frozenset(
     for kind in ("image", "media")
     for member in ("URL", "UUID", "Base64Data", "DataURI")
 )
+_UNDER_WAY = ("processing", "pending", "queued")
 QUESTIONS = frozenset({"getResponse", "getTaskDetails"})
 _AUTHENTICATION_PARAMETERS = frozenset({"apiKey", "connectionSessionUUID"})
 
@@ -31,6 +33,7 @@ class Subject(Enum):
     """What an error that names no task speaks of."""
 
     KEY = auto()
+    EARLY = auto()
     PING = auto()
     QUESTION = auto()
     TASK = auto()
@@ -41,16 +44,23 @@ def meaning_of(item: Item) -> Meaning:
 
     An acknowledgment, ``processing`` and its older names all mean the last [D][C].
     """
-    if not _CONTENT.isdisjoint(item):
+    if not _CONTENT.isdisjoint(item) and _is_there(item):
         return Meaning.RESULT
     if item.get("taskType") == "getTaskDetails":
         return Meaning.DETAILS
     return Meaning.RESULT if item.get("status") == "success" else Meaning.ALIVE
 
 
+def _is_there(item: Item) -> bool:
+    """Whether what an item says of an image is said of one that is done."""
+    if item.get("status") in _UNDER_WAY:
+        return False
+    return any(item[member] is not None for member in _CONTENT.intersection(item))
+
+
 def subject_of(fault: Fault, *, ready: bool) -> Subject:
-    """What an error without a taskUUID is about: by its own words, and before the key is
-    accepted by that alone, since nothing else was asked for on the connection.
+    """What an error without a taskUUID is about: by its own words. Before the key is accepted, it
+    may be about the key, since nothing else was asked for, or about an earlier connection's task.
     """
     if fault.task_type == "ping":
         return Subject.PING
@@ -63,8 +73,13 @@ def subject_of(fault: Fault, *, ready: bool) -> Subject:
     if fault.task_type in QUESTIONS or is_not_found_code(fault.code):
         return Subject.QUESTION
     if not ready and fault.task_type is None:
-        return Subject.KEY
+        return Subject.EARLY
     return Subject.TASK
+
+
+def refusal(fault: Fault) -> AuthenticationError:
+    """An error in answer to the authentication, as an exception."""
+    return AuthenticationError(fault.message or "the key was refused", fault.code)
 
 
 def is_fatal(fault: Fault) -> bool:

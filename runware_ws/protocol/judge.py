@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ..codes import is_conflict_code, is_not_found_code, is_retryable_code, is_timeout_code
+from ..codes import (
+    is_conflict_code,
+    is_not_found_code,
+    is_retryable_code,
+    is_service_code,
+    is_timeout_code,
+    may_be_conflict_code,
+)
+from ..errors import ProtocolError
 from ..taxonomy import task_error
 from .answers import QUESTIONS, Meaning, Subject, meaning_of, subject_of
 from .ledger import Ledger
@@ -43,14 +51,17 @@ class Judge:
 
     def _details(self, link: Link, task: Task, item: Item, now: float) -> None:
         response = item.get("response")
-        items, faults = unwrap(response) if isinstance(response, dict) else ([], [])
+        try:
+            items, faults = unwrap(response) if isinstance(response, dict) else ([], [])
+        except ProtocolError:
+            items, faults = [], []
         results = [one for one in items if meaning_of(one) is Meaning.RESULT]
         if results:
             self._result(link, task, results[0], now)
-        elif faults and is_timeout_code(faults[0].code):
-            self._failed(task, faults[0], now)  # of the task, not of a wait for it
+        elif faults and is_not_found_code(faults[0].code):
+            self._unknown(link, task, now, sure=True)
         elif faults:
-            self.fault(link, task, faults[0], now)
+            self._failed(task, faults[0], now)  # of the task, not of a wait or a question
         else:
             self._reconciler.alive(link, task, now)
 
@@ -90,19 +101,37 @@ class Judge:
         asked = task.uuid in link.asked or fault.task_type in QUESTIONS
         link.answered(task)
         code = fault.code
-        if is_conflict_code(code) and (task.owned or task.writes > 1):
+        if self._is_conflict(task, fault, asked):
             self._reconciler.known(link, task, now)
         elif is_not_found_code(code):
-            self._unknown(link, task, now)
+            self._unknown(link, task, now, sure=fault.task_uuid is not None)
         elif is_timeout_code(code) and not (asked and task.no_details):
             self._reconciler.wait_ended(link, task, asked, now)
+        elif asked and is_service_code(code) and not task.no_details:
+            explicit = fault.task_type in QUESTIONS
+            self._reconciler.question_failed(link, task, explicit, now)
+        elif fault.task_type == "getTaskDetails":  # which the service may not have
+            self._unknown(link, task, now)
         else:
             self._failed(task, fault, now)
 
-    def _unknown(self, link: Link, task: Task, now: float) -> None:
+    @staticmethod
+    def _is_conflict(task: Task, fault: Fault, asked: bool) -> bool:
+        """Whether an error says that the taskUUID is known, as it is by our own doing."""
+        if is_conflict_code(fault.code):
+            return task.owned or task.writes > 1
+        if asked or task.writes <= 1:
+            return False
+        parameter = fault.raw.get("parameter")
+        names = parameter if isinstance(parameter, list) else [parameter]
+        return may_be_conflict_code(fault.code) or "taskUUID" in names
+
+    def _unknown(self, link: Link, task: Task, now: float, *, sure: bool = False) -> None:
         refusal = self._reconciler.refusal_of(link, task)
         if refusal is None:
-            self._reconciler.unknown(link, task, now)
+            self._reconciler.unknown(link, task, now, sure=sure)
+        elif self._is_conflict(task, refusal, asked=False):
+            self._reconciler.known(link, task, now)
         else:
             self._failed(task, refusal, now)
 

@@ -25,6 +25,7 @@ _LARGE_UPLOAD_BYTES = 64 * 1024
 # at least after so many seconds.
 _LOOKS = 5
 _LONGEST_LOOK = 2.0
+_PRETENCE = 2.0
 
 
 class Link:
@@ -49,6 +50,7 @@ class Link:
         spotlight: the one that was sent alone. Nothing else is sent or asked for meanwhile.
         spotlight_end: when it has had its time.
         overheard: errors without a name since it was sent; None for a frame that was unreadable.
+        early_error: one that came before the reply to the authentication, and is perhaps that.
         ping_wanted: whether a ping is to be written.
         writing: whether a frame is being written.
     """
@@ -73,8 +75,10 @@ class Link:
         self.spotlight: Task | None = None
         self.spotlight_end = 0.0
         self.overheard: list[Fault | None] = []
+        self.early_error: Fault | None = None
         self.ping_wanted = False
         self.writing = False
+        self._born = now
         self._keepalive = keepalive
         self._ping_timeout = ping_timeout
         self._look = min(_LONGEST_LOOK, ping_timeout / _LOOKS)
@@ -162,6 +166,11 @@ class Link:
         return None if begun is None else now - begun
 
     @property
+    def awaits_pong(self) -> bool:
+        """Whether a ping has no answer yet, nor an error in its place."""
+        return self._ping_begun is not None
+
+    @property
     def ping_under_way(self) -> bool:
         """Whether nothing has come since a ping was written."""
         return self._ping_at is not None and self._ping_at > self.heard_at
@@ -199,6 +208,10 @@ class Link:
             self.ping_due_at if self.ready else None,
             self.spotlight_end if self.spotlight is not None else None,
         )
+
+    def has_lasted(self, now: float) -> bool:
+        """Whether it is older than a connection that a service only pretends to accept."""
+        return now - self._born > _PRETENCE
 
     def verdict(self, now: float) -> str:
         """Why the connection is no good any more; "" while it is."""

@@ -16,6 +16,7 @@ from .backoff import full_jitter
 __all__ = ["Presence", "State"]
 
 _RECONNECT = (0.1, 30.0)  # first and highest ceiling of the delays, in seconds
+_RESUMES = 2
 _BREAKER = (2.0, 60.0)
 
 
@@ -57,6 +58,7 @@ class Presence:
         self._attempts = 0
         self._refusals = 0
         self._flaps = 0
+        self._failed_resumes = 0
 
     @property
     def why_away(self) -> str:
@@ -82,12 +84,22 @@ class Presence:
         self.state = State.CONNECTED
         self.ever_ready = True
         self.reason = ""
-        self._attempts = self._refusals = 0
+        self._attempts = self._failed_resumes = 0
         return resumed
+
+    def resume_failed(self) -> None:
+        """A connection that named the session came to nothing.
+
+        Once, that may be the network's doing. A service that will not have the session can say so
+        in any way, also by hanging up [S]: so the second time it is let go.
+        """
+        self._failed_resumes += 1
+        if self._failed_resumes >= _RESUMES:
+            self.session_uuid = None
 
     def proved(self) -> None:
         """The connection is good for more than the key."""
-        self._flaps = 0
+        self._flaps = self._refusals = 0
 
     def lost(self, reason: str, now: float) -> None:
         """There is no connection any more, or the attempt failed.
@@ -116,6 +128,11 @@ class Presence:
     def away(self, now: float) -> float:
         """Seconds without a connection."""
         return now - self._away_since
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the key was refused and nothing has come since that proves it good."""
+        return self._refusals > 0
 
     @property
     def give_up_at(self) -> float | None:

@@ -250,9 +250,11 @@ class Reconciler:
         """Whose error this is that names no task; None when that must be found out first."""
         candidates = list(islice(self._candidates(), 2))
         alone = link.spotlight
-        certain = not (self._ledger.ghosts or link.asked or link.ping_under_way)
-        if len(candidates) == 1 and certain and not is_service_code(fault.code):
-            return self._only(candidates[0])
+        if len(candidates) == 1 and not self._ledger.ghosts and not link.awaits_pong:
+            (only,) = candidates
+            # The service's own trouble is no word on a task, unless that was just asked for.
+            if only.uuid in link.asked or not is_service_code(fault.code):
+                return self._only(only)
         if alone is not None and is_conflict_code(fault.code):
             return alone  # no other was sent
         if alone is not None:

@@ -21,7 +21,6 @@ from collections.abc import Callable, Mapping
 
 from ..codes import is_authentication_code
 from ..errors import (
-    AuthenticationError,
     ClientClosedError,
     ConnectionLostError,
     ProtocolError,
@@ -30,7 +29,7 @@ from ..errors import (
     TaskTimeoutError,
 )
 from ..secret import Secret
-from .answers import Subject, is_fatal, subject_of
+from .answers import Subject, is_fatal, refusal, subject_of
 from .effects import Connect, Drop, Effect, Frame, Kept, Pong
 from .judge import Judge
 from .ledger import Ledger
@@ -75,6 +74,7 @@ class Session:
         self.presence = Presence(dice, settings.max_reconnect_time)
         self.failure: RunwareError | None = None
         self._settings = settings
+        self._key = api_key
         self._reconciler = Reconciler(self._ledger)
         self._judge = Judge(self._ledger, self._reconciler, settings.max_retries)
         self._outbox = Outbox(api_key, settings.limits, self._reconciler)
@@ -156,11 +156,10 @@ class Session:
         if link.ping_under_way:
             self._ledger.timers.moved = True  # from now on the next ping is due again
         link.heard(now)
-        if link.ready:
-            self.presence.proved()
-        self._ledger.counters.frames_received += 1
+        successes = self.counters.succeeded
+        self.counters.frames_received += 1
         try:
-            items, faults = decode(frame)
+            items, faults = decode(self._key.hidden_in(frame))
         except ProtocolError:
             self._judge.garbled(link)
             return
@@ -170,6 +169,8 @@ class Session:
             self._on_fault(link, fault, now)
         if not items and not faults:
             self._judge.nothing_found(link, now)
+        if link.ready and (self.counters.succeeded > successes or link.has_lasted(now)):
+            self.presence.proved()
 
     def written(self, frame: Frame, now: float) -> None:
         """A frame from `next_frame` was written."""
@@ -195,6 +196,7 @@ class Session:
         """
         if self.presence.ended:
             return
+        reason = self._key.hidden_in(reason)
         link, self._ledger.link = self._ledger.link, None
         self._ledger.timers.moved = True
         if too_big:
@@ -202,6 +204,7 @@ class Session:
         self.presence.lost(reason, now)
         if link is not None:
             self._reconciler.connection_lost()
+            self._on_early_end(link)
         self._ledger.notify("lost", reason)
         if self.presence.gives_up(now):
             self._give_up()
@@ -226,9 +229,9 @@ class Session:
     def has_frame(self) -> bool:
         """Whether `next_frame` is worth a call."""
         link = self._ledger.link
-        if link is None:
-            return False
-        return self._outbox.waits(link) if link.ready else not link.auth_written
+        return link is not None and (
+            self._outbox.waits(link) if link.ready else not link.auth_written
+        )
 
     def take_effects(self) -> list[Effect]:
         """What is to be done, in order; each effect is handed out once."""
@@ -304,17 +307,17 @@ class Session:
         resumed = self.presence.ready(session_uuid)
         if not resumed:
             self._ledger.ghosts.clear()
-        link.ready = True
-        link.auth_deadline = None
+        link.ready, link.auth_deadline = True, None
         self._ledger.notify("connected", session_uuid, resumed=resumed)
         self._reconciler.connection_ready(link, resumed, now)
 
     def _on_key_refused(self, link: Link, fault: Fault, now: float) -> None:
-        error = AuthenticationError(fault.message or "the key was refused", fault.code)
+        error = refusal(fault)
         if not link.ready and link.resuming is not None:
             # A refused session must not keep the client out for ever [S]. What was refused may
             # have been the key, though: then the session is worth another try later.
             link.resuming = None
+            self.presence.resume_failed()
             if not is_authentication_code(fault.code):
                 self.presence.session_uuid = None
             link.auth_written = False
@@ -326,6 +329,13 @@ class Session:
                 self.presence.refused(str(error), now)
                 self._ledger.notify("key_refused", str(error))
 
+    def _on_early_end(self, link: Link) -> None:
+        """A connection has ended; perhaps before the key was accepted."""
+        if not link.ready and link.resuming is not None:
+            self.presence.resume_failed()
+        if link.early_error is not None and not (link.ready or self.presence.ever_ready):
+            self.fail(refusal(link.early_error))
+
     # Answers.
 
     def _on_item(self, link: Link, item: Item, now: float) -> None:
@@ -336,14 +346,9 @@ class Session:
         kind = item.get("taskType")
         if kind == "authentication":
             self._on_authenticated(link, item, now)
-        elif kind == "ping":
-            self._on_pong(link, now)
-        else:
+        elif kind != "ping":
             self._ledger.drop(item.get("taskUUID"))
-
-    def _on_pong(self, link: Link, now: float) -> None:
-        seconds = link.pong(now)
-        if seconds is not None:
+        elif (seconds := link.pong(now)) is not None:
             self._ledger.effects.append(Pong(seconds))
 
     def _on_fault(self, link: Link, fault: Fault, now: float) -> None:
@@ -355,7 +360,11 @@ class Session:
                 self._ledger.drop(fault.task_uuid)
             return
         subject = subject_of(fault, ready=link.ready)
-        if subject is Subject.KEY:
+        # A key that was refused, and is accepted: it is a task that it is not good for.
+        accepted_again = link.ready and self.presence.in_doubt
+        if subject is Subject.EARLY and link.resuming is None and is_fatal(fault):
+            link.early_error = fault  # the reply may still come
+        elif subject is Subject.EARLY or (subject is Subject.KEY and not accepted_again):
             self._on_key_refused(link, fault, now)
         elif subject is not Subject.PING and link.ready:
             self._judge.anonymous_fault(link, fault, now)

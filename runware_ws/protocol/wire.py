@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 Item = dict[str, Any]
+_FAILED = ("error", "failed")
 _ENVELOPE = frozenset({"data", "errors", "error", "errorId", "errorMessage"})
 
 
@@ -105,11 +106,12 @@ def _open(envelope: Item, items: list[Item], faults: list[Fault]) -> None:
 
 def _sort(item: Item, items: list[Item], faults: list[Fault]) -> None:
     """An item whose own members say that it failed is an error [C]."""
-    if item.get("status") != "error" and not isinstance(item.get("error"), dict):
+    if item.get("status") not in _FAILED and not isinstance(item.get("error"), dict):
         items.append(item)
         return
-    errors = _objects(item.get("error"), "error") or ({},)
-    rest = _without(item, "error")
+    errors = _objects(item.get("error"), "error") or _objects(item.get("errors"), "errors")
+    errors = errors or ({"code": "taskFailed"} if item.get("status") == "failed" else {},)
+    rest = _without(item, "error", "errors")
     faults.extend(_fault(error, {**rest, **error}) for error in errors)
 
 
@@ -209,8 +211,15 @@ def encode_parts(head: bytes, task_uuid: str, tail: bytes, image: str | bytes | 
 
 
 def encode_item(item: Mapping[str, Any]) -> bytes:
-    """An item as bytes, to be kept."""
-    return orjson.dumps(item)
+    """An item as bytes, to be kept.
+
+    Raises:
+        ProtocolError: it is nested deeper than can be written.
+    """
+    try:
+        return orjson.dumps(item)
+    except orjson.JSONEncodeError as error:
+        raise ProtocolError(f"an item cannot be kept: {error}") from None
 
 
 def decode_item(data: bytes) -> Item:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import anyio
@@ -57,6 +57,11 @@ class _Connection(ClientConnection):
         super().resume_writing()
         if self.resumed is not None:
             self.resumed()
+
+    def cut(self) -> None:
+        """End it without a goodbye."""
+        with suppress(AttributeError):  # asyncio's own, of a transport that just ended by itself
+            self.transport.abort()
 
     def write(self, data: bytes) -> None:
         """Send a text frame."""
@@ -117,15 +122,22 @@ class _AsyncioSocket(Socket):
         return self._connection.transport.get_write_buffer_size()
 
     async def close(self) -> None:
-        with anyio.move_on_after(CLOSE_TIMEOUT):
+        with anyio.move_on_after(CLOSE_TIMEOUT), suppress(AttributeError):  # as in `cut`
             await self._connection.close()
+
+
+class _Connect(connect):
+    """The library's way to connect, but for redirects: the key goes where it was told to go."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 @asynccontextmanager
 async def open_asyncio_socket(endpoint: Endpoint) -> AsyncIterator[Socket]:
     """See `runware_ws.transport.open_socket`."""
     try:
-        connection = await connect(
+        connection = await _Connect(
             endpoint.url, create_connection=_Connection, **connect_options(endpoint)
         )
     except (ConnectionClosed, OSError, InvalidHandshake, InvalidURI, EOFError) as error:
@@ -136,6 +148,6 @@ async def open_asyncio_socket(endpoint: Endpoint) -> AsyncIterator[Socket]:
         try:
             yield _AsyncioSocket(connection, endpoint.max_size)
         finally:
-            connection.transport.abort()
+            connection.cut()
         return
     raise why

@@ -137,12 +137,19 @@ class _TrioSocket(Socket):
             await self._connection.aclose()
 
 
+class _Connect(connect):
+    """The library's way to connect, but for redirects: the key goes where it was told to go."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 @asynccontextmanager
 async def open_trio_socket(endpoint: Endpoint) -> AsyncIterator[Socket]:
     """See `runware_ws.transport.open_socket`."""
     opened = False
     try:
-        async with connect(
+        async with _Connect(
             endpoint.url, create_connection=_Connection, **connect_options(endpoint)
         ) as plain:
             opened = True

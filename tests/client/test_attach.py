@@ -55,13 +55,24 @@ ATTACHED: dict[str, tuple[Any, type[Exception] | type[UpscaleResult]]] = {
     "not found, no name": (lambda _: {"errors": [error("taskNotFound")]}, TaskNotFoundError),
     "nothing": (lambda _: {"data": []}, TaskNotFoundError),
     "failed": (lambda task: {"errors": [error("invalidImage", task)]}, ValidationError),
-    "failed for a while": (
-        lambda task: {"errors": [error("serviceUnavailable", task)]},
-        ServerError,
-    ),
     "failed, no name": (lambda _: {"errors": [error("invalidImage")]}, ValidationError),
     "done": (lambda task: {"data": [result(task, status="success")]}, UpscaleResult),
 }
+
+
+async def test_trouble_of_the_service_is_a_failure_if_the_details_say_so() -> None:
+    async def troubled(connection: Connection) -> None:
+        await connection.accept()
+        (question,) = await connection.take(1, "getResponse")
+        trouble = {"code": "serviceUnavailable", "message": "", "taskUUID": question["taskUUID"]}
+        await connection.send(errors=[trouble])
+        await connection.take(1, "getTaskDetails")
+        details = {"taskType": "getTaskDetails", "taskUUID": question["taskUUID"]}
+        await connection.send({**details, "response": {"errors": [trouble]}})
+        await connection.serve()
+
+    async with served(troubled) as (_, client):
+        assert isinstance(await outcome_of(await client.attach(UUID4)), ServerError)
 
 
 @pytest.mark.parametrize("how", ATTACHED)
