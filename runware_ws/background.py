@@ -19,7 +19,13 @@ __all__ = ["Background", "Event", "event_factory", "running_on_trio"]
 def running_on_trio() -> bool:
     """Whether the caller runs on trio; otherwise it runs on asyncio."""
     trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_task())
+    if trio is None:
+        return False
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Event(Protocol):
