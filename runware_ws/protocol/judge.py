@@ -107,7 +107,7 @@ class Judge:
             self._unknown(link, task, now, sure=fault.task_uuid is not None)
         elif is_timeout_code(code) and not (asked and task.no_details):
             self._reconciler.wait_ended(link, task, asked, now)
-        elif asked and is_service_code(code) and not task.no_details:
+        elif asked and _may_be_of_a_question(fault) and not task.no_details:
             explicit = fault.task_type in QUESTIONS
             self._reconciler.question_failed(link, task, explicit, now)
         elif fault.task_type == "getTaskDetails":  # which the service may not have
@@ -142,3 +142,9 @@ class Judge:
         else:
             error = task_error(code, fault.message, task.uuid, fault.raw, task.attempts)
             self._ledger.settle(task, error)
+
+
+def _may_be_of_a_question(fault: Fault) -> bool:
+    """Whether an answer to a question speaks of the question; else it has the task's type [D]."""
+    own = fault.task_type is not None and fault.task_type not in QUESTIONS
+    return is_service_code(fault.code) and not own

@@ -192,7 +192,8 @@ async def test_a_task_that_fails_is_tried_again_by_the_next_process(path: Path) 
     async def fails_once(connection: Connection) -> None:
         await connection.accept()
         (question,) = await connection.take(1, "getResponse")
-        await connection.send(errors=[error("serviceUnavailable", question)])
+        failure = error("serviceUnavailable", question, taskType="imageUpscale")
+        await connection.send(errors=[failure])
         await connection.serve()
 
     with ScriptedServer(silent, fails_once) as server:
