@@ -102,7 +102,7 @@ class Judge:
         link.answered(task)
         code = fault.code
         if self._is_conflict(task, fault, asked):
-            self._reconciler.known(link, task, now)
+            self._reconciler.known(link, task, now, hearsay=fault.task_uuid is None)
         elif is_not_found_code(code):
             self._unknown(link, task, now, sure=fault.task_uuid is not None)
         elif is_timeout_code(code) and not (asked and task.no_details):
@@ -131,7 +131,7 @@ class Judge:
         if refusal is None:
             self._reconciler.unknown(link, task, now, sure=sure)
         elif self._is_conflict(task, refusal, asked=False):
-            self._reconciler.known(link, task, now)
+            self._reconciler.known(link, task, now, hearsay=True)
         else:
             self._failed(task, refusal, now)
 

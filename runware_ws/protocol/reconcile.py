@@ -192,6 +192,9 @@ class Reconciler:
         elif task.step is Step.DETAILED:
             task.no_details = True
             self._poll_later(task, now)
+        elif task.hearsay and task.payload:
+            # Perhaps it was said of another: sent again, the task conflicts, or is run.
+            self._send_again(link, task)
         else:  # perhaps it failed, and the answer had no name: that of the details has one
             task.no_details = False
             self.known(link, task, now)
@@ -220,10 +223,14 @@ class Reconciler:
         elif task.step is Step.NONE:
             self.doubt(link, (task,), now)
 
-    def known(self, link: Link, task: Task, now: float) -> None:
-        """The server knows the task, but did not tell its outcome."""
+    def known(self, link: Link, task: Task, now: float, *, hearsay: bool = False) -> None:
+        """The server knows the task, but did not tell its outcome.
+
+        With `hearsay`, an error says so that names no task, and perhaps meant another.
+        """
         move(task, Trigger.ACCEPT)
         link.clear(task)
+        task.hearsay = hearsay and (task.hearsay or task.known_since is None)
         if task.known_since is None:
             task.known_since = now
         task.step = Step.DETAILED

@@ -95,6 +95,7 @@ class Task:
         asked_at: when it was asked for last.
         known_since: when the server was first heard to know it, although its outcome
             could not be had; None before.
+        hearsay: whether only an error that named no task has said that the server knows it.
         no_details: whether its details were asked for last, in vain.
     """
 
@@ -104,6 +105,7 @@ class Task:
         "attempts",
         "deadline",
         "due",
+        "hearsay",
         "known_since",
         "no_details",
         "origin",
@@ -150,6 +152,7 @@ class Task:
         self.asks = 0
         self.asked_at = 0.0
         self.known_since: float | None = None
+        self.hearsay = False
         self.no_details = False
 
     def renew(self) -> None:
@@ -159,7 +162,7 @@ class Task:
         self.step = Step.NONE
         self.writes = self.asks = 0
         self.known_since = None
-        self.no_details = False
+        self.hearsay = self.no_details = False
         self.owned = True
 
     def __repr__(self) -> str:

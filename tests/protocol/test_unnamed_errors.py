@@ -100,3 +100,23 @@ def test_a_conflict_without_a_name_is_its_owners(tmp_path: Path) -> None:
     codes = [code_of(world.heard[task.owner][-1]) for task in (*known, *refused)]
     assert codes == ["inferenceError"] * 2 + ["invalidImage"] * 3
     world.journal.close()
+
+
+def test_a_conflict_without_a_name_that_was_anothers_is_not_believed_for_long() -> None:
+    """One whose result was late has conflicted with itself, while another was alone on the line."""
+    world = World(errors_name_task=False)
+    world.connect()
+    world.settle_down()
+    world.submit(image=NO_IMAGE)
+    late = world.submit()
+    world.settle_down(finish=False)
+    world.tick(0.3)
+    refused = world.submit(image=NO_IMAGE)
+    world.finish()  # the result of `late` comes unreadable
+    world.garble()
+    world.submit(image=NO_IMAGE)
+    world.tick(6.0)  # `late` is sent once more
+    began = world.now
+    world.heal()
+    assert (outcome(world, late), outcome(world, refused)) == ("a result", "invalidImage")
+    assert world.now - began < 30.0
