@@ -108,7 +108,7 @@ class Exchange:
                 self._failed(error)
 
     def next_frame(self) -> bytes | None:
-        if not self.is_present or not self._session.has_frame:
+        if not self.is_present:
             return None
         try:
             self._frame = self._session.next_frame(self._clock())

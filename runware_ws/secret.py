@@ -13,10 +13,11 @@ _SHORTEST = 8  # a shorter one, as in tests, may be a part of other words
 class Secret:
     """Holds the API key, so that no repr, log or dump of local variables shows it."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_bytes", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._bytes = text.encode()
 
     def reveal(self) -> str:
         """The text itself."""
@@ -24,13 +25,13 @@ class Secret:
 
     def hidden_in(self, words: Any) -> Any:
         """What a server says, without the secret, if it quotes it. Long frames hold images."""
-        if not isinstance(words, str | bytes | bytearray) or len(words) > _LONGEST_WORDS:
+        if len(words) > _LONGEST_WORDS or len(self._text) < _SHORTEST:
             return words
-        secret = self._text if isinstance(words, str) else self._text.encode()
-        if len(secret) < _SHORTEST or secret not in words:  # type: ignore[operator]  # of one kind
-            return words
-        hidden = "(the key)" if isinstance(words, str) else b"(the key)"
-        return words.replace(secret, hidden)  # type: ignore[arg-type]  # likewise
+        if isinstance(words, str):
+            return words.replace(self._text, "(the key)")
+        if isinstance(words, memoryview):
+            words = bytes(words)
+        return words.replace(self._bytes, b"(the key)") if self._bytes in words else words
 
     def __repr__(self) -> str:
         return "Secret('***')"

@@ -11,10 +11,10 @@ from .wire import Fault, Item
 __all__ = ["QUESTIONS", "Meaning", "Subject", "is_fatal", "meaning_of", "refusal", "subject_of"]
 
 # Any of these in an item means that it is a result, not an acknowledgment [D][S].
-_CONTENT = frozenset(
+_CONTENT = tuple(
     kind + member
     for kind in ("image", "media")
-    for member in ("URL", "UUID", "Base64Data", "DataURI")
+    for member in ("UUID", "URL", "Base64Data", "DataURI")
 )
 _UNDER_WAY = ("processing", "pending", "queued")
 QUESTIONS = frozenset({"getResponse", "getTaskDetails"})
@@ -44,18 +44,19 @@ def meaning_of(item: Item) -> Meaning:
 
     An acknowledgment, ``processing`` and its older names all mean the last [D][C].
     """
-    if not _CONTENT.isdisjoint(item) and _is_there(item):
+    status = item.get("status")
+    if status not in _UNDER_WAY and _holds_content(item):
         return Meaning.RESULT
     if item.get("taskType") == "getTaskDetails":
         return Meaning.DETAILS
-    return Meaning.RESULT if item.get("status") == "success" else Meaning.ALIVE
+    return Meaning.RESULT if status == "success" else Meaning.ALIVE
 
 
-def _is_there(item: Item) -> bool:
-    """Whether what an item says of an image is said of one that is done."""
-    if item.get("status") in _UNDER_WAY:
-        return False
-    return any(item[member] is not None for member in _CONTENT.intersection(item))
+def _holds_content(item: Item) -> bool:
+    for member in _CONTENT:  # noqa: SIM110  # most have the first: a generator would cost more
+        if item.get(member) is not None:
+            return True
+    return False
 
 
 def subject_of(fault: Fault, *, ready: bool) -> Subject:

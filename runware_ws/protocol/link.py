@@ -124,11 +124,13 @@ class Link:
             self.clear(self.spotlight)
         return self.spotlight is not None
 
-    def heard(self, now: float) -> None:
-        """Bytes came in."""
+    def heard(self, now: float) -> bool:
+        """Bytes came in. Whether a ping was under way, and is no more."""
+        was_under_way = self._ping_at is not None and self.ping_under_way
         if now > self.heard_at:
             self.heard_at = now
             self._uploaded = 0
+        return was_under_way
 
     def is_watched(self, frame: Frame) -> bool:
         """Whether there are moments at which to look how this frame fares."""

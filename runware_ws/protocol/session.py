@@ -153,9 +153,8 @@ class Session:
         link = self._ledger.link
         if link is None:
             return
-        if link.ping_under_way:
+        if link.heard(now):
             self._ledger.timers.moved = True  # from now on the next ping is due again
-        link.heard(now)
         successes = self.counters.succeeded
         self.counters.frames_received += 1
         try:
