@@ -48,7 +48,8 @@ class Link:
         missed_answer: whether a frame came that was unreadable. Both are looked into before
             anything else is written, once for all that came together.
         spotlight: the one that was sent alone. Nothing else is sent or asked for meanwhile.
-        spotlight_end: when it has had its time.
+        spotlight_end: when it has had its time; None when the line is free. It outlasts one that
+            is given up meanwhile, of which the server may still speak.
         overheard: errors without a name since it was sent; None for a frame that was unreadable.
         early_error: one that came before the reply to the authentication, and is perhaps that.
         ping_wanted: whether a ping is to be written.
@@ -73,7 +74,7 @@ class Link:
         self.stray_error = False
         self.missed_answer = False
         self.spotlight: Task | None = None
-        self.spotlight_end = 0.0
+        self.spotlight_end: float | None = None
         self.overheard: list[Fault | None] = []
         self.early_error: Fault | None = None
         self.ping_wanted = False
@@ -116,13 +117,15 @@ class Link:
     def leave_spotlight(self, task: Task) -> None:
         """`task` is not the one that was sent alone, or no more."""
         if self.spotlight is task:
-            self.spotlight = None
+            self.spotlight = self.spotlight_end = None
 
     def spotlight_is_on(self, now: float) -> bool:
         """Whether a task that was sent alone still has its time; if not, it is let go."""
-        if self.spotlight is not None and now >= self.spotlight_end:
-            self.clear(self.spotlight)
-        return self.spotlight is not None
+        if self.spotlight_end is not None and now >= self.spotlight_end:
+            if self.spotlight is not None:
+                self.doubted.discard(self.spotlight)
+            self.spotlight = self.spotlight_end = None
+        return self.spotlight_end is not None
 
     def heard(self, now: float) -> bool:
         """Bytes came in. Whether a ping was under way, and is no more."""
@@ -135,7 +138,7 @@ class Link:
     def is_watched(self, frame: Frame) -> bool:
         """Whether there are moments at which to look how this frame fares."""
         is_large = len(frame.data) > _LARGE_UPLOAD_BYTES
-        return frame.is_ping or is_large or self.spotlight is not None or not self.ready
+        return frame.is_ping or is_large or self.spotlight_end is not None or not self.ready
 
     def begins(self, *, is_ping: bool, now: float) -> None:
         """A frame is handed to the writer."""
@@ -208,7 +211,7 @@ class Link:
             self.look_at,
             self.replay_end,
             self.ping_due_at if self.ready else None,
-            self.spotlight_end if self.spotlight is not None else None,
+            self.spotlight_end,
         )
 
     def has_lasted(self, now: float) -> bool:

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from ..codes import is_conflict_code, is_service_code
-from ..errors import ResultLostError, TaskNotFoundError
+from ..errors import ResultLostError, RunwareError, TaskNotFoundError
 from .backoff import poll_delay
 from .ledger import Ledger
 from .link import Link
@@ -285,6 +285,22 @@ class Reconciler:
         if task.writes > 1:  # so there may be more errors, and others by then
             self._ledger.ghosts.add(task.uuid)
         return task
+
+    def give_up(self, task: Task, error: RunwareError) -> None:
+        """Settle a task without a word from the server, which may still have one to say.
+
+        While an owner is looked for, nobody else is sent alone until that word has come or is
+        overdue: without a name, it would be taken for the other's.
+        """
+        link, end = self._ledger.link, None
+        if link is not None and link.doubted and task.uuid in link.asked:
+            end = task.asked_at + ANSWER_TIMEOUT
+        if link is not None and link.spotlight is task:
+            end = link.spotlight_end
+        self._ledger.give_up(task, error)
+        if link is not None and end is not None:
+            link.spotlight_end = end
+            self._timers.moved = True
 
     def refusal_of(self, link: Link, task: Task) -> Fault | None:
         """The error that refused a task which the server says it does not know, if it is sure:

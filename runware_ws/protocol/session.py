@@ -116,7 +116,7 @@ class Session:
     def cancel(self, task: Task) -> None:
         """Give a task up. The server finishes (and bills) it all the same [S]."""
         if task.stage is not Stage.SETTLED:
-            self._ledger.give_up(task, TaskCancelledError(task.uuid))
+            self._reconciler.give_up(task, TaskCancelledError(task.uuid))
 
     def ping(self) -> bool:
         """Write a ping; its answer is an effect. Whether there is a connection for it."""
@@ -290,7 +290,8 @@ class Session:
 
     def _time_out(self, task: Task) -> None:
         stage, why = task.stage.value, self.presence.why_away
-        self._ledger.give_up(task, TaskTimeoutError(task.uuid, stage, task.timeout or 0.0, why))
+        error = TaskTimeoutError(task.uuid, stage, task.timeout or 0.0, why)
+        self._reconciler.give_up(task, error)
 
     # Authentication.
 

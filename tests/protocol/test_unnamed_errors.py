@@ -120,3 +120,25 @@ def test_a_conflict_without_a_name_that_was_anothers_is_not_believed_for_long() 
     world.heal()
     assert (outcome(world, late), outcome(world, refused)) == ("a result", "invalidImage")
     assert world.now - began < 30.0
+
+
+def test_the_errors_of_one_that_was_given_up_are_not_the_next_ones() -> None:
+    """It was sent alone, and its answers are on their way."""
+    world = World(errors_name_task=False)
+    world.connect()
+    failed = [world.submit() for _ in range(2)]
+    world.settle_down(finish=False)
+    refused, *others = [world.submit(image=NO_IMAGE), world.submit(), world.submit()]
+    world.cut(server_knows=True, frames_count_as_undelivered=False)  # before they arrived
+    for _ in failed:
+        world.finish(0, "inferenceError")
+    world.service.expire_session(world.client.presence.session_uuid or "")
+    while refused.writes < 2:
+        if world.wants_connection:
+            world.connect()
+        world.tick(0.1)
+        step(world)
+    world.tick(0.3)  # and it is asked for
+    world.cancel(refused)
+    world.heal()
+    assert [outcome(world, one) for one in others] == ["a result"] * 2
