@@ -89,18 +89,18 @@ def order_of(options: Mapping[str, Any]) -> Order:
     Raises:
         InputError: an option is unknown, or its value is not allowed.
     """
+    if "timeout" in options:
+        options = {name: value for name, value in options.items() if name != "timeout"}
     try:
         # The types count too: 1 equals True, but is no value for the same options.
-        given = options.items()
-        key = tuple((name, type(value), value) for name, value in given if name != "timeout")
-        return _remembered(key)
+        return _remembered(tuple(options.items()), tuple(map(type, options.values())))
     except TypeError:  # a value that cannot be remembered, and so is a wrong one
-        return _order_of({name: options[name] for name in options if name != "timeout"})
+        return _order_of(dict(options))
 
 
 @lru_cache(maxsize=64)
-def _remembered(options: tuple[tuple[str, type, Any], ...]) -> Order:
-    return _order_of({name: value for name, _, value in options})
+def _remembered(options: tuple[tuple[str, Any], ...], types: tuple[type, ...]) -> Order:
+    return _order_of(dict(options))
 
 
 def _order_of(options: dict[str, Any]) -> Order:

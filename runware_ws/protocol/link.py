@@ -135,27 +135,29 @@ class Link:
             self._uploaded = 0
         return was_under_way
 
-    def is_watched(self, frame: Frame) -> bool:
-        """Whether there are moments at which to look how this frame fares."""
+    def _watches(self, frame: Frame) -> bool:
+        """Whether there are moments at which to look how a frame fares."""
         is_large = len(frame.data) > _LARGE_UPLOAD_BYTES
         return frame.is_ping or is_large or self.spotlight_end is not None or not self.ready
 
-    def begins(self, *, is_ping: bool, now: float) -> None:
-        """A frame is handed to the writer."""
+    def begins(self, frame: Frame, now: float) -> bool:
+        """A frame is handed to the writer. Whether it is watched."""
         self.writing = True
         self._looked_at = now
-        if is_ping:
+        if frame.is_ping:
             self._ping_begun = now
+        return self._watches(frame)
 
-    def wrote(self, size: int, *, is_ping: bool, now: float) -> None:
-        """A frame was taken by the operating system, as far as can be known."""
+    def wrote(self, frame: Frame, now: float) -> bool:
+        """A frame was taken by the operating system, as far as can be known. Is it watched?"""
         self.writing = False
         self._moved_at = now
-        self._uploaded += size
-        if is_ping:
+        self._uploaded += len(frame.data)
+        if frame.is_ping:
             self.ping_wanted = False
             if self._ping_begun is not None:  # not answered before the writer could say so
                 self._ping_at = now
+        return self._watches(frame)
 
     def moved(self, unsent_bytes: int, now: float) -> None:
         """So many bytes of what was handed over still wait on this machine."""

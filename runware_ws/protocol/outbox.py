@@ -87,11 +87,12 @@ class Outbox:
         return self._one_alone(link, now) or self._questions(link, now, limit)
 
     def _one_alone(self, link: Link, now: float) -> Frame | None:
-        batch = self._take(link.resends, _is_resend, limit=1)
-        if not batch:
+        while link.resends and not _is_resend(link.resends[0]):
+            link.resends.popleft()
+        if not link.resends:
             return None
-        link.enter_spotlight(batch[0], now + ALONE_LIMIT)
-        return self._write(link, batch, now)
+        link.enter_spotlight(link.resends[0], now + ALONE_LIMIT)
+        return self._write(link, link.resends, _is_resend, now, limit=1)
 
     def _question_about(self, link: Link, task: Task | None, now: float) -> Frame | None:
         if task is None or task not in link.asks:
@@ -117,31 +118,34 @@ class Outbox:
         return queue is link.asks and self._reconciler.awaits_answer(link, task, now)
 
     def _tasks(self, link: Link, now: float) -> Frame | None:
-        batch = self._take(link.resends, _is_resend) if link.resends else []
-        batch = batch or self._take(self._new, _is_queued)
-        return self._write(link, batch, now) if batch else None
+        frame = self._write(link, link.resends, _is_resend, now) if link.resends else None
+        return frame or self._write(link, self._new, _is_queued, now)
 
-    def _take(
-        self, queue: deque[Task], is_wanted: Callable[[Task], bool], limit: int | None = None
-    ) -> list[Task]:
-        """The head of a queue, up to the limits; what was settled meanwhile is passed over."""
+    def _write(
+        self,
+        link: Link,
+        queue: deque[Task],
+        is_wanted: Callable[[Task], bool],
+        now: float,
+        limit: int | None = None,
+    ) -> Frame | None:
+        """The head of a queue, up to the limits; what was settled meanwhile is passed over.
+
+        So is what queued twice (see `Reconciler.alive`): once written, it is wanted no more.
+        """
         limit = limit or self._limits.max_tasks_per_frame
-        batch: dict[Task, None] = {}
+        batch: list[bytes] = []
         size = 2
         while queue and len(batch) < limit:
             task = queue[0]
-            if is_wanted(task) and task not in batch:  # it may have queued twice, see `alive`
+            if is_wanted(task):
                 size += len(task.payload) + 1
                 if batch and size > self._limits.max_frame_bytes:
                     break
-                batch[task] = None
+                batch.append(task.payload)
+                self._reconciler.written(link, task, now)
             queue.popleft()
-        return list(batch)
-
-    def _write(self, link: Link, batch: list[Task], now: float) -> Frame:
-        for task in batch:
-            self._reconciler.written(link, task, now)
-        return Frame(join_tasks(task.payload for task in batch))
+        return Frame(join_tasks(batch)) if batch else None
 
 
 def _is_queued(task: Task) -> bool:

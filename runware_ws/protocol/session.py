@@ -173,10 +173,8 @@ class Session:
 
     def written(self, frame: Frame, now: float) -> None:
         """A frame from `next_frame` was written."""
-        if self._ledger.link is not None:
-            self._ledger.link.wrote(len(frame.data), is_ping=frame.is_ping, now=now)
-            if self._ledger.link.is_watched(frame):
-                self._ledger.timers.moved = True
+        if self._ledger.link is not None and self._ledger.link.wrote(frame, now):
+            self._ledger.timers.moved = True
 
     def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
         """What the transport saw below the level of frames: see `Link`."""
@@ -218,9 +216,8 @@ class Session:
         else:
             frame = self._outbox.authentication(link, now + self._settings.auth_timeout)
         if frame is not None:
-            link.begins(is_ping=frame.is_ping, now=now)
             self._ledger.counters.frames_sent += 1
-            if link.is_watched(frame):
+            if link.begins(frame, now):
                 self._ledger.timers.moved = True
         return frame
 

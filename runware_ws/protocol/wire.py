@@ -7,7 +7,7 @@ and gives one: a list of items and a list of `Fault`. It raises nothing but `Pro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -235,12 +235,11 @@ def with_uuid(payload: bytes, old: str, new: str) -> bytes:
     return payload.replace(old.encode(), new.encode(), 1)
 
 
-def join_tasks(tasks: Iterable[bytes]) -> bytes:
+def join_tasks(tasks: Sequence[bytes]) -> bytes:
     """Encoded tasks, of which there is at least one, as a frame."""
-    parts = [b"["]
-    for task in tasks:
-        parts += (task, b",")
-    parts[-1] = b"]"
+    parts = [b","] * (2 * len(tasks) + 1)
+    parts[0], parts[-1] = b"[", b"]"
+    parts[1::2] = tasks
     return b"".join(parts)  # once: a task may be of megabytes
 
 
