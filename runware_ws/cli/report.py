@@ -134,7 +134,8 @@ def reporter_for(as_json: bool) -> Reporter:
 
 def _is_terminal(as_json: bool) -> bool:
     """Whether somebody watches. JSON lines and a bar on one terminal would spoil each other."""
-    return sys.stderr.isatty() and sys.stdout.isatty() is not as_json
+    can_draw = os.environ.get("TERM") not in ("dumb", "unknown")  # as rich has it
+    return can_draw and sys.stderr.isatty() and sys.stdout.isatty() is not as_json
 
 
 class Plain:

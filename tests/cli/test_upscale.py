@@ -314,14 +314,14 @@ def test_a_full_device_for_the_lines_costs_no_image(start: Start, option: list[s
     assert len(list(Path("upscaled").iterdir())) == 3
 
 
-@unix
-def test_a_terminal_gets_a_bar(use: Emulator, start: Start) -> None:
+def _shown_on_terminal(start: Start, kind: str) -> str:
+    """What is seen when one image is upscaled and one fails."""
     import pty
 
     picture(Path("in/a.jpg"))
     Path("in/b.jpg").write_bytes(b"no image")
     reading, writing = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "200", "TERM": "xterm"}
+    environment = {**os.environ, "COLUMNS": "200", "TERM": kind}
     process = start("upscale", "in", stdout=writing, stderr=writing, env=environment)
     os.close(writing)
     shown = b""
@@ -333,11 +333,24 @@ def test_a_terminal_gets_a_bar(use: Emulator, start: Start) -> None:
     finally:
         os.close(reading)
     assert process.wait() == 1
-    text = shown.decode()
+    return shown.decode()
+
+
+@unix
+def test_a_terminal_gets_a_bar(use: Emulator, start: Start) -> None:
+    text = _shown_on_terminal(start, "xterm")
     for part in ("1 done", "1 failed", "0 in flight", "images/s", "$0.0013", "results: "):
         assert part in text
     assert "failed: in/b.jpg: Invalid image" in text
     assert " -> " not in text
+
+
+@unix
+def test_a_terminal_that_cannot_draw_one_gets_lines(use: Emulator, start: Start) -> None:
+    text = _shown_on_terminal(start, "dumb")
+    assert "in/a.jpg -> upscaled/a.jpg" in text
+    assert "failed: in/b.jpg: Invalid image" in text
+    assert "\x1b" not in text
 
 
 def test_without_the_extra_emulator_it_says_what_to_install() -> None:
