@@ -114,8 +114,12 @@ class Reconciler:
         if self.awaits_answer(link, task, now):
             self._timers.schedule(task, now + ANSWER_TIMEOUT)
             return
-        link.asks.append(task)
+        self._queue_question(link, task)
         self._timers.schedule(task, None)  # the clock starts when the question is written
+
+    def _queue_question(self, link: Link, task: Task) -> None:
+        link.answered(task)  # an earlier one came to nothing; others wait for it no longer
+        link.asks.append(task)
 
     def awaits_answer(self, link: Link, task: Task, now: float) -> bool:
         """Whether a question for the task may still be answered. There is no second one meanwhile:
@@ -327,7 +331,7 @@ class Reconciler:
         """The moment of a task's step has come."""
         if task.stage is Stage.SENT and now < task.sent_at + OVERDUE:
             if not self.awaits_answer(link, task, now):
-                link.asks.append(task)
+                self._queue_question(link, task)
             self._timers.schedule(task, self._look_at(link, task, now))
         elif task.stage is Stage.SENT:
             self.doubt(link, (task,), now)

@@ -142,3 +142,22 @@ def test_the_errors_of_one_that_was_given_up_are_not_the_next_ones() -> None:
     world.cancel(refused)
     world.heal()
     assert [outcome(world, one) for one in others] == ["a result"] * 2
+
+
+def test_a_question_that_came_to_nothing_holds_up_no_other() -> None:
+    world = World(errors_name_task=False)
+    world.connect()
+    for _ in range(2):
+        world.submit()
+        world.settle_down(finish=False)
+        world.finish(len(world.jobs) - 1, "serviceUnavailable")
+        world.settle_down(finish=False)
+        world.tick(1.0)
+    world.submit()
+    world.settle_down(finish=False)
+    world.tick(2.0)
+    world.finish(0)
+    world.settle_down(finish=False)
+    world.tick(12.0)  # nothing moves on the line, and one that was sent alone has had its time
+    world.heal()
+    assert [outcome(world, task) for task in world.tasks] == ["a result"] * 3
