@@ -26,6 +26,7 @@ _LARGE_UPLOAD_BYTES = 64 * 1024
 _LOOKS = 5
 _LONGEST_LOOK = 2.0
 _PRETENCE = 2.0
+_EARLY_GRACE = 2.0
 
 
 class Link:
@@ -134,6 +135,12 @@ class Link:
             self.heard_at = now
             self._uploaded = 0
         return was_under_way
+
+    def heard_early(self, fault: Fault, now: float) -> None:
+        """An error that may be the reply to the authentication; if not, that has a moment more."""
+        self.early_error = fault
+        if self.auth_deadline is not None:
+            self.auth_deadline = min(self.auth_deadline, now + _EARLY_GRACE)
 
     def _watches(self, frame: Frame) -> bool:
         """Whether there are moments at which to look how a frame fares."""

@@ -360,7 +360,8 @@ class Session:
         # A key that was refused, and is accepted: it is a task that it is not good for.
         accepted_again = link.ready and self.presence.in_doubt
         if subject is Subject.EARLY and link.resuming is None and is_fatal(fault):
-            link.early_error = fault  # the reply may still come
+            link.heard_early(fault, now)
+            self._ledger.timers.moved = True
         elif subject is Subject.EARLY or (subject is Subject.KEY and not accepted_again):
             self._on_key_refused(link, fault, now)
         elif subject is not Subject.PING and link.ready:
