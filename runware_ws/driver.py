@@ -273,4 +273,6 @@ def _clock() -> Callable[[], float]:
         import trio
 
         return trio.current_time
-    return asyncio.get_running_loop().time
+    loop = asyncio.get_running_loop()
+    # It is read half a dozen times for each task; asyncio's own only passes this one on.
+    return time.monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time

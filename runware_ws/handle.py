@@ -90,7 +90,7 @@ class UpscaleTask:
         """For this package: the same of a settled task, with its result; its error is raised."""
         outcome = self._outcome
         if isinstance(outcome, UpscaleResult):
-            self.take()
+            self._intake.taken(self._record)
             return outcome
         raise outcome or RuntimeError("not settled")
 

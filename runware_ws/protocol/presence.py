@@ -43,6 +43,8 @@ class Presence:
         ever_ready: whether the key was accepted once.
         connect_at: when to try next, or None.
         reason: why there is no connection; "" while there is one.
+        unproved: whether a connection or the key was lost, and nothing has come since that proves
+            the present ones good.
     """
 
     def __init__(self, dice: Callable[[], float], max_reconnect_time: float | None) -> None:
@@ -52,6 +54,7 @@ class Presence:
         self.ever_ready = False
         self.connect_at: float | None = None
         self.reason = "not connected yet"
+        self.unproved = False
         self._dice = dice
         self._limit = max_reconnect_time
         self._away_since = 0.0
@@ -100,6 +103,7 @@ class Presence:
     def proved(self) -> None:
         """The connection is good for more than the key."""
         self._flaps = self._refusals = 0
+        self.unproved = False
 
     def lost(self, reason: str, now: float) -> None:
         """There is no connection any more, or the attempt failed.
@@ -109,6 +113,7 @@ class Presence:
         if self.state is State.CONNECTED:
             self._away_since = now
             self._flaps += 1
+            self.unproved = True
         self.reason = reason
         self.state = State.WAITING
         failures = self._attempts + max(0, self._flaps - 1)
@@ -124,6 +129,7 @@ class Presence:
         ceiling = min(limit, start * 2.0 ** min(self._refusals, 16))
         self.connect_at = now + ceiling * (1 + self._dice()) / 2
         self._refusals += 1
+        self.unproved = True
 
     def away(self, now: float) -> float:
         """Seconds without a connection."""

@@ -168,7 +168,8 @@ class Session:
             self._on_fault(link, fault, now)
         if not items and not faults:
             self._judge.nothing_found(link, now)
-        if link.ready and (self.counters.succeeded > successes or link.has_lasted(now)):
+        may_prove = link.ready and self.presence.unproved
+        if may_prove and (self.counters.succeeded > successes or link.has_lasted(now)):
             self.presence.proved()
 
     def written(self, frame: Frame, now: float) -> None:

@@ -43,6 +43,8 @@ class Timers:
         and saves an entry for each task that is settled in time.
         """
         task.wake = wake
+        if wake is not None and task.due is not None and task.due <= wake:
+            return
         when = task.deadline if wake is None else wake
         if when is None:
             self.disarm(task)

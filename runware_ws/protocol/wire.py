@@ -62,10 +62,14 @@ def decode(frame: bytes | bytearray | memoryview | str) -> tuple[list[Item], lis
     Raises:
         ProtocolError: the frame is not JSON, or is none of the known shapes.
     """
+    root = _loads(frame)
+    if isinstance(root, dict):
+        return unwrap(root)
+    if not isinstance(root, list):
+        root = [root]
     items: list[Item] = []
     faults: list[Fault] = []
-    root = _loads(frame)
-    for envelope in root if isinstance(root, list) else (root,):
+    for envelope in root:
         if not isinstance(envelope, dict):
             raise ProtocolError(f"a frame holds {_kind(envelope)} where an object was expected")
         _open(envelope, items, faults)
