@@ -132,16 +132,21 @@ class Judge:
             self._reconciler.unknown(link, task, now, sure=sure)
         elif self._is_conflict(task, refusal, asked=False):
             self._reconciler.known(link, task, now, hearsay=True)
+        elif self._may_retry(task, refusal):
+            self._ledger.retry_in_doubt(task, now)
         else:
             self._failed(task, refusal, now)
 
     def _failed(self, task: Task, fault: Fault, now: float) -> None:
-        code = fault.code
-        if is_retryable_code(code) and task.attempts <= self._max_retries and task.payload:
+        if self._may_retry(task, fault):
             self._ledger.retry(task, now)
         else:
-            error = task_error(code, fault.message, task.uuid, fault.raw, task.attempts)
+            error = task_error(fault.code, fault.message, task.uuid, fault.raw, task.attempts)
             self._ledger.settle(task, error)
+
+    def _may_retry(self, task: Task, fault: Fault) -> bool:
+        is_left = task.attempts <= self._max_retries
+        return is_left and is_retryable_code(fault.code) and bool(task.payload)
 
 
 def _may_be_of_a_question(fault: Fault) -> bool:

@@ -92,7 +92,6 @@ class Ledger:
 
     def retry(self, task: Task, now: float) -> None:
         """Run a task again that failed by the server's own word, under another UUID."""
-        delay = full_jitter(task.attempts - 1, *_RETRY_DELAYS, self._dice)
         uuid = self._new_uuid()
         if self.link is not None:
             self.link.forget(task)
@@ -101,7 +100,21 @@ class Ledger:
         task.uuid = uuid
         task.renew()
         self.tasks[uuid] = task
+        self._wait_for_retry(task, now)
+
+    def retry_in_doubt(self, task: Task, now: float) -> None:
+        """Look for a task later, and if need be send it again, that seems to have been refused for
+        a cause that may pass. The server did not say so of it: so it keeps its UUID.
+        """
+        task.attempts += 1
+        task.step = Step.NONE
+        if self.link is not None:
+            self.link.clear(task)
+        self._wait_for_retry(task, now)
+
+    def _wait_for_retry(self, task: Task, now: float) -> None:
         self.counters.retried += 1
+        delay = full_jitter(task.attempts - 2, *_RETRY_DELAYS, self._dice)
         self.timers.schedule(task, now + delay)
 
     def notify(self, kind: str, detail: str, *, resumed: bool = False, count: int = 0) -> None:

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from ..codes import is_conflict_code, is_service_code
+from ..codes import is_conflict_code, is_retryable_code
 from ..errors import ResultLostError, RunwareError, TaskNotFoundError
 from .backoff import poll_delay
 from .ledger import Ledger
@@ -263,8 +263,9 @@ class Reconciler:
         alone = link.spotlight
         if len(candidates) == 1 and not self._ledger.ghosts and not link.awaits_pong:
             (only,) = candidates
-            # The service's own trouble is no word on a task, unless that was just asked for.
-            if only.uuid in link.asked or not is_service_code(fault.code):
+            # What may pass is no word on a task, unless that was just asked for: one that runs
+            # all the same would be run twice, since a retry has another UUID.
+            if only.uuid in link.asked or not is_retryable_code(fault.code):
                 return self._only(only)
         if alone is not None and is_conflict_code(fault.code):
             return alone  # no other was sent

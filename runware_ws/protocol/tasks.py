@@ -88,7 +88,7 @@ class Task:
         stage, step: see above.
         due: the moment at which it wants attention, managed by `Timers`.
         wake: the moment of its next step, apart from the deadline; None for never.
-        attempts: how many UUIDs it has had: 1, and one more with each retry.
+        attempts: how often it was begun: 1, and one more with each retry.
         writes: how often it was written under its present UUID.
         sent_at: when it was written last.
         asks: how often its result was asked for, which sets the pace.

@@ -8,10 +8,12 @@ import pytest
 
 from runware_ws.errors import TaskError
 from runware_ws.protocol.tasks import Task
+from runware_ws.protocol.wire import encode_answer
 from tests.protocol.lasting import LastingWorld
 from tests.protocol.world import Outcome, World
 
 NO_IMAGE = "neither a link nor an image"
+STRAY = encode_answer(errors=[{"code": "internalServerError", "message": "Nobody's."}])
 
 
 def step(world: World) -> None:
@@ -161,3 +163,23 @@ def test_a_question_that_came_to_nothing_holds_up_no_other() -> None:
     world.tick(12.0)  # nothing moves on the line, and one that was sent alone has had its time
     world.heal()
     assert [outcome(world, task) for task in world.tasks] == ["a result"] * 3
+
+
+def test_what_seems_refused_for_a_cause_that_may_pass_is_not_run_under_two_names() -> None:
+    """The error was nobody's, and the task is late."""
+    world = World(errors_name_task=False)
+    world.connect()
+    others = [world.submit() for _ in range(2)]
+    world.settle_down(finish=False)
+    late = world.submit()
+    assert world.wire is not None
+    world.wire.up.clear()
+    for _ in range(2):  # the first has it sent alone, the second seems to be the answer to that
+        world.client.receive(STRAY, world.now)
+        world.pump()
+        world.carry_up(len(world.wire.up) - 1)  # the question overtakes the task
+        world.carry_down()
+    assert (late.writes, late.attempts) == (2, 2)
+    world.heal()
+    assert [outcome(world, task) for task in (late, *others)] == ["a result"] * 3
+    assert set(world.runs_of_image.values()) == {1}
