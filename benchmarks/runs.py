@@ -48,7 +48,7 @@ def run(workload: Workload, client: str, python: str, tasks: int, file: Path) ->
 
 def job_for(workload: Workload, client: str, ports: Ports, tasks: int, file: Path) -> Job:
     """What a client process is to do; `tasks` is before a peer's share is taken."""
-    whole = workload.kind is not Kind.CLOSED
+    whole = workload.kind not in (Kind.CLOSED, Kind.WINDOW)
     count = tasks // _PEER_SHARE if CLIENTS[client].peer else tasks
     query = {
         "per_frame": workload.results_per_frame,

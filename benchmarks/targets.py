@@ -67,6 +67,11 @@ TARGETS = (
         1.2,
         _between("cpu_us", ("g3", OURS), ("g1", OURS)),
     ),
+    Target(
+        "g, the same with a caller for each",
+        1.2,
+        _between("cpu_us", ("g5", OURS), ("g4", OURS)),
+    ),
     Target("h, seconds from the new connection to the last", 2.0, _plain("h", "settled_s")),
     Target("h, % of the bytes sent again", 50, _plain("h", "again_percent")),
     Target("i, % of a core", 1.0, _plain("i", "busy_percent")),

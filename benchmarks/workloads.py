@@ -14,6 +14,7 @@ class Kind(Enum):
     """How a workload is driven; see `benchmarks.child.drive` and `benchmarks.startup`."""
 
     CLOSED = "closed"  # so many callers, each of whom awaits one task after another
+    WINDOW = "window"  # so many handed in at once, awaited one after another
     PENDING = "pending"  # all submitted and held by the server, measured, then let go
     DROPPED = "dropped"  # the same, but the connection drops
     IDLE = "idle"  # the same, and nothing happens
@@ -86,9 +87,11 @@ WORKLOADS = (
         file_bytes=4 * MEBIBYTE,
     ),
     Workload("f", "100,000 pending", Kind.PENDING, 100_000, 100_000, "pending_bytes"),
-    Workload("g1", "1,000 in flight", Kind.CLOSED, 1_000, 100_000, "cpu_us"),
-    Workload("g2", "10,000 in flight", Kind.CLOSED, 10_000, 100_000, "cpu_us"),
-    Workload("g3", "100,000 in flight", Kind.CLOSED, 100_000, 100_000, "cpu_us"),
+    Workload("g1", "1,000 in flight", Kind.WINDOW, 1_000, 100_000, "cpu_us"),
+    Workload("g2", "10,000 in flight", Kind.WINDOW, 10_000, 100_000, "cpu_us"),
+    Workload("g3", "100,000 in flight", Kind.WINDOW, 100_000, 100_000, "cpu_us"),
+    Workload("g4", "1,000 callers", Kind.CLOSED, 1_000, 100_000, "cpu_us"),
+    Workload("g5", "100,000 callers", Kind.CLOSED, 100_000, 100_000, "cpu_us"),
     Workload("h", "10,000 in flight at a drop", Kind.DROPPED, 10_000, 10_000, "settled_s"),
     Workload("i", "idle with 10,000 pending", Kind.IDLE, 10_000, 10_000, "busy_percent"),
     Workload("j", "import", Kind.STARTUP, 0, 0, "import_ms"),

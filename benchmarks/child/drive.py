@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,25 @@ async def _call_all(api: Api, job: Job, tasks: int, loop: Loop) -> list[float]:
 
     await loop.together(caller, min(job.in_flight, tasks))
     return latencies
+
+
+async def window(api: Api, job: Job, control: Control, loop: Loop) -> Figures:
+    """So many handed in at once, by one caller: who keeps count of them costs nothing here."""
+    await _hand_in(api, job, job.warm_up)
+    meter = Meter(control)
+    await _hand_in(api, job, job.tasks)
+    return meter.stop(job.tasks)
+
+
+async def _hand_in(api: Api, job: Job, tasks: int) -> None:
+    assert api.submit is not None
+    image = image_of(job)
+    handles: deque[Awaitable[Any]] = deque()
+    for _ in range(tasks):
+        if len(handles) == job.in_flight:
+            await handles.popleft()
+        handles.append(await api.submit(image))
+    await _await_all(handles)
 
 
 async def pending(api: Api, job: Job, control: Control, loop: Loop) -> Figures:
@@ -99,7 +119,7 @@ async def _submit_all(api: Api, job: Job, control: Control, loop: Loop) -> list[
     return handles
 
 
-async def _await_all(handles: list[Awaitable[Any]]) -> None:
+async def _await_all(handles: Iterable[Awaitable[Any]]) -> None:
     for handle in handles:
         await handle
 
@@ -110,6 +130,7 @@ def image_of(job: Job) -> Image:
 
 DRIVERS: dict[str, Driver] = {
     "closed": closed,
+    "window": window,
     "pending": pending,
     "dropped": dropped,
     "idle": idle,
