@@ -190,7 +190,7 @@ class Reconciler:
         link.resends.append(task)
 
     def _known_but_not_found(self, link: Link, task: Task, since: float, now: float) -> None:
-        if now - since > KNOWN_LIMIT:
+        if task.step is Step.DETAILED and now - since > KNOWN_LIMIT:
             known = "the service says that it had the task, and has no outcome for it"
             self._ledger.settle(task, ResultLostError(task.uuid, known))
         elif task.step is Step.DETAILED:

@@ -55,7 +55,8 @@ def test_what_fails_while_the_owner_of_an_error_is_looked_for_harms_nobody_else(
     assert codes == ["a result", *["inferenceError"] * failures, *["a result"] * (3 - failures)]
 
 
-def test_what_is_known_to_have_arrived_is_found_again_after_a_cut() -> None:
+@pytest.mark.parametrize("away", [0.0, 300.0])
+def test_what_is_known_to_have_arrived_is_found_again_after_a_cut(away: float) -> None:
     world = World(errors_name_task=False)
     tasks = [world.submit() for _ in range(2)]
     world.settle_down(finish=False)
@@ -69,6 +70,7 @@ def test_what_is_known_to_have_arrived_is_found_again_after_a_cut() -> None:
         world.tick(0.1)
         step(world)
     world.cut(server_knows=True, frames_count_as_undelivered=False)  # with the questions on it
+    world.tick(away)
     world.heal()
     assert [outcome(world, task) for task in tasks] == ["inferenceError"] * 2
 
