@@ -275,4 +275,5 @@ def _clock() -> Callable[[], float]:
         return trio.current_time
     loop = asyncio.get_running_loop()
     # It is read half a dozen times for each task; asyncio's own only passes this one on.
-    return time.monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
+    is_its_own = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
+    return time.monotonic if is_its_own else loop.time

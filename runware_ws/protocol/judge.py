@@ -68,7 +68,8 @@ class Judge:
     def garbled(self, link: Link) -> None:
         """A frame could not be read; it may have been anybody's result."""
         self._ledger.counters.garbled += 1
-        link.overheard.append(None)
+        if link.spotlight is not None:
+            link.overheard.append(None)
         link.missed_answer = True
 
     def nothing_found(self, link: Link, now: float) -> None:
@@ -95,8 +96,8 @@ class Judge:
 
     def fault(self, link: Link, task: Task, fault: Fault, now: float) -> None:
         """An error of `task`."""
-        if task.stage is Stage.QUEUED:
-            self._ledger.counters.dropped += 1
+        if task.stage is Stage.QUEUED or (fault.task_type in QUESTIONS and not link.ready):
+            self._ledger.counters.dropped += 1  # about an earlier time
             return
         asked = task.uuid in link.asked or fault.task_type in QUESTIONS
         link.answered(task)
@@ -126,6 +127,11 @@ class Judge:
         names = parameter if isinstance(parameter, list) else [parameter]
         return may_be_conflict_code(fault.code) or "taskUUID" in names
 
+    def due(self, link: Link, task: Task, now: float) -> None:
+        """The moment of a task's step has come."""
+        if not self._reconciler.due(link, task, now):
+            self._unknown(link, task, now)
+
     def _unknown(self, link: Link, task: Task, now: float, *, sure: bool = False) -> None:
         refusal = self._reconciler.refusal_of(link, task)
         if refusal is None:
@@ -150,6 +156,10 @@ class Judge:
 
 
 def _may_be_of_a_question(fault: Fault) -> bool:
-    """Whether an answer to a question speaks of the question; else it has the task's type [D]."""
+    """Whether an answer to a question may speak of the question, or of nobody. What speaks of the
+    task has the task's type [D], and its name: without one it may have come by chance.
+    """
+    if fault.task_uuid is None and is_retryable_code(fault.code):
+        return True
     own = fault.task_type is not None and fault.task_type not in QUESTIONS
     return is_service_code(fault.code) and not own

@@ -28,7 +28,7 @@ class Ledger:
         effects: what is to be done, in order.
         link: the present connection, or None.
         ghosts: tasks of this session that were given up here, and of which the server may still
-            speak; an error that names no task may be theirs.
+            speak, until then; an error that names no task may be theirs.
     """
 
     def __init__(self, new_uuid: Callable[[], str], dice: Callable[[], float]) -> None:
@@ -37,7 +37,7 @@ class Ledger:
         self.counters = Counters()
         self.effects: list[Effect] = []
         self.link: Link | None = None
-        self.ghosts: set[str] = set()
+        self.ghosts: dict[str, float] = {}
         self._new_uuid = new_uuid
         self._dice = dice
 
@@ -67,17 +67,11 @@ class Ledger:
             self.counters.failed += 1
         self.effects.append(Settle(task, outcome))
 
-    def give_up(self, task: Task, error: RunwareError) -> None:
-        """Settle a task without a word from the server, which may still have one to say."""
-        if task.writes:
-            self.ghosts.add(task.uuid)
-        self.settle(task, error)
-
     def drop(self, uuid: object) -> None:
         """An answer came that nobody waits for."""
         self.counters.dropped += 1
         if isinstance(uuid, str):
-            self.ghosts.discard(uuid.lower())
+            self.ghosts.pop(uuid.lower(), None)
 
     def succeed(self, task: Task, item: Item) -> None:
         """Settle a task with its result."""

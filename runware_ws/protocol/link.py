@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from .answers import is_fatal
 from .effects import Frame
 from .tasks import Task
 from .wire import Fault
@@ -81,6 +82,7 @@ class Link:
         self.ping_wanted = False
         self.writing = False
         self._born = now
+        self._named_session = resuming is not None
         self._keepalive = keepalive
         self._ping_timeout = ping_timeout
         self._look = min(_LONGEST_LOOK, ping_timeout / _LOOKS)
@@ -120,6 +122,12 @@ class Link:
         if self.spotlight is task:
             self.spotlight = self.spotlight_end = None
 
+    def look(self, now: float) -> None:
+        """Time has passed."""
+        if self.ready and self.ping_due_at is not None and self.ping_due_at <= now:
+            self.ping_wanted = True
+        self.spotlight_is_on(now)
+
     def spotlight_is_on(self, now: float) -> bool:
         """Whether a task that was sent alone still has its time; if not, it is let go."""
         if self.spotlight_end is not None and now >= self.spotlight_end:
@@ -136,11 +144,22 @@ class Link:
             self._uploaded = 0
         return was_under_way
 
-    def heard_early(self, fault: Fault, now: float) -> None:
-        """An error that may be the reply to the authentication; if not, that has a moment more."""
+    def heard_early(self, fault: Fault, now: float) -> bool:
+        """An error that may be the reply to the authentication: whether that is waited for.
+
+        It has a moment more. An old session has been refused, if one was named; what comes then
+        is rather a task's of that session, and says nothing.
+        """
+        if self.resuming is not None:
+            return False
+        if self._named_session:
+            return True
+        if not is_fatal(fault):
+            return False
         self.early_error = fault
         if self.auth_deadline is not None:
             self.auth_deadline = min(self.auth_deadline, now + _EARLY_GRACE)
+        return True
 
     def _watches(self, frame: Frame) -> bool:
         """Whether there are moments at which to look how a frame fares."""

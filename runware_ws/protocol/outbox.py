@@ -40,7 +40,9 @@ class Outbox:
         self._new.clear()
 
     def waits(self, link: Link) -> bool:
-        """Whether a look for the next frame is worth while, on a connection that is ready."""
+        """Whether a look for the next frame is worth while."""
+        if not link.ready:
+            return not link.auth_written
         return bool(
             self._new
             or link.ping_wanted
@@ -98,20 +100,22 @@ class Outbox:
         if task is None or task not in link.asks:
             return None
         link.asks.remove(task)
+        if self._reconciler.awaits_answer(link, task, now):
+            return None
         self._reconciler.asked(link, task, now)
         return Frame(encode_tasks([{"taskType": "getResponse", "taskUUID": task.uuid}]))
 
     def _questions(self, link: Link, now: float, limit: int | None = None) -> Frame | None:
         limit = limit or self._limits.max_tasks_per_frame
         for queue, kind in ((link.asks, "getResponse"), (link.details, "getTaskDetails")):
-            batch: list[dict[str, str]] = []
+            batch: dict[str, dict[str, str]] = {}  # it may have queued twice
             while queue and len(batch) < limit:
                 task = queue.popleft()
                 if _is_asked(task) and not self._stands_there(queue, link, task, now):
-                    batch.append({"taskType": kind, "taskUUID": task.uuid})
+                    batch[task.uuid] = {"taskType": kind, "taskUUID": task.uuid}
                     self._reconciler.asked(link, task, now)
             if batch:
-                return Frame(encode_tasks(batch))
+                return Frame(encode_tasks(list(batch.values())))
         return None
 
     def _stands_there(self, queue: deque[Task], link: Link, task: Task, now: float) -> bool:
@@ -157,4 +161,4 @@ def _is_resend(task: Task) -> bool:
 
 
 def _is_asked(task: Task) -> bool:
-    return task.stage is not Stage.SETTLED and task.stage is not Stage.QUEUED
+    return task.stage is Stage.SENT or task.step in (Step.ASKED, Step.DETAILED)

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from ..codes import is_conflict_code, is_retryable_code
-from ..errors import ResultLostError, RunwareError, TaskNotFoundError
+from ..errors import ProtocolError, ResultLostError, RunwareError, TaskNotFoundError
 from .backoff import poll_delay
 from .ledger import Ledger
 from .link import Link
@@ -156,6 +156,7 @@ class Reconciler:
         """The server said that it knows the task and is not done."""
         move(task, Trigger.ACCEPT)
         link.clear(task)
+        task.known_since = None
         self._poll_later(task, now)
 
     def _poll_later(self, task: Task, now: float) -> None:
@@ -261,7 +262,7 @@ class Reconciler:
         """Whose error this is that names no task; None when that must be found out first."""
         candidates = list(islice(self._candidates(), 2))
         alone = link.spotlight
-        if len(candidates) == 1 and not self._ledger.ghosts and not link.awaits_pong:
+        if len(candidates) == 1 and not self._is_haunted(now) and not link.awaits_pong:
             (only,) = candidates
             # What may pass is no word on a task, unless that was just asked for: one that runs
             # all the same would be run twice, since a retry has another UUID.
@@ -288,8 +289,23 @@ class Reconciler:
 
     def _only(self, task: Task) -> Task:
         if task.writes > 1:  # so there may be more errors, and others by then
-            self._ledger.ghosts.add(task.uuid)
+            self._haunt(task)
         return task
+
+    def _haunt(self, task: Task) -> None:
+        """The server may still speak of a task that is let go, if it was sent; not for ever."""
+        if not task.writes:
+            return
+        ghosts = self._ledger.ghosts
+        while ghosts and (oldest := next(iter(ghosts))) and ghosts[oldest] < task.sent_at:
+            del ghosts[oldest]
+        ghosts[task.uuid] = task.sent_at + KNOWN_LIMIT
+
+    def _is_haunted(self, now: float) -> bool:
+        ghosts = self._ledger.ghosts
+        for uuid in [uuid for uuid, until in ghosts.items() if until < now]:
+            del ghosts[uuid]
+        return bool(ghosts)
 
     def give_up(self, task: Task, error: RunwareError) -> None:
         """Settle a task without a word from the server, which may still have one to say.
@@ -302,9 +318,10 @@ class Reconciler:
             end = task.asked_at + ANSWER_TIMEOUT
         if link is not None and link.spotlight is task:
             end = link.spotlight_end
-        self._ledger.give_up(task, error)
+        self._haunt(task)
+        self._ledger.settle(task, error)
         if link is not None and end is not None:
-            link.spotlight_end = end
+            link.spotlight_end = max(end, link.spotlight_end or end)
             self._timers.moved = True
 
     def refusal_of(self, link: Link, task: Task) -> Fault | None:
@@ -319,35 +336,46 @@ class Reconciler:
         """Tasks of which the server may be speaking: all that ever were on their way."""
         return (task for task in self._tasks.values() if task.stage is not Stage.QUEUED)
 
-    def too_big(self, link: Link) -> Task | None:
-        """Who caused a connection to be closed over a frame's size; None when not known yet."""
+    def too_big(self, link: Link, remedy: str) -> None:
+        """A connection was closed over a frame's size: its task fails, once it is known which."""
         outstanding = list(link.asked.values())
         outstanding += [task for task in self._tasks.values() if task.stage is Stage.SENT]
         if len(set(outstanding)) == 1:
-            return outstanding[0]
-        self.careful = True
-        return None
+            (culprit,) = set(outstanding)
+            self._ledger.settle(culprit, ProtocolError(f"task {culprit.uuid}: {remedy}"))
+        else:
+            self.careful = True
 
-    def due(self, link: Link, task: Task, now: float) -> None:
-        """The moment of a task's step has come."""
+    def due(self, link: Link, task: Task, now: float) -> bool:
+        """The moment of a task's step has come. False: a question about it had no answer."""
         if task.stage is Stage.SENT and now < task.sent_at + OVERDUE:
-            if not self.awaits_answer(link, task, now):
-                self._queue_question(link, task)
-            self._timers.schedule(task, self._look_at(link, task, now))
+            self._look_early(link, task, now)
         elif task.stage is Stage.SENT:
             self.doubt(link, (task,), now)
         elif task.step in (Step.ASKED, Step.DETAILED):
-            self._unanswered(link, task, now)
+            return not self._is_unanswered(link, task, now)
         elif task.step is Step.NONE:
             self.ask(link, task, now)
+        return True
 
-    def _unanswered(self, link: Link, task: Task, now: float) -> None:
-        """No answer came in time. That says nothing while the line as a whole is silent.
+    def _look_early(self, link: Link, task: Task, now: float) -> None:
+        """Ask for a task that was sent, if no answer of its own need come."""
+        again = self._look_at(link, task, now)
+        if self.awaits_answer(link, task, now):
+            again = min(again, now + ANSWER_TIMEOUT / 2)
+        elif task.polled or link.spotlight is task:
+            self._queue_question(link, task)
+        else:
+            link.answered(task)  # in vain; it was sent alone, and has had its time
+        self._timers.schedule(task, again)
+
+    def _is_unanswered(self, link: Link, task: Task, now: float) -> bool:
+        """Whether no answer came in time. That says nothing while the line as a whole is silent.
 
         It is looked at more often than that, so that no sign of life is missed.
         """
         if now - link.heard_at >= ANSWER_TIMEOUT:
             self._timers.schedule(task, now + ANSWER_TIMEOUT / 2)
-            return
+            return False
         link.answered(task)
-        self.unknown(link, task, now)
+        return True

@@ -165,7 +165,8 @@ class Session:
         for item in items:
             self._on_item(link, item, now)
         for fault in faults:
-            self._on_fault(link, fault, now)
+            if self._ledger.link is link:  # one before it may have ended the connection
+                self._on_fault(link, fault, now)
         if not items and not faults:
             self._judge.nothing_found(link, now)
         may_prove = link.ready and self.presence.unproved
@@ -226,9 +227,7 @@ class Session:
     def has_frame(self) -> bool:
         """Whether `next_frame` is worth a call."""
         link = self._ledger.link
-        return link is not None and (
-            self._outbox.waits(link) if link.ready else not link.auth_written
-        )
+        return link is not None and self._outbox.waits(link)
 
     def take_effects(self) -> list[Effect]:
         """What is to be done, in order; each effect is handed out once."""
@@ -269,9 +268,7 @@ class Session:
         if reason := link.verdict(now):
             self._drop(reason, now)
             return
-        if link.ping_due_at is not None and link.ping_due_at <= now and link.ready:
-            link.ping_wanted = True
-        link.spotlight_is_on(now)
+        link.look(now)
         if link.replay_end is not None and link.replay_end <= now:
             self._reconciler.replay_over(link, now)
 
@@ -284,7 +281,7 @@ class Session:
             self._ledger.timers.schedule(task, None)
             self._enqueue(task)
         elif self._ledger.link is not None and self._ledger.link.ready:
-            self._reconciler.due(self._ledger.link, task, now)
+            self._judge.due(self._ledger.link, task, now)
 
     def _time_out(self, task: Task) -> None:
         stage, why = task.stage.value, self.presence.why_away
@@ -344,9 +341,13 @@ class Session:
         kind = item.get("taskType")
         if kind == "authentication":
             self._on_authenticated(link, item, now)
-        elif kind != "ping":
+        elif kind == "ping":
+            self._on_pong(link, now)
+        else:
             self._ledger.drop(item.get("taskUUID"))
-        elif (seconds := link.pong(now)) is not None:
+
+    def _on_pong(self, link: Link, now: float) -> None:
+        if (seconds := link.pong(now)) is not None:
             self._ledger.effects.append(Pong(seconds))
 
     def _on_fault(self, link: Link, fault: Fault, now: float) -> None:
@@ -360,12 +361,13 @@ class Session:
         subject = subject_of(fault, ready=link.ready)
         # A key that was refused, and is accepted: it is a task that it is not good for.
         accepted_again = link.ready and self.presence.in_doubt
-        if subject is Subject.EARLY and link.resuming is None and is_fatal(fault):
-            link.heard_early(fault, now)
+        if subject is Subject.PING:
+            self._on_pong(link, now)  # an error is an answer too
+        elif subject is Subject.EARLY and link.heard_early(fault, now):
             self._ledger.timers.moved = True
         elif subject is Subject.EARLY or (subject is Subject.KEY and not accepted_again):
             self._on_key_refused(link, fault, now)
-        elif subject is not Subject.PING and link.ready:
+        elif link.ready:
             self._judge.anonymous_fault(link, fault, now)
 
     # Ends.
@@ -373,9 +375,8 @@ class Session:
     def _on_too_big(self, link: Link | None, remedy: str) -> None:
         """The session is not resumed: its replay would bring the same frame again."""
         self.presence.session_uuid = None
-        culprit = self._reconciler.too_big(link) if link is not None else None
-        if culprit is not None:
-            self._ledger.settle(culprit, ProtocolError(f"task {culprit.uuid}: {remedy}"))
+        if link is not None:
+            self._reconciler.too_big(link, remedy)
 
     def _drop(self, reason: str, now: float) -> None:
         self._ledger.effects.append(Drop())

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .tasks import Task
+from .tasks import Stage, Task
 
 __all__ = ["Timers"]
 
@@ -95,10 +93,17 @@ class Timers:
             self._empty -= 1
         return self._heap[0] if self._heap else None
 
+    def _keep_deadline(self, task: Task, now: float) -> None:
+        """Whatever was done about a task, or not: its deadline comes."""
+        if task.deadline is not None and task.deadline > now and task.stage is not Stage.SETTLED:
+            self.look_by(task, task.deadline)
+
     def pop_due(self, now: float) -> Iterator[Task]:
-        """Every task whose moment has come; each is then without one."""
+        """Every task whose moment has come; each is then without one, but for its deadline."""
         while (when := self.next()) is not None and when <= now:
             for task in list(self._due[when]):
-                if task.due == when:  # what is done about one may disarm another
-                    self.disarm(task)
-                    yield task
+                if task.due != when:  # what is done about one may disarm another
+                    continue
+                self.disarm(task)
+                yield task
+                self._keep_deadline(task, now)

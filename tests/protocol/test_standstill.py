@@ -1,0 +1,113 @@
+"""Nothing that a service says at the wrong time, or leaves unsaid, stops a task for ever."""
+
+from __future__ import annotations
+
+import pytest
+
+from runware_ws.protocol.tasks import Task
+from runware_ws.protocol.wire import encode_answer
+from tests.client.test_moments import connected, hear, submit, write_all
+from tests.protocol.test_unnamed_errors import NO_IMAGE, outcome
+from tests.protocol.world import World
+from tests.support.answers import error
+
+
+def running(**settings: bool) -> tuple[World, Task]:
+    """A task that the service runs, and that is asked for now and then."""
+    world = World(**settings)
+    world.connect()
+    world.settle_down()
+    task = world.submit(delivery="async", timeout=600.0)
+    world.settle_down(finish=False)
+    return world, task
+
+
+def say(world: World, *errors: dict[str, str]) -> None:
+    """The service sends a frame that it was not asked for."""
+    world.client.receive(encode_answer(errors=errors), world.now)
+    world.pump()
+
+
+def test_an_answer_to_an_earlier_connections_question_may_come_before_the_greeting() -> None:
+    world, task = running()
+    world.cut(server_knows=True, frames_count_as_undelivered=False)
+    world.tick(0.0)
+    world.connect()
+    trouble = {"code": "serviceUnavailable", "message": "Busy.", "taskType": "getResponse"}
+    say(world, {**trouble, "taskUUID": task.uuid})
+    world.tick(0.3)
+    world.heal()
+    assert outcome(world, task) == "a result"
+
+
+@pytest.mark.parametrize("code", ["conflictTaskUUID", "timeout", "serviceUnavailable"])
+def test_an_error_behind_one_that_ends_the_connection_is_passed_over(code: str) -> None:
+    world, task = running()
+    while not world.wire or not world.wire.up:
+        world.tick(0.1)  # until it is asked for
+    world.service.expire_session(world.client.presence.session_uuid or "")
+    behind = {"code": code, "message": "…", "taskUUID": task.uuid}
+    say(world, {"code": "unauthorized", "message": "No."}, behind)
+    began = world.now
+    world.heal()
+    assert outcome(world, task) == "a result"
+    assert world.now - began < 60.0
+
+
+@pytest.mark.parametrize("code", ["noAvailableServer", "modelUnavailable", "internalServerError"])
+@pytest.mark.parametrize("of_task", [False, True])
+def test_trouble_of_nobodys_runs_nothing_twice_that_is_just_asked_for(
+    code: str, of_task: bool
+) -> None:
+    world, task = running(errors_name_task=False)
+    while not world.wire or not world.wire.up:
+        world.tick(0.1)
+    kind = {"taskType": "upscale"} if of_task else {}
+    say(world, {"code": code, "message": "Nobody's.", **kind})
+    world.heal()
+    assert outcome(world, task) == "a result"
+    assert set(world.runs_of_image.values()) == {1}
+
+
+def test_who_was_refused_is_found_also_where_no_question_is_answered() -> None:
+    world, given_up = running(errors_name_task=False)
+    world.cancel(given_up)  # an error without a name may be of that one, too
+    refused = world.submit(image=NO_IMAGE)
+    for _ in range(600):
+        while world.wire and world.wire.up:
+            if b"getResponse" in world.wire.up[0]:
+                world.wire.up.popleft()
+            else:
+                world.carry_up()
+        while world.wire and world.wire.down:
+            world.carry_down()
+        world.tick(0.1)
+    assert outcome(world, refused) == "invalidImage"
+    assert refused.writes == 2
+
+
+def test_a_question_without_an_answer_holds_the_others_up_for_seconds_only() -> None:
+    session = connected()
+    tasks = submit(session, 2)
+    write_all(session, 0)
+    hear(session, 0.1, errors=[error("novelty")])
+    write_all(session, 0.1)
+    unknown = [error("taskNotFound", {"taskUUID": one.uuid, "taskType": "x"}) for one in tasks]
+    hear(session, 0.2, errors=unknown)
+    write_all(session, 0.2)  # the first is sent alone; it runs, and the question gets no answer
+    for now in (step / 4 for step in range(1, 100)):
+        hear(session, now, {"taskType": "ping", "pong": True})
+        session.handle_timer(now)
+        write_all(session, now)
+    assert [one.writes for one in tasks] == [2, 2]
+
+
+def test_a_task_whose_details_are_wanted_twice_stands_in_a_frame_once() -> None:
+    session = connected()
+    (task,) = submit(session, 1)
+    write_all(session, 0)
+    for _ in range(2):
+        known = error("conflictTaskUUID", {"taskUUID": task.uuid, "taskType": "upscale"})
+        hear(session, 0.1, errors=[known])
+    (frame,) = write_all(session, 0.1)
+    assert [one["taskType"] for one in frame] == ["getTaskDetails"]
