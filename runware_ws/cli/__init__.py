@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 
 from ..errors import MissingExtraError
+from .streams import complaint, let_go_of
 
 __all__ = ["main"]
 
@@ -22,4 +24,10 @@ def main() -> None:
         sys.exit(str(MissingExtraError("runware-ws", "cli")))
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file may have a name that it cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
-    app(prog_name="runware-ws")
+    try:
+        app(prog_name="runware-ws")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        let_go_of("stdout")
+        sys.exit(complaint(error))

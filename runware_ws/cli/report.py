@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConnectionLostError
 from .complaints import InterruptedByUser, in_one_line
+from .streams import complaint, let_go_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -306,14 +307,10 @@ def _write(stream: IO[str], line: str) -> bool:
         print(line, file=stream, flush=True)
     except OSError as error:
         is_result = stream is sys.stdout
-        setattr(sys, "stdout" if is_result else "stderr", _nowhere())
+        let_go_of("stdout" if is_result else "stderr")
         if isinstance(error, BrokenPipeError):  # the reader has left (`| head`)
             return True
         if is_result:
-            _write(sys.stderr, f"error: cannot write to the standard output: {error.strerror}")
+            _write(sys.stderr, complaint(error))
         return False
     return True
-
-
-def _nowhere() -> IO[str]:
-    return Path(os.devnull).open("w", encoding="utf-8")

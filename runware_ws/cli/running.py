@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -56,8 +55,3 @@ def exit_on_error() -> Iterator[None]:
     except (UsageError, RunwareError) as error:
         typer.echo(f"error: {explain(error)}", err=True)
         raise typer.Exit(USAGE if isinstance(error, _USAGE_ERRORS) else FAILED) from None
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        typer.echo(f"error: cannot write to the standard output: {error.strerror}", err=True)
-        raise typer.Exit(FAILED) from None

@@ -72,9 +72,14 @@ def test_ping_tells_each_round_trip() -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
 @pytest.mark.usefixtures("use")
-def test_ping_to_a_full_device_ends_with_one_line(start: Start) -> None:
+@pytest.mark.parametrize("words", ["ping", "emulate --port 0", "--version", "--help"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_on_a_full_device_there_is_one_line(
+    start: Start, monkeypatch: pytest.MonkeyPatch, words: str, unbuffered: str
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with Path("/dev/full").open("w") as full:
-        process = start("ping", stdout=full)
+        process = start(*words.split(), stdout=full)
     assert process.stderr is not None
     complaint = "error: cannot write to the standard output: No space left on device\n"
     assert process.stderr.read() == complaint
