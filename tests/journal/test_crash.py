@@ -107,7 +107,8 @@ def test_a_command_killed_at_any_moment_upscales_each_image_once(tmp_path: Path)
             if len(lives.told) / IMAGES > 0.9 * lives.kills / KILLS:
                 status = lives.live(dice.uniform(0, 0.8), 0)
             else:
-                status = lives.live(dice.uniform(0, 0.3), dice.randrange(2 * IMAGES // KILLS))
+                at_most = min(2 * IMAGES // KILLS, (IMAGES - len(lives.told)) // 2)
+                status = lives.live(dice.uniform(0, 0.3), dice.randrange(at_most + 1))
             assert status != 0, f"done after {lives.kills} kills"
             whole_outputs(tmp_path / "out")
         assert lives.live(PATIENCE, 0) == 0
