@@ -11,7 +11,8 @@ is left to try.
 
 What it refuses to know: whether a session was really resumed, whether bytes written to a dying
 connection arrived, and what an error that names nobody means for anybody in particular. Such an
-error belongs to the only candidate, if there is only one. If not, all candidates are asked for,
+error belongs to the only candidate, if there is only one, and if it is not of a kind that may
+pass: a retry has a new UUID, and needs the server's own word. If not, all candidates are asked for,
 in one go; those that the server does not know are sent again one at a time, each alone on the
 connection. When an error comes then, the task is asked for: if it is unknown it was refused, and
 the error is its own if it was the only one meanwhile. Others may fail just then, so if there were
