@@ -67,7 +67,7 @@ class _Connection(ClientConnection):
         """Send a text frame."""
         self.protocol.send_text(data)
         for part in self.protocol.data_to_send():
-            self.transport.write(part)
+            self.transport.write(memoryview(part))  # whose rest is no copy, if the system is full
 
 
 class _AsyncioSocket(Socket):
