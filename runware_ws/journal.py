@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import JournalError, ProtocolError
-from .protocol.wire import decode_item, encode_item, with_uuid
+from .protocol.wire import decode_item, decode_tasks, encode_item, with_uuid
 
 __all__ = [
     "Change",
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _APPLICATION_ID = 0x52577773  # "RWws"
-_VERSION = 1
+_VERSION = 2
 _SMALLEST = 512  # bytes of the smallest page that a database can have
 # The service keeps a session for 120 s after a drop [D].
 _SESSION_AGE = 120.0
@@ -48,7 +48,7 @@ _SCHEMA = (
         uuid TEXT PRIMARY KEY,
         source BLOB,  -- the path or the URL of the input; NULL for anything else
         digest TEXT,  -- SHA-256 of the input, when it is kept by reference
-        request BLOB,  -- the encoded task, without its image when that is kept by reference;
+        request BLOB,  -- the task as a frame, without its image when that is kept by reference;
                        -- NULL when it must not be sent again
         attempts INTEGER NOT NULL,
         polled INTEGER NOT NULL,
@@ -63,8 +63,8 @@ class Origin:
     """Where a task comes from, as the journal keeps it.
 
     Attributes:
-        request: the encoded task, without its image when `digest` is given; b"" once it stands
-            in the journal.
+        request: the task as a frame of its own, without its image when `digest` is given; b""
+            once it stands in the journal.
         source: the path or URL of the image, or None.
         digest: the hash of the file at `source`; "" when the image is in `request`.
         kept_as: the UUID under which it stands in the journal; "" before that.
@@ -303,7 +303,7 @@ def _entry(uuid: str, source: bytes | None, *row: Any) -> Entry:
         ValueError, ProtocolError: its page was written over.
     """
     digest_, request, attempts, *flags = row
-    if request and decode_item(request).get("taskUUID") != uuid:
+    if request and [task.get("taskUUID") for task in decode_tasks(request)] != [uuid]:
         raise ValueError(f"malformed task {uuid}")
     path = None if source is None else os.fsdecode(source)
     return Entry(uuid, path, digest_, request, attempts, *map(bool, flags))

@@ -77,7 +77,7 @@ class Order:
     tail: bytes
 
     def encode(self, task_uuid: str, image: str | bytes | None) -> bytes:
-        """The task as bytes; without an image, it can be given one by `wire.encode_task`."""
+        """The task as a frame; without an image, it can be given one by `wire.encode_task`."""
         return encode_parts(self.head, task_uuid, self.tail, image)
 
 

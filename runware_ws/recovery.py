@@ -18,7 +18,7 @@ from .intake import Intake
 from .journal import Entry, Journal, Origin, digest
 from .many import Outcome, outcome_of
 from .protocol.tasks import Task
-from .protocol.wire import decode_item, encode_task
+from .protocol.wire import decode_tasks, encode_task
 from .results import UpscaleResult
 
 __all__ = ["Found", "Recovered", "find", "found_in", "take_up", "task_of"]
@@ -171,4 +171,5 @@ def _payload(entry: Entry) -> bytes:
         return b""
     if digest(image) != entry.digest:
         return b""
-    return encode_task(decode_item(entry.request), image)
+    (task,) = decode_tasks(entry.request)
+    return encode_task(task, image)

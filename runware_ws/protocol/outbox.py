@@ -139,11 +139,11 @@ class Outbox:
         """
         limit = limit or self._limits.max_tasks_per_frame
         batch: list[bytes] = []
-        size = 2
+        size = 1
         while queue and len(batch) < limit:
             task = queue[0]
             if is_wanted(task):
-                size += len(task.payload) + 1
+                size += len(task.payload) - 1  # a comma, in place of its brackets
                 if batch and size > self._limits.max_frame_bytes:
                     break
                 batch.append(task.payload)

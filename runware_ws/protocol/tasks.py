@@ -77,7 +77,7 @@ class Task:
 
     Attributes:
         uuid: its taskUUID, in lower case.
-        payload: its bytes as one element of a frame; b"" when they are not known (a task found
+        payload: its bytes as a frame of its own; b"" when they are not known (a task found
             again by its UUID alone) and once it is settled.
         owned: whether this package made the UUID, so that nobody else can have used it.
         polled: whether its outcome is asked for, not pushed: delivery ``async``, or a webhook.

@@ -182,21 +182,24 @@ def _loads(frame: bytes | bytearray | memoryview | str) -> Any:
 
 
 def encode_task(members: Mapping[str, Any], image: str | bytes | None = None) -> bytes:
-    """One task of a request, as bytes; see `encode_parts`."""
+    """A task as a frame of its own; see `encode_parts`."""
     head, tail = split_task(members)
     return encode_parts(head, str(members.get("taskUUID", "")), tail, image)
 
 
 def split_task(members: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """What stands before and after the taskUUID of a task, which must have one."""
+    """What stands before and after the taskUUID of a task, which must have one, in a frame of
+    its own."""
     mark = b'"taskUUID":"'
-    encoded = orjson.dumps(members)
+    encoded = orjson.dumps([members])
     start = encoded.index(mark) + len(mark)
     return encoded[:start], encoded[encoded.index(b'"', start) :]
 
 
 def encode_parts(head: bytes, task_uuid: str, tail: bytes, image: str | bytes | None) -> bytes:
-    """A task from its parts.
+    """A task as a frame of its own, from its parts.
+
+    Sent alone, as a large one is, it is not copied again; see `join_tasks`.
 
     Args:
         head, tail: from `split_task`.
@@ -208,10 +211,10 @@ def encode_parts(head: bytes, task_uuid: str, tail: bytes, image: str | bytes | 
         return b"".join((head, task_uuid.encode(), tail))
     if isinstance(image, str):
         # Joined, since what orjson returns takes 4 KiB however short it is.
-        inputs = (b',"inputs":{"image":', orjson.dumps(image), b"}}")
+        inputs = (b',"inputs":{"image":', orjson.dumps(image), b"}}]")
     else:
-        inputs = (b',"inputs":{"image":"', image, b'"}}')
-    return b"".join((head, task_uuid.encode(), tail[:-1], *inputs))
+        inputs = (b',"inputs":{"image":"', image, b'"}}]')
+    return b"".join((head, task_uuid.encode(), tail[:-2], *inputs))
 
 
 def encode_item(item: Mapping[str, Any]) -> bytes:
@@ -239,11 +242,13 @@ def with_uuid(payload: bytes, old: str, new: str) -> bytes:
     return payload.replace(old.encode(), new.encode(), 1)
 
 
-def join_tasks(tasks: Sequence[bytes]) -> bytes:
-    """Encoded tasks, of which there is at least one, as a frame."""
-    parts = [b","] * (2 * len(tasks) + 1)
+def join_tasks(frames: Sequence[bytes]) -> bytes:
+    """Frames of a task each, of which there is at least one, as one frame."""
+    if len(frames) == 1:
+        return frames[0]
+    parts: list[bytes | memoryview] = [b","] * (2 * len(frames) + 1)
     parts[0], parts[-1] = b"[", b"]"
-    parts[1::2] = tasks
+    parts[1::2] = [memoryview(frame)[1:-1] for frame in frames]
     return b"".join(parts)  # once: a task may be of megabytes
 
 

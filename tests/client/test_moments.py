@@ -78,7 +78,7 @@ def connected(**changed: Any) -> Session:
 
 def submit(session: Session, number: int) -> list[Task]:
     uuids = [new_uuid() for _ in range(number)]
-    tasks = [Task(uuid, json.dumps({"taskUUID": uuid}).encode()) for uuid in uuids]
+    tasks = [Task(uuid, json.dumps([{"taskUUID": uuid}]).encode()) for uuid in uuids]
     for task in tasks:
         session.submit(task, 0)
     return tasks

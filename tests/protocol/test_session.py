@@ -45,7 +45,7 @@ def test_a_client_gives_up_when_its_limit_passes_and_not_an_attempt_later() -> N
         dice=lambda: 1.0,
     )
     limited.start(0.0)
-    limited.submit(Task("u", b"{}"), 0.0)
+    limited.submit(Task("u", b"[{}]"), 0.0)
     effects: list[Effect] = []
     now = 0.0
     while limited.failure is None:
@@ -63,7 +63,7 @@ def test_a_client_gives_up_when_its_limit_passes_and_not_an_attempt_later() -> N
 
 
 def test_a_move_that_is_not_in_the_table_is_refused() -> None:
-    task = Task("u", b"{}")
+    task = Task("u", b"[{}]")
     for trigger in Trigger:
         if (Stage.QUEUED, trigger) not in TRANSITIONS:
             with pytest.raises(KeyError):
