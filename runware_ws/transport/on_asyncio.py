@@ -9,7 +9,7 @@ from typing import Any, cast
 import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
 from ..settings import Endpoint
@@ -32,7 +32,8 @@ class _Connection(ClientConnection):
     """The library's connection, with our own ways in and out.
 
     What is received goes to the inbox at once, past the library's queue and its reader's task.
-    What is sent goes to the library's protocol and on to the transport in one step.
+    What is sent goes to the transport at once: a frame by itself is all that the library's protocol
+    would make of it.
     """
 
     heard_at = 0.0
@@ -64,10 +65,9 @@ class _Connection(ClientConnection):
             self.transport.abort()
 
     def write(self, data: bytes) -> None:
-        """Send a text frame."""
-        self.protocol.send_text(data)
-        for part in self.protocol.data_to_send():
-            self.transport.write(memoryview(part))  # whose rest is no copy, if the system is full
+        """Send a text frame, while the connection is open."""
+        frame = Frame(Opcode.TEXT, data).serialize(mask=True)
+        self.transport.write(memoryview(frame))  # whose rest is no copy, if the system is full
 
 
 class _AsyncioSocket(Socket):
