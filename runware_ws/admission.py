@@ -43,12 +43,13 @@ class Admission:
         """Enter without waiting, if that is possible and jumps no queue."""
         if self._waiters or not self._fits(size):
             return False
-        self._take(size)
+        self.enter_anyway(size)
         return True
 
     def enter_anyway(self, size: int) -> None:
         """Enter over any limit: what was under way before must go on."""
-        self._take(size)
+        self.tasks += 1
+        self.bytes += size
 
     async def enter(self, size: int) -> None:
         """Enter; wait for it if need be. Cancelled while waiting, nothing is taken."""
@@ -100,13 +101,9 @@ class Admission:
             return False
         return self.bytes + size <= self._max_bytes or self.tasks == 0
 
-    def _take(self, size: int) -> None:
-        self.tasks += 1
-        self.bytes += size
-
     def _admit(self) -> None:
         while self._waiters and self._fits(self._waiters[0].size):
             waiter = self._waiters.popleft()
-            self._take(waiter.size)
+            self.enter_anyway(waiter.size)
             waiter.admitted = True
             waiter.event.set()
