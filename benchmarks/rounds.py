@@ -41,9 +41,10 @@ def run_rounds(
     for workload in workloads:
         with input_file(workload.file_bytes) as file:
             tasks = max(workload.tasks // 4, workload.in_flight) if quick else workload.tasks
-            for number in range(rounds):
+            turns = rounds * workload.turns
+            for number in range(turns):
                 for client in _in_turn(workload, list(pythons), number):
-                    tell(f"{workload.key} round {number + 1} of {rounds}: {client}")
+                    tell(f"{workload.key} turn {number + 1} of {turns}: {client}")
                     _once(
                         result[workload.key],
                         client,
