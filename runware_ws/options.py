@@ -126,6 +126,12 @@ def check_names(names: Iterable[str], *others: str) -> None:
 
 
 _IN_BULK = 64
+# What a UUID v4 is free to be, and what it must be, for all of a bulk side by side [RFC 9562].
+_FREE, _FIXED = (
+    int(bits * _IN_BULK, 16)
+    for bits in ("ffffffffffff0fff3fffffffffffffff", "00000000000040008000000000000000")
+)
+_GROUPS = re.compile("(.{8})(.{4})(.{4})(.{4})(.{12})")
 _uuids: list[str] = []
 os.register_at_fork(after_in_child=_uuids.clear)  # or two processes would use the same ones
 
@@ -136,11 +142,6 @@ def new_uuid() -> str:
         try:
             return _uuids.pop()
         except IndexError:
-            digits = os.urandom(16 * _IN_BULK).hex()
-            _uuids.extend(_uuid(digits[at : at + 32]) for at in range(0, len(digits), 32))
-
-
-def _uuid(digits: str) -> str:
-    variant = "89ab"[int(digits[16], 16) & 3]
-    tail = f"{variant}{digits[17:20]}-{digits[20:]}"
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{tail}"
+            bits = int.from_bytes(os.urandom(16 * _IN_BULK)) & _FREE | _FIXED
+            digits = f"{bits:0{32 * _IN_BULK}x}"
+            _uuids.extend(map("-".join, _GROUPS.findall(digits)))
