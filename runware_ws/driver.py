@@ -92,7 +92,7 @@ class Driver:
         """Carry out what a call to the session has brought about."""
         for effect in self.session.take_effects():
             self._perform(effect)
-        if self._exchange is not None and self.session.has_frame:
+        if self._exchange is not None:
             self._exchange.wake()
         if self.session.timer_moved:
             moment = self.session.next_timer()

@@ -80,10 +80,11 @@ class Exchange:
             self._scope.cancel()
 
     def wake(self) -> None:
-        """The session has a frame."""
-        if self._socket is not None:
+        """The session may have a frame."""
+        socket = self._socket
+        if socket is not None and not socket.is_awake and self._session.has_frame:
             # What is alone in flight is not joined by others that were woken by the same answers.
-            self._socket.wake(at_once=len(self._session.tasks) <= 1)
+            socket.wake(at_once=len(self._session.tasks) <= 1)
 
     def look(self, now: float) -> None:
         """Tell the session what only the socket sees."""

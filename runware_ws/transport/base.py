@@ -82,7 +82,7 @@ class Inbox:
         self._news = False
 
     def deliver_to(self, peer: Peer) -> None:
-        """From now on, frames go to `peer`."""
+        """From now on, frames go to `peer`, which is asked to act even if there was none."""
         self._peer = peer
         early, self._early = self._early, []
         for data in early:
@@ -112,7 +112,13 @@ class Inbox:
 
 
 class Socket(abc.ABC):
-    """An open connection."""
+    """An open connection.
+
+    Attributes:
+        is_awake: whether the peer is about to be asked for a frame, or is once more after this.
+    """
+
+    is_awake = False
 
     @property
     @abc.abstractmethod
@@ -125,7 +131,7 @@ class Socket(abc.ABC):
 
     @abc.abstractmethod
     def wake(self, *, at_once: bool) -> None:
-        """The peer has a frame: ask for it when it can be written.
+        """The peer has a frame: if asleep, ask for it when it can be written.
 
         With `at_once`, nothing is likely to join it, so it is better not to wait for more.
         """

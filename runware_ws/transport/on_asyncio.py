@@ -75,7 +75,6 @@ class _AsyncioSocket(Socket):
         self._connection = connection
         self._max_size = max_size
         self._peer: Peer | None = None
-        self._is_awake = False
 
     @property
     def heard_at(self) -> float:
@@ -85,7 +84,6 @@ class _AsyncioSocket(Socket):
         self._peer = peer
         self._connection.resumed = self._resumed
         self._connection.inbox.deliver_to(peer)
-        self.wake(at_once=True)
         try:
             while True:
                 await self._connection.recv()  # no frame gets there: it waits for the end
@@ -93,9 +91,7 @@ class _AsyncioSocket(Socket):
             return lost(error, self._max_size)
 
     def wake(self, *, at_once: bool) -> None:
-        if self._is_awake:
-            return
-        self._is_awake = True
+        self.is_awake = True
         if at_once:
             self._pump()
         else:
@@ -111,10 +107,10 @@ class _AsyncioSocket(Socket):
             if connection.paused:
                 return  # asleep no sooner than `_resumed`
             peer.written()
-        self._is_awake = False
+        self.is_awake = False
 
     def _resumed(self) -> None:
-        if self._is_awake and self._peer is not None:
+        if self.is_awake and self._peer is not None:
             self._peer.written()
             self._pump()
 

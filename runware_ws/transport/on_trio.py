@@ -120,6 +120,7 @@ class _TrioSocket(Socket):
             while True:
                 data = peer.next_frame()
                 if data is None:
+                    self.is_awake = False
                     self._awake = trio.Event()
                     await self._awake.wait()
                 else:
@@ -127,6 +128,7 @@ class _TrioSocket(Socket):
                     peer.written()
 
     def wake(self, *, at_once: bool) -> None:
+        self.is_awake = True
         self._awake.set()
 
     def unsent_bytes(self) -> int:
