@@ -19,8 +19,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from .errors import JournalError, ProtocolError
 from .protocol.wire import decode_item, decode_tasks, encode_item, with_uuid
@@ -76,7 +78,7 @@ class Origin:
     kept_as: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Keep:
     """Remember a task, under its present UUID."""
 
@@ -86,31 +88,62 @@ class Keep:
     owned: bool
     origin: Origin
 
+    query: ClassVar[str] = "INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,NULL)"
 
-@dataclass(frozen=True, slots=True)
+    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
+        origin, request = self.origin, self.origin.request
+        if origin.kept_as:  # it is tried again under another UUID
+            query = "SELECT request FROM task WHERE uuid=?"
+            (kept,) = database.execute(query, (origin.kept_as,)).fetchone() or (None,)
+            request = with_uuid(kept or b"", origin.kept_as, self.uuid)
+            database.execute("DELETE FROM task WHERE uuid=?", (origin.kept_as,))
+        # It can be large, and nobody needs it here any more.
+        origin.kept_as, origin.request = self.uuid, b""
+        source = None if origin.source is None else os.fsencode(origin.source)
+        what = (self.uuid, source, origin.digest, request)
+        return (*what, self.attempts, self.polled, self.owned)
+
+
+@dataclass(slots=True)
 class KeepResult:
     """Remember a task's answer."""
 
     uuid: str
     answer: dict[str, Any]
 
+    query: ClassVar[str] = "UPDATE task SET result=?, request=NULL WHERE uuid=?"
 
-@dataclass(frozen=True, slots=True)
+    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
+        return encode_item(self.answer), self.uuid
+
+
+@dataclass(slots=True)
 class KeepName:
     """Remember of a task that it was sent, and not what: it must not be sent again."""
 
     uuid: str
 
+    query: ClassVar[str] = "UPDATE task SET request=NULL WHERE uuid=?"
 
-@dataclass(frozen=True, slots=True)
+    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
+        return (self.uuid,)
+
+
+@dataclass(slots=True)
 class Forget:
     """Forget a task, also if it stands there under the UUID that it had before a retry."""
 
     uuid: str
     origin: Origin | None = None
 
+    query: ClassVar[str] = "DELETE FROM task WHERE uuid=?"
+
+    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
+        return (self.uuid if self.origin is None else self.origin.kept_as,)
+
 
 Change = Keep | KeepResult | KeepName | Forget
+"""What may happen to the journal: a query, and the row of its parameters when its turn comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +274,9 @@ class Journal:
         with self._clear_errors():
             self._database.execute("BEGIN")
             try:
-                for change in changes:
-                    self._make(change)
+                for query, alike in groupby(changes, attrgetter("query")):
+                    rows = [change.row(self._database) for change in alike]
+                    self._database.executemany(query, rows)
                 if session is not None:
                     self._database.execute("DELETE FROM session")
                     row = (session, self._clock())
@@ -252,35 +286,6 @@ class Journal:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
-
-    def _make(self, change: Change) -> None:
-        run = self._database.execute
-        match change:
-            case Keep():
-                self._keep(change)
-            case KeepResult(uuid, answer):
-                query = "UPDATE task SET result=?, request=NULL WHERE uuid=?"
-                run(query, (encode_item(answer), uuid))
-            case KeepName(uuid):
-                run("UPDATE task SET request=NULL WHERE uuid=?", (uuid,))
-            case Forget(uuid, origin):
-                kept_as = uuid if origin is None else origin.kept_as
-                run("DELETE FROM task WHERE uuid IN (?, ?)", (uuid, kept_as))
-
-    def _keep(self, change: Keep) -> None:
-        run = self._database.execute
-        origin, request = change.origin, change.origin.request
-        if origin.kept_as:  # it is tried again under another UUID
-            query = "SELECT request FROM task WHERE uuid=?"
-            (kept,) = run(query, (origin.kept_as,)).fetchone() or (None,)
-            request = with_uuid(kept or b"", origin.kept_as, change.uuid)
-            run("DELETE FROM task WHERE uuid=?", (origin.kept_as,))
-        source = None if origin.source is None else os.fsencode(origin.source)
-        row = (change.uuid, source, origin.digest, request)
-        flags = (change.attempts, change.polled, change.owned)
-        run("INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,NULL)", row + flags)
-        # It can be large, and nobody needs it here any more.
-        origin.kept_as, origin.request = change.uuid, b""
 
     def close(self) -> None:
         """Let go of the file."""

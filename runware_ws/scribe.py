@@ -56,9 +56,13 @@ class Scribe:
         self._passed = passed
         self._failed = failed
         self._broken = False
+        # What was taken was written in an earlier commit, so it can be forgotten before the rest;
+        # like changes in a row cost less.
+        self._taken: list[Change] = []
         self._changes: list[Change] = []
         self._effects: list[Kept | Settle] = []
         self._work = anyio.Event()
+        self._has_work = False
 
     def add(self, effect: Kept | Settle) -> None:
         """Write `effect` down and pass it on, after all that came before."""
@@ -69,22 +73,24 @@ class Scribe:
         if change is not None:
             self._changes.append(change)
         self._effects.append(effect)
-        self._work.set()
+        self.touch()
 
     def forget(self, uuid: str) -> None:
         """A result was taken."""
-        self._changes.append(Forget(uuid))
-        self._work.set()
+        self._taken.append(Forget(uuid))
+        self.touch()
 
     def touch(self) -> None:
-        """Note the session that is open."""
-        self._work.set()
+        """Write what there is, and the session that is open."""
+        if not self._has_work:
+            self._has_work = True
+            self._work.set()
 
     async def run(self) -> None:
         """Write whatever comes, until cancelled; what is begun is finished first."""
         while not self._broken:
             await self._work.wait()
-            self._work = anyio.Event()
+            self._work, self._has_work = anyio.Event(), False
             with anyio.CancelScope(shield=True):
                 changes, effects = self._take()
                 try:
@@ -109,9 +115,9 @@ class Scribe:
         self._journal.close()
 
     def _take(self) -> tuple[list[Change], list[Kept | Settle]]:
-        taken = self._changes, self._effects
-        self._changes, self._effects = [], []
-        return taken
+        changes, effects = self._taken + self._changes, self._effects
+        self._taken, self._changes, self._effects = [], [], []
+        return changes, effects
 
     def _pass_on(self, effects: list[Kept | Settle]) -> None:
         for effect in effects:

@@ -31,7 +31,7 @@ def keep(number: int, image: str | bytes = "https://example.com/a.jpg", **kept: 
     source = image if isinstance(image, str) else None
     change = Keep(uuid, 1, polled=False, owned=True, origin=Origin(request, source))
     for name, value in kept.items():
-        object.__setattr__(change, name, value)
+        setattr(change, name, value)
     return change
 
 
