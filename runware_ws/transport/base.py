@@ -198,7 +198,8 @@ def _why_not_connected(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, InvalidURI | InvalidHandshake):
         return f"the server does not speak WebSocket here: {type(error).__name__}"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    cause = error.__cause__ or error  # trio says of a refused certificate only that it is "broken"
+    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
 
 
 def _closed(error: ConnectionClosed, max_size: int) -> DisconnectedError:

@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
@@ -57,6 +58,7 @@ class ScriptedServer(Record):
     Args:
         scripts: one for each connection, in their order; None for an obliging one.
         refusals: HTTP status codes with which the first upgrades are refused.
+        tls: with which it speaks TLS; None for plain text.
 
     Attributes:
         …: those of `Record`.
@@ -64,12 +66,18 @@ class ScriptedServer(Record):
         port: the number in it.
     """
 
-    def __init__(self, *scripts: Script | None, refusals: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        *scripts: Script | None,
+        refusals: Iterable[int] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__()
         self.url = ""
         self.port = 0
         self._scripts = list(scripts)
         self._refusals = list(refusals)
+        self._tls = tls
         self._failures: list[BaseException] = []
         self._started: Future[None] = Future()
         self._thread = threading.Thread(target=self._main, name="scripted server")
@@ -117,10 +125,12 @@ class ScriptedServer(Record):
             process_request=self._receive_upgrade,
             max_size=None,
             max_queue=None,
+            ssl=self._tls,
             **options,
         ) as server:
             self.port = server.sockets[0].getsockname()[1]
-            self.url = f"ws://127.0.0.1:{self.port}/v1"
+            scheme = "ws" if self._tls is None else "wss"
+            self.url = f"{scheme}://127.0.0.1:{self.port}/v1"
             self._started.set_result(None)
             await self._end.wait()
             for connection in self.connections:
