@@ -18,6 +18,7 @@ from .handle import UpscaleTask
 from .inputs import Image
 from .intake import Intake
 from .many import Outcomes, Window, check_images
+from .memory import keep_large_blocks
 from .options import UpscaleOptions, check_names, order_of
 from .protocol.presence import State
 from .protocol.request import is_uuid4
@@ -158,6 +159,7 @@ class RunwareClient:
                 if self._closed:
                     found.journal.close()
             self._refuse_if_closed()
+        keep_large_blocks()
         intake = Intake(self._settings, self._key, None if found is None else found.journal)
         if found is not None:
             self._recovered = take_up(found, intake, self._settings.timeout)

@@ -11,8 +11,6 @@ import io
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import IO, Any, cast
 from uuid import UUID
@@ -35,8 +33,6 @@ _BASE64 = re.compile(r"[a-zA-Z0-9+/=]+")  # [O]
 _MIN_BASE64 = 40
 # From here on, encoding is done in a thread: it would hold up the event loop for too long.
 _LARGE_BYTES = 64 * 1024
-# The largest block from which the C library of Linux learns; see `_keep_large_blocks`.
-_LARGEST_BLOCK = 32 * 1024 * 1024 - 8192
 _KINDS = "pass a pathlib.Path, bytes, a binary file, or a str with a URL, UUID, data URI or base64"
 
 
@@ -86,7 +82,7 @@ class _Bytes(Source):
     async def load(self) -> bytes:
         if self.size < _LARGE_BYTES:
             return base64.b64encode(self._data)
-        return await _in_thread(base64.b64encode, self._data)
+        return await anyio.to_thread.run_sync(base64.b64encode, self._data)
 
 
 class _File(Source):
@@ -101,7 +97,7 @@ class _File(Source):
         self.size = _encoded_size(status.st_size)
 
     async def load(self) -> bytes:
-        return await _in_thread(encode_file, self._path, abandon_on_cancel=True)
+        return await anyio.to_thread.run_sync(encode_file, self._path, abandon_on_cancel=True)
 
 
 class _Stream(Source):
@@ -110,7 +106,7 @@ class _Stream(Source):
         self.size = _encoded_size(_rest_of(file))
 
     async def load(self) -> bytes:
-        return await _in_thread(self._load)
+        return await anyio.to_thread.run_sync(self._load)
 
     def _load(self) -> bytes:
         try:
@@ -192,25 +188,6 @@ def _why_not(text: str) -> tuple[str, str]:
         return "is base64 with white space in it", "remove the white space"
     shown = repr(text if len(text) <= 60 else text[:57] + "...")
     return f"{shown} looks like a path; a string is never opened as a file", f"pass Path({shown})"
-
-
-async def _in_thread(
-    load: Callable[..., bytes], *arguments: Any, abandon_on_cancel: bool = False
-) -> bytes:
-    _keep_large_blocks()
-    return await anyio.to_thread.run_sync(load, *arguments, abandon_on_cancel=abandon_on_cancel)
-
-
-@cache
-def _keep_large_blocks() -> None:
-    """Have the C library keep the memory of one large image for the next.
-
-    glibc gives blocks over a limit back to the system, which clears them page by page when they
-    are taken again. The limit follows the largest block freed so far, also if it was never
-    touched, which costs nothing. Half of the CPU time of 4 MiB files went there: 21 ms each,
-    not 11. Other libraries take no notice.
-    """
-    bytes(_LARGEST_BLOCK)
 
 
 def _encode(data: bytes | bytearray, name: str) -> bytes:
