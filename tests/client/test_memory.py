@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from runware_ws import memory
+
 TIMES, BLOCKS, BLOCK_BYTES, PAGE_BYTES = 20, 4, 4_000_000, 4096
 PROGRAM = f"""
 import asyncio, resource
@@ -36,3 +38,11 @@ def test_large_blocks_are_cleared_once_and_not_for_each_image() -> None:
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 2 * BLOCKS * BLOCK_BYTES / PAGE_BYTES
+
+
+def test_a_process_that_may_not_have_so_much_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "_LARGEST", 2**62)
+    memory.keep_large_blocks.cache_clear()
+    memory.keep_large_blocks()
