@@ -275,7 +275,8 @@ class Journal:
             self._database.execute("BEGIN")
             try:
                 for query, alike in groupby(changes, attrgetter("query")):
-                    rows = [change.row(self._database) for change in alike]
+                    # One row at a time: each can be large.
+                    rows = (change.row(self._database) for change in alike)
                     self._database.executemany(query, rows)
                 if session is not None:
                     self._database.execute("DELETE FROM session")
