@@ -131,7 +131,7 @@ class Socket(abc.ABC):
 
     @abc.abstractmethod
     def wake(self, *, at_once: bool) -> None:
-        """The peer has a frame: if asleep, ask for it when it can be written.
+        """The peer has a frame: ask for it when it can be written. Not while it is awake.
 
         With `at_once`, nothing is likely to join it, so it is better not to wait for more.
         """
@@ -198,8 +198,9 @@ def _why_not_connected(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, InvalidURI | InvalidHandshake):
         return f"the server does not speak WebSocket here: {type(error).__name__}"
-    cause = error.__cause__ or error  # trio says of a refused certificate only that it is "broken"
-    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+    if not str(error):  # as trio's, of a refused certificate
+        error = error.__cause__ or error
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _closed(error: ConnectionClosed, max_size: int) -> DisconnectedError:

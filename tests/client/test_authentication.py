@@ -13,6 +13,7 @@ from runware_ws import (
     AuthenticationError,
     ClientClosedError,
     ConnectionLostError,
+    RunwareClient,
     TaskTimeoutError,
 )
 from tests.support.answers import error
@@ -168,6 +169,15 @@ async def test_a_server_that_does_not_speak_is_given_up_after_connect_timeout() 
             assert client.state in ("waiting", "connecting")
             with pytest.raises(ConnectionLostError, match="in time"):
                 await client.ping()
+
+
+async def test_an_address_where_nobody_listens_is_named_in_plain_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    client = RunwareClient(KEY, url=f"ws://127.0.0.1:{port}/v1", max_reconnect_time=0)
+    with pytest.raises(ConnectionLostError, match=rf"Error: .*{port}") as caught:
+        await client.connect()
+    assert "Group" not in str(caught.value)
 
 
 async def test_with_a_limit_an_unreachable_server_is_given_up() -> None:
