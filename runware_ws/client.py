@@ -152,6 +152,7 @@ class RunwareClient:
             raise
 
     async def _open(self) -> Intake:
+        keep_large_blocks()
         found = None
         if self._journal is not None:
             with anyio.CancelScope(shield=True):  # nobody else would close what is opened there
@@ -159,7 +160,6 @@ class RunwareClient:
                 if self._closed:
                     found.journal.close()
             self._refuse_if_closed()
-        keep_large_blocks()
         intake = Intake(self._settings, self._key, None if found is None else found.journal)
         if found is not None:
             self._recovered = take_up(found, intake, self._settings.timeout)
