@@ -64,8 +64,13 @@ class _Connection(ClientConnection):
         with suppress(AttributeError):  # asyncio's own, of a transport that just ended by itself
             self.transport.abort()
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether a frame may be sent: not after a close frame, nor on a dead line."""
+        return self.protocol.state is State.OPEN and not self.transport.is_closing()
+
     def write(self, data: bytes) -> None:
-        """Send a text frame, while the connection is open."""
+        """Send a text frame, while the connection is writable."""
         frame = Frame(Opcode.TEXT, data).serialize(mask=True)
         self.transport.write(memoryview(frame))  # whose rest is no copy, if the system is full
 
@@ -99,14 +104,15 @@ class _AsyncioSocket(Socket):
 
     def _pump(self) -> None:
         connection, peer = self._connection, self._peer
-        while peer is not None and connection.protocol.state is State.OPEN:
+        while peer is not None and connection.is_writable:
+            if connection.paused:
+                return  # asleep no sooner than `_resumed`
             data = peer.next_frame()
             if data is None:
                 break
             connection.write(data)
-            if connection.paused:
-                return  # asleep no sooner than `_resumed`
-            peer.written()
+            if not connection.paused:
+                peer.written()
         self.is_awake = False
 
     def _resumed(self) -> None:

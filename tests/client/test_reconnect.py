@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -105,6 +106,24 @@ async def test_what_was_never_written_is_simply_sent() -> None:
         for task in tasks:
             assert isinstance(await outcome_of(task), UpscaleResult)
         assert len(server.tasks) == 3
+
+
+async def test_nothing_is_written_to_a_line_that_is_known_to_be_dead(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def holds(connection: Connection) -> None:
+        await connection.accept()
+        await connection.take(100)
+
+    async with served(holds, max_tasks_per_frame=1) as (server, client):
+        tasks = await submitted(client, 1)  # the others are then written in one go
+        await server.until(lambda: len(server.tasks) == 1)
+        server.call(server.connections[0].abort)
+        time.sleep(0.3)  # noqa: ASYNC251  # the end has come, and the client does not know yet
+        tasks += await submitted(client, 30)
+        for task in tasks:
+            assert isinstance(await outcome_of(task), UpscaleResult)
+    assert "socket.send() raised exception" not in caplog.text
 
 
 def replaying(*, before: bool) -> Script:
