@@ -134,7 +134,7 @@ class Intake:
         return timeout, None if timeout is None else self.driver.clock() + timeout
 
     def _refuse_duplicate(self, task_uuid: str) -> None:
-        if task_uuid in self.session.tasks:
+        if task_uuid in self.session.tasks or task_uuid in self.session.renamed.values():
             remedy = "await the task that there is, or leave it out"
             raise InputError("task_uuid", "is in use by a task under way", remedy)
         if task_uuid in self.untaken:

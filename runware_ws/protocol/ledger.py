@@ -23,6 +23,7 @@ class Ledger:
 
     Attributes:
         tasks: every task that is not settled, by its UUID in lower case.
+        renamed: of those that run again under another UUID, the one that the caller gave.
         timers: when they want attention.
         counters: what happened.
         effects: what is to be done, in order.
@@ -33,6 +34,7 @@ class Ledger:
 
     def __init__(self, new_uuid: Callable[[], str], dice: Callable[[], float]) -> None:
         self.tasks: dict[str, Task] = {}
+        self.renamed: dict[Task, str] = {}
         self.timers = Timers()
         self.counters = Counters()
         self.effects: list[Effect] = []
@@ -57,6 +59,8 @@ class Ledger:
     def settle(self, task: Task, outcome: Item | RunwareError) -> None:
         """Let a task go, with its outcome: the one way out."""
         del self.tasks[task.uuid]
+        if self.renamed:
+            self.renamed.pop(task, None)
         move(task, Trigger.SETTLE)
         task.step = Step.NONE
         task.payload = b""
@@ -90,6 +94,8 @@ class Ledger:
         if self.link is not None:
             self.link.forget(task)
         del self.tasks[task.uuid]
+        if not task.owned:
+            self.renamed[task] = task.uuid
         task.payload = with_uuid(task.payload, task.uuid, uuid)
         task.uuid = uuid
         task.renew()

@@ -49,6 +49,7 @@ class Session:
 
     Attributes:
         tasks: those that are not settled, by taskUUID; to be looked at only.
+        renamed: likewise, of those tried again: the taskUUID that the caller gave.
         counters: what happened so far.
         presence: being connected, or not.
         failure: what ended the client, if it failed.
@@ -70,6 +71,7 @@ class Session:
     ) -> None:
         self._ledger = Ledger(new_uuid, dice)
         self.tasks: Mapping[str, Task] = self._ledger.tasks
+        self.renamed: Mapping[Task, str] = self._ledger.renamed
         self.counters = self._ledger.counters
         self.presence = Presence(dice, settings.max_reconnect_time)
         self.failure: RunwareError | None = None
