@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from runware_ws import InputError, RunwareClient
+from tests.support.answers import error
 from tests.support.clients import IMAGE, KEY, client_of, served
-from tests.support.scripted import ScriptedServer
+from tests.support.scripted import Connection, Gate, ScriptedServer
 
 pytestmark = pytest.mark.anyio
 
@@ -184,6 +185,43 @@ async def test_a_task_uuid_that_is_under_way_is_refused() -> None:
         await client.submit(IMAGE, task_uuid=UUID4)
         with pytest.raises(InputError, match="task_uuid: is in use"):
             await client.submit(IMAGE, task_uuid=UUID4.upper())
+
+
+async def test_a_task_uuid_is_in_use_until_its_task_is_settled_under_whatever_name() -> None:
+    gate = Gate()
+
+    async def fails_once(connection: Connection) -> None:
+        await connection.accept()
+        (first,) = await connection.take()
+        await connection.send(errors=[error("serviceUnavailable", first)])
+        (second,) = await connection.take()
+        await gate.wait()
+        await connection.answer(second)
+        await connection.serve()
+
+    async with served(fails_once) as (server, client):
+        task = await client.submit(IMAGE, task_uuid=UUID4)
+        await server.until(lambda: len(server.tasks) == 2)
+        assert task.task_uuid != UUID4
+        with pytest.raises(InputError, match="task_uuid: is in use"):
+            await client.submit(IMAGE, task_uuid=UUID4)
+        gate.open()
+        await task
+        await client.upscale(IMAGE, task_uuid=UUID4)
+
+
+async def test_a_frame_of_several_tasks_may_be_as_large_as_its_limit_and_no_larger() -> None:
+    async def lengths(limit: int) -> list[int]:
+        with ScriptedServer() as server:
+            async with client_of(server, max_frame_bytes=limit) as client:
+                held = await client.submit(IMAGE)  # so that the next ones leave together
+                for task in [held, *[await client.submit(IMAGE) for _ in range(4)]]:
+                    await task
+            return [len(frame) for frame in server.frames if '"upscale"' in str(frame)]
+
+    together = max(await lengths(10_000))
+    assert max(await lengths(together)) == together
+    assert max(await lengths(together - 1)) < together - 1
 
 
 async def test_tasks_that_wait_together_travel_together_up_to_the_limits() -> None:
