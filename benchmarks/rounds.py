@@ -18,7 +18,7 @@ from .workloads import Kind, Workload
 __all__ = ["Result", "input_file", "run_rounds"]
 
 Result = dict[str, dict[str, list[Figures] | str]]
-"""Workload → client → the figures of each round, or why there are none."""
+"""Workload → client → the figures of each turn, or why there are none."""
 
 
 def run_rounds(
@@ -54,7 +54,7 @@ def run_rounds(
 
 
 def _in_turn(workload: Workload, clients: list[str], number: int) -> list[str]:
-    """Who takes part, each round beginning with another one."""
+    """Who takes part, each turn beginning with another one."""
     if workload.kind is Kind.STARTUP:
         return list(STARTUP_CLIENTS)
     taking = [client for client in clients if takes_part(client, workload.letter)]
@@ -65,7 +65,7 @@ def _in_turn(workload: Workload, clients: list[str], number: int) -> list[str]:
 def _once(
     cells: dict[str, list[Figures] | str], client: str, measure: Callable[[], Figures]
 ) -> None:
-    """Add a round to a client's cell, unless it failed before."""
+    """Add a turn to a client's cell, unless it failed before."""
     cell = cells.setdefault(client, [])
     if isinstance(cell, str):
         return

@@ -17,9 +17,9 @@ class Cell:
     """One figure of one client in one workload.
 
     Attributes:
-        middle: the median over the rounds.
+        middle: the median over the turns.
         spread: the distance of its extremes, as a share of the median.
-        ratio: the median of the ratios to the limit in the same round; None without a limit.
+        ratio: the median of the ratios to the limit in the same turn; None without a limit.
     """
 
     middle: float
