@@ -113,8 +113,9 @@ class Intake:
 
     def taken(self, record: Task) -> None:
         """The caller has a task's result; the journal need not keep it any more."""
-        if self.driver.scribe is not None:
+        if self.driver.scribe is not None and record.origin is not None:
             self.driver.scribe.forget(record.uuid)
+            record.origin = None  # once: later, the UUID may be another task's
 
     def _settled(self, record: Task, outcome: dict[str, Any] | RunwareError) -> None:
         size = record.owner.settle(outcome)

@@ -9,12 +9,13 @@ import anyio
 import pytest
 
 from runware_ws import JournalError, UpscaleResult
-from tests.journal.clients import in_file, left_by
+from tests.journal.clients import in_file, left_by, snapshot
 from tests.support.answers import result
 from tests.support.clients import IMAGE, client_of, served, submitted
 from tests.support.scripted import Connection, Gate, ScriptedServer
 
 pytestmark = pytest.mark.anyio
+UUID4 = "0d1e6d06-25f4-4a27-bbfd-1f1d4dfe6c9b"
 IMAGES = [f"https://example.com/{number}.jpg" for number in range(5)]
 
 
@@ -36,6 +37,23 @@ async def test_a_result_of_a_task_is_taken_when_somebody_awaits_it(path: Path) -
         await one
         await one
     assert [entry.uuid for entry in in_file(path)] == [other.task_uuid]
+
+
+async def test_a_result_is_taken_once_and_not_from_the_next_task_of_its_name(path: Path) -> None:
+    async def answers_the_first(connection: Connection) -> None:
+        await connection.accept()
+        await connection.answer(*await connection.take())
+        await connection.take()
+        await connection.receive()
+
+    async with served(answers_the_first, journal=path) as (server, client):
+        first = await client.submit(IMAGE, task_uuid=UUID4)
+        await first
+        await client.submit(IMAGE, task_uuid=UUID4)
+        await server.until(lambda: len(server.tasks) == 2)
+        await first
+        await anyio.sleep(0.1)
+        assert [entry.uuid for entry in in_file(snapshot(path))] == [UUID4]
 
 
 async def test_a_result_is_not_taken_by_whoever_is_cancelled_waiting_for_it(path: Path) -> None:
