@@ -336,8 +336,7 @@ class Session:
     # Answers.
 
     def _on_item(self, link: Link, item: Item, now: float) -> None:
-        task = self._ledger.find(item.get("taskUUID"))
-        if task is not None:
+        if (task := self._ledger.find(item.get("taskUUID"))) is not None:
             self._judge.item(link, task, item, now)
             return
         kind = item.get("taskType")
@@ -354,8 +353,7 @@ class Session:
 
     def _on_fault(self, link: Link, fault: Fault, now: float) -> None:
         if fault.task_uuid is not None:
-            task = self._ledger.find(fault.task_uuid)
-            if task is not None:
+            if (task := self._ledger.find(fault.task_uuid)) is not None:
                 self._judge.fault(link, task, fault, now)
             else:
                 self._ledger.drop(fault.task_uuid)
