@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from runware_ws.emulator import Emulator
+from runware_ws.emulator.faults import Lose
 from tests.cli.conftest import Start, end, picture, run, size_of
 from tests.journal.clients import in_file
 from tests.journal.files import limited_files, unprivileged
@@ -27,9 +28,10 @@ JOURNAL = Path("jobs.db")
 
 
 @pytest.fixture
-def steady(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An emulator that takes some time for each image, so that there is always one under way."""
-    with Emulator(latency=0.3, workers=2) as emulator:
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator that never pushes the second result: however fast or slow the machine is, there
+    is one image under way when all others are done. A later run asks for it."""
+    with Emulator(faults=[Lose(nth=2)]) as emulator:
         monkeypatch.setenv("RUNWARE_URL", emulator.url)
         monkeypatch.setenv("RUNWARE_API_KEY", emulator.api_key)
         yield emulator
@@ -63,7 +65,7 @@ def all_done_once(emulator: Emulator) -> bool:
 @unix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_was_interrupted_goes_on_where_it_was(
-    steady: Emulator, start: Start, number: signal.Signals
+    forgetful: Emulator, start: Start, number: signal.Signals
 ) -> None:
     pictures()
     process = begun(start, 3)
@@ -77,22 +79,22 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(
     ended = run(*COMMAND)
     assert ended.status == 0
     assert "done before" in ended.stderr
-    assert all_done_once(steady)
+    assert all_done_once(forgetful)
     assert in_file(JOURNAL) == []
 
 
-def test_a_run_after_the_last_one_finds_nothing_to_do(steady: Emulator) -> None:
+def test_a_run_after_the_last_one_finds_nothing_to_do(use: Emulator) -> None:
     pictures()
     assert run(*COMMAND).status == 0
     again = run(*COMMAND)
     assert again.status == 0
     assert again.stdout == ""
     assert f"{len(NAMES)} done before" in again.stderr
-    assert all_done_once(steady)
+    assert all_done_once(use)
 
 
 def test_a_service_that_has_forgotten_all_is_sent_all(
-    steady: Emulator, start: Start, monkeypatch: pytest.MonkeyPatch
+    forgetful: Emulator, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also an image that is another one by now: it is upscaled as it is."""
     pictures()
@@ -115,7 +117,7 @@ def test_a_service_that_has_forgotten_all_is_sent_all(
 
 @unix
 def test_what_a_run_with_other_arguments_left_is_saved_under_the_name_of_its_task(
-    steady: Emulator, start: Start
+    forgetful: Emulator, start: Start
 ) -> None:
     pictures()
     process = begun(start)
@@ -128,7 +130,7 @@ def test_what_a_run_with_other_arguments_left_is_saved_under_the_name_of_its_tas
     assert in_file(JOURNAL) == []
 
 
-def test_a_result_that_cannot_be_saved_stays_in_the_journal(steady: Emulator) -> None:
+def test_a_result_that_cannot_be_saved_stays_in_the_journal(use: Emulator) -> None:
     for name in "abc":
         picture(Path(f"in/sub/{name}.jpg"))
     Path("upscaled").mkdir()
@@ -142,7 +144,7 @@ def test_a_result_that_cannot_be_saved_stays_in_the_journal(steady: Emulator) ->
     Path("upscaled/sub").unlink()
     assert run(*command).status == 0
     assert results("upscaled/sub") == ["a.jpg", "b.jpg", "c.jpg"]
-    assert list(steady.executions.values()) == [1] * 3
+    assert list(use.executions.values()) == [1] * 3
     assert in_file(JOURNAL) == []
 
 
@@ -173,20 +175,25 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(
 
 
 def test_a_second_command_on_a_journal_is_refused_and_the_first_goes_on(
-    steady: Emulator, start: Start
+    forgetful: Emulator, start: Start
 ) -> None:
     pictures()
     first = begun(start)
     second = run(*COMMAND)
     assert second.status == 2
     assert "another process, or another client, is using it" in second.stderr
-    assert end(first).status == 0
-    assert all_done_once(steady)
+    all_but_two = len(NAMES) - 2
+    assert first.stdout is not None
+    assert all(" -> " in first.stdout.readline() for _ in range(all_but_two))
+    first.kill()
+    first.wait()
+    assert run(*COMMAND).status == 0
+    assert all_done_once(forgetful)
 
 
 @unix
 def test_a_disk_that_is_full_stops_the_command_and_loses_nothing(
-    steady: Emulator, start: Start
+    use: Emulator, start: Start
 ) -> None:
     pictures()
     with limited_files(90_000):
@@ -197,4 +204,4 @@ def test_a_disk_that_is_full_stops_the_command_and_loses_nothing(
     assert "the journal jobs.db cannot be used: " in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert run(*COMMAND).status == 0
-    assert all_done_once(steady)
+    assert all_done_once(use)
