@@ -56,9 +56,9 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
-def slow() -> Iterator[Emulator]:
-    """One that leaves time to cut the connection."""
-    with Emulator(latency=0.7) as running:
+def documented() -> Iterator[Emulator]:
+    """One that answers uploads as documented [D]."""
+    with Emulator() as running:
         yield running
 
 

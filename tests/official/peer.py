@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,8 +35,6 @@ class Peer:
     def __init__(self, command: list[str], **environment: str) -> None:
         self._command = command
         self._environment = environment
-        self._numbers = count()
-        self._answers: dict[int, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -66,26 +63,14 @@ class Peer:
         Raises:
             Failure: the client's own error.
         """
-        return self.result(self.begin(function, **arguments))
-
-    def begin(self, function: str, **arguments: Any) -> int:
-        """Have the client begin with something; gives the number to ask `result` for."""
-        number = next(self._numbers)
-        call = {"number": number, "function": function, "arguments": arguments}
+        call = {"function": function, "arguments": arguments}
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(call) + "\n")
         self._process.stdin.flush()
-        return number
-
-    def result(self, number: int) -> Any:
-        """Wait for what comes of it."""
-        while number not in self._answers:
-            assert self._process.stdout is not None
-            line = self._process.stdout.readline()
-            assert line, "the client's process has ended"
-            answer = json.loads(line)
-            self._answers[answer["number"]] = answer
-        answer = self._answers.pop(number)
+        line = self._process.stdout.readline()
+        assert line, "the client's process has ended"
+        answer = json.loads(line)
         if "error" in answer:
             raise Failure(answer["error"])
         return answer["value"]

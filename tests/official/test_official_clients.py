@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 
 from runware_ws.emulator import Emulator
+from runware_ws.emulator.faults import Drop, Lose
 from tests.emulator.bench import upscale
 from tests.emulator.sockets import PIXELS, get, post, until
 from tests.official.peer import Failure, Peer
@@ -114,46 +115,39 @@ def test_a_connection_that_dropped_is_made_again(peer: Peer, emulator: Emulator,
     check_result(peer.call("upscale", image=PIXELS, deliveryMethod="sync"))
 
 
-def test_an_async_task_outlives_the_drop_and_is_run_once(
-    peer: Peer, slow: Emulator, cut: Cut
-) -> None:
-    ran_before, asked_before = slow.executions, count_of(slow, "getResponse")
-    connect(peer, slow)
-    number = peer.begin("upscale", image=PIXELS, deliveryMethod="async")
-    until(lambda: count_of(slow, "getResponse") > asked_before)  # it has the acknowledgement
-    cut()
-    item = peer.result(number)
-    check_result(item)
-    assert slow.executions - ran_before == Counter([item["taskUUID"]])
+def test_an_async_task_outlives_the_drop_and_is_run_once(peer: Peer) -> None:
+    """The line drops with the first question: by then the client has the acknowledgment."""
+    question = {"taskType": "getResponse"}
+    drop = Drop(of="question", match=question, nth=1, how="reset")
+    with Emulator(faults=[Lose(of="result"), drop]) as emulator:
+        connect(peer, emulator)
+        item = peer.call("upscale", image=PIXELS, deliveryMethod="async")
+        check_result(item)
+        assert emulator.executions == Counter([item["taskUUID"]])
 
 
 # What does not, by a fault of the client
 
 
-def test_a_sync_task_does_not_outlive_the_drop(
-    peer: Peer, name: str, slow: Emulator, cut: Cut
-) -> None:
+def test_a_sync_task_does_not_outlive_the_drop(peer: Peer, name: str) -> None:
     """Nobody takes the result that is kept: one fails, the others run (and pay) once more."""
-    ran_before = slow.executions
-    connect(peer, slow)
-    number = peer.begin("upscale", image=PIXELS, deliveryMethod="sync")
-    until(lambda: slow.executions != ran_before)
-    cut()
-    if name == "runware-sdk":
-        with pytest.raises(Failure, match="Connection lost before the response") as caught:
-            peer.result(number)
-        assert caught.value.code == "connection"
-    else:
-        check_result(peer.result(number))
-    ran = slow.executions - ran_before
-    assert sorted(ran.values()) == ([1] if name == "runware-sdk" else [1, 1])
+    with Emulator(faults=[Drop(nth=1, how="reset")]) as emulator:
+        connect(peer, emulator)
+        if name == "runware-sdk":
+            with pytest.raises(Failure, match="Connection lost before the response") as caught:
+                peer.call("upscale", image=PIXELS, deliveryMethod="sync")
+            assert caught.value.code == "connection"
+        else:
+            check_result(peer.call("upscale", image=PIXELS, deliveryMethod="sync"))
+        ran = sorted(emulator.executions.values())
+        assert ran == ([1] if name == "runware-sdk" else [1, 1])
 
 
 def test_the_documented_answer_to_an_upload_is_seen_by_one_client_only(
-    peer: Peer, name: str, slow: Emulator, photo: Path
+    peer: Peer, name: str, documented: Emulator, photo: Path
 ) -> None:
     """`data` is an object there [D], and those in Python look into lists only."""
-    connect(peer, slow)
+    connect(peer, documented)
     if name == "@runware/sdk-js":
         assert UUID(peer.call("upload", path=str(photo))["imageUUID"]).version == 4
         return

@@ -1,7 +1,6 @@
 """Calls from the tests, one a line of JSON on the standard input, answered on the output.
 
-A call names a function and its arguments; calls run side by side, and an answer carries the
-number of its call.
+A call names a function and its arguments; the next one comes when it is answered.
 """
 
 from __future__ import annotations
@@ -26,15 +25,12 @@ async def _serve(functions: Functions) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=2**26)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    running = set()
     while line := await reader.readline():
-        task = asyncio.create_task(_answer(functions, json.loads(line)))
-        running.add(task)
-        task.add_done_callback(running.discard)
+        await _answer(functions, json.loads(line))
 
 
 async def _answer(functions: Functions, call: dict[str, Any]) -> None:
-    answer: dict[str, Any] = {"number": call["number"]}
+    answer: dict[str, Any] = {}
     try:
         answer["value"] = await functions[call["function"]](**call["arguments"])
     except Exception as error:  # noqa: BLE001  # it is what the test asks for

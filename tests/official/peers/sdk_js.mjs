@@ -35,8 +35,8 @@ const functions = {
   },
 };
 
-async function answer({ number, function: name, arguments: members }) {
-  const reply = { number };
+async function answer({ function: name, arguments: members }) {
+  const reply = {};
   try {
     reply.value = (await functions[name](members)) ?? null;
   } catch (failure) {
