@@ -88,9 +88,9 @@ async def test_a_task_cannot_get_past_a_refused_key() -> None:
 
 
 async def test_without_a_reply_the_next_connection_is_tried() -> None:
-    async with served(silent, auth_timeout=0.1) as (server, client):
+    async with served(silent, auth_timeout=0.3) as (server, client):
         await client.upscale(IMAGE)
-        assert len(server.connections) == 2
+        assert len(server.connections) >= 2
         assert client.state == "connected"
 
 
@@ -241,7 +241,7 @@ async def test_a_key_refused_after_it_was_accepted_trips_a_breaker_and_recovers(
     with ScriptedServer(drops, refusing({"errors": [INVALID]})) as server:
         async with client_of(server) as client:
             task = await client.submit(IMAGE)
-            hasty = await client.submit(IMAGE, timeout=0.3)
+            hasty = await client.submit(IMAGE, timeout=1.0)
             with pytest.raises(TaskTimeoutError, match=r"key refused.*invalidApiKey"):
                 await hasty
             assert client.state == "key refused"

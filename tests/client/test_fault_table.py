@@ -30,7 +30,7 @@ def photograph() -> bytes:
 
 @pytest.mark.anyio
 async def test_a_server_that_restarts_and_forgets_everything_costs_no_task() -> None:
-    with Emulator(latency=0.3) as emulator:
+    with Emulator(latency=1.0) as emulator:
         async with RunwareClient(emulator.api_key, url=emulator.url) as client:
             tasks = [await client.submit(photograph()) for _ in range(5)]
             for _ in range(2):  # the first may overtake them; and a result takes longer
@@ -54,7 +54,7 @@ async def test_after_the_machine_slept_the_connection_is_tried_at_once(
         connection.stop_reading()
         await asyncio.Event().wait()
 
-    async with served(is_dead, keepalive=600, ping_timeout=0.1) as (server, client):
+    async with served(is_dead, keepalive=600, ping_timeout=0.5) as (server, client):
         wall_clock = time.time
         monkeypatch.setattr(time, "time", lambda: wall_clock() + 3600)
         hasty = await client.submit(IMAGE, timeout=0.2)  # so that the client wakes soon

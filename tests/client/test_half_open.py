@@ -181,6 +181,6 @@ async def test_an_upload_that_takes_longer_than_the_patience_is_left_alone() -> 
         await read_slowly(connection, pieces=30, pause=0.1)
         await connection.serve()
 
-    async with served(is_slow, keepalive=0.8, ping_timeout=0.8) as (server, client):
+    async with served(is_slow, keepalive=1.2, ping_timeout=1.2) as (server, client):
         assert isinstance(await outcome_of(await client.submit(LARGE)), UpscaleResult)
         assert len(server.connections) == 1

@@ -73,7 +73,7 @@ async def test_a_redirect_is_not_followed() -> None:
     with plain_server(process_request=redirects) as url:
         async with RunwareClient(KEY, url=url) as client:
             with pytest.raises(TaskTimeoutError):
-                await client.upscale(IMAGE, timeout=0.3)
+                await client.upscale(IMAGE, timeout=1.0)
     assert set(seen) == {"/"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 
@@ -12,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from runware_ws.emulator import Emulator
+from runware_ws.emulator.faults import Drop
 from tests.emulator.bench import upscale
 from tests.emulator.sockets import PIXELS, Client, get
 
@@ -63,12 +63,12 @@ def test_a_frame_over_the_limit_closes_the_connection_with_1009() -> None:
 
 
 def test_a_dropped_session_is_resumed_with_what_it_missed() -> None:
-    with Emulator(latency=0.2, replay="after") as slow:
-        with Client(slow) as first:
-            first.send(upscale(PIXELS), {"taskType": "ping"})
-            assert first.receive()["data"][0]["pong"]
-            first.socket.socket.shutdown(socket.SHUT_RDWR)
-        with Client(slow, first.session) as second:
+    with Emulator(faults=[Drop(nth=1, how="reset")], replay="after") as dropping:
+        with Client(dropping) as first:
+            first.send(upscale(PIXELS))
+            with pytest.raises(ConnectionClosed):
+                first.receive()
+        with Client(dropping, first.session) as second:
             assert second.session == first.session
             assert second.receive()["data"][0]["imageURL"]
 

@@ -109,8 +109,9 @@ def test_a_command_killed_at_any_moment_upscales_each_image_once(tmp_path: Path)
             else:
                 at_most = min(2 * IMAGES // KILLS, (IMAGES - len(lives.told)) // 2)
                 status = lives.live(dice.uniform(0, 0.3), dice.randrange(at_most + 1))
-            assert status != 0, f"done after {lives.kills} kills"
             whole_outputs(tmp_path / "out")
+            if status == 0:  # this process was held up while the command was not
+                break
         assert lives.live(PATIENCE, 0) == 0
         runs = emulator.runs_of_images()
     assert whole_outputs(tmp_path / "out") == {name_of(number) for number in range(IMAGES)}

@@ -17,6 +17,7 @@ from runware_ws import (
     UpscaleResult,
 )
 from runware_ws.emulator import Emulator
+from runware_ws.emulator.faults import Silence
 from tests.journal.clients import in_file, left_by, silent, snapshot
 from tests.support.answers import JPEG, base64_of, error, result
 from tests.support.clients import IMAGE, client_of, outcome_of, submitted
@@ -209,23 +210,24 @@ async def test_a_task_that_fails_is_tried_again_by_the_next_process(path: Path) 
 
 
 @pytest.fixture
-async def slow() -> AsyncIterator[Emulator]:
-    async with Emulator(latency=0.5) as emulator:
+async def silenced() -> AsyncIterator[Emulator]:
+    """The first connection gets no result, and is heard no more once there is one."""
+    async with Emulator(faults=[Silence(nth=1)]) as emulator:
         yield emulator
 
 
 async def test_a_client_that_closes_leaves_all_to_the_next_one(
-    path: Path, slow: Emulator, tmp_path: Path
+    path: Path, silenced: Emulator, tmp_path: Path
 ) -> None:
     photo = tmp_path / "photo.png"
     Image.new("RGB", (4, 4)).save(photo)
-    async with RunwareClient(slow.api_key, url=slow.url, journal=path) as client:
+    async with RunwareClient(silenced.api_key, url=silenced.url, journal=path) as client:
         tasks = [await client.submit(photo) for _ in range(5)]
     failures = [await outcome_of(task) for task in tasks]
     assert all(isinstance(one, ClientClosedError) for one in failures)
-    async with RunwareClient(slow.api_key, url=slow.url, journal=path) as client:
+    async with RunwareClient(silenced.api_key, url=silenced.url, journal=path) as client:
         left = await left_by(client)
     assert [one.source for one in left] == [photo] * 5
     assert all(one.result is not None for one in left)
-    assert set(slow.executions.values()) == {1}
-    assert len(slow.executions) == 5
+    assert set(silenced.executions.values()) == {1}
+    assert len(silenced.executions) == 5
