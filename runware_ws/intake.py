@@ -47,14 +47,14 @@ class Intake:
             dice=random.random,
         )
         self.driver = Driver(self.session, settings.endpoint(), self._settled, journal)
-        self.untaken: set[str] = set()  # tasks of an earlier process whose results wait
+        self.untaken: set[str] = set()  # tasks whose results wait in the journal
 
     async def submit(self, image: Image, options: Mapping[str, Any]) -> UpscaleTask:
         """See `RunwareClient.submit`."""
         timeout, deadline = self._limit(options)
         order = order_of(options)
         task_uuid = order.task_uuid or new_uuid()
-        self._refuse_duplicate(task_uuid)
+        self._refuse_used(task_uuid)
         source = source_of(image)
         origin = None
         loaded: str | bytes | None = source.ready
@@ -64,7 +64,7 @@ class Intake:
                 if self._is_journaled:
                     origin = await self._origin(image, order, task_uuid, loaded)
                 self.driver.check_open()  # it may have been closed meanwhile
-                self._refuse_duplicate(task_uuid)
+                self._refuse_used(task_uuid)
         elif self._is_journaled:
             origin = _origin_without_file(loaded)
         payload = order.encode(task_uuid, loaded)
@@ -116,8 +116,11 @@ class Intake:
         if self.driver.scribe is not None and record.origin is not None:
             self.driver.scribe.forget(record.uuid)
             record.origin = None  # once: later, the UUID may be another task's
+            self.untaken.discard(record.uuid)
 
     def _settled(self, record: Task, outcome: dict[str, Any] | RunwareError) -> None:
+        if record.origin is not None and not isinstance(outcome, RunwareError):
+            self.untaken.add(record.uuid)
         size = record.owner.settle(outcome)
         self.admission.leave(size)
 
@@ -138,8 +141,11 @@ class Intake:
         if task_uuid in self.session.tasks or task_uuid in self.session.renamed.values():
             remedy = "await the task that there is, or leave it out"
             raise InputError("task_uuid", "is in use by a task under way", remedy)
+
+    def _refuse_used(self, task_uuid: str) -> None:
+        self._refuse_duplicate(task_uuid)
         if task_uuid in self.untaken:
-            remedy = "take it from recovered()"
+            remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 
     async def _load(

@@ -132,11 +132,11 @@ class Scribe:
 
 def change_of(effect: Kept | Settle) -> Change | None:
     """What an effect changes in the journal, if anything."""
-    if isinstance(effect, Settle):
-        return _ending(effect.task, effect.outcome)
     task = effect.task
-    if task.origin is None:  # found again by its UUID alone
+    if task.origin is None:  # asked for by its UUID alone; what stands under that is another's
         return None
+    if isinstance(effect, Settle):
+        return _ending(task, effect.outcome)
     return Keep(task.uuid, task.attempts, task.polled, task.owned, task.origin)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runware_ws import JournalError, UpscaleResult
+from runware_ws import JournalError, TaskNotFoundError, UpscaleResult
 from tests.journal.clients import in_file, left_by, snapshot
-from tests.support.answers import result
-from tests.support.clients import IMAGE, client_of, served, submitted
+from tests.support.answers import error, result
+from tests.support.clients import IMAGE, client_of, outcome_of, served, submitted
 from tests.support.scripted import Connection, Gate, ScriptedServer
 
 pytestmark = pytest.mark.anyio
@@ -163,6 +163,35 @@ async def test_the_uuid_of_an_untaken_result_cannot_be_used_again(
             await client.submit(IMAGE, task_uuid=untaken[0])
         assert len(await left_by(client)) == 3
         await client.upscale(IMAGE, task_uuid=untaken[0])
+
+
+async def test_nor_can_that_of_this_clients_own(path: Path) -> None:
+    async with served(journal=path) as (_, client):
+        task = await client.submit(IMAGE, task_uuid=UUID4)
+        await client.drain()
+        with pytest.raises(ValueError, match="await its task"):
+            await client.submit(IMAGE, task_uuid=UUID4)
+        await task
+        await client.submit(IMAGE, task_uuid=UUID4)
+
+
+async def test_attaching_to_a_task_does_not_cost_its_untaken_result(path: Path) -> None:
+    async def forgets(connection: Connection) -> None:
+        await connection.accept()
+        await connection.answer(*await connection.take())
+        while True:
+            for question in await connection.receive():
+                await connection.send(errors=[error("taskExpired", question)])
+
+    with ScriptedServer(forgets) as server:
+        async with client_of(server, journal=path) as client:
+            await client.submit(IMAGE, task_uuid=UUID4)
+            await client.drain()
+            failure = await outcome_of(await client.attach(UUID4))
+            assert isinstance(failure, TaskNotFoundError)
+        async with client_of(server, journal=path) as client:
+            (left,) = await left_by(client)
+    assert left.result is not None
 
 
 async def test_a_journal_that_a_client_uses_is_refused_to_a_second_one(
