@@ -110,7 +110,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next_one(start: Start, tmp_path
     names = [f"{number}.png" for number in range(24)]
     for name in names:
         Image.new("RGB", (4, 4), "teal").save(source / name)
-    with Emulator(faults=[Lose(nth=2, times=20)]) as emulator:  # the first run gets no further
+    with Emulator(faults=[Lose(nth=1, times=20)]) as emulator:  # the first run gets four
         for results in (1, 5, 9):
             process = start("crash_safe.py", source, use=emulator)
             assert process.stdout is not None

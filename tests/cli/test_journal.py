@@ -29,9 +29,9 @@ JOURNAL = Path("jobs.db")
 
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An emulator that never pushes the second result: however fast or slow the machine is, there
-    is one image under way when all others are done. A later run asks for it."""
-    with Emulator(faults=[Lose(nth=2)]) as emulator:
+    """An emulator that never pushes the first result: however fast or slow the machine is, there
+    is an image under way when another is done. A later run asks for it."""
+    with Emulator(faults=[Lose(nth=1)]) as emulator:
         monkeypatch.setenv("RUNWARE_URL", emulator.url)
         monkeypatch.setenv("RUNWARE_API_KEY", emulator.api_key)
         yield emulator
