@@ -47,6 +47,8 @@ class _Connection(ClientConnection):
         self.heard_at = self.loop.time()  # a large frame may take minutes
         super().data_received(data)
         self.inbox.flush()
+        if self.protocol.close_rcvd is not None:  # some servers do not hang up after a goodbye
+            self.cut()
 
     def process_event(self, event: Event) -> None:
         if holds_data(event):

@@ -42,9 +42,12 @@ class _WatchedStream(trio.abc.HalfCloseableStream):
         self._inbox = inbox
         self.heard_at = 0.0
         self.unsent_bytes = 0
+        self.is_at_end = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         self._inbox.flush()
+        if self.is_at_end:
+            return b""
         data = await self.inner.receive_some(max_bytes)
         self.heard_at = trio.current_time()
         return data
@@ -88,6 +91,8 @@ class _Connection(ClientConnection):
             self.inbox.put(cast(Frame, event))
         else:
             super().process_event(event)
+            # Some servers do not hang up after a goodbye.
+            self.watched.is_at_end = self.protocol.close_rcvd is not None
 
 
 class _TrioSocket(Socket):

@@ -269,6 +269,24 @@ async def test_a_silent_connection_is_found_half_open_and_replaced() -> None:
         assert len(server.of_kind("upscale")) == 1
 
 
+async def test_a_goodbye_that_does_not_hang_up_is_the_end_all_the_same() -> None:
+    async def leaves_the_line_open(connection: Connection) -> None:
+        await connection.accept()
+        await connection.take()
+        connection.stop_reading()  # so that it does not hang up when the goodbye is returned
+        connection.write_raw(b"\x88\x02" + (1001).to_bytes(2))
+        await asyncio.Event().wait()
+
+    patience = {"keepalive": 600, "ping_timeout": 600}
+    async with served(leaves_the_line_open, **patience) as (server, client):
+        events = client.events()
+        assert isinstance(await outcome_of(await client.submit(IMAGE)), UpscaleResult)
+        assert len(server.connections) == 2
+        await client.aclose()
+        (lost,) = [event async for event in events if event.kind == "lost"]
+        assert lost.detail == "the server closed the connection (1001)"
+
+
 async def test_a_reader_that_hears_pings_but_answers_nothing_is_half_open_too() -> None:
     async def hears_only(connection: Connection) -> None:
         await connection.accept()
