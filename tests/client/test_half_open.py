@@ -178,9 +178,9 @@ async def read_slowly(connection: Connection, pieces: int, pause: float) -> None
 async def test_an_upload_that_takes_longer_than_the_patience_is_left_alone() -> None:
     async def is_slow(connection: Connection) -> None:
         await connection.accept()
-        await read_slowly(connection, pieces=30, pause=0.1)
+        await read_slowly(connection, pieces=45, pause=0.1)
         await connection.serve()
 
-    async with served(is_slow, keepalive=1.2, ping_timeout=1.2) as (server, client):
+    async with served(is_slow, keepalive=2, ping_timeout=2) as (server, client):
         assert isinstance(await outcome_of(await client.submit(LARGE)), UpscaleResult)
         assert len(server.connections) == 1
