@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import anyio
 
+from .background import News
+
 __all__ = ["Admission"]
 
 
@@ -30,7 +32,7 @@ class Admission:
         self._max_tasks = max_tasks
         self._max_bytes = max_bytes
         self._waiters: deque[_Waiter] = deque()
-        self._empty = anyio.Event()
+        self._emptied = News()
         self.tasks = 0
         self.bytes = 0
 
@@ -70,8 +72,7 @@ class Admission:
     async def wait_empty(self) -> None:
         """Wait until nothing is under way."""
         while self.tasks:
-            self._empty = anyio.Event()
-            await self._empty.wait()
+            await self._emptied.wait()
 
     def resize(self, old: int, new: int) -> None:
         """An estimate turns out to be something else."""
@@ -85,7 +86,7 @@ class Admission:
         if self._waiters:
             self._admit()
         if not self.tasks:
-            self._empty.set()
+            self._emptied.tell()
 
     @contextmanager
     def given_back_on_error(self, size: int) -> Iterator[None]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import anyio
 
-__all__ = ["Background", "Event", "event_factory", "running_on_trio"]
+__all__ = ["Background", "Event", "News", "event_factory", "running_on_trio"]
 
 
 def running_on_trio() -> bool:
@@ -73,6 +73,27 @@ def event_factory() -> Callable[[], Event]:
 
         return trio.Event
     return _AsyncioEvent
+
+
+class News:
+    """Something that changes, for any number who wait: all are woken, to look again."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event: Event | None = None  # made when waited for: before, no event loop may run
+
+    def tell(self) -> None:
+        """It has changed."""
+        if self._event is not None:
+            event, self._event = self._event, None
+            event.set()
+
+    async def wait(self) -> None:
+        """Wait for the next change. Cancelled, the others go on waiting."""
+        if self._event is None:
+            self._event = event_factory()()
+        await self._event.wait()
 
 
 class Background:

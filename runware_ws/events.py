@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator
 
-import anyio
-
+from .background import News
 from .protocol.effects import Event
 
 __all__ = ["Events"]
@@ -22,19 +21,18 @@ class Events(AsyncIterator[Event]):
 
     def __init__(self) -> None:
         self._waiting: deque[Event] = deque(maxlen=_MOST)
-        self._news = anyio.Event()
+        self._news = News()
         self._ended = False
 
     def tell(self, happening: Event) -> None:
         """For this package: one more."""
         self._waiting.append(happening)
         self._ended = self._ended or happening.kind == "closed"
-        self._news.set()
+        self._news.tell()
 
     async def __anext__(self) -> Event:
         while not self._waiting:
             if self._ended:
                 raise StopAsyncIteration
-            self._news = anyio.Event()
             await self._news.wait()
         return self._waiting.popleft()

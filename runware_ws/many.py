@@ -20,7 +20,7 @@ from uuid import UUID
 
 import anyio
 
-from .background import Background
+from .background import Background, News
 from .errors import InputError, RunwareError
 from .handle import UpscaleTask
 from .results import UpscaleResult
@@ -101,8 +101,8 @@ class Window(Generic[T]):
         self._ordered = ordered
         self._under_way: set[_Place[T]] = set()
         self._places: deque[_Place[T]] = deque()
-        self._room = anyio.Event()
-        self._news = anyio.Event()
+        self._room = News()
+        self._news = News()
         self._ended = False
         self._abandoned = False
         self._given: UpscaleTask | None = None
@@ -120,7 +120,7 @@ class Window(Generic[T]):
             self._broken = error
         finally:
             self._ended = True
-            self._news.set()
+            self._news.tell()
 
     async def _feed_async(self, sources: AsyncIterable[T]) -> None:
         try:
@@ -137,7 +137,6 @@ class Window(Generic[T]):
 
     async def _wait_for_room(self) -> None:
         while self._taken >= self._size:
-            self._room = anyio.Event()
             await self._room.wait()
 
     @property
@@ -168,7 +167,12 @@ class Window(Generic[T]):
         self._under_way.discard(place)
         if not self._ordered:
             self._places.append(place)
-        self._news.set()
+        self._news.tell()
+
+    @property
+    def _is_over(self) -> bool:
+        nothing_left = not self._taken and not self._under_way
+        return self._abandoned or (self._ended and nothing_left)
 
     async def next(self) -> Outcome[T] | None:
         """The next outcome; at the end None, or the error of the sources if they broke.
@@ -178,14 +182,13 @@ class Window(Generic[T]):
         if self._given is not None:
             self._given.take()
             self._given = None
-        while True:
+        while not self._is_over:
             if self._places and (outcome := self._places[0].outcome()) is not None:
                 self._given = self._places.popleft().task
-                self._room.set()
+                self._room.tell()
+                if self._is_over:
+                    self._news.tell()  # to whoever else waits for the next
                 return outcome
-            if self._ended and not self._taken and not self._under_way:
-                break
-            self._news = anyio.Event()
             await self._news.wait()
         if self._broken is not None:
             broken, self._broken = self._broken, None
@@ -196,6 +199,7 @@ class Window(Generic[T]):
         """Nobody takes outcomes out any more."""
         self._abandoned = self._ended = True
         self._places.clear()
+        self._news.tell()
         for place in list(self._under_way):
             if place.task is not None:
                 self._give_up(place.task)

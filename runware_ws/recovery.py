@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from .background import Event, event_factory
+from .background import News
 from .errors import InputError
 from .handle import UpscaleTask
 from .inputs import encode_file
@@ -39,7 +39,7 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         self._stored: deque[Entry] = deque()
         self._settled: deque[tuple[Left, UpscaleTask]] = deque()
         self._under_way = 0
-        self._news: Event | None = None  # made when waited for: here, no event loop may run
+        self._news = News()
         self._given = ""
 
     def store(self, entry: Entry) -> None:
@@ -53,8 +53,7 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         def done() -> None:
             self._under_way -= 1
             self._settled.append((source, task))
-            if self._news is not None:
-                self._news.set()
+            self._news.tell()
 
         task.when_settled(done)
 
@@ -65,7 +64,6 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         while not self._settled:
             if not self._under_way:
                 raise StopAsyncIteration
-            self._news = event_factory()()
             await self._news.wait()
         source, task = self._settled.popleft()
         outcome = outcome_of(source, task)

@@ -1,0 +1,114 @@
+"""Several who wait for the same thing: each of them is woken, and none hangs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from runware_ws import RunwareClient
+from tests.support.clients import IMAGE, client_of, served, submitted
+from tests.support.scripted import Connection, Gate, ScriptedServer
+
+pytestmark = pytest.mark.anyio
+WAITERS = 3
+URLS = [f"https://example.com/{number}.jpg" for number in range(20)]
+
+
+async def all_of(items: AsyncIterator[Any]) -> list[Any]:
+    """What so many readers of one iterator get, between them, until each has come to its end."""
+    seen: list[Any] = []
+
+    async def read() -> None:
+        async for item in items:
+            seen.append(item)
+            await anyio.lowlevel.checkpoint()
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as readers:
+            for _ in range(WAITERS):
+                readers.start_soon(read)
+    return seen
+
+
+async def silent(connection: Connection) -> None:
+    await connection.accept()
+    await connection.take(10_000)
+
+
+async def test_everybody_who_drains_learns_that_all_is_settled() -> None:
+    gate = Gate()
+
+    async def answers_at_the_gate(connection: Connection) -> None:
+        await connection.accept()
+        (task,) = await connection.take()
+        await gate.wait()
+        await connection.answer(task)
+        await connection.serve()
+
+    drained: list[bool] = []
+
+    async def drain(client: RunwareClient) -> None:
+        drained.append(await client.drain())
+
+    async with served(answers_at_the_gate) as (_, client):
+        await client.submit(IMAGE)
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as waiters:
+                for _ in range(WAITERS):
+                    waiters.start_soon(drain, client)
+                await anyio.wait_all_tasks_blocked()
+                gate.open()
+    assert drained == [True] * WAITERS
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_workers_share_one_iteration_and_each_of_them_ends(ordered: bool) -> None:
+    async with (
+        served() as (_, client),
+        aclosing(client.upscale_many(URLS, ordered=ordered)) as outcomes,
+    ):
+        seen = await all_of(outcomes)
+    assert sorted(outcome.source for outcome in seen) == sorted(URLS)
+
+
+async def test_an_iteration_that_is_closed_ends_for_whoever_waits() -> None:
+    async with served(silent) as (_, client):
+        outcomes = client.upscale_many(URLS)
+
+        async def close() -> None:
+            await anyio.wait_all_tasks_blocked()
+            await outcomes.aclose()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(close)
+            assert await all_of(outcomes) == []
+
+
+async def test_every_reader_of_the_events_comes_to_their_end() -> None:
+    async with served() as (_, client):
+        await client.upscale(IMAGE)
+        events = client.events()
+
+        async def close() -> None:
+            await anyio.wait_all_tasks_blocked()
+            await client.aclose()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(close)
+            assert [event.kind for event in await all_of(events)] == ["closed"]
+
+
+async def test_every_reader_of_what_was_recovered_comes_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    with ScriptedServer(silent) as server:
+        async with client_of(server, journal=path) as client:
+            tasks = await submitted(client, 5)
+            await server.until(lambda: len(server.tasks) == 5)
+        async with client_of(server, journal=path) as client:
+            seen = await all_of(client.recovered())
+    assert {outcome.result.task_uuid for outcome in seen} == {task.task_uuid for task in tasks}
