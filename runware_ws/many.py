@@ -169,7 +169,6 @@ class Window(Generic[T]):
             self._places.append(place)
         self._news.tell()
 
-    @property
     def _is_over(self) -> bool:
         nothing_left = not self._taken and not self._under_way
         return self._abandoned or (self._ended and nothing_left)
@@ -182,11 +181,11 @@ class Window(Generic[T]):
         if self._given is not None:
             self._given.take()
             self._given = None
-        while not self._is_over:
+        while not self._is_over():
             if self._places and (outcome := self._places[0].outcome()) is not None:
                 self._given = self._places.popleft().task
                 self._room.tell()
-                if self._is_over:
+                if self._is_over():
                     self._news.tell()  # to whoever else waits for the next
                 return outcome
             await self._news.wait()
