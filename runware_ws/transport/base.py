@@ -10,7 +10,9 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
-from websockets.frames import DATA_OPCODES, Close, Frame
+from websockets.frames import DATA_OPCODES, Close, Frame, Opcode
+from websockets.protocol import Protocol as Wire
+from websockets.protocol import State
 
 from .._version import __version__
 from ..settings import Endpoint, is_loopback
@@ -25,7 +27,10 @@ __all__ = [
     "Socket",
     "connect_options",
     "holds_data",
+    "is_over",
+    "is_writable",
     "lost",
+    "text_frame",
     "tune",
 ]
 
@@ -164,6 +169,24 @@ def connect_options(endpoint: Endpoint) -> dict[str, Any]:
 def holds_data(event: Any) -> bool:
     """Whether what the library found on the line is a frame for the peer, or a piece of one."""
     return isinstance(event, Frame) and event.opcode in DATA_OPCODES
+
+
+def is_over(wire: Wire) -> bool:
+    """Whether nothing more is to come: the server said goodbye, or it broke the protocol.
+
+    Some servers do not hang up then, so it is not the end of TCP that counts.
+    """
+    return wire.close_rcvd is not None or wire.parser_exc is not None
+
+
+def is_writable(wire: Wire) -> bool:
+    """Whether a text frame may be sent: not after a close frame."""
+    return wire.state is State.OPEN
+
+
+def text_frame(data: bytes) -> bytes:
+    """A text frame; by itself it is all that the library's protocol would make of `data`."""
+    return Frame(Opcode.TEXT, data).serialize(mask=True)
 
 
 def tune(raw: Any) -> None:

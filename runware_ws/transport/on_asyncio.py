@@ -9,8 +9,8 @@ from typing import Any, cast
 import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.frames import Frame, Opcode
-from websockets.protocol import Event, State
+from websockets.frames import Frame
+from websockets.protocol import Event
 
 from ..settings import Endpoint
 from .base import (
@@ -21,7 +21,10 @@ from .base import (
     Socket,
     connect_options,
     holds_data,
+    is_over,
+    is_writable,
     lost,
+    text_frame,
     tune,
 )
 
@@ -32,8 +35,7 @@ class _Connection(ClientConnection):
     """The library's connection, with our own ways in and out.
 
     What is received goes to the inbox at once, past the library's queue and its reader's task.
-    What is sent goes to the transport at once: a frame by itself is all that the library's protocol
-    would make of it.
+    What is sent goes to the transport at once.
     """
 
     heard_at = 0.0
@@ -47,7 +49,7 @@ class _Connection(ClientConnection):
         self.heard_at = self.loop.time()  # a large frame may take minutes
         super().data_received(data)
         self.inbox.flush()
-        if self.protocol.close_rcvd is not None:  # some servers do not hang up after a goodbye
+        if is_over(self.protocol):
             self.cut()
 
     def process_event(self, event: Event) -> None:
@@ -69,12 +71,12 @@ class _Connection(ClientConnection):
     @property
     def is_writable(self) -> bool:
         """Whether a frame may be sent: not after a close frame, nor on a dead line."""
-        return self.protocol.state is State.OPEN and not self.transport.is_closing()
+        return is_writable(self.protocol) and not self.transport.is_closing()
 
     def write(self, data: bytes) -> None:
         """Send a text frame, while the connection is writable."""
-        frame = Frame(Opcode.TEXT, data).serialize(mask=True)
-        self.transport.write(memoryview(frame))  # whose rest is no copy, if the system is full
+        frame = memoryview(text_frame(data))  # whose rest is no copy, if the system is full
+        self.transport.write(frame)
 
 
 class _AsyncioSocket(Socket):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import trio
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.frames import Frame
 from websockets.protocol import Event
+from websockets.protocol import Protocol as Wire
 from websockets.trio.client import ClientConnection, connect
 
 from ..settings import Endpoint
@@ -21,7 +24,10 @@ from .base import (
     Socket,
     connect_options,
     holds_data,
+    is_over,
+    is_writable,
     lost,
+    text_frame,
     tune,
 )
 
@@ -35,24 +41,44 @@ class _WatchedStream(trio.abc.HalfCloseableStream):
     """A stream that notes when bytes came in and how many still have to go out.
 
     The library asks it for more when it has dealt with what there was: then the inbox is flushed.
+    What the library sends while a frame is being written goes out behind that: the library does not
+    read while it waits.
     """
 
-    def __init__(self, stream: trio.abc.Stream, inbox: Inbox) -> None:
+    def __init__(self, stream: trio.abc.Stream, inbox: Inbox, wire: Wire) -> None:
         self.inner = stream
-        self._inbox = inbox
         self.heard_at = 0.0
         self.unsent_bytes = 0
-        self.is_at_end = False
+        self._inbox = inbox
+        self._wire = wire
+        self._writing = trio.Lock()
+        self._behind: deque[bytes | bytearray | memoryview] = deque()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         self._inbox.flush()
-        if self.is_at_end:
+        if is_over(self._wire):
             return b""
         data = await self.inner.receive_some(max_bytes)
         self.heard_at = trio.current_time()
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """For the library."""
+        if self._writing.locked():
+            self._behind.append(data)
+            return
+        # Who says goodbye may not read any more.
+        with trio.move_on_after(CLOSE_TIMEOUT if is_over(self._wire) else math.inf):
+            await self.write(data)
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send it, when it is its turn."""
+        async with self._writing:
+            await self._write_pieces(data)
+            while self._behind:
+                await self._write_pieces(self._behind.popleft())
+
+    async def _write_pieces(self, data: bytes | bytearray | memoryview) -> None:
         view = memoryview(data)
         self.unsent_bytes = len(view)
         for start in range(0, len(view), _PIECE_BYTES):
@@ -80,19 +106,22 @@ class _Connection(ClientConnection):
     """
 
     def __init__(
-        self, nursery: trio.Nursery, stream: trio.abc.Stream, *args: Any, **options: Any
+        self, nursery: trio.Nursery, stream: trio.abc.Stream, wire: Any, **options: Any
     ) -> None:
         self.inbox = Inbox()
-        self.watched = _WatchedStream(stream, self.inbox)
-        super().__init__(nursery, self.watched, *args, **options)
+        self.watched = _WatchedStream(stream, self.inbox, wire)
+        super().__init__(nursery, self.watched, wire, **options)
 
     def process_event(self, event: Event) -> None:
         if holds_data(event):
             self.inbox.put(cast(Frame, event))
         else:
             super().process_event(event)
-            # Some servers do not hang up after a goodbye.
-            self.watched.is_at_end = self.protocol.close_rcvd is not None
+
+    async def fail(self, error: Exception) -> None:
+        """The line turned out to be dead: let whoever reads see it, too."""
+        self.set_connection_exc(error)
+        await trio.aclose_forcefully(self.watched)
 
 
 class _TrioSocket(Socket):
@@ -121,16 +150,18 @@ class _TrioSocket(Socket):
             return lost(error, self._max_size)
 
     async def _write(self, peer: Peer) -> None:
-        with suppress(ConnectionClosed, OSError, trio.BrokenResourceError):  # `_end` sees it too
-            while True:
+        try:
+            while is_writable(self._connection.protocol):
                 data = peer.next_frame()
                 if data is None:
                     self.is_awake = False
                     self._awake = trio.Event()
                     await self._awake.wait()
                 else:
-                    await self._connection.send(data, text=True)
+                    await self._connection.watched.write(text_frame(data))
                     peer.written()
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            await self._connection.fail(error)
 
     def wake(self, *, at_once: bool) -> None:
         self.is_awake = True

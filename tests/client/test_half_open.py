@@ -24,7 +24,7 @@ from runware_ws.protocol.session import Session
 from tests.client.test_moments import accept, connect, connected, hear, submit, write_all
 from tests.emulator.bench import picture
 from tests.support.clients import IMAGE, outcome_of, served
-from tests.support.scripted import Connection
+from tests.support.scripted import Connection, Gate
 
 PATIENCE = 30.0
 PING = [{"taskType": "ping", "ping": True}]
@@ -172,6 +172,31 @@ async def read_slowly(connection: Connection, pieces: int, pause: float) -> None
         transport.resume_reading()
         for _ in range(2):  # so that it is read once
             await asyncio.sleep(0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("goes_away", [False, True])
+async def test_what_comes_during_an_upload_that_makes_no_way_is_heard(goes_away: bool) -> None:
+    async def is_deaf(connection: Connection) -> None:
+        await connection.accept()
+        (small,) = await connection.take()
+        connection.stop_reading()
+        await submitted.wait()
+        await connection.answer(small)
+        if goes_away:
+            connection.write_raw(b"\x88\x02" + (1001).to_bytes(2))
+        await asyncio.Event().wait()
+
+    submitted = Gate()
+    async with served(is_deaf, keepalive=600, ping_timeout=600) as (server, client):
+        small = await client.submit(IMAGE)
+        await server.until(lambda: len(server.tasks) == 1)
+        large = await client.submit(LARGE)
+        submitted.open()
+        assert isinstance(await outcome_of(small), UpscaleResult)
+        if goes_away:
+            assert isinstance(await outcome_of(large), UpscaleResult)
+            assert len(server.connections) == 2
 
 
 @pytest.mark.anyio
