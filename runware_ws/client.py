@@ -215,6 +215,7 @@ class RunwareClient:
             await task.end()
         except BaseException:
             task.cancel()
+            task.when_settled(task.take)  # its result may just have been on its way
             raise
         return task.take_or_raise()
 

@@ -47,7 +47,6 @@ class Intake:
             dice=random.random,
         )
         self.driver = Driver(self.session, settings.endpoint(), self._settled, journal)
-        self.untaken: set[str] = set()  # tasks whose results wait in the journal
 
     async def submit(self, image: Image, options: Mapping[str, Any]) -> UpscaleTask:
         """See `RunwareClient.submit`."""
@@ -116,11 +115,8 @@ class Intake:
         if self.driver.scribe is not None and record.origin is not None:
             self.driver.scribe.forget(record.uuid)
             record.origin = None  # once: later, the UUID may be another task's
-            self.untaken.discard(record.uuid)
 
     def _settled(self, record: Task, outcome: dict[str, Any] | RunwareError) -> None:
-        if record.origin is not None and not isinstance(outcome, RunwareError):
-            self.untaken.add(record.uuid)
         size = record.owner.settle(outcome)
         self.admission.leave(size)
 
@@ -144,7 +140,7 @@ class Intake:
 
     def _refuse_used(self, task_uuid: str) -> None:
         self._refuse_duplicate(task_uuid)
-        if task_uuid in self.untaken:
+        if self.driver.scribe is not None and task_uuid in self.driver.scribe.untaken:
             remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 

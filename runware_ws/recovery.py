@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -35,16 +36,19 @@ class Recovered(AsyncIterator[Outcome[Left]]):
 
     def __init__(self, intake: Intake | None = None, journal: Journal | None = None) -> None:
         self._intake = intake
+        self._scribe = None if intake is None else intake.driver.scribe
         self._journal = journal
         self._stored: deque[Entry] = deque()
         self._settled: deque[tuple[Left, UpscaleTask]] = deque()
         self._under_way = 0
         self._news = News()
-        self._given = ""
+        self._take: Callable[[], None] | None = None  # what was given last
 
     def store(self, entry: Entry) -> None:
         """For this package: an outcome that is in the journal already."""
         self._stored.append(entry)
+        if self._scribe is not None:
+            self._scribe.untaken.add(entry.uuid)
 
     def expect(self, source: Left, task: UpscaleTask) -> None:
         """For this package: a task that was taken up again."""
@@ -58,7 +62,9 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         task.when_settled(done)
 
     async def __anext__(self) -> Outcome[Left]:
-        self._take()
+        if self._take is not None:
+            self._take()
+            self._take = None
         if self._stored and self._journal is not None:
             return await self._from_journal(self._journal)
         while not self._settled:
@@ -69,14 +75,8 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         outcome = outcome_of(source, task)
         if outcome is None:
             raise RuntimeError("woken without an outcome")
-        self._given = task.task_uuid if outcome.result is not None else ""
+        self._take = task.take
         return outcome
-
-    def _take(self) -> None:
-        given, self._given = self._given, ""
-        if given and self._intake is not None and self._intake.driver.scribe is not None:
-            self._intake.driver.scribe.forget(given)
-            self._intake.untaken.discard(given)
 
     async def _from_journal(self, journal: Journal) -> Outcome[Left]:
         if self._intake is not None:
@@ -87,7 +87,8 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         except BaseException:
             self._stored.appendleft(entry)
             raise
-        self._given = entry.uuid
+        if self._scribe is not None:
+            self._take = partial(self._scribe.forget, entry.uuid)
         result = UpscaleResult(entry.uuid, answer or {}, entry.attempts)
         return Outcome(_source(entry), result=result)
 
@@ -129,7 +130,6 @@ def take_up(found: Found, intake: Intake, timeout: float | None) -> Recovered:
     for entry, payload in found.entries:
         if entry.has_result:
             recovered.store(entry)
-            intake.untaken.add(entry.uuid)
             continue
         deadline = None if timeout is None else intake.driver.clock() + timeout
         record = task_of(entry, payload, timeout, deadline)

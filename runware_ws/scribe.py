@@ -42,6 +42,9 @@ class Scribe:
         session: gives the session that is open.
         passed: called with each effect that was written.
         failed: called once, when the journal cannot be written any more.
+
+    Attributes:
+        untaken: the UUIDs of tasks whose results are in the journal, or on their way there.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Scribe:
         passed: Callable[[Kept | Settle], None],
         failed: Callable[[JournalError], None],
     ) -> None:
+        self.untaken: set[str] = set()
         self._journal = journal
         self._session = session
         self._passed = passed
@@ -72,11 +76,14 @@ class Scribe:
         change = change_of(effect)
         if change is not None:
             self._changes.append(change)
+            if isinstance(change, KeepResult):
+                self.untaken.add(change.uuid)
         self._effects.append(effect)
         self.touch()
 
     def forget(self, uuid: str) -> None:
         """A result was taken."""
+        self.untaken.discard(uuid)
         self._taken.append(Forget(uuid))
         self.touch()
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from runware_ws import JournalError, TaskNotFoundError, UpscaleResult
-from tests.journal.clients import in_file, left_by, snapshot
+from tests.journal.clients import in_file, left_by, silent, snapshot
 from tests.support.answers import error, result
 from tests.support.clients import IMAGE, client_of, outcome_of, served, submitted
 from tests.support.scripted import Connection, Gate, ScriptedServer
@@ -173,6 +173,58 @@ async def test_nor_can_that_of_this_clients_own(path: Path) -> None:
             await client.submit(IMAGE, task_uuid=UUID4)
         await task
         await client.submit(IMAGE, task_uuid=UUID4)
+
+
+async def test_nor_can_that_of_a_result_on_its_way_into_the_journal(path: Path) -> None:
+    async with served(journal=path) as (_, client):
+        for _ in range(20):
+            task = await client.submit(IMAGE)
+            while task.state != "settled":
+                await anyio.lowlevel.checkpoint()
+            with pytest.raises(ValueError, match="await its task"):
+                await client.submit(IMAGE, task_uuid=task.task_uuid)
+            await task
+
+
+async def test_a_result_on_its_way_when_its_caller_is_cancelled_counts_as_taken(path: Path) -> None:
+    async with served(journal=path) as (_, client):
+
+        async def upscale() -> None:
+            with scope:
+                await client.upscale(IMAGE)
+
+        for run in range(20):
+            async with anyio.create_task_group() as group:
+                scope = anyio.CancelScope()
+                group.start_soon(upscale)
+                while client.stats().submitted == run:
+                    await anyio.lowlevel.checkpoint()
+                while any(client.stats().tasks.values()):
+                    await anyio.lowlevel.checkpoint()
+                scope.cancel()
+            await client.drain()
+    assert in_file(path) == []
+
+
+async def test_a_recovered_task_that_was_awaited_is_not_taken_from_the_next_of_its_name(
+    path: Path,
+) -> None:
+    async def runs_all_there_is(connection: Connection) -> None:
+        await connection.accept()
+        while True:
+            for task in await connection.receive():
+                await connection.send(result(task, status="success"))
+
+    with ScriptedServer(silent, runs_all_there_is) as server:
+        async with client_of(server, journal=path) as client:
+            await client.submit(IMAGE, task_uuid=UUID4)
+            await server.until(lambda: len(server.tasks) == 1)
+        async with client_of(server, journal=path) as client:
+            await (await client.attach(UUID4))
+            await client.submit(IMAGE, task_uuid=UUID4)
+            await client.drain()
+            assert len(await left_by(client)) == 1
+    assert [entry.uuid for entry in in_file(path)] == [UUID4]
 
 
 async def test_attaching_to_a_task_does_not_cost_its_untaken_result(path: Path) -> None:
