@@ -85,16 +85,16 @@ class Intake:
 
     async def attach(self, task_uuid: str, options: Mapping[str, Any]) -> UpscaleTask:
         """See `RunwareClient.attach`."""
-        known = self.session.tasks.get(task_uuid)
-        if known is not None:
-            owner: UpscaleTask = known.owner
-            return owner
+        if (known := self._under_way(task_uuid)) is not None:
+            return known
         timeout, deadline = self._limit(options)
         with _in_time(task_uuid, timeout, deadline, "max_in_flight was reached"):
             await self.admission.enter(0)
         with self.admission.given_back_on_error(0):
             self.driver.check_open()
-            self._refuse_duplicate(task_uuid)
+        if (known := self._under_way(task_uuid)) is not None:
+            self.admission.leave(0)
+            return known
         return self.take_up(Task(task_uuid, b"", timeout=timeout, deadline=deadline))
 
     def take_up(self, record: Task) -> UpscaleTask:
@@ -133,13 +133,18 @@ class Intake:
             check_timeout(timeout)
         return timeout, None if timeout is None else self.driver.clock() + timeout
 
-    def _refuse_duplicate(self, task_uuid: str) -> None:
-        if task_uuid in self.session.tasks or task_uuid in self.session.renamed.values():
-            remedy = "await the task that there is, or leave it out"
-            raise InputError("task_uuid", "is in use by a task under way", remedy)
+    def _under_way(self, task_uuid: str) -> UpscaleTask | None:
+        """The task under way of this name, which may be the one before it was run again."""
+        record = self.session.tasks.get(task_uuid)
+        if record is None and self.session.renamed:
+            renamed = self.session.renamed.items()
+            record = next((task for task, given in renamed if given == task_uuid), None)
+        return None if record is None else record.owner
 
     def _refuse_used(self, task_uuid: str) -> None:
-        self._refuse_duplicate(task_uuid)
+        if self._under_way(task_uuid) is not None:
+            remedy = "await the task that there is, or leave it out"
+            raise InputError("task_uuid", "is in use by a task under way", remedy)
         if self.driver.scribe is not None and task_uuid in self.driver.scribe.untaken:
             remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)

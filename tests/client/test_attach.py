@@ -16,7 +16,7 @@ from runware_ws import (
 )
 from tests.support.answers import error, result
 from tests.support.clients import IMAGE, outcome_of, served
-from tests.support.scripted import Connection
+from tests.support.scripted import Connection, Gate
 
 pytestmark = pytest.mark.anyio
 
@@ -104,6 +104,24 @@ async def test_an_attached_task_that_is_under_way_is_asked_for_until_it_is_done(
 
     async with served(works) as (_, client):
         assert isinstance(await outcome_of(await client.attach(UUID4)), UpscaleResult)
+
+
+async def test_a_task_that_runs_again_is_found_by_the_name_that_the_caller_gave_it() -> None:
+    async def fails_once(connection: Connection) -> None:
+        await connection.accept()
+        await connection.send(errors=[error("serviceUnavailable", *await connection.take())])
+        again = await connection.take()
+        await attached.wait()
+        await connection.answer(*again)
+        await connection.serve()
+
+    attached = Gate()
+    async with served(fails_once) as (server, client):
+        task = await client.submit(IMAGE, task_uuid=UUID4)
+        await server.until(lambda: len(server.tasks) == 2)
+        assert await client.attach(UUID4) is task
+        attached.open()
+        assert isinstance(await outcome_of(task), UpscaleResult)
 
 
 async def test_attaching_survives_the_loss_of_the_connection() -> None:
