@@ -35,6 +35,7 @@ from .settings import (
     find_url,
 )
 from .stats import Stats, take_stats
+from .transport import require_extra
 
 __all__ = ["RunwareClient"]
 
@@ -138,6 +139,7 @@ class RunwareClient:
             ConnectionLostError: there was no connection within ``max_reconnect_time``.
             ClientClosedError: the client was closed before or meanwhile; it cannot be opened again.
             JournalError: the journal cannot be used.
+            MissingExtraError: it runs on trio, and the extra ``trio`` is not installed.
         """
         try:
             async with self._opening:
@@ -152,6 +154,7 @@ class RunwareClient:
             raise
 
     async def _open(self) -> Intake:
+        require_extra()
         keep_large_blocks()
         found = None
         if self._journal is not None:
@@ -208,7 +211,9 @@ class RunwareClient:
             TaskError: the service refused the task or failed; see `runware_ws.errors`.
             TaskTimeoutError: it took longer than ``timeout``.
             ResultLostError: the outcome cannot be found out any more.
-            ConnectionLostError, ClientClosedError, AuthenticationError: the client ended.
+            ProtocolError: its answer, or the task itself, is larger than a frame may be.
+            ConnectionLostError, ClientClosedError, AuthenticationError, JournalError: the client
+                ended.
         """
         task = await self._opened().submit(image, options)
         try:
@@ -232,7 +237,8 @@ class RunwareClient:
         Raises:
             InputError: an argument is wrong, or the image cannot be read; nothing was sent.
             TaskTimeoutError: ``timeout`` passed before it was admitted; nothing was sent.
-            ConnectionLostError, ClientClosedError, AuthenticationError: the client ended.
+            ConnectionLostError, ClientClosedError, AuthenticationError, JournalError: the client
+                ended.
         """
         return await self._opened().submit(image, options)
 
@@ -250,7 +256,9 @@ class RunwareClient:
 
         Raises:
             InputError: `task_uuid` is not a UUID v4.
-            ConnectionLostError, ClientClosedError, AuthenticationError: the client ended.
+            TaskTimeoutError: `timeout` passed before it was admitted.
+            ConnectionLostError, ClientClosedError, AuthenticationError, JournalError: the client
+                ended.
         """
         intake = self._opened()
         name = str(task_uuid).lower()
@@ -342,7 +350,7 @@ class RunwareClient:
 
         Raises:
             ConnectionLostError: there is no connection, or it was lost meanwhile.
-            ClientClosedError, AuthenticationError: the client ended.
+            ClientClosedError, AuthenticationError, JournalError: the client ended.
         """
         return await self._opened().driver.ping()
 

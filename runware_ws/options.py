@@ -133,7 +133,8 @@ _FREE, _FIXED = (
 )
 _GROUPS = re.compile("(.{8})(.{4})(.{4})(.{4})(.{12})")
 _uuids: list[str] = []
-os.register_at_fork(after_in_child=_uuids.clear)  # or two processes would use the same ones
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_uuids.clear)  # or two processes would use the same ones
 
 
 def new_uuid() -> str:

@@ -33,6 +33,7 @@ class UpscaleResult:
     """An upscaled image, as the service delivered it [D].
 
     Attributes:
+        task_uuid: the UUID under which it was run.
         raw: every member as received, also those not known here.
         attempts: how often the task was run until it succeeded (see ``max_retries``).
     """

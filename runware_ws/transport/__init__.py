@@ -11,10 +11,20 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from ..background import running_on_trio
+from ..errors import MissingExtraError
 from ..settings import Endpoint
 from .base import Data, DisconnectedError, Peer, Socket
 
-__all__ = ["Data", "DisconnectedError", "Peer", "Socket", "open_socket"]
+__all__ = ["Data", "DisconnectedError", "Peer", "Socket", "open_socket", "require_extra"]
+
+
+def require_extra() -> None:
+    """Raise MissingExtraError where this runs on trio without what the extra ``trio`` brings."""
+    if running_on_trio():
+        try:
+            from . import on_trio  # noqa: F401
+        except ImportError:
+            raise MissingExtraError("the client on trio", "trio") from None
 
 
 def open_socket(endpoint: Endpoint) -> AbstractAsyncContextManager[Socket]:
