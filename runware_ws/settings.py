@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import os
+import sys
 from dataclasses import dataclass, fields
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from .errors import InputError
@@ -94,7 +95,7 @@ def check_number(name: str, kind: str, value: object) -> None:
     if not isinstance(value, allowed) or isinstance(value, bool):
         raise InputError(name, f"{value!r} is of type {type(value).__name__}", f"pass {wanted}")
     too_small = value < 0 or (value == 0 and name not in _MAY_BE_ZERO)
-    if too_small or not math.isfinite(value):
+    if too_small or not value <= sys.float_info.max:  # nor is NaN
         limit = "of at least 0" if name in _MAY_BE_ZERO else "greater than 0"
         none = ", or None for no limit" if kind.endswith("None") else ""
         raise InputError(name, f"{value} is out of range", f"pass {wanted} {limit}{none}")
@@ -115,6 +116,8 @@ def check_journal(path: object) -> None:
         raise InputError("journal", f"is of type {type(path).__name__}", remedy)
     if not os.fspath(path):
         raise InputError("journal", "is empty", remedy)
+    if Path(path).is_dir():
+        raise InputError("journal", "is a folder", remedy)
 
 
 def check_timeout(timeout: object) -> None:
@@ -133,6 +136,8 @@ def _check_url(url: object, allow_insecure: bool) -> None:
         raise InputError("url", "is not a URL", remedy) from None
     if parts.scheme not in ("ws", "wss") or not host:
         raise InputError("url", "is not a WebSocket URL", remedy)
+    if parts.fragment or any(character.isspace() for character in url):
+        raise InputError("url", "has a fragment, or white space in it", remedy)
     if parts.scheme == "ws" and not allow_insecure and not is_loopback(host):
         raise InputError(
             "url",

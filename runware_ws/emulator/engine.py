@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 
 import httpx
 
@@ -48,6 +49,8 @@ class Engine:
         latency: float = 0.0,
         workers: int | None = None,
     ) -> None:
+        if not 0 <= latency < inf:
+            raise ValueError("latency must not be negative, nor without end")
         self._store = store
         self._clock = clock
         self._http = http

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from math import inf
 from typing import Literal
 
 __all__ = ["ServiceSettings"]
@@ -77,5 +78,5 @@ class ServiceSettings:
     def __post_init__(self) -> None:
         for member in fields(self):
             value = getattr(self, member.name)
-            if isinstance(value, int | float) and value < 0:
-                raise ValueError(f"{member.name} must not be negative")
+            if isinstance(value, int | float) and not 0 <= value < inf:
+                raise ValueError(f"{member.name} must not be negative, nor without end")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +44,7 @@ WRONG: list[tuple[str, Any]] = [
     *[("output_type", value) for value in ("url", "base64", "", 1, b"URL")],
     *[("output_format", value) for value in ("jpg", "JPEG", "GIF", "", 1)],
     *[("output_quality", value) for value in (19, 100, 0, -95, 95.0, "95", True)],
-    *[("ttl", value) for value in (59, 0, -60, 60.0, "60", True)],
+    *[("ttl", value) for value in (59, 0, -60, 60.0, "60", True, 2**64)],
     *[("include_cost", value) for value in (1, 0, "true", "yes")],
     *[("webhook_url", value) for value in ("", "example.com", "ftp://a.b/c", "http://", 5)],
     ("webhook_url", "https://exa mple.com"),
@@ -54,7 +55,7 @@ WRONG: list[tuple[str, Any]] = [
     *[("task_uuid", value) for value in ("", "x", UUID4.replace("-", ""), UUID(UUID4), 5)],
     ("task_uuid", "0d1e6d06-25f4-1a27-bbfd-1f1d4dfe6c9b"),  # version 1
     ("task_uuid", "0d1e6d06-25f4-4a27-0bfd-1f1d4dfe6c9b"),  # not that variant
-    *[("timeout", value) for value in (0, -1, float("nan"), float("inf"), "5", True)],
+    *[("timeout", value) for value in (0, -1, float("nan"), float("inf"), 10**400, "5", True)],
     ("number_results", 2),
     ("model", "runware:100@1"),
 ]
@@ -259,11 +260,13 @@ SETTINGS: list[tuple[str, Any]] = [
     *[(name, True) for name in ("max_in_flight", "timeout")],
     ("timeout", float("nan")),
     ("max_reconnect_time", float("inf")),
+    ("max_size", 10**400),
     *[("url", url) for url in ("https://a.b/v1", "ws://", "nonsense", "ws://[::1", 5)],
     *[("url", f"ws://{host}/v1") for host in ("example.com", "10.0.0.1", "localhost.evil.com")],
     ("url", ""),
+    *[("url", url) for url in ("wss://a.b/v1#top", "wss://a.b/v1 ", "wss://a.b/v 1", "wss://a b/")],
     *[("allow_insecure", value) for value in ("no", 1, None)],
-    *[("journal", path) for path in ("", 5, b"jobs.db", True)],
+    *[("journal", path) for path in ("", Path(), ".", 5, b"jobs.db", True)],
     ("url", "ws://127.0.0.1.evil.com/v1"),
     ("url", "ws://localhost:99999/"),
     *[("api_key", key) for key in ("", "  ", 5, b"key", "\udcff")],
