@@ -31,9 +31,9 @@ CLIENTS = {
     "limit-uvloop": ClientKind("limit", "uvloop", "abc"),
     "floor": ClientKind("floor", "asyncio", "abcdef"),
     "ours": ClientKind("ours", "asyncio", "abcdefghi"),
-    "ours-uvloop": ClientKind("ours", "uvloop", "abcdefghi"),
+    "ours-uvloop": ClientKind("ours", "uvloop", "abcdefgh"),
     "ours-trio": ClientKind("ours", "trio", "abcdefghi"),
-    "ours-journal": ClientKind("ours_journal", "asyncio", "abc"),
+    "ours-journal": ClientKind("ours_journal", "asyncio", "abcdefgh"),
     "runware-sdk": ClientKind("peer_sdk", "asyncio", "abcde", "runware-sdk"),
     "runware": ClientKind("peer_runware", "asyncio", "abcde", "runware"),
 }

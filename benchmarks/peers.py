@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from .clients import CLIENTS
 from .runs import ROOT
 
-__all__ = ["find_pythons"]
+__all__ = ["find_pythons", "version_of"]
 
 _CACHE = ROOT / ".cache" / "benchmarks"
 
@@ -23,6 +23,12 @@ def find_pythons(clients: Iterable[str], tell: Callable[[str], None]) -> dict[st
         if python is not None:
             pythons[client] = python
     return pythons
+
+
+def version_of(peer: str, python: str) -> str:
+    """Which version of a peer is in its environment."""
+    program = f"from importlib.metadata import version; print(version({peer!r}))"
+    return _run(python, "-c", program).strip()
 
 
 def _python_of(peer: str, tell: Callable[[str], None]) -> str | None:
@@ -42,5 +48,6 @@ def _python_of(peer: str, tell: Callable[[str], None]) -> str | None:
     return str(python)
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  # as above
+def _run(*command: str) -> str:
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  # as above
+    return ended.stdout

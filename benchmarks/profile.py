@@ -9,11 +9,12 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
+from .arguments import checked, require
 from .child.__main__ import main as do_job
 from .clients import CLIENTS
 from .rounds import input_file
 from .runs import job_for, server_for
-from .workloads import Kind, chosen
+from .workloads import Kind, chosen_one
 
 _INTERVAL = 0.0005
 
@@ -21,11 +22,13 @@ _INTERVAL = 0.0005
 def main() -> None:
     """Run one workload once, in this process."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
-    parser.add_argument("workload", help="such as a or g3")
-    parser.add_argument("client", nargs="?", default="ours", choices=list(CLIENTS))
+    parser.add_argument("workload", type=checked(chosen_one), help="such as a or g3")
+    here = [name for name, kind in CLIENTS.items() if not kind.peer]
+    parser.add_argument("client", nargs="?", default="ours", choices=here)
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page, not text")
     arguments = parser.parse_args()
-    workload = chosen(arguments.workload)[0]
+    workload = arguments.workload
+    require(parser, "picows", "uvloop", "pyinstrument")
     if workload.kind is Kind.STARTUP:
         parser.error("python -X importtime -c 'import runware_ws' tells more of that")
     profiler = import_module("pyinstrument").Profiler(interval=_INTERVAL, async_mode="disabled")

@@ -8,7 +8,7 @@ from .summary import Cell, Summary
 from .targets import TARGETS
 from .workloads import WORKLOADS, Workload
 
-__all__ = ["lines"]
+__all__ = ["text_of"]
 
 _COLUMNS = {
     "cpu_us": "CPU µs/task",
@@ -27,7 +27,12 @@ _COLUMNS = {
 }
 
 
-def lines(summary: Summary) -> Iterator[str]:
+def text_of(summary: Summary) -> str:
+    """All figures."""
+    return "\n".join(_lines(summary)) + "\n"
+
+
+def _lines(summary: Summary) -> Iterator[str]:
     """A table for each workload, and one of what is to be reached."""
     for workload in WORKLOADS:
         if workload.key in summary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["WORKLOADS", "Kind", "Workload", "chosen"]
+__all__ = ["WORKLOADS", "Kind", "Workload", "chosen", "chosen_one"]
 
 MEBIBYTE = 1024 * 1024
 
@@ -112,3 +112,15 @@ def chosen(letters: str) -> list[Workload]:
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"no such workload: {', '.join(unknown)}")
     return [one for one in WORKLOADS if one.key in names or one.letter in names]
+
+
+def chosen_one(key: str) -> Workload:
+    """The workload named.
+
+    Raises:
+        ValueError: there is none of that name, or there are several.
+    """
+    found = chosen(key)
+    if len(found) > 1:
+        raise ValueError(f"that is several: {', '.join(one.key for one in found)}")
+    return found[0]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..job import Job
-
-__all__ = ["MODEL", "Api", "Image", "Opener"]
+__all__ = ["MODEL", "Api", "Image"]
 
 MODEL = "runware:504@1"
 Image = str | Path
@@ -27,6 +24,3 @@ class Api:
 
     upscale: Callable[[Image], Awaitable[Any]]
     submit: Callable[[Image], Awaitable[Awaitable[Any]]] | None = None
-
-
-Opener = Callable[[Job], AbstractAsyncContextManager[Api]]

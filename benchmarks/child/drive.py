@@ -18,7 +18,7 @@ from .meter import Meter, latency_figures, resident_bytes
 __all__ = ["DRIVERS", "Driver"]
 
 Driver = Callable[[Api, Job, Control, Loop], Awaitable[Figures]]
-_IDLE_TIME = 10.0
+_IDLE_TIME = 30.0  # long enough for a ping
 _LOOK = 0.02
 
 
