@@ -93,7 +93,7 @@ def upscale(
       0  all images are done
       1  some failed, each is named with its reason; or there is no connection
       2  nothing was sent: a wrong argument, no key, a key that was refused, no image found
-      130  Ctrl-C
+      130, 143  Ctrl-C, or SIGTERM
     """
     with exit_on_error():
         order = Order(
