@@ -113,8 +113,16 @@ class Judge:
             self._reconciler.question_failed(link, task, explicit, now)
         elif fault.task_type == "getTaskDetails":  # which the service may not have
             self._unknown(link, task, now)
+        elif self._may_be_of_a_sending(task, asked) and self._may_retry(task, fault):
+            self._ledger.retry_in_doubt(task, now)
         else:
             self._failed(task, fault, now)
+
+    @staticmethod
+    def _may_be_of_a_sending(task: Task, asked: bool) -> bool:
+        """Whether an error may refuse the last sending of a task, of which an earlier one has
+        arrived by now and runs: then the server's word on the task is still to come."""
+        return task.writes > 1 and (not asked or task.stage is Stage.SENT)
 
     @staticmethod
     def _is_conflict(task: Task, fault: Fault, asked: bool) -> bool:

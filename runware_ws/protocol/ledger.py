@@ -106,6 +106,7 @@ class Ledger:
         """Look for a task later, and if need be send it again, that seems to have been refused for
         a cause that may pass. The server did not say so of it: so it keeps its UUID.
         """
+        move(task, Trigger.DOUBT)
         task.attempts += 1
         task.step = Step.NONE
         if self.link is not None:

@@ -74,6 +74,48 @@ async def test_two_errors_without_names_find_both_owners() -> None:
         assert len(server.executed) == 4
 
 
+async def test_a_task_refused_when_sent_again_keeps_its_name_in_case_it_came_before() -> None:
+    async def drops(connection: Connection) -> None:
+        await connection.accept()
+        await connection.take()
+        connection.abort()
+
+    async def has_it_from_a_detour(connection: Connection) -> None:
+        await connection.accept()
+        (question,) = await connection.take(1, "getResponse")
+        await connection.send(errors=[error("taskNotFound", question)])
+        (task,) = await connection.take()
+        await connection.send(errors=[error("rateLimitExceeded", task)])
+        await connection.take(1, "getResponse")
+        await connection.send(result(task))
+        await connection.serve()
+
+    async with served(drops, has_it_from_a_detour) as (server, client):
+        task = await client.submit(IMAGE)
+        uuid = task.task_uuid
+        assert isinstance(await outcome_of(task), UpscaleResult)
+        assert [one["taskUUID"] for one in server.of_kind("upscale")] == [uuid, uuid]
+
+
+async def test_a_task_refused_when_sent_again_that_never_arrived_is_sent_once_more() -> None:
+    async def drops(connection: Connection) -> None:
+        await connection.accept()
+        await connection.take()
+        connection.abort()
+
+    async def refuses_once(connection: Connection) -> None:
+        await connection.accept()
+        (question,) = await connection.take(1, "getResponse")
+        await connection.send(errors=[error("taskNotFound", question)])
+        await connection.send(errors=[error("rateLimitExceeded", *await connection.take())])
+        await connection.serve()
+
+    async with served(drops, refuses_once) as (server, client):
+        assert isinstance(await outcome_of(await client.submit(IMAGE)), UpscaleResult)
+        assert len(server.of_kind("upscale")) == 3
+        assert len(server.executed) == 1
+
+
 async def test_new_tasks_get_through_after_the_search_for_an_owner() -> None:
     async with served(unnamed(lambda: {"errors": [error("invalidImage")]})) as (_, client):
         suspects = [await client.submit(image) for image in (IMAGE, BAD, IMAGE)]
