@@ -37,6 +37,7 @@ class Story(RuleBasedStateMachine):
         self.cancelled: set[int] = set()
         self.hurried: set[int] = set()
         self.bad: set[int] = set()
+        self.doubled = False
         self.make_world(seed, errors_name_task=names, **choices)
 
     def make_world(self, seed: int, **choices: Any) -> None:
@@ -90,6 +91,13 @@ class Story(RuleBasedStateMachine):
     def go_well_for_a_moment(self, finish: bool) -> None:
         self.world.settle_down(finish=finish)
 
+    @precondition(
+        lambda self: self.names and not self.doubled and self.world.is_ready and self.world.wire.up
+    )
+    @rule()
+    def turn_away(self) -> None:
+        self.world.turn_away()
+
     # What no network does, frames out of order and doubled, is harmless as long as errors name
     # their tasks. The greeting is spared: the refusal of a session names nothing.
 
@@ -105,6 +113,7 @@ class Story(RuleBasedStateMachine):
         wire = self.world.wire
         assert wire is not None
         wire.up.append(data.draw(st.sampled_from(list(wire.up))))
+        self.doubled = True
 
     @precondition(lambda self: self.names and self.world.is_ready and self.world.wire.down)
     @rule(data=st.data())

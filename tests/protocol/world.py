@@ -7,6 +7,7 @@ Nothing happens by itself; a test calls for each step, and `heal` lets everythin
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
@@ -25,10 +26,11 @@ from runware_ws.protocol.records import Limits, SessionSettings
 from runware_ws.protocol.request import MODEL
 from runware_ws.protocol.session import Session
 from runware_ws.protocol.tasks import Task
-from runware_ws.protocol.wire import encode_task
+from runware_ws.protocol.wire import decode_tasks, encode_task
 from runware_ws.secret import Secret
 
 KEY = "a-key-that-is-good"
+BUSY = "rateLimitExceeded"
 SETTINGS = SessionSettings(
     limits=Limits(max_tasks_per_frame=5, max_frame_bytes=4096),
     max_retries=2,
@@ -150,6 +152,28 @@ class World:
         frame = self.wire.up[index]
         del self.wire.up[index]
         self.service.receive(self.wire.link, frame, self.now)
+        self.pump()
+
+    def turn_away(self) -> None:
+        """Whatever stands before the server refuses a frame's tasks, whether it knows them or not.
+
+        What else is in the frame gets through.
+        """
+        assert self.wire is not None
+        tasks = decode_tasks(self.wire.up.popleft())
+        upscales = [task for task in tasks if task["taskType"] == "upscale"]
+        for task in upscales:
+            self.failures[task["inputs"]["image"]].add(BUSY)
+        refusals = [
+            {"code": BUSY, "message": "Busy.", "taskType": "upscale", "taskUUID": task["taskUUID"]}
+            for task in upscales
+        ]
+        others = [task for task in tasks if task not in upscales]
+        if others:
+            self.service.receive(self.wire.link, json.dumps(others).encode(), self.now)
+        if refusals:
+            frame = json.dumps({"errors": refusals}).encode()
+            self.wire.down.append(server_effects.Push(self.wire.link, frame))
         self.pump()
 
     def carry_down(self, index: int = 0) -> None:
