@@ -52,6 +52,10 @@ class _Connection(ClientConnection):
         if is_over(self.protocol):
             self.cut()
 
+    def eof_received(self) -> None:
+        super().eof_received()
+        self.cut()  # or the rest of an upload would still go out first, to nobody
+
     def process_event(self, event: Event) -> None:
         if holds_data(event):
             self.inbox.put(cast(Frame, event))

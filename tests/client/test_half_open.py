@@ -175,16 +175,18 @@ async def read_slowly(connection: Connection, pieces: int, pause: float) -> None
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("goes_away", [False, True])
-async def test_what_comes_during_an_upload_that_makes_no_way_is_heard(goes_away: bool) -> None:
+@pytest.mark.parametrize("end", ["", "goodbye", "half close"])
+async def test_what_comes_during_an_upload_that_makes_no_way_is_heard(end: str) -> None:
     async def is_deaf(connection: Connection) -> None:
         await connection.accept()
         (small,) = await connection.take()
         connection.stop_reading()
         await submitted.wait()
         await connection.answer(small)
-        if goes_away:
+        if end == "goodbye":
             connection.write_raw(b"\x88\x02" + (1001).to_bytes(2))
+        elif end:
+            connection.half_close()
         await asyncio.Event().wait()
 
     submitted = Gate()
@@ -194,7 +196,7 @@ async def test_what_comes_during_an_upload_that_makes_no_way_is_heard(goes_away:
         large = await client.submit(LARGE)
         submitted.open()
         assert isinstance(await outcome_of(small), UpscaleResult)
-        if goes_away:
+        if end:
             assert isinstance(await outcome_of(large), UpscaleResult)
             assert len(server.connections) == 2
 

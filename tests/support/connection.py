@@ -189,6 +189,10 @@ class Connection:
         """Reset the connection."""
         self._socket.transport.abort()
 
+    def half_close(self) -> None:
+        """End the stream without a goodbye, and leave the other direction open."""
+        self._socket.transport.write_eof()
+
     def write_raw(self, data: bytes) -> None:
         """Put bytes on the line past the library: no frame is made of them."""
         self._socket.transport.write(data)
