@@ -285,6 +285,7 @@ class RunwareClient:
         raises, what was taken from it is still yielded, and then the error is raised. When the
         iteration is left early, what is under way is cancelled; with a journal it goes on, and
         the next process has it from `recovered`.
+        Several tasks may share the iteration; when one of them is cancelled in it, it ends for all.
 
         Args:
             images: a list, a generator, an async generator …; images are taken from it one at a

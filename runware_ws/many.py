@@ -25,7 +25,7 @@ from .errors import InputError, RunwareError
 from .handle import UpscaleTask
 from .results import UpscaleResult
 
-__all__ = ["Outcome", "Outcomes", "Window", "check_images"]
+__all__ = ["Handed", "Outcome", "Outcomes", "Window", "check_images"]
 
 T = TypeVar("T")
 
@@ -77,6 +77,24 @@ def outcome_of(source: T, task: UpscaleTask) -> Outcome[T] | None:
     return None if settled is None else Outcome(source, result=settled)
 
 
+class Handed:
+    """What each reader was handed last: when it asks for the next, it has dealt with that."""
+
+    def __init__(self) -> None:
+        self._takes: dict[int, Callable[[], None]] = {}
+
+    def give(self, take: Callable[[], None]) -> None:
+        """`take` is called when the present reader has dealt with what it gets now."""
+        self._takes[anyio.get_current_task().id] = take
+
+    def take(self) -> None:
+        """The present reader asks for more."""
+        if self._takes:
+            take = self._takes.pop(anyio.get_current_task().id, None)
+            if take is not None:
+                take()
+
+
 class Window(Generic[T]):
     """Takes sources in as fast as outcomes are taken out.
 
@@ -105,7 +123,7 @@ class Window(Generic[T]):
         self._news = News()
         self._ended = False
         self._abandoned = False
-        self._given: UpscaleTask | None = None
+        self._handed = Handed()
         self._broken: Exception | None = None
 
     async def feed(self, sources: Iterable[T] | AsyncIterable[T]) -> None:
@@ -174,16 +192,13 @@ class Window(Generic[T]):
         return self._abandoned or (self._ended and nothing_left)
 
     async def next(self) -> Outcome[T] | None:
-        """The next outcome; at the end None, or the error of the sources if they broke.
-
-        Whoever asks for the next has dealt with the last one.
-        """
-        if self._given is not None:
-            self._given.take()
-            self._given = None
+        """The next outcome; at the end None, or the error of the sources if they broke."""
+        self._handed.take()
         while not self._is_over():
             if self._places and (outcome := self._places[0].outcome()) is not None:
-                self._given = self._places.popleft().task
+                task = self._places.popleft().task
+                if task is not None and self._lasting:
+                    self._handed.give(task.take)
                 self._room.tell()
                 if self._is_over():
                     self._news.tell()  # to whoever else waits for the next
@@ -228,9 +243,7 @@ class Outcomes(AsyncIterator[Outcome[T]]):
         self._closed = False
 
     async def __anext__(self) -> Outcome[T]:
-        if self._closed:
-            raise StopAsyncIteration
-        if self._feeder is None:
+        if self._feeder is None and not self._closed:
             window, sources = self._window, self._sources
             self._feeder = Background(lambda: window.feed(sources), "runware_ws upscale_many")
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from .handle import UpscaleTask
 from .inputs import encode_file
 from .intake import Intake
 from .journal import Entry, Journal, Origin, digest
-from .many import Outcome, outcome_of
+from .many import Handed, Outcome, outcome_of
 from .protocol.tasks import Task
 from .protocol.wire import decode_tasks, encode_task
 from .results import UpscaleResult
@@ -42,7 +42,7 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         self._settled: deque[tuple[Left, UpscaleTask]] = deque()
         self._under_way = 0
         self._news = News()
-        self._take: Callable[[], None] | None = None  # what was given last
+        self._handed = Handed()
 
     def store(self, entry: Entry) -> None:
         """For this package: an outcome that is in the journal already."""
@@ -62,9 +62,7 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         task.when_settled(done)
 
     async def __anext__(self) -> Outcome[Left]:
-        if self._take is not None:
-            self._take()
-            self._take = None
+        self._handed.take()
         if self._stored and self._journal is not None:
             return await self._from_journal(self._journal)
         while not self._settled:
@@ -75,7 +73,7 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         outcome = outcome_of(source, task)
         if outcome is None:
             raise RuntimeError("woken without an outcome")
-        self._take = task.take
+        self._handed.give(task.take)
         return outcome
 
     async def _from_journal(self, journal: Journal) -> Outcome[Left]:
@@ -88,7 +86,7 @@ class Recovered(AsyncIterator[Outcome[Left]]):
             self._stored.appendleft(entry)
             raise
         if self._scribe is not None:
-            self._take = partial(self._scribe.forget, entry.uuid)
+            self._handed.give(partial(self._scribe.forget, entry.uuid))
         result = UpscaleResult(entry.uuid, answer or {}, entry.attempts)
         return Outcome(_source(entry), result=result)
 

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from runware_ws import RunwareClient
+from tests.journal.clients import in_file
 from tests.support.clients import IMAGE, client_of, served, submitted
 from tests.support.scripted import Connection, Gate, ScriptedServer
 
@@ -112,3 +113,28 @@ async def test_every_reader_of_what_was_recovered_comes_to_its_end(tmp_path: Pat
         async with client_of(server, journal=path) as client:
             seen = await all_of(client.recovered())
     assert {outcome.result.task_uuid for outcome in seen} == {task.task_uuid for task in tasks}
+    assert in_file(path) == []
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_what_several_workers_have_dealt_with_is_taken(tmp_path: Path, ordered: bool) -> None:
+    path = tmp_path / "jobs.db"
+    async with (
+        served(journal=path) as (_, client),
+        aclosing(client.upscale_many(URLS, ordered=ordered)) as outcomes,
+    ):
+        assert len(await all_of(outcomes)) == len(URLS)
+    assert in_file(path) == []
+
+
+async def test_what_a_worker_still_holds_is_not_taken_by_another(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with (
+        served(journal=path) as (_, client),
+        aclosing(client.upscale_many(URLS)) as outcomes,
+    ):
+        held = await anext(outcomes)
+        async with anyio.create_task_group() as group:
+            group.start_soon(all_of, outcomes)
+    assert held.result is not None
+    assert [entry.uuid for entry in in_file(path)] == [held.result.task_uuid]
