@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -15,6 +16,9 @@ __all__ = ["STARTUP_CLIENTS", "start"]
 
 _PARTS = "import websockets.asyncio.client, orjson, anyio"
 _TIMES = 7  # processes a round
+# Compiled once, as what is installed is.
+_ENVIRONMENT = {**os.environ}
+_ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)
 STARTUP_CLIENTS = {
     "limit": ["-c", _PARTS],
     "ours": ["-c", "import runware_ws"],
@@ -45,7 +49,9 @@ def _cpu_of(arguments: list[str]) -> float:
     """CPU seconds of a Python process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)  # noqa: S603  # fixed
+    done = subprocess.run(  # noqa: S603  # fixed
+        command, cwd=ROOT, env=_ENVIRONMENT, capture_output=True, check=False
+    )
     if done.returncode:
         raise RunFailedError(f"failed: {done.stderr.decode().strip()[-200:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
