@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Literal, TypedDict
 
@@ -118,6 +117,8 @@ def check_names(names: Iterable[str], *others: str) -> None:
     known = [*UpscaleOptions.__annotations__, *others]
     for name in names:
         if name not in known:
+            from difflib import get_close_matches  # 3 % of the whole import, for a mistake
+
             # It may be the one on the wire, or nearly right.
             in_snake_case = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
             close = get_close_matches(in_snake_case, known, n=1)
