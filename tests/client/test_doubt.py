@@ -74,12 +74,13 @@ async def test_two_errors_without_names_find_both_owners() -> None:
         assert len(server.executed) == 4
 
 
-async def test_a_task_refused_when_sent_again_keeps_its_name_in_case_it_came_before() -> None:
-    async def drops(connection: Connection) -> None:
-        await connection.accept()
-        await connection.take()
-        connection.abort()
+async def drops(connection: Connection) -> None:
+    await connection.accept()
+    await connection.take()
+    connection.abort()
 
+
+async def test_a_task_refused_when_sent_again_keeps_its_name_in_case_it_came_before() -> None:
     async def has_it_from_a_detour(connection: Connection) -> None:
         await connection.accept()
         (question,) = await connection.take(1, "getResponse")
@@ -98,11 +99,6 @@ async def test_a_task_refused_when_sent_again_keeps_its_name_in_case_it_came_bef
 
 
 async def test_a_task_refused_when_sent_again_that_never_arrived_is_sent_once_more() -> None:
-    async def drops(connection: Connection) -> None:
-        await connection.accept()
-        await connection.take()
-        connection.abort()
-
     async def refuses_once(connection: Connection) -> None:
         await connection.accept()
         (question,) = await connection.take(1, "getResponse")
