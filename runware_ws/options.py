@@ -80,6 +80,10 @@ class Order:
         return encode_parts(self.head, task_uuid, self.tail, image)
 
 
+# The document names no end [O], but beyond this not every reader of JSON is exact.
+_LARGEST = 2**53 - 1
+
+
 def order_of(options: Mapping[str, Any]) -> Order:
     """Check the options of a task.
 
@@ -105,6 +109,9 @@ def _remembered(options: tuple[tuple[str, Any], ...], types: tuple[type, ...]) -
 def _order_of(options: dict[str, Any]) -> Order:
     check_names(options)
     members = request_members({"upscale_factor": 4, **options})
+    for name, value in options.items():
+        if isinstance(value, int) and value > _LARGEST:
+            raise InputError(name, f"{value} is out of range", f"pass at most {_LARGEST}")
     task_uuid = str(members.pop("taskUUID", "")).lower()
     polled = members.get("deliveryMethod") == "async" or "webhookURL" in members
     # The UUID comes before any text of the caller's: see `wire.with_uuid`.

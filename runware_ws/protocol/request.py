@@ -60,8 +60,6 @@ class Member:
     only_with: tuple[str, str] | None = None
 
 
-_LARGEST = 2**53 - 1  # which every reader of JSON keeps exact
-
 # taskType, model and inputs are not here: the first two are constants, and the third is the
 # image, which has a module of its own (`runware_ws.inputs`).
 MEMBERS: tuple[Member, ...] = (
@@ -218,7 +216,7 @@ def problem_with(member: Member, value: object) -> Problem | None:
 
 def _range_problem(member: Member, value: int) -> Problem | None:
     low, high = member.minimum, member.maximum
-    if (low is None or value >= low) and value <= (_LARGEST if high is None else high):
+    if (low is None or value >= low) and (high is None or value <= high):
         return None
     limits = f"from {low} to {high}" if high is not None else f"of at least {low}"
     return Problem("range", f"{value} is out of range", f"pass an integer {limits}")
