@@ -18,7 +18,7 @@ from runware_ws import (
 )
 from tests.support.answers import error
 from tests.support.clients import IMAGE, KEY, client_of, served
-from tests.support.scripted import Connection, Script, ScriptedServer
+from tests.support.scripted import Connection, Script, ScriptedServer, drops_a_task
 
 pytestmark = pytest.mark.anyio
 
@@ -235,17 +235,12 @@ async def test_a_key_refused_after_it_was_accepted_trips_a_breaker_and_recovers(
 ) -> None:
     locked = True
 
-    async def drops(connection: Connection) -> None:
-        await connection.accept()
-        await connection.take()
-        connection.abort()
-
     async def refuses_while_locked(connection: Connection) -> None:
         if locked:
             await refusing({"errors": [INVALID]})(connection)
         await connection.serve()
 
-    with ScriptedServer(drops, *[refuses_while_locked] * 20) as server:
+    with ScriptedServer(drops_a_task, *[refuses_while_locked] * 20) as server:
         async with client_of(server) as client:
             task = await client.submit(IMAGE)
             await server.until(lambda: client.state == "key refused")

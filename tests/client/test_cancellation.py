@@ -12,7 +12,7 @@ import pytest
 from runware_ws import ClientClosedError, RunwareClient, TaskCancelledError, UpscaleResult
 from tests.support.answers import result
 from tests.support.clients import IMAGE, client_of, outcome_of, served, submitted
-from tests.support.scripted import Connection, Gate, ScriptedServer
+from tests.support.scripted import Connection, Gate, ScriptedServer, drops_a_task
 
 pytestmark = pytest.mark.anyio
 
@@ -197,13 +197,8 @@ async def connect_or_be_closed(client: RunwareClient) -> None:
 
 
 async def test_a_client_may_be_closed_at_any_step_of_reconnecting() -> None:
-    async def drops(connection: Connection) -> None:
-        await connection.accept()
-        await connection.take()
-        connection.abort()
-
     for steps in range(0, 40, 2):
-        with ScriptedServer(drops) as server:
+        with ScriptedServer(drops_a_task) as server:
             client = client_of(server)
             await client.connect()
             task = await client.submit(IMAGE)

@@ -7,18 +7,16 @@ from typing import Any
 import pytest
 
 from runware_ws import (
-    ConnectionLostError,
     PermissionDeniedError,
     ProtocolError,
     ServerError,
     TaskError,
-    TaskTimeoutError,
     UpscaleResult,
     ValidationError,
 )
 from tests.support.answers import Item, base64_of, error, result
-from tests.support.clients import IMAGE, client_of, outcome_of, served, submitted
-from tests.support.scripted import Connection, Gate, Script, ScriptedServer
+from tests.support.clients import IMAGE, outcome_of, served, submitted
+from tests.support.scripted import Connection, Gate, Script, drops_a_task
 
 pytestmark = pytest.mark.anyio
 
@@ -74,12 +72,6 @@ async def test_two_errors_without_names_find_both_owners() -> None:
         assert len(server.executed) == 4
 
 
-async def drops(connection: Connection) -> None:
-    await connection.accept()
-    await connection.take()
-    connection.abort()
-
-
 async def test_a_task_refused_when_sent_again_keeps_its_name_in_case_it_came_before() -> None:
     async def has_it_from_a_detour(connection: Connection) -> None:
         await connection.accept()
@@ -91,7 +83,7 @@ async def test_a_task_refused_when_sent_again_keeps_its_name_in_case_it_came_bef
         await connection.send(result(task))
         await connection.serve()
 
-    async with served(drops, has_it_from_a_detour) as (server, client):
+    async with served(drops_a_task, has_it_from_a_detour) as (server, client):
         task = await client.submit(IMAGE)
         uuid = task.task_uuid
         assert isinstance(await outcome_of(task), UpscaleResult)
@@ -106,7 +98,7 @@ async def test_a_task_refused_when_sent_again_that_never_arrived_is_sent_once_mo
         await connection.send(errors=[error("rateLimitExceeded", *await connection.take())])
         await connection.serve()
 
-    async with served(drops, refuses_once) as (server, client):
+    async with served(drops_a_task, refuses_once) as (server, client):
         assert isinstance(await outcome_of(await client.submit(IMAGE)), UpscaleResult)
         assert len(server.of_kind("upscale")) == 3
         assert len(server.executed) == 1
@@ -336,76 +328,3 @@ async def test_a_failure_that_will_not_pass_is_not_tried_again(code: str) -> Non
     async with served(failing(1, code)) as (server, client):
         assert isinstance(await outcome_of(await client.submit(IMAGE)), TaskError)
         assert len(server.of_kind("upscale")) == 1
-
-
-async def quiet(connection: Connection) -> None:
-    await connection.accept()
-    await connection.take(1000)
-
-
-async def acknowledging(connection: Connection) -> None:
-    await connection.accept()
-    while True:
-        for task in await connection.receive():
-            await connection.send({"taskUUID": task["taskUUID"], "taskType": "upscale"})
-
-
-@pytest.mark.parametrize(
-    ("script", "options", "stage"),
-    [(quiet, {}, "sent"), (acknowledging, {"delivery_method": "async"}, "accepted")],
-)
-async def test_a_timeout_names_the_task_and_its_stage(
-    script: Script, options: Any, stage: str
-) -> None:
-    async with served(script, timeout=0.8) as (_, client):
-        task = await client.submit(IMAGE, **options)
-        failure = await outcome_of(task)
-        assert isinstance(failure, TaskTimeoutError)
-        assert isinstance(failure, TimeoutError)
-        assert (failure.stage, failure.task_uuid, failure.timeout) == (stage, task.task_uuid, 0.8)
-        assert f"still {stage} after 0.8 s" in str(failure)
-        assert "billed" in str(failure)
-
-
-async def test_a_timeout_while_waiting_for_room_says_that_nothing_was_sent() -> None:
-    async with served(quiet, max_in_flight=1) as (server, client):
-        await client.submit(IMAGE)
-        with pytest.raises(TaskTimeoutError, match="max_in_flight") as caught:
-            await client.submit(IMAGE, timeout=0.1)
-        assert caught.value.stage == "queued"
-        assert client.stats().waiting == 0
-        assert len(server.tasks) <= 1
-
-
-async def test_a_timeout_after_the_connection_was_lost_says_so() -> None:
-    async def takes_and_drops(connection: Connection) -> None:
-        await connection.accept()
-        await connection.take()
-        connection.abort()
-
-    async def shut(connection: Connection) -> None:
-        await connection.receive()
-        await connection.receive()
-
-    async with served(takes_and_drops, shut) as (_, client):
-        failure = await outcome_of(await client.submit(IMAGE, timeout=1.5))
-        assert isinstance(failure, TaskTimeoutError)
-        assert failure.stage == "reconciling"
-        assert "authenticating" in failure.detail
-
-
-async def test_the_limit_to_reconnecting_fails_what_waits_with_its_name() -> None:
-    async def takes_and_drops(connection: Connection) -> None:
-        await connection.accept()
-        await connection.take()
-        connection.abort()
-
-    with ScriptedServer(takes_and_drops) as server:
-        async with client_of(server, max_reconnect_time=0) as client:
-            task = await client.submit(IMAGE)
-            failure = await outcome_of(task)
-            assert isinstance(failure, ConnectionLostError)
-            assert failure.task_uuid == task.task_uuid
-            assert client.state == "failed"
-            with pytest.raises(ConnectionLostError):
-                await client.submit(IMAGE)

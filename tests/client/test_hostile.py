@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 from runware_ws import ProtocolError, RunwareClient, TaskTimeoutError, UpscaleResult
 from tests.support.answers import error, result
 from tests.support.clients import IMAGE, KEY, outcome_of, served
-from tests.support.scripted import Connection
+from tests.support.scripted import Connection, drops_a_task
 
 pytestmark = pytest.mark.anyio
 
@@ -79,16 +79,11 @@ async def test_a_redirect_is_not_followed() -> None:
 
 @pytest.mark.parametrize("code", [1008, 1011, 4001])
 async def test_a_session_that_is_refused_by_hanging_up_is_let_go(code: int) -> None:
-    async def drops(connection: Connection) -> None:
-        await connection.accept()
-        await connection.take()
-        connection.abort()
-
     async def hangs_up(connection: Connection) -> None:
         await connection.receive()
         await connection.close(code)
 
-    async with served(drops, hangs_up, hangs_up) as (server, client):
+    async with served(drops_a_task, hangs_up, hangs_up) as (server, client):
         assert isinstance(await outcome_of(await client.submit(IMAGE)), UpscaleResult)
         named = [
             json.loads(frame)[0].get("connectionSessionUUID")

@@ -17,7 +17,7 @@ import pytest
 from runware_ws import RunwareClient, RunwareError
 from tests.support.answers import base64_of, error, result
 from tests.support.clients import IMAGE, KEY, client_of, submitted
-from tests.support.scripted import Connection, ScriptedServer
+from tests.support.scripted import Connection, ScriptedServer, drops_a_task
 
 pytestmark = pytest.mark.anyio
 
@@ -119,12 +119,6 @@ async def fails_everything(connection: Connection) -> None:
         await connection.send(errors=[error("invalidImage", task)])
 
 
-async def drops(connection: Connection) -> None:
-    await connection.accept()
-    await connection.take()
-    connection.abort()
-
-
 async def speaks_nonsense(connection: Connection) -> None:
     await connection.receive()
     connection.write_raw(b"\xff\xff no WebSocket")
@@ -154,7 +148,7 @@ SCRIPTS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "all is well": ([], {}),
     "the key is refused": ([refuses_the_key], {}),
     "tasks fail": ([fails_everything], {}),
-    "the connection drops": ([drops], {}),
+    "the connection drops": ([drops_a_task], {}),
     "nonsense before the reply": ([speaks_nonsense], {}),
     "the answer is too large": ([sends_too_much], {"max_size": 50_000}),
     "the reply does not come": ([is_silent], {"timeout": 0.1}),

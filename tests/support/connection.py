@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.support.answers import Item, error, result
 from tests.support.record import Record
 
-__all__ = ["Connection", "Gate", "Script", "replying"]
+__all__ = ["Connection", "Gate", "Script", "drops_a_task", "replying"]
 
 
 class Gate:
@@ -232,6 +232,13 @@ class Connection:
 
 
 Script = Callable[[Connection], Coroutine[Any, Any, None]]
+
+
+async def drops_a_task(connection: Connection) -> None:
+    """A script that accepts the key, takes a task, and is gone."""
+    await connection.accept()
+    await connection.take()
+    connection.abort()
 
 
 def replying(reply: Callable[[Item], Any]) -> Script:

@@ -16,15 +16,17 @@ Everything else is a script: a coroutine function that is given a `Connection` a
 as the connection should; when it returns, the connection is closed. Scripts are played in the
 order of the connections, and after the last one the server is obliging again.
 
-    async def drops_the_first_task(connection: Connection) -> None:
+    async def refuses_the_first_task(connection: Connection) -> None:
         await connection.accept()
-        await connection.take()
-        connection.abort()
+        (task,) = await connection.take()
+        await connection.send(errors=[error("invalidImage", task)])
+        await connection.serve()
 
-    with ScriptedServer(drops_the_first_task) as server: ...
+    with ScriptedServer(refuses_the_first_task) as server: ...
 
-To extend it, write scripts out of the verbs of `Connection`, and functions that make scripts
-(`replying` is one); a new habit of all connections belongs into `Connection.answer`.
+To extend it, write scripts out of the verbs of `Connection`, as `drops_a_task` is, and functions
+that make scripts, as `replying` does; a new habit of all connections belongs into
+`Connection.answer`.
 
 The server runs in a thread with an event loop of its own and so serves clients on asyncio and
 on trio. A test looks at its record (`connections`, `tasks`, `frames`), waits for it with
@@ -46,10 +48,10 @@ from typing import Any, Self
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from tests.support.connection import Connection, Gate, Script, replying
+from tests.support.connection import Connection, Gate, Script, drops_a_task, replying
 from tests.support.record import PATIENCE, Record
 
-__all__ = ["Connection", "Gate", "Script", "ScriptedServer", "replying"]
+__all__ = ["Connection", "Gate", "Script", "ScriptedServer", "drops_a_task", "replying"]
 
 
 class ScriptedServer(Record):

@@ -1,0 +1,76 @@
+"""Time that runs out: for a task, and for reconnecting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runware_ws import ConnectionLostError, TaskTimeoutError
+from tests.support.clients import IMAGE, client_of, outcome_of, served
+from tests.support.scripted import Connection, Script, ScriptedServer, drops_a_task
+
+pytestmark = pytest.mark.anyio
+
+
+async def quiet(connection: Connection) -> None:
+    await connection.accept()
+    await connection.take(1000)
+
+
+async def acknowledging(connection: Connection) -> None:
+    await connection.accept()
+    while True:
+        for task in await connection.receive():
+            await connection.send({"taskUUID": task["taskUUID"], "taskType": "upscale"})
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "stage"),
+    [(quiet, {}, "sent"), (acknowledging, {"delivery_method": "async"}, "accepted")],
+)
+async def test_a_timeout_names_the_task_and_its_stage(
+    script: Script, options: Any, stage: str
+) -> None:
+    async with served(script, timeout=0.8) as (_, client):
+        task = await client.submit(IMAGE, **options)
+        failure = await outcome_of(task)
+        assert isinstance(failure, TaskTimeoutError)
+        assert isinstance(failure, TimeoutError)
+        assert (failure.stage, failure.task_uuid, failure.timeout) == (stage, task.task_uuid, 0.8)
+        assert f"still {stage} after 0.8 s" in str(failure)
+        assert "billed" in str(failure)
+
+
+async def test_a_timeout_while_waiting_for_room_says_that_nothing_was_sent() -> None:
+    async with served(quiet, max_in_flight=1) as (server, client):
+        await client.submit(IMAGE)
+        with pytest.raises(TaskTimeoutError, match="max_in_flight") as caught:
+            await client.submit(IMAGE, timeout=0.1)
+        assert caught.value.stage == "queued"
+        assert client.stats().waiting == 0
+        assert len(server.tasks) <= 1
+
+
+async def test_a_timeout_after_the_connection_was_lost_says_so() -> None:
+    async def shut(connection: Connection) -> None:
+        await connection.receive()
+        await connection.receive()
+
+    async with served(drops_a_task, shut) as (_, client):
+        failure = await outcome_of(await client.submit(IMAGE, timeout=1.5))
+        assert isinstance(failure, TaskTimeoutError)
+        assert failure.stage == "reconciling"
+        assert "authenticating" in failure.detail
+
+
+async def test_the_limit_to_reconnecting_fails_what_waits_with_its_name() -> None:
+    with ScriptedServer(drops_a_task) as server:
+        async with client_of(server, max_reconnect_time=0) as client:
+            task = await client.submit(IMAGE)
+            failure = await outcome_of(task)
+            assert isinstance(failure, ConnectionLostError)
+            assert failure.task_uuid == task.task_uuid
+            assert client.state == "failed"
+            with pytest.raises(ConnectionLostError):
+                await client.submit(IMAGE)
