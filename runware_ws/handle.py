@@ -62,12 +62,13 @@ class UpscaleTask:
         self._intake.cancel(self._record)
 
     async def result(self) -> UpscaleResult:
-        """Wait for the result. Cancelled, the task goes on.
+        """Wait for the result; once settled, it is there at once. Cancelled, the task goes on.
 
         Raises:
             RunwareError: the task failed; see `runware_ws.errors`.
         """
-        await self.end()
+        if self._outcome is None:
+            await self.end()
         return self.take_or_raise()
 
     def __await__(self) -> Generator[Any, Any, UpscaleResult]:

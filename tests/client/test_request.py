@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 
 from runware_ws import InputError, RunwareClient
-from tests.support.answers import error
-from tests.support.clients import IMAGE, KEY, client_of, served
+from tests.support.answers import error, result
+from tests.support.clients import IMAGE, KEY, client_of, served, submitted
 from tests.support.scripted import Connection, Gate, ScriptedServer
 
 pytestmark = pytest.mark.anyio
@@ -234,6 +234,22 @@ async def test_tasks_that_wait_together_travel_together_up_to_the_limits() -> No
                 await task
         sizes = [len(json.loads(frame)) for frame in server.frames[1:]]
         assert sizes in ([10, 10, 5], [1, 10, 10, 4])  # the first waits for no other, if it can
+
+
+async def test_tasks_travel_together_that_are_handed_in_as_settled_ones_are_taken_out() -> None:
+    async def answers_four_of_five_at_once(connection: Connection) -> None:
+        await connection.accept()
+        tasks = await connection.take(5)
+        await connection.send(*map(result, tasks[1:]))
+        await connection.serve()
+
+    async with served(answers_four_of_five_at_once) as (server, client):
+        _held, *tasks = await submitted(client, 5)
+        for task in tasks:
+            await task
+            await client.submit(IMAGE)
+        await server.until(lambda: len(server.tasks) == 9)
+        assert len(json.loads(server.frames[-1])) == 4
 
 
 async def test_a_frame_of_several_tasks_keeps_below_its_limit_in_bytes() -> None:
