@@ -118,11 +118,6 @@ class _Connection(ClientConnection):
         else:
             super().process_event(event)
 
-    async def fail(self, error: Exception) -> None:
-        """The line turned out to be dead: let whoever reads see it, too."""
-        self.set_connection_exc(error)
-        await trio.aclose_forcefully(self.watched)
-
 
 class _TrioSocket(Socket):
     def __init__(self, connection: _Connection, max_size: int) -> None:
@@ -160,8 +155,8 @@ class _TrioSocket(Socket):
                 else:
                     await self._connection.watched.write(text_frame(data))
                     peer.written()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            await self._connection.fail(error)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            await trio.aclose_forcefully(self._connection.watched)  # whoever reads sees it, too
 
     def wake(self, *, at_once: bool) -> None:
         self.is_awake = True
