@@ -53,7 +53,7 @@ class Intake:
         timeout, deadline = self._limit(options)
         order = order_of(options)
         task_uuid = order.task_uuid or new_uuid()
-        self._refuse_used(task_uuid)
+        self._refuse_used(order.task_uuid)
         source = source_of(image)
         origin = None
         loaded: str | bytes | None = source.ready
@@ -63,7 +63,7 @@ class Intake:
                 if self._is_journaled:
                     origin = await self._origin(image, order, task_uuid, loaded)
                 self.driver.check_open()  # it may have been closed meanwhile
-                self._refuse_used(task_uuid)
+                self._refuse_used(order.task_uuid)
         elif self._is_journaled:
             origin = _origin_without_file(loaded)
         payload = order.encode(task_uuid, loaded)
@@ -142,6 +142,9 @@ class Intake:
         return None if record is None else record.owner
 
     def _refuse_used(self, task_uuid: str) -> None:
+        if not task_uuid:  # it is going to have one of ours
+            return
+        self.driver.changed()  # an answer may have come that is not carried out yet
         if self._under_way(task_uuid) is not None:
             remedy = "await the task that there is, or leave it out"
             raise InputError("task_uuid", "is in use by a task under way", remedy)
