@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from .admission import Admission
 from .driver import Driver
@@ -23,6 +22,7 @@ from .protocol.session import Session
 from .protocol.tasks import Stage, Task
 from .secret import Secret
 from .settings import Settings, check_timeout
+from .threads import off_loop
 
 __all__ = ["Intake"]
 
@@ -170,7 +170,7 @@ class Intake:
     @staticmethod
     async def _origin(image: Image, order: Order, task_uuid: str, loaded: str | bytes) -> Origin:
         if isinstance(image, Path) and isinstance(loaded, bytes):
-            hashed = await anyio.to_thread.run_sync(digest, loaded)
+            hashed = await off_loop(digest, loaded, len(loaded))
             return Origin(order.encode(task_uuid, None), str(image.absolute()), hashed)
         return _origin_without_file(loaded)
 

@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from .download import download
 from .errors import ProtocolError
+from .threads import off_loop
 
 __all__ = ["UpscaleResult"]
 
@@ -99,7 +100,7 @@ class UpscaleResult:
             ProtocolError: there is neither data nor a link.
         """
         if self._base64 is not None:
-            return await anyio.to_thread.run_sync(lambda: self.data)
+            return await off_loop(lambda result: result.data, self, len(self._base64))
         if self.image_url is None:
             raise ProtocolError(f"the result of task {self.task_uuid} holds neither data nor link")
         return await download(self.image_url)

@@ -8,10 +8,11 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from runware_ws import InputError
@@ -190,10 +191,10 @@ async def test_an_unreadable_file_is_refused_with_its_name(
 ) -> None:
     path = file_of(tmp_path, JPEG)
 
-    def refuse(self: Path) -> bytes:
+    def refuse(self: Path, *_: object, **__: object) -> IO[bytes]:
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     async with served() as (_, client):
         with pytest.raises(InputError, match=r"photo\.jpg.*Permission denied"):
             await client.submit(path)
@@ -224,6 +225,34 @@ async def test_a_file_is_read_only_when_its_task_is_admitted(tmp_path: Path) -> 
             path.write_bytes(JPEG)
             gate.open()
         assert server.tasks[1]["inputs"] == {"image": base64_of(JPEG)}
+
+
+@pytest.mark.parametrize("change", [-1, 1, 100_000, 500_000])
+async def test_a_file_may_change_its_length_while_it_waits(change: int, tmp_path: Path) -> None:
+    gate = Gate()
+    path = file_of(tmp_path, bytes(100_000))
+    now = os.urandom(100_000 + change)
+    async with served(holding(gate), max_in_flight=1) as (server, client):
+        await client.submit(IMAGE)
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.upscale, path)
+            await anyio.wait_all_tasks_blocked()
+            path.write_bytes(now)
+            gate.open()
+        assert server.tasks[1]["inputs"] == {"image": base64_of(now)}
+
+
+async def test_small_images_need_no_thread(tmp_path: Path) -> None:
+    threads = anyio.to_thread.current_default_thread_limiter()
+    busy = [object() for _ in range(int(threads.available_tokens))]
+    for one in busy:
+        threads.acquire_on_behalf_of_nowait(one)
+
+    async with served(timeout=5) as (_, client):
+        for image in (JPEG, file_of(tmp_path, JPEG)):
+            upscaled = await client.upscale(image, output_type="base64Data")
+            with anyio.fail_after(5):
+                assert (await upscaled.read()) == upscaled.data
 
 
 async def test_a_stream_is_read_only_when_its_task_is_admitted() -> None:
