@@ -24,7 +24,7 @@ def draw(summary: Summary, folder: Path) -> None:
     pictures: tuple[tuple[str, Sequence[str], Callable[[Any], None]], ...] = (
         ("small.svg", ("a", "b"), lambda axes: _bars(axes, summary, _SMALL)),
         ("latency.svg", ("c",), lambda axes: _bars(axes, summary, _LATENCY)),
-        ("large.svg", ("d", "e"), lambda axes: _bars(axes, summary, _LARGE)),
+        ("large.svg", ("d1", "e1"), lambda axes: _bars(axes, summary, _LARGE)),
         ("flat.svg", ("g1", "g2", "g3"), lambda axes: _curves(axes[0], summary)),
     )
     columns = {"small.svg": 2, "latency.svg": 2, "large.svg": 3, "flat.svg": 1}
@@ -48,9 +48,9 @@ _LATENCY = (
     ("c", "p99_ms", "c: one at a time, p99 ms"),
 )
 _LARGE = (
-    ("d", "cpu_us", "d: 4 MiB results, CPU µs per task"),
-    ("d", "peak_mib", "d: 4 MiB results, peak MiB"),
-    ("e", "cpu_us", "e: 4 MiB files, CPU µs per task"),
+    ("d1", "cpu_us", "d1: 4 MiB results, CPU µs per task"),
+    ("d1", "peak_mib", "d1: 4 MiB results, peak MiB"),
+    ("e1", "cpu_us", "e1: 4 MiB files, CPU µs per task"),
 )
 
 

@@ -7,7 +7,8 @@ from enum import Enum
 
 __all__ = ["WORKLOADS", "Kind", "Workload", "chosen", "chosen_one"]
 
-MEBIBYTE = 1024 * 1024
+KIBIBYTE = 1024
+MEBIBYTE = 1024 * KIBIBYTE
 
 
 class Kind(Enum):
@@ -72,7 +73,7 @@ WORKLOADS = (
     ),
     Workload("c", "one at a time", Kind.CLOSED, 1, 1_000, "p50_ms", turns=5),
     Workload(
-        "d",
+        "d1",
         "4 MiB images as base64 results, 8 in flight",
         Kind.CLOSED,
         8,
@@ -81,13 +82,31 @@ WORKLOADS = (
         result_bytes=4 * MEBIBYTE,
     ),
     Workload(
-        "e",
+        "d2",
+        "64 KiB images as base64 results, 32 in flight",
+        Kind.CLOSED,
+        32,
+        4_000,
+        "cpu_us",
+        result_bytes=64 * KIBIBYTE,
+    ),
+    Workload(
+        "e1",
         "4 MiB files as inputs, 8 in flight",
         Kind.CLOSED,
         8,
         64,
         "cpu_us",
         file_bytes=4 * MEBIBYTE,
+    ),
+    Workload(
+        "e2",
+        "32 KiB files as inputs, 32 in flight",
+        Kind.CLOSED,
+        32,
+        4_000,
+        "cpu_us",
+        file_bytes=32 * KIBIBYTE,
     ),
     Workload("f", "100,000 pending", Kind.PENDING, 100_000, 100_000, "pending_bytes"),
     Workload("g1", "1,000 in flight", Kind.WINDOW, 1_000, 100_000, "cpu_us"),
