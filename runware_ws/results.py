@@ -99,8 +99,9 @@ class UpscaleResult:
             MissingExtraError: httpx is not installed.
             ProtocolError: there is neither data nor a link.
         """
-        if self._base64 is not None:
-            return await off_loop(lambda result: result.data, self, len(self._base64))
+        text = self._base64
+        if text is not None:
+            return await off_loop(lambda result: result.data, self, len(text))
         if self.image_url is None:
             raise ProtocolError(f"the result of task {self.task_uuid} holds neither data nor link")
         return await download(self.image_url)

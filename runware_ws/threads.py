@@ -1,4 +1,4 @@
-"""What is done in a thread, and what is too small for one."""
+"""What is too small for a thread."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["LARGE_BYTES", "off_loop"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-# From here on, encoding or hashing would hold up the event loop for about a millisecond. Below, the
-# way to a thread and back costs more: of a file of 32 KiB, two thirds of all that a task costs.
+# From here on, decoding would hold up the event loop for about a millisecond, encoding and hashing
+# for less. Below, the way to a thread and back costs more: of a file of 32 KiB, two thirds of all.
 LARGE_BYTES = 256 * 1024
 
 

@@ -35,7 +35,7 @@ __all__ = ["open_trio_socket"]
 
 # Large frames are handed over in pieces, so that their progress can be seen.
 _PIECE_BYTES = 64 * 1024
-# As much as asyncio reads at once, four times what trio would by itself.
+# As much as asyncio reads at once, four times what trio would by itself (but not over TLS).
 _READ_BYTES = 256 * 1024
 
 
@@ -158,7 +158,8 @@ class _TrioSocket(Socket):
                     await self._connection.watched.write(text_frame(data))
                     peer.written()
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            await trio.aclose_forcefully(self._connection.watched)  # whoever reads sees it, too
+            await trio.sleep(CLOSE_TIMEOUT)  # until whoever reads has seen why, or there is nothing
+            await trio.aclose_forcefully(self._connection.watched)
 
     def wake(self, *, at_once: bool) -> None:
         self.is_awake = True

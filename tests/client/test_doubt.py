@@ -1,4 +1,4 @@
-"""Errors that name nobody, frames too large, failures that may pass, and time that runs out."""
+"""Errors that name nobody, frames too large, and failures that may pass."""
 
 from __future__ import annotations
 

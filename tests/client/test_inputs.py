@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import io
 import os
+import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 from uuid import UUID
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from runware_ws import InputError
+from runware_ws import InputError, TaskTimeoutError
 from tests.support.answers import JPEG, base64_of, result
 from tests.support.clients import IMAGE, served
 from tests.support.scripted import Connection, Gate, Script
@@ -189,12 +191,12 @@ async def test_what_cannot_be_an_image_is_refused_before_anything_is_sent(
 async def test_an_unreadable_file_is_refused_with_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = file_of(tmp_path, JPEG)
+    path = file_of(tmp_path, bytes(500_000))
 
-    def refuse(self: Path, *_: object, **__: object) -> IO[bytes]:
+    def refuse(self: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     async with served() as (_, client):
         with pytest.raises(InputError, match=r"photo\.jpg.*Permission denied"):
             await client.submit(path)
@@ -242,17 +244,72 @@ async def test_a_file_may_change_its_length_while_it_waits(change: int, tmp_path
         assert server.tasks[1]["inputs"] == {"image": base64_of(now)}
 
 
+def can_tell_what_is_in_memory(path: Path) -> bool:
+    if sys.platform != "linux" or not hasattr(os, "RWF_NOWAIT"):
+        return False
+    with path.open("rb", buffering=0) as file:
+        try:
+            return os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT) == 1
+        except (OSError, NotImplementedError):
+            return False
+
+
 async def test_small_images_need_no_thread(tmp_path: Path) -> None:
+    path = file_of(tmp_path, JPEG)
+    if not can_tell_what_is_in_memory(path):
+        pytest.skip("this system, or its file system, cannot tell what is in memory")
     threads = anyio.to_thread.current_default_thread_limiter()
     busy = [object() for _ in range(int(threads.available_tokens))]
     for one in busy:
         threads.acquire_on_behalf_of_nowait(one)
 
     async with served(timeout=5) as (_, client):
-        for image in (JPEG, file_of(tmp_path, JPEG)):
+        for image in (JPEG, path):
             upscaled = await client.upscale(image, output_type="base64Data")
             with anyio.fail_after(5):
                 assert (await upscaled.read()) == upscaled.data
+
+
+async def test_a_small_file_is_read_where_the_system_cannot_tell_what_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "RWF_NOWAIT", raising=False)
+    async with served() as (server, client):
+        await client.upscale(file_of(tmp_path, JPEG))
+        assert server.tasks[0]["inputs"] == {"image": base64_of(JPEG)}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such files")
+async def test_what_became_a_pipe_while_it_waited_does_not_hold_up_the_loop(tmp_path: Path) -> None:
+    gate = Gate()
+    path = file_of(tmp_path, JPEG)
+
+    async def upscale() -> None:
+        with pytest.raises(TaskTimeoutError):  # nobody writes to it
+            await client.upscale(path, timeout=1)
+
+    async with served(holding(gate), max_in_flight=1) as (_, client):
+        await client.submit(IMAGE)
+        async with anyio.create_task_group() as group:
+            group.start_soon(upscale)
+            await anyio.wait_all_tasks_blocked()
+            path.unlink()
+            os.mkfifo(path)
+            gate.open()
+    with suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))  # the thread that waits for it can end
+
+
+@pytest.mark.parametrize("size", [10_000, 500_000])
+async def test_a_cancelled_caller_sends_no_image(size: int, tmp_path: Path) -> None:
+    async with served() as (server, client):
+        for image in (bytes(size), file_of(tmp_path, bytes(size))):
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await client.submit(image)
+            assert scope.cancelled_caught
+        await client.ping()
+        assert not server.tasks
 
 
 async def test_a_stream_is_read_only_when_its_task_is_admitted() -> None:
