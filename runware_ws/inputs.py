@@ -18,6 +18,7 @@ from stat import S_ISREG
 from typing import IO, Any, cast
 from uuid import UUID
 
+import anyio.lowlevel
 import anyio.to_thread
 
 from .errors import InputError
@@ -97,6 +98,7 @@ class _File(Source):
         self.size = _encoded_size(status.st_size)
 
     async def load(self) -> bytes:
+        await anyio.lowlevel.checkpoint()  # so that others have their turn between two files
         if self.size < LARGE_BYTES and (data := _read_from_memory(self._path)):
             return base64.b64encode(data)
         return await anyio.to_thread.run_sync(encode_file, self._path, abandon_on_cancel=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 
 from .admission import Admission
 from .driver import Driver
@@ -163,7 +162,6 @@ class Intake:
             self.admission.given_back_on_error(source.size),
             _in_time(task_uuid, timeout, deadline, "the image was being read"),
         ):
-            await anyio.lowlevel.checkpoint()  # not every image waits while it is loaded
             loaded = await source.load()
         self.admission.resize(source.size, len(loaded))
         source.size = len(loaded)
