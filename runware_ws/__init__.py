@@ -6,6 +6,7 @@ async with RunwareClient() as client:
 """
 
 from ._version import __version__
+from .batch import Outcome
 from .client import RunwareClient
 from .errors import (
     AuthenticationError,
@@ -30,13 +31,12 @@ from .errors import (
     TaskTimeoutError,
     ValidationError,
 )
-from .handle import UpscaleTask
 from .inputs import Image
-from .many import Outcome
 from .options import UpscaleOptions
 from .protocol.effects import Event
 from .results import UpscaleResult
 from .stats import Stats
+from .task import UpscaleTask
 
 __all__ = [
     "AuthenticationError",

@@ -12,18 +12,17 @@ from uuid import UUID
 import anyio
 import anyio.to_thread
 
+from .batch import Outcomes, Window, check_images
 from .errors import ClientClosedError, InputError
 from .events import Events
-from .handle import UpscaleTask
 from .inputs import Image
-from .intake import Intake
-from .many import Outcomes, Window, check_images
+from .journal.recovery import Recovered, find, take_up
 from .memory import keep_large_blocks
-from .options import UpscaleOptions, check_names, order_of
-from .protocol.presence import State
+from .options import UpscaleOptions, check_names, template_for
+from .protocol.reconnector import State
 from .protocol.request import is_uuid4
-from .recovery import Recovered, find, take_up
 from .results import UpscaleResult
+from .runtime.submission import Intake
 from .settings import (
     MEBIBYTE,
     Settings,
@@ -35,6 +34,7 @@ from .settings import (
     find_url,
 )
 from .stats import Stats, take_stats
+from .task import UpscaleTask
 from .transport import require_extra
 
 __all__ = ["RunwareClient"]
@@ -305,7 +305,7 @@ class RunwareClient:
             raise InputError("task_uuid", "cannot name many tasks", "leave it out")
         check_images(images)
         check_names(options, "max_in_flight", "ordered")
-        order_of(options)
+        template_for(options)
         check_timeout(options.get("timeout"))
         window: Window[AnyImage] = Window(
             lambda image: self.submit(image, **options),
@@ -370,14 +370,14 @@ class RunwareClient:
     @property
     def session_uuid(self) -> str | None:
         """The session that is resumed after a disconnect [D]; None before the first one."""
-        return None if self._intake is None else self._intake.session.presence.session_uuid
+        return None if self._intake is None else self._intake.session.reconnector.session_uuid
 
     @property
     def state(self) -> str:
         """``new``, ``connecting``, ``authenticating``, ``connected``, ``waiting`` (for the next
         attempt), ``key refused`` (likewise), ``failed`` or ``closed``."""
         if self._intake is not None:
-            return self._intake.session.presence.state.value
+            return self._intake.session.reconnector.state.value
         return State.CLOSED.value if self._closed else State.NEW.value
 
     def stats(self) -> Stats:

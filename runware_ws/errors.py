@@ -1,17 +1,17 @@
-"""The exceptions of runware_ws, and how the service's error codes map to them.
+"""The exceptions of runware_ws.
 
 RunwareError
  +-- InputError (also ValueError)      an argument is wrong; nothing was sent
  +-- AuthenticationError               the key was refused
- +-- ConnectionLostError               the connection is gone and stays gone
- +-- ClientClosedError                 the client was closed, or never opened
+ +-- ConnectionLostError               no connection within ``max_reconnect_time``
+ +-- ClientClosedError                 the client is closed, or not open yet
  +-- DownloadError                     the link of a result cannot be fetched
  +-- JournalError                      the journal cannot be used
  +-- MissingExtraError (also ImportError)
- +-- ProtocolError                     the peer sent what the protocol does not allow
+ +-- ProtocolError                     the peer broke the protocol
  +-- TaskTimeoutError (also TimeoutError)
- +-- TaskCancelledError                cancelled by its own caller
- +-- ResultLostError                   the outcome cannot be found out any more
+ +-- TaskCancelledError                the caller cancelled the task
+ +-- ResultLostError                   the outcome of a task cannot be found
  +-- TaskError                         the service answered with an error
       +-- ValidationError              a member of the request is wrong
       +-- PermissionDeniedError        the key may not do this
@@ -22,16 +22,17 @@ RunwareError
       +-- ServerError                  Runware failed, or has no capacity
       +-- TaskNotFoundError            the service does not know the task
 
-Every exception keeps its data as attributes and builds its text in ``__str__``;
-all of them can be pickled.
+Every exception keeps its data as attributes, builds its text in ``__str__`` and can be pickled.
+`runware_ws.error_codes` says which class is raised for which code of the service.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .codes import is_retryable_code
+from .error_codes import code_info
 
 __all__ = [
     "AuthenticationError",
@@ -55,61 +56,67 @@ __all__ = [
     "TaskNotFoundError",
     "TaskTimeoutError",
     "ValidationError",
+    "task_error",
 ]
 
 
 class RunwareError(Exception):
-    """Base of every exception raised by this package."""
+    """Base class of every exception that this package raises."""
+
+    def __post_init__(self) -> None:
+        """Set ``args`` from the declared fields, so that pickle and copy work."""
+        self.args = tuple(getattr(self, one.name) for one in fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args
 
 
+@dataclass(eq=False, repr=False)
 class InputError(RunwareError, ValueError):
     """An argument is wrong. Nothing was sent, and no other task is affected.
 
     Attributes:
-        parameter: the argument's name, in snake case.
-        problem: what is wrong with the value.
+        parameter: name of the argument, in snake case.
+        problem: what is wrong with its value.
         remedy: what to pass instead.
     """
 
-    def __init__(self, parameter: str, problem: str, remedy: str) -> None:
-        super().__init__(parameter, problem, remedy)
-        self.parameter = parameter
-        self.problem = problem
-        self.remedy = remedy
+    parameter: str
+    problem: str
+    remedy: str
 
     def __str__(self) -> str:
         return f"{self.parameter}: {self.problem}; {self.remedy}"
 
 
+@dataclass(eq=False, repr=False)
 class AuthenticationError(RunwareError):
-    """The service refused the API key [D].
+    """The service refused the API key.
 
     Attributes:
-        message: the service's words.
-        code: its error code, for example ``invalidApiKey``; "" when it sent none.
+        message: message of the service.
+        code: error code of the service, for example ``invalidApiKey``; "" if it sent none.
     """
 
-    def __init__(self, message: str, code: str = "") -> None:
-        super().__init__(message, code)
-        self.message = message
-        self.code = code
+    message: str
+    code: str = ""
 
     def __str__(self) -> str:
         return f"{self.message} ({self.code})" if self.code else self.message
 
 
+@dataclass(eq=False, repr=False)
 class ConnectionLostError(RunwareError):
-    """The connection could not be made, or was lost for longer than ``max_reconnect_time``.
+    """The connection could not be made, or was down for longer than ``max_reconnect_time``.
 
     Attributes:
-        reason: why, as far as it is known.
-        task_uuid: the task that was waiting, which `RunwareClient.attach` may find again.
+        reason: the reason, as far as it is known.
+        task_uuid: the task that was waiting; `RunwareClient.attach` may find it again. None if the
+            error is not about one task.
     """
 
-    def __init__(self, reason: str, task_uuid: str | None = None) -> None:
-        super().__init__(reason, task_uuid)
-        self.reason = reason
-        self.task_uuid = task_uuid
+    reason: str
+    task_uuid: str | None = None
 
     def __str__(self) -> str:
         if self.task_uuid is None:
@@ -117,19 +124,18 @@ class ConnectionLostError(RunwareError):
         return f"{self.reason} (task {self.task_uuid})"
 
 
+@dataclass(eq=False, repr=False)
 class ClientClosedError(RunwareError):
-    """The client is closed, was closed while the task waited, or was never opened.
+    """The client is closed, was closed while the task was pending, or was never opened.
 
     Attributes:
         reason: what happened.
-        task_uuid: the task that was waiting. The service may still finish (and bill) it:
-            `RunwareClient.attach` finds it again.
+        task_uuid: the pending task. The service may still finish and bill it;
+            `RunwareClient.attach` finds it again. None if the error is not about one task.
     """
 
-    def __init__(self, reason: str, task_uuid: str | None = None) -> None:
-        super().__init__(reason, task_uuid)
-        self.reason = reason
-        self.task_uuid = task_uuid
+    reason: str
+    task_uuid: str | None = None
 
     def __str__(self) -> str:
         if self.task_uuid is None:
@@ -137,52 +143,49 @@ class ClientClosedError(RunwareError):
         return f"{self.reason}; task {self.task_uuid} may still finish: attach to it later"
 
 
+@dataclass(eq=False, repr=False)
 class DownloadError(RunwareError):
     """The link of a result could not be fetched.
 
     Attributes:
         url: the link.
-        reason: why.
+        reason: the reason.
     """
 
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(url, reason)
-        self.url = url
-        self.reason = reason
+    url: str
+    reason: str
 
     def __str__(self) -> str:
         return f"{self.url} could not be downloaded: {self.reason}"
 
 
+@dataclass(eq=False, repr=False)
 class MissingExtraError(RunwareError, ImportError):
-    """Something needs a package that is installed only on request.
+    """A feature needs an optional dependency that is not installed.
 
     Attributes:
-        need: what needs it.
-        extra: the extra of this package that brings it.
+        need: the feature.
+        extra: the extra of this package that installs the dependency.
     """
 
-    def __init__(self, need: str, extra: str) -> None:
-        super().__init__(need, extra)
-        self.need = need
-        self.extra = extra
+    need: str
+    extra: str
 
     def __str__(self) -> str:
-        return f'{self.need} needs more: pip install "runware-ws[{self.extra}]"'
+        return f'{self.need} needs an extra: pip install "runware-ws[{self.extra}]"'
 
 
+@dataclass(eq=False, repr=False)
 class JournalError(RunwareError):
-    """The journal cannot be used, or could not be written; nothing in it is lost.
+    """The journal cannot be opened or written. The tasks and results in it are not lost.
 
     Attributes:
-        path: its file.
-        reason: why.
+        path: path of the journal.
+        reason: the reason.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
+    path: str
+    reason: str
 
     def __str__(self) -> str:
         return f"the journal {self.path} cannot be used: {self.reason}"
@@ -191,7 +194,11 @@ class JournalError(RunwareError):
 class ProtocolError(RunwareError):
     """The peer sent something that the protocol does not allow."""
 
+    def __post_init__(self) -> None:
+        """Keep the text that was given; there are no other fields."""
 
+
+@dataclass(eq=False, repr=False)
 class TaskTimeoutError(RunwareError, TimeoutError):
     """A task was not settled within its ``timeout``.
 
@@ -199,15 +206,13 @@ class TaskTimeoutError(RunwareError, TimeoutError):
         task_uuid: the task; `RunwareClient.attach` may find it again.
         stage: ``queued``, ``sent``, ``accepted`` or ``reconciling``.
         timeout: the limit that passed, in seconds.
-        detail: what stood in the way, when that is known; else "".
+        detail: what held the task up, if that is known; else "".
     """
 
-    def __init__(self, task_uuid: str, stage: str, timeout: float, detail: str = "") -> None:
-        super().__init__(task_uuid, stage, timeout, detail)
-        self.task_uuid = task_uuid
-        self.stage = stage
-        self.timeout = timeout
-        self.detail = detail
+    task_uuid: str
+    stage: str
+    timeout: float
+    detail: str = ""
 
     def __str__(self) -> str:
         billed = "" if self.stage == "queued" else "; it may still finish and be billed"
@@ -217,68 +222,61 @@ class TaskTimeoutError(RunwareError, TimeoutError):
         )
 
 
+@dataclass(eq=False, repr=False)
 class TaskCancelledError(RunwareError):
-    """The task was given up with `UpscaleTask.cancel`; the service may still finish and bill it.
+    """The task was cancelled with `UpscaleTask.cancel`. The service may still finish and bill it.
 
     Attributes:
         task_uuid: the task.
     """
 
-    def __init__(self, task_uuid: str) -> None:
-        super().__init__(task_uuid)
-        self.task_uuid = task_uuid
+    task_uuid: str
 
     def __str__(self) -> str:
         return f"task {self.task_uuid} was cancelled"
 
 
+@dataclass(eq=False, repr=False)
 class ResultLostError(RunwareError):
-    """Everything was tried and the outcome of a task cannot be found out.
+    """The outcome of a task cannot be found: every way of asking the service was tried.
 
     Attributes:
         task_uuid: the task.
         known: what is known of it.
     """
 
-    def __init__(self, task_uuid: str, known: str) -> None:
-        super().__init__(task_uuid, known)
-        self.task_uuid = task_uuid
-        self.known = known
+    task_uuid: str
+    known: str
 
     def __str__(self) -> str:
         return f"the result of task {self.task_uuid} is lost: {self.known}; it may have been billed"
 
 
+@dataclass(eq=False, repr=False)
 class TaskError(RunwareError):
-    """The service answered a task with an error [O][D].
+    """The service answered a task with an error.
+
+    An error whose code is not known to this package is a plain `TaskError`; Runware documents that
+    its codes are still being standardised.
 
     Attributes:
-        code: the service's error code; a code that is not known here is normal [D].
-        message: the service's words.
-        parameter: the member of the request it speaks of, or None. Seen as a string and as
-            an array [S]; an array is joined with ", ".
-        task_type: the service's name for the kind of task, or None.
-        task_uuid: the task's UUID, or None.
-        documentation: a link, or None.
-        raw: every member as received.
-        retryable: whether the same request may succeed later.
+        code: error code of the service.
+        message: message of the service.
+        task_uuid: UUID of the task, or None.
+        raw: every member of the error as received.
         attempts: how often the task was run before this error was final.
+        parameter: the member of the request that the error names, or None. The service sends a
+            string or an array; an array is joined with ", ".
+        task_type: the service's name for the kind of task, or None.
+        documentation: a link, or None.
+        retryable: whether the same request may succeed later.
     """
 
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        task_uuid: str | None = None,
-        raw: Mapping[str, Any] | None = None,
-        attempts: int = 1,
-    ) -> None:
-        super().__init__(code, message, task_uuid, raw, attempts)
-        self.code = code
-        self.message = message
-        self.task_uuid = task_uuid
-        self.raw: Mapping[str, Any] = raw if raw is not None else {}
-        self.attempts = attempts
+    code: str
+    message: str
+    task_uuid: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    attempts: int = 1
 
     @property
     def parameter(self) -> str | None:
@@ -299,7 +297,7 @@ class TaskError(RunwareError):
 
     @property
     def retryable(self) -> bool:
-        return is_retryable_code(self.code)
+        return code_info(self.code).retryable
 
     def __str__(self) -> str:
         text = f"{self.message} ({self.code})"
@@ -327,7 +325,7 @@ class RateLimitError(TaskError):
 
 
 class ContentPolicyError(TaskError):
-    """The content was refused by moderation."""
+    """Moderation refused the content."""
 
 
 class ProviderError(TaskError):
@@ -340,3 +338,31 @@ class ServerError(TaskError):
 
 class TaskNotFoundError(TaskError):
     """The service does not know the task, model or file."""
+
+
+_CLASSES = {
+    cls.__name__: cls
+    for cls in (
+        TaskError,
+        ValidationError,
+        PermissionDeniedError,
+        InsufficientCreditsError,
+        RateLimitError,
+        ContentPolicyError,
+        ProviderError,
+        ServerError,
+        TaskNotFoundError,
+    )
+}
+
+
+def task_error(
+    code: str,
+    message: str,
+    task_uuid: str | None = None,
+    raw: Mapping[str, Any] | None = None,
+    attempts: int = 1,
+) -> TaskError:
+    """Return the exception for an error of the service, of the class that fits its code."""
+    cls = _CLASSES[code_info(code).exception]
+    return cls(code, message, task_uuid, {} if raw is None else raw, attempts)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator
 
-from .background import News
 from .protocol.effects import Event
+from .runtime.concurrency import Notification
 
 __all__ = ["Events"]
 
@@ -21,18 +21,18 @@ class Events(AsyncIterator[Event]):
 
     def __init__(self) -> None:
         self._waiting: deque[Event] = deque(maxlen=_MOST)
-        self._news = News()
+        self._changed = Notification()
         self._ended = False
 
     def tell(self, happening: Event) -> None:
         """For this package: one more."""
         self._waiting.append(happening)
         self._ended = self._ended or happening.kind == "closed"
-        self._news.tell()
+        self._changed.tell()
 
     async def __anext__(self) -> Event:
         while not self._waiting:
             if self._ended:
                 raise StopAsyncIteration
-            await self._news.wait()
+            await self._changed.wait()
         return self._waiting.popleft()

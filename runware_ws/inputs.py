@@ -22,7 +22,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from .errors import InputError
-from .threads import LARGE_BYTES, off_loop
+from .runtime.concurrency import LARGE_BYTES, off_loop
 
 __all__ = ["Image", "Source", "encode_file", "source_of"]
 

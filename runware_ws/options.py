@@ -13,7 +13,7 @@ from .errors import InputError
 from .protocol.request import MODEL, TASK_TYPE, request_members
 from .protocol.wire import encode_parts, split_task
 
-__all__ = ["Order", "UpscaleOptions", "check_names", "new_uuid", "order_of"]
+__all__ = ["RequestTemplate", "UpscaleOptions", "check_names", "new_uuid", "template_for"]
 
 
 class UpscaleOptions(TypedDict, total=False):
@@ -61,7 +61,7 @@ class UpscaleOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RequestTemplate:
     """Options that were checked, and are encoded but for the taskUUID and the image.
 
     Attributes:
@@ -84,7 +84,7 @@ class Order:
 _LARGEST = 2**53 - 1
 
 
-def order_of(options: Mapping[str, Any]) -> Order:
+def template_for(options: Mapping[str, Any]) -> RequestTemplate:
     """Check the options of a task.
 
     Most tasks have the options of the one before, so these are remembered.
@@ -102,11 +102,11 @@ def order_of(options: Mapping[str, Any]) -> Order:
 
 
 @lru_cache(maxsize=64)
-def _remembered(options: tuple[tuple[str, Any], ...], types: tuple[type, ...]) -> Order:
+def _remembered(options: tuple[tuple[str, Any], ...], types: tuple[type, ...]) -> RequestTemplate:
     return _order_of(dict(options))
 
 
-def _order_of(options: dict[str, Any]) -> Order:
+def _order_of(options: dict[str, Any]) -> RequestTemplate:
     check_names(options)
     members = request_members({"upscale_factor": 4, **options})
     for name, value in options.items():
@@ -116,7 +116,7 @@ def _order_of(options: dict[str, Any]) -> Order:
     polled = members.get("deliveryMethod") == "async" or "webhookURL" in members
     # The UUID comes before any text of the caller's: see `wire.with_uuid`.
     head, tail = split_task({"taskType": TASK_TYPE, "taskUUID": "", "model": MODEL, **members})
-    return Order(task_uuid, polled, head, tail)
+    return RequestTemplate(task_uuid, polled, head, tail)
 
 
 def check_names(names: Iterable[str], *others: str) -> None:

@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import anyio.to_thread
 
-from .download import download
 from .errors import ProtocolError
-from .threads import off_loop
+from .runtime.concurrency import off_loop
+from .runtime.download import download
 
 __all__ = ["UpscaleResult"]
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from .errors import InputError
 from .protocol.records import Limits, SessionSettings
-from .secret import Secret
+from .protocol.secret import Secret
 
 __all__ = [
     "MEBIBYTE",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .intake import Intake
+from .runtime.submission import Intake
 
 __all__ = ["Stats", "take_stats"]
 

@@ -82,4 +82,4 @@ async def main():
         print(error)
 anyio.run(main, backend="trio")
 """
-    assert run(program) == 'the client on trio needs more: pip install "runware-ws[trio]"\n'
+    assert run(program) == 'the client on trio needs an extra: pip install "runware-ws[trio]"\n'

@@ -228,7 +228,7 @@ def package(**modules: str) -> dict[str, str]:
         "import websockets",
         "from .. import driver",
         "from ..driver import run",
-        "import runware_ws.driver",
+        "import runware_ws.runtime.driver",
         "from ..helper import run",
     ],
 )

@@ -12,9 +12,9 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from ..batch import Outcome, Outcomes
 from ..client import RunwareClient
 from ..errors import JournalError, RunwareError, TaskError
-from ..many import Outcome, Outcomes
 from ..options import UpscaleOptions
 from ..results import UpscaleResult
 from .complaints import InterruptedByUser

@@ -5,39 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..codes import is_timeout_code
-from ..errors import (
-    ContentPolicyError,
-    InsufficientCreditsError,
-    PermissionDeniedError,
-    ProviderError,
-    RateLimitError,
-    ServerError,
-)
+from ..error_codes import code_info
 from ..protocol.wire import Item
-from ..taxonomy import task_error
 
 __all__ = ["Refusal", "complaint", "status_of"]
 
 DOCUMENTATION = "https://runware.ai/docs/models/real-esrgan"
-# Codes whose status does not follow from their family.
-_STATUS: dict[str, int] = {
-    "invalidApiKey": 401,
-    "missingApiKey": 401,
-    "unauthorized": 401,
-    "downloadFailed": 400,  # the address was the caller's
-    "serviceUnavailable": 503,
-    "noAvailableServer": 503,
-    "modelUnavailable": 503,
-}
-_STATUS_OF_FAMILY: tuple[tuple[type[Exception], int], ...] = (
-    (PermissionDeniedError, 403),
-    (InsufficientCreditsError, 402),
-    (RateLimitError, 429),
-    (ContentPolicyError, 400),
-    (ProviderError, 500),
-    (ServerError, 500),
-)
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure of this program
@@ -89,10 +62,4 @@ def status_of(errors: Sequence[Mapping[str, Any]], *, any_data: bool) -> int:
     """
     if any_data or not errors:
         return 200
-    code = str(errors[0].get("code"))
-    if code in _STATUS:
-        return _STATUS[code]
-    if is_timeout_code(code):
-        return 504
-    error = task_error(code, "")
-    return next((status for cls, status in _STATUS_OF_FAMILY if isinstance(error, cls)), 400)
+    return code_info(str(errors[0].get("code"))).http_status

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from ..codes import is_authentication_code, is_not_found_code, is_retryable_code
+from ..error_codes import code_info
 from ..errors import AuthenticationError
-from .wire import Fault, Item
+from .wire import ErrorItem, Item
 
 __all__ = ["QUESTIONS", "Meaning", "Subject", "is_fatal", "meaning_of", "refusal", "subject_of"]
 
@@ -59,7 +59,7 @@ def _holds_content(item: Item) -> bool:
     return False
 
 
-def subject_of(fault: Fault, *, ready: bool) -> Subject:
+def subject_of(fault: ErrorItem, *, ready: bool) -> Subject:
     """What an error without a taskUUID is about: by its own words. Before the key is accepted, it
     may be about the key, since nothing else was asked for, or about an earlier connection's task.
     """
@@ -68,21 +68,21 @@ def subject_of(fault: Fault, *, ready: bool) -> Subject:
     parameter = fault.raw.get("parameter")
     names_key = isinstance(parameter, str) and parameter in _AUTHENTICATION_PARAMETERS
     # A key may be good and yet not allowed to run such a task.
-    refused = fault.task_type is None and is_authentication_code(fault.code)
+    refused = fault.task_type is None and code_info(fault.code).about_key
     if fault.task_type == "authentication" or names_key or refused:
         return Subject.KEY
-    if fault.task_type in QUESTIONS or is_not_found_code(fault.code):
+    if fault.task_type in QUESTIONS or code_info(fault.code).not_found:
         return Subject.QUESTION
     if not ready and fault.task_type is None:
         return Subject.EARLY
     return Subject.TASK
 
 
-def refusal(fault: Fault) -> AuthenticationError:
+def refusal(fault: ErrorItem) -> AuthenticationError:
     """An error in answer to the authentication, as an exception."""
     return AuthenticationError(fault.message or "the key was refused", fault.code)
 
 
-def is_fatal(fault: Fault) -> bool:
+def is_fatal(fault: ErrorItem) -> bool:
     """Whether an error in answer to the first authentication says that no retry can help."""
-    return not is_retryable_code(fault.code)
+    return not code_info(fault.code).retryable

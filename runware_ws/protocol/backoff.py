@@ -1,4 +1,4 @@
-"""Delays between attempts, as pure functions: the dice come in as an argument."""
+"""Delays between attempts, as pure functions: the rng come in as an argument."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["full_jitter", "poll_delay"]
 _MAX_DOUBLINGS = 32
 
 
-def full_jitter(attempt: int, start: float, limit: float, dice: Callable[[], float]) -> float:
+def full_jitter(attempt: int, start: float, limit: float, rng: Callable[[], float]) -> float:
     """Seconds to wait before attempt number `attempt` (from 0), evenly drawn from 0 to a ceiling.
 
     The ceiling doubles from `start` to `limit`. Full jitter spreads the clients of a service
     that comes back, so that they do not all knock at once.
     """
-    return dice() * min(limit, start * 2.0 ** min(attempt, _MAX_DOUBLINGS))
+    return rng() * min(limit, start * 2.0 ** min(attempt, _MAX_DOUBLINGS))
 
 
 def poll_delay(asked: int) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import RunwareError
 from .tasks import Task
 
-__all__ = ["Connect", "Drop", "Effect", "Event", "Frame", "Kept", "Notify", "Pong", "Settle"]
+__all__ = ["Connect", "Disconnect", "Effect", "Event", "Frame", "Kept", "Notify", "Pong", "Settle"]
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Connect:
 
 
 @dataclass(slots=True)
-class Drop:
+class Disconnect:
     """Let go of the connection."""
 
 
@@ -76,4 +76,4 @@ class Frame:
     is_ping: bool = False
 
 
-Effect = Settle | Kept | Connect | Drop | Pong | Notify
+Effect = Settle | Kept | Connect | Disconnect | Pong | Notify

@@ -27,13 +27,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from ..codes import is_conflict_code, is_retryable_code
+from ..error_codes import code_info
 from ..errors import ProtocolError, ResultLostError, RunwareError, TaskNotFoundError
 from .backoff import poll_delay
-from .ledger import Ledger
-from .link import Link
-from .tasks import Stage, Step, Task, Trigger, move
-from .wire import Fault
+from .connection_state import ConnectionState
+from .task_table import TaskTable
+from .tasks import Stage, Step, Task, Transition, move
+from .wire import ErrorItem
 
 __all__ = ["Reconciler"]
 
@@ -63,10 +63,10 @@ _TICKS_PER_SECOND = 100.0
 class Reconciler:
     """Finds out about tasks in doubt, on the present connection."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._tasks = ledger.tasks
-        self._timers = ledger.timers
+    def __init__(self, table: TaskTable) -> None:
+        self._table = table
+        self._tasks = table.tasks
+        self._timers = table.timers
         self.careful = False
 
     def connection_lost(self) -> None:
@@ -74,11 +74,11 @@ class Reconciler:
         for task in self._tasks.values():
             if task.stage is Stage.QUEUED:
                 continue
-            move(task, Trigger.DOUBT)
+            move(task, Transition.DOUBT)
             task.step = Step.REPLAY
             self._timers.schedule(task, None)
 
-    def connection_ready(self, link: Link, resumed: bool, now: float) -> None:
+    def connection_ready(self, link: ConnectionState, resumed: bool, now: float) -> None:
         """Wait for the replay, if one can come, and then ask."""
         if not resumed:
             self.replay_over(link, now)
@@ -86,12 +86,12 @@ class Reconciler:
         link.replay_end = now + REPLAY_QUIET
         link.replay_limit = now + REPLAY_LIMIT
 
-    def replay_goes_on(self, link: Link, now: float) -> None:
+    def replay_goes_on(self, link: ConnectionState, now: float) -> None:
         """A result came unasked while the replay was waited for."""
         if link.replay_end is not None:
             link.replay_end = min(now + REPLAY_QUIET, link.replay_limit)
 
-    def replay_over(self, link: Link, now: float) -> None:
+    def replay_over(self, link: ConnectionState, now: float) -> None:
         """Ask for all that the replay has not settled."""
         link.replay_end = None
         waiting = [task for task in self._tasks.values() if task.step is Step.REPLAY]
@@ -101,15 +101,15 @@ class Reconciler:
             self.ask(link, task, now)
         if waiting:
             text = f"asking for {len(waiting)} tasks whose fate is in doubt"
-            self._ledger.notify("reconciling", text, count=len(waiting))
+            self._table.notify("reconciling", text, count=len(waiting))
 
-    def doubt(self, link: Link, tasks: Iterable[Task], now: float) -> None:
+    def doubt(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
         """Ask for tasks of which the present connection leaves something unclear."""
         for task in tasks:
-            move(task, Trigger.DOUBT)
+            move(task, Transition.DOUBT)
             self.ask(link, task, now)
 
-    def ask(self, link: Link, task: Task, now: float) -> None:
+    def ask(self, link: ConnectionState, task: Task, now: float) -> None:
         """Ask for the result of a task."""
         task.step = Step.ASKED
         if self.awaits_answer(link, task, now):
@@ -118,11 +118,11 @@ class Reconciler:
         self._queue_question(link, task)
         self._timers.schedule(task, None)  # the clock starts when the question is written
 
-    def _queue_question(self, link: Link, task: Task) -> None:
+    def _queue_question(self, link: ConnectionState, task: Task) -> None:
         link.answered(task)  # an earlier one came to nothing; others wait for it no longer
         link.asks.append(task)
 
-    def awaits_answer(self, link: Link, task: Task, now: float) -> bool:
+    def awaits_answer(self, link: ConnectionState, task: Task, now: float) -> bool:
         """Whether a question for the task may still be answered. There is no second one meanwhile:
         when answers have no name, the one that is left over would be taken for another task's.
         """
@@ -130,7 +130,7 @@ class Reconciler:
             return False
         return now - task.asked_at < ANSWER_TIMEOUT or now - link.heard_at >= ANSWER_TIMEOUT
 
-    def asked(self, link: Link, task: Task, now: float) -> None:
+    def asked(self, link: ConnectionState, task: Task, now: float) -> None:
         """The question for a task is being written."""
         link.asked[task.uuid] = task
         task.asked_at = now
@@ -138,24 +138,24 @@ class Reconciler:
         if task.stage is not Stage.SENT:  # there its own answer has the time it needs
             self._timers.schedule(task, now + ANSWER_TIMEOUT)
 
-    def written(self, link: Link, task: Task, now: float) -> None:
+    def written(self, link: ConnectionState, task: Task, now: float) -> None:
         """A task is being written."""
-        move(task, Trigger.WRITE)
+        move(task, Transition.WRITE)
         task.step = Step.NONE
         task.writes += 1
         task.sent_at = now
         self._timers.schedule(task, self._look_at(link, task, now))
 
-    def _look_at(self, link: Link, task: Task, now: float) -> float:
+    def _look_at(self, link: ConnectionState, task: Task, now: float) -> float:
         """When to ask for a task that was sent: early if no answer of its own need come."""
         overdue = task.sent_at + OVERDUE
-        if not task.polled and link.spotlight is not task:
+        if not task.polled and link.probe is not task:
             return overdue
         return min(overdue, now + max(EARLY_LOOK, poll_delay(task.asks)))
 
-    def alive(self, link: Link, task: Task, now: float) -> None:
+    def alive(self, link: ConnectionState, task: Task, now: float) -> None:
         """The server said that it knows the task and is not done."""
-        move(task, Trigger.ACCEPT)
+        move(task, Transition.ACCEPT)
         link.clear(task)
         task.known_since = None
         self._poll_later(task, now)
@@ -165,7 +165,7 @@ class Reconciler:
         tick = int((now + poll_delay(task.asks)) * _TICKS_PER_SECOND) + 1
         self._timers.schedule(task, tick / _TICKS_PER_SECOND)
 
-    def unknown(self, link: Link, task: Task, now: float, *, sure: bool = False) -> None:
+    def unknown(self, link: ConnectionState, task: Task, now: float, *, sure: bool = False) -> None:
         """The server does not know the task, or says nothing. With `sure`, it named the task."""
         if task.stage is Stage.SENT:
             return  # sent after it was asked for: its own answer is still to come
@@ -181,20 +181,22 @@ class Reconciler:
             self._poll_later(task, now)
         else:
             text = "the service does not know this task, or no longer"
-            self._ledger.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
+            self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
 
-    def _send_again(self, link: Link, task: Task) -> None:
+    def _send_again(self, link: ConnectionState, task: Task) -> None:
         if task.stage is Stage.ACCEPTED:
-            move(task, Trigger.DOUBT)
-        link.leave_spotlight(task)
+            move(task, Transition.DOUBT)
+        link.end_probe(task)
         task.step = Step.RESEND
         self._timers.schedule(task, None)
         link.resends.append(task)
 
-    def _known_but_not_found(self, link: Link, task: Task, since: float, now: float) -> None:
+    def _known_but_not_found(
+        self, link: ConnectionState, task: Task, since: float, now: float
+    ) -> None:
         if task.step is Step.DETAILED and now - since > KNOWN_LIMIT:
             known = "the service says that it had the task, and has no outcome for it"
-            self._ledger.settle(task, ResultLostError(task.uuid, known))
+            self._table.settle(task, ResultLostError(task.uuid, known))
         elif task.step is Step.DETAILED:
             task.no_details = True
             self._poll_later(task, now)
@@ -205,7 +207,9 @@ class Reconciler:
             task.no_details = False
             self.known(link, task, now)
 
-    def question_failed(self, link: Link, task: Task, explicit: bool, now: float) -> None:
+    def question_failed(
+        self, link: ConnectionState, task: Task, explicit: bool, now: float
+    ) -> None:
         """An error of the service's own answered a question: of the question, or of the task?
 
         It says itself that it is the question's (`explicit`), or the details are to say so.
@@ -217,7 +221,7 @@ class Reconciler:
             link.details.append(task)
             self._timers.schedule(task, None)
 
-    def wait_ended(self, link: Link, task: Task, asked: bool, now: float) -> None:
+    def wait_ended(self, link: ConnectionState, task: Task, asked: bool, now: float) -> None:
         """An error tells of a wait that is over. The task need not be, and runs on [D].
 
         When it was asked for, that may have come unasked all the same, just before the answer:
@@ -229,12 +233,14 @@ class Reconciler:
         elif task.step is Step.NONE:
             self.doubt(link, (task,), now)
 
-    def known(self, link: Link, task: Task, now: float, *, hearsay: bool = False) -> None:
+    def known(
+        self, link: ConnectionState, task: Task, now: float, *, hearsay: bool = False
+    ) -> None:
         """The server knows the task, but did not tell its outcome.
 
         With `hearsay`, an error says so that names no task, and perhaps meant another.
         """
-        move(task, Trigger.ACCEPT)
+        move(task, Transition.ACCEPT)
         link.clear(task)
         task.hearsay = hearsay and (task.hearsay or task.known_since is None)
         if task.known_since is None:
@@ -243,7 +249,7 @@ class Reconciler:
         link.details.append(task)
         self._timers.schedule(task, None)
 
-    def nothing_found(self, link: Link, now: float) -> list[Task]:
+    def nothing_found(self, link: ConnectionState, now: float) -> list[Task]:
         """An answer says "none" and names no task: those that are surely meant by it.
 
         One such answer may stand for one question or for a whole frame of them. When there were
@@ -259,54 +265,54 @@ class Reconciler:
             self._timers.schedule(task, now + NO_GRACE)
         return []
 
-    def owner_of(self, link: Link, fault: Fault, now: float) -> Task | None:
+    def owner_of(self, link: ConnectionState, fault: ErrorItem, now: float) -> Task | None:
         """Whose error this is that names no task; None when that must be found out first."""
         candidates = list(islice(self._candidates(), 2))
-        alone = link.spotlight
-        if len(candidates) == 1 and not self._is_haunted(now) and not link.awaits_pong:
+        alone = link.probe
+        if len(candidates) == 1 and not self._has_abandoned(now) and not link.awaits_pong:
             (only,) = candidates
             # What may pass is no word on a task, unless that was just asked for: one that runs
             # all the same would be run twice, since a retry has another UUID.
-            if only.uuid in link.asked or not is_retryable_code(fault.code):
+            if only.uuid in link.asked or not code_info(fault.code).retryable:
                 return self._only(only)
-        if alone is not None and is_conflict_code(fault.code):
+        if alone is not None and code_info(fault.code).conflict:
             return alone  # no other was sent
         if alone is not None:
-            link.overheard.append(fault)
-            link.spotlight_end = now + ALONE_LIMIT
-        link.stray_error = True
+            link.errors_during_probe.append(fault)
+            link.probe_end = now + ALONE_LIMIT
+        link.unattributed_error = True
         return None
 
-    def look_into(self, link: Link, now: float) -> None:
+    def look_into(self, link: ConnectionState, now: float) -> None:
         """Ask for all whom errors without a name, or frames that were unreadable, may concern."""
-        if link.stray_error:
+        if link.unattributed_error:
             candidates = list(self._candidates())
             link.doubted.update(candidates)
             self.doubt(link, (one for one in candidates if one.step is Step.NONE), now)
         else:
             sent = [task for task in self._tasks.values() if task.stage is Stage.SENT]
             self.doubt(link, sent, now)
-        link.stray_error = link.missed_answer = False
+        link.unattributed_error = link.missed_answer = False
 
     def _only(self, task: Task) -> Task:
         if task.writes > 1:  # so there may be more errors, and others by then
-            self._haunt(task)
+            self._abandon(task)
         return task
 
-    def _haunt(self, task: Task) -> None:
+    def _abandon(self, task: Task) -> None:
         """The server may still speak of a task that is let go, if it was sent; not for ever."""
         if not task.writes:
             return
-        ghosts = self._ledger.ghosts
-        while ghosts and (oldest := next(iter(ghosts))) and ghosts[oldest] < task.sent_at:
-            del ghosts[oldest]
-        ghosts[task.uuid] = task.sent_at + KNOWN_LIMIT
+        abandoned = self._table.abandoned
+        while abandoned and (oldest := next(iter(abandoned))) and abandoned[oldest] < task.sent_at:
+            del abandoned[oldest]
+        abandoned[task.uuid] = task.sent_at + KNOWN_LIMIT
 
-    def _is_haunted(self, now: float) -> bool:
-        ghosts = self._ledger.ghosts
-        for uuid in [uuid for uuid, until in ghosts.items() if until < now]:
-            del ghosts[uuid]
-        return bool(ghosts)
+    def _has_abandoned(self, now: float) -> bool:
+        abandoned = self._table.abandoned
+        for uuid in [uuid for uuid, until in abandoned.items() if until < now]:
+            del abandoned[uuid]
+        return bool(abandoned)
 
     def give_up(self, task: Task, error: RunwareError) -> None:
         """Settle a task without a word from the server, which may still have one to say.
@@ -314,40 +320,40 @@ class Reconciler:
         While an owner is looked for, nobody else is sent alone until that word has come or is
         overdue: without a name, it would be taken for the other's.
         """
-        link, end = self._ledger.link, None
+        link, end = self._table.link, None
         if link is not None and link.doubted and task.uuid in link.asked:
             end = task.asked_at + ANSWER_TIMEOUT
-        if link is not None and link.spotlight is task:
-            end = link.spotlight_end
-        self._haunt(task)
-        self._ledger.settle(task, error)
+        if link is not None and link.probe is task:
+            end = link.probe_end
+        self._abandon(task)
+        self._table.settle(task, error)
         if link is not None and end is not None:
-            link.spotlight_end = max(end, link.spotlight_end or end)
+            link.probe_end = max(end, link.probe_end or end)
             self._timers.moved = True
 
-    def refusal_of(self, link: Link, task: Task) -> Fault | None:
+    def refusal_of(self, link: ConnectionState, task: Task) -> ErrorItem | None:
         """The error that refused a task which the server says it does not know, if it is sure:
         the task was sent alone, and no other error came since.
         """
-        if link.spotlight is not task or task.stage is Stage.SENT or len(link.overheard) != 1:
+        if link.probe is not task or task.stage is Stage.SENT or len(link.errors_during_probe) != 1:
             return None
-        return link.overheard[0]
+        return link.errors_during_probe[0]
 
     def _candidates(self) -> Iterator[Task]:
         """Tasks of which the server may be speaking: all that ever were on their way."""
         return (task for task in self._tasks.values() if task.stage is not Stage.QUEUED)
 
-    def too_big(self, link: Link, remedy: str) -> None:
+    def too_big(self, link: ConnectionState, remedy: str) -> None:
         """A connection was closed over a frame's size: its task fails, once it is known which."""
         outstanding = list(link.asked.values())
         outstanding += [task for task in self._tasks.values() if task.stage is Stage.SENT]
         if len(set(outstanding)) == 1:
             (culprit,) = set(outstanding)
-            self._ledger.settle(culprit, ProtocolError(f"task {culprit.uuid}: {remedy}"))
+            self._table.settle(culprit, ProtocolError(f"task {culprit.uuid}: {remedy}"))
         else:
             self.careful = True
 
-    def due(self, link: Link, task: Task, now: float) -> bool:
+    def due(self, link: ConnectionState, task: Task, now: float) -> bool:
         """The moment of a task's step has come. False: a question about it had no answer."""
         if task.stage is Stage.SENT and now < task.sent_at + OVERDUE:
             self._look_early(link, task, now)
@@ -359,18 +365,18 @@ class Reconciler:
             self.ask(link, task, now)
         return True
 
-    def _look_early(self, link: Link, task: Task, now: float) -> None:
+    def _look_early(self, link: ConnectionState, task: Task, now: float) -> None:
         """Ask for a task that was sent, if no answer of its own need come."""
         again = self._look_at(link, task, now)
         if self.awaits_answer(link, task, now):
             again = min(again, now + ANSWER_TIMEOUT / 2)
-        elif task.polled or link.spotlight is task:
+        elif task.polled or link.probe is task:
             self._queue_question(link, task)
         else:
             link.answered(task)  # in vain; it was sent alone, and has had its time
         self._timers.schedule(task, again)
 
-    def _is_unanswered(self, link: Link, task: Task, now: float) -> bool:
+    def _is_unanswered(self, link: ConnectionState, task: Task, now: float) -> bool:
         """Whether no answer came in time. That says nothing while the line as a whole is silent.
 
         It is looked at more often than that, so that no sign of life is missed.

@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["TRANSITIONS", "Stage", "Step", "Task", "Trigger", "move"]
+__all__ = ["TRANSITIONS", "Stage", "Step", "Task", "Transition", "move"]
 
 
 class Stage(StrEnum):
@@ -33,7 +33,7 @@ class Stage(StrEnum):
     SETTLED = "settled"
 
 
-class Trigger(StrEnum):
+class Transition(StrEnum):
     """What moves a task."""
 
     WRITE = "write"
@@ -53,22 +53,22 @@ class Step(StrEnum):
     RESEND = "about to be sent again"
 
 
-TRANSITIONS: dict[tuple[Stage, Trigger], Stage] = {
-    (Stage.QUEUED, Trigger.WRITE): Stage.SENT,
-    (Stage.QUEUED, Trigger.SETTLE): Stage.SETTLED,
-    (Stage.SENT, Trigger.ACCEPT): Stage.ACCEPTED,
-    (Stage.SENT, Trigger.DOUBT): Stage.SUSPECT,
-    (Stage.SENT, Trigger.RETRY): Stage.QUEUED,
-    (Stage.SENT, Trigger.SETTLE): Stage.SETTLED,
-    (Stage.ACCEPTED, Trigger.ACCEPT): Stage.ACCEPTED,
-    (Stage.ACCEPTED, Trigger.DOUBT): Stage.SUSPECT,
-    (Stage.ACCEPTED, Trigger.RETRY): Stage.QUEUED,
-    (Stage.ACCEPTED, Trigger.SETTLE): Stage.SETTLED,
-    (Stage.SUSPECT, Trigger.WRITE): Stage.SENT,
-    (Stage.SUSPECT, Trigger.ACCEPT): Stage.ACCEPTED,
-    (Stage.SUSPECT, Trigger.DOUBT): Stage.SUSPECT,
-    (Stage.SUSPECT, Trigger.RETRY): Stage.QUEUED,
-    (Stage.SUSPECT, Trigger.SETTLE): Stage.SETTLED,
+TRANSITIONS: dict[tuple[Stage, Transition], Stage] = {
+    (Stage.QUEUED, Transition.WRITE): Stage.SENT,
+    (Stage.QUEUED, Transition.SETTLE): Stage.SETTLED,
+    (Stage.SENT, Transition.ACCEPT): Stage.ACCEPTED,
+    (Stage.SENT, Transition.DOUBT): Stage.SUSPECT,
+    (Stage.SENT, Transition.RETRY): Stage.QUEUED,
+    (Stage.SENT, Transition.SETTLE): Stage.SETTLED,
+    (Stage.ACCEPTED, Transition.ACCEPT): Stage.ACCEPTED,
+    (Stage.ACCEPTED, Transition.DOUBT): Stage.SUSPECT,
+    (Stage.ACCEPTED, Transition.RETRY): Stage.QUEUED,
+    (Stage.ACCEPTED, Transition.SETTLE): Stage.SETTLED,
+    (Stage.SUSPECT, Transition.WRITE): Stage.SENT,
+    (Stage.SUSPECT, Transition.ACCEPT): Stage.ACCEPTED,
+    (Stage.SUSPECT, Transition.DOUBT): Stage.SUSPECT,
+    (Stage.SUSPECT, Transition.RETRY): Stage.QUEUED,
+    (Stage.SUSPECT, Transition.SETTLE): Stage.SETTLED,
 }
 
 
@@ -157,7 +157,7 @@ class Task:
 
     def renew(self) -> None:
         """Begin again, after the server said that the task failed."""
-        move(self, Trigger.RETRY)
+        move(self, Transition.RETRY)
         self.attempts += 1
         self.step = Step.NONE
         self.writes = self.asks = 0
@@ -169,6 +169,6 @@ class Task:
         return f"<Task {self.uuid} {self.stage.value}, {len(self.payload)} bytes>"
 
 
-def move(task: Task, event: Trigger) -> None:
+def move(task: Task, event: Transition) -> None:
     """Move `task` along the table; a move that is not in it is a bug and raises KeyError."""
     task.stage = TRANSITIONS[task.stage, event]

@@ -2,7 +2,7 @@
 
 A client sends arrays of task objects, a server objects with ``data`` and/or ``errors`` [D].
 Older and newer servers were seen to answer in other shapes [D][S]; `decode` takes them all
-and gives one: a list of items and a list of `Fault`. It raises nothing but `ProtocolError`.
+and gives one: a list of items and a list of `ErrorItem`. It raises nothing but `ProtocolError`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 from ..errors import ProtocolError
 
 __all__ = [
-    "Fault",
+    "ErrorItem",
     "Item",
     "decode",
     "decode_item",
@@ -38,7 +38,7 @@ _ENVELOPE = frozenset({"data", "errors", "error", "errorId", "errorMessage"})
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ErrorItem:
     """An error as the server sent it, in one shape.
 
     Attributes:
@@ -56,7 +56,7 @@ class Fault:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
-def decode(frame: bytes | bytearray | memoryview | str) -> tuple[list[Item], list[Fault]]:
+def decode(frame: bytes | bytearray | memoryview | str) -> tuple[list[Item], list[ErrorItem]]:
     """Split a server's frame into its items and its errors.
 
     Raises:
@@ -68,7 +68,7 @@ def decode(frame: bytes | bytearray | memoryview | str) -> tuple[list[Item], lis
     if not isinstance(root, list):
         root = [root]
     items: list[Item] = []
-    faults: list[Fault] = []
+    faults: list[ErrorItem] = []
     for envelope in root:
         if not isinstance(envelope, dict):
             raise ProtocolError(f"a frame holds {_kind(envelope)} where an object was expected")
@@ -76,19 +76,19 @@ def decode(frame: bytes | bytearray | memoryview | str) -> tuple[list[Item], lis
     return items, faults
 
 
-def unwrap(envelope: Item) -> tuple[list[Item], list[Fault]]:
+def unwrap(envelope: Item) -> tuple[list[Item], list[ErrorItem]]:
     """The same for an answer that is a member of another one (getTaskDetails).
 
     Raises:
         ProtocolError: it is none of the known shapes.
     """
     items: list[Item] = []
-    faults: list[Fault] = []
+    faults: list[ErrorItem] = []
     _open(envelope, items, faults)
     return items, faults
 
 
-def _open(envelope: Item, items: list[Item], faults: list[Fault]) -> None:
+def _open(envelope: Item, items: list[Item], faults: list[ErrorItem]) -> None:
     if len(envelope) == 1 and isinstance(data := envelope.get("data"), list):
         for item in data:  # nearly every frame is like this: no more is asked of it than needed
             if isinstance(item, dict):
@@ -108,7 +108,7 @@ def _open(envelope: Item, items: list[Item], faults: list[Fault]) -> None:
         faults.extend(_fault(one, {**rest, **one}) for one in _objects(legacy, "error"))
 
 
-def _sort(item: Item, items: list[Item], faults: list[Fault]) -> None:
+def _sort(item: Item, items: list[Item], faults: list[ErrorItem]) -> None:
     """An item whose own members say that it failed is an error [C]."""
     if item.get("status") not in _FAILED and not isinstance(item.get("error"), dict):
         items.append(item)
@@ -138,8 +138,8 @@ def _object(value: Item | str) -> Item:
     return {"message": value} if isinstance(value, str) else value
 
 
-def _fault(error: Item, raw: Mapping[str, Any]) -> Fault:
-    return Fault(
+def _fault(error: Item, raw: Mapping[str, Any]) -> ErrorItem:
+    return ErrorItem(
         code=_text(error.get("code")) or _text(raw.get("code")) or "unknownError",
         message=_text(error.get("message")) or _text(raw.get("message")) or "",
         task_uuid=_text(raw.get("taskUUID")),
@@ -148,10 +148,10 @@ def _fault(error: Item, raw: Mapping[str, Any]) -> Fault:
     )
 
 
-def _legacy_fault(envelope: Item) -> Fault:
+def _legacy_fault(envelope: Item) -> ErrorItem:
     """``{"error":true,"errorId":19,"errorMessage":…}``; 19 is a refused key [D]."""
     code = "invalidApiKey" if envelope.get("errorId") == 19 else "unknownError"
-    return Fault(
+    return ErrorItem(
         code=_text(envelope.get("code")) or code,
         message=_text(envelope.get("errorMessage")) or "",
         task_uuid=_text(envelope.get("taskUUID")),

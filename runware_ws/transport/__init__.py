@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-from ..background import running_on_trio
 from ..errors import MissingExtraError
+from ..runtime.concurrency import running_on_trio
 from ..settings import Endpoint
 from .base import Data, DisconnectedError, Peer, Socket
 

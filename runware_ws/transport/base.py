@@ -84,7 +84,7 @@ class Inbox:
         self._peer: Peer | None = None
         self._early: list[Data] = []
         self._parts: list[Data] = []
-        self._news = False
+        self._changed = False
 
     def deliver_to(self, peer: Peer) -> None:
         """From now on, frames go to `peer`, which is asked to act even if there was none."""
@@ -106,13 +106,13 @@ class Inbox:
         if self._peer is None:
             self._early.append(data)
         else:
-            self._news = True
+            self._changed = True
             self._peer.received(data)
 
     def flush(self) -> None:
         """Nothing more is at hand."""
-        if self._news and self._peer is not None:
-            self._news = False
+        if self._changed and self._peer is not None:
+            self._changed = False
             self._peer.received_all()
 
 

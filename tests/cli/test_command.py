@@ -58,7 +58,7 @@ def test_the_package_is_a_command_too(start: Start) -> None:
 def test_without_the_extra_cli_it_says_what_to_install(missing: str) -> None:
     ended = python(f"import sys; sys.modules[{missing!r}] = None\n{MAIN}", "--help")
     assert ended.status == 1
-    assert ended.stderr == 'runware-ws needs more: pip install "runware-ws[cli]"\n'
+    assert ended.stderr == 'runware-ws needs an extra: pip install "runware-ws[cli]"\n'
 
 
 @pytest.mark.usefixtures("use")

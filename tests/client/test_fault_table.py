@@ -13,7 +13,7 @@ from PIL import Image
 from runware_ws import ResultLostError, RunwareClient, TaskTimeoutError, UpscaleResult
 from runware_ws.emulator import Emulator
 from runware_ws.events import Events
-from runware_ws.protocol.effects import Drop, Event, Settle
+from runware_ws.protocol.effects import Disconnect, Event, Settle
 from runware_ws.protocol.reconcile import KNOWN_LIMIT, OVERDUE
 from runware_ws.protocol.session import Session
 from tests.client.test_moments import connected, hear, submit, write_all
@@ -72,7 +72,7 @@ def uploading(session: Session, bytes_per_second: int, seconds: int) -> float | 
     for now in range(1, seconds):
         session.traffic(0, size - bytes_per_second * now, now)
         session.handle_timer(now)
-        if Drop() in session.take_effects():
+        if Disconnect() in session.take_effects():
             return now
     return None
 

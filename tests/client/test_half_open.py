@@ -19,7 +19,7 @@ from runware_ws import RunwareClient, UpscaleResult
 from runware_ws.emulator import Emulator, Relay
 from runware_ws.emulator.relay import Direction
 from runware_ws.events import Events
-from runware_ws.protocol.effects import Connect, Drop
+from runware_ws.protocol.effects import Connect, Disconnect
 from runware_ws.protocol.session import Session
 from tests.client.test_moments import accept, connect, connected, hear, submit, write_all
 from tests.emulator.bench import picture
@@ -47,7 +47,7 @@ def silent_until(session: Session, end: float) -> float | None:
     """Let nothing come in. When the connection is dropped, if it is."""
     while (moment := session.next_timer()) is not None and moment < end:
         session.handle_timer(moment)
-        if Drop() in session.take_effects():
+        if Disconnect() in session.take_effects():
             return moment
         write_all(session, moment)
     return None
@@ -74,7 +74,7 @@ def test_a_clock_that_jumped_counts_as_silence() -> None:
     write_all(session, 0)
     session.traffic(0, 0, 3600)
     session.handle_timer(3600)
-    assert Drop() in session.take_effects()
+    assert Disconnect() in session.take_effects()
     session.handle_timer(3600)
     assert session.take_effects() == [Connect()], "at once"
     assert len(session.tasks) == 3
@@ -91,7 +91,7 @@ def test_a_ping_behind_a_standing_upload_does_not_put_the_end_off() -> None:
         now += 1
         session.traffic(0, len(task.payload), now)
         session.handle_timer(now)
-        dropped = Drop() in session.take_effects()
+        dropped = Disconnect() in session.take_effects()
     assert now <= PATIENCE
 
 

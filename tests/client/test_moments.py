@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from runware_ws.protocol.effects import Drop, Pong
-from runware_ws.protocol.presence import State
+from runware_ws.protocol.effects import Disconnect, Pong
+from runware_ws.protocol.reconnector import State
 from runware_ws.protocol.records import Limits, SessionSettings
+from runware_ws.protocol.secret import Secret
 from runware_ws.protocol.session import Session
 from runware_ws.protocol.tasks import Task
-from runware_ws.secret import Secret
 from tests.support.answers import error, result
 
 _numbers = count(1)
@@ -38,7 +38,7 @@ def session_of(**changed: Any) -> Session:
         **changed,
     }
     return Session(
-        SessionSettings(**settings), api_key=Secret("key"), new_uuid=new_uuid, dice=lambda: 0.5
+        SessionSettings(**settings), api_key=Secret("key"), new_uuid=new_uuid, rng=lambda: 0.5
     )
 
 
@@ -158,17 +158,17 @@ def test_silence_after_a_ping_drops_the_connection() -> None:
     session.handle_timer(29.9)
     assert session.take_effects() == []
     session.handle_timer(30)
-    assert session.take_effects()[0] == Drop()
+    assert session.take_effects()[0] == Disconnect()
 
 
 def test_a_session_that_was_given_up_is_not_revived_by_a_refused_key() -> None:
     session = connected(max_reconnect_time=5.0)
-    session.presence.session_uuid = None
+    session.reconnector.session_uuid = None
     session.lost("gone", 1)
     connect(session, 7)
     refusal = error("invalidApiKey", taskType="authentication")
     hear(session, 7, errors=[refusal])
-    assert session.presence.state is State.FAILED
+    assert session.reconnector.state is State.FAILED
     assert session.next_timer() is None
 
 

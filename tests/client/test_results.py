@@ -16,8 +16,8 @@ from runware_ws import (
     MissingExtraError,
     ProtocolError,
     UpscaleResult,
-    download,
 )
+from runware_ws.runtime import download
 from tests.support.answers import JPEG, PNG, WEBP, Item, base64_of, result
 from tests.support.clients import IMAGE, KEY, served
 from tests.support.files import FileServer, file_server

@@ -7,7 +7,7 @@ from typing import Any
 
 from runware_ws.errors import ProtocolError
 from runware_ws.protocol.effects import Settle
-from runware_ws.protocol.wire import Fault, decode, decode_tasks, encode_tasks, unwrap
+from runware_ws.protocol.wire import ErrorItem, decode, decode_tasks, encode_tasks, unwrap
 from tests.fuzz.draw import UUIDS, Draw
 from tests.protocol.world import World
 
@@ -73,7 +73,7 @@ def _check_unwrap(root: Any) -> None:
         _check(*unwrap(root))
 
 
-def _check(items: list[dict[str, Any]], faults: list[Fault]) -> None:
+def _check(items: list[dict[str, Any]], faults: list[ErrorItem]) -> None:
     assert all(isinstance(item, dict) for item in items)
     for fault in faults:
         assert fault.code

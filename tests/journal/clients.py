@@ -7,8 +7,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from runware_ws import RunwareClient
-from runware_ws.journal import Entry
-from runware_ws.many import Outcome
+from runware_ws.batch import Outcome
+from runware_ws.journal.store import Entry
 from tests.journal.files import opened
 from tests.support.scripted import Connection
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from runware_ws.journal import Journal, Keep, Origin
+from runware_ws.journal.store import Journal, Keep, Origin
 from runware_ws.protocol.wire import encode_task
 
 __all__ = ["in_another_process", "keep", "limited_files", "opened", "unprivileged", "uuid_of"]
@@ -46,9 +46,8 @@ def opened(path: Path) -> Iterator[Journal]:
 
 def in_another_process(path: Path) -> str:
     """Open a journal there, and close it again: what comes of it."""
-    code = (
-        f"from runware_ws.journal import Journal; Journal({str(path)!r}).close(); print('opened')"
-    )
+    module = "runware_ws.journal.store"
+    code = f"from {module} import Journal; Journal({str(path)!r}).close(); print('opened')"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout or done.stderr).strip().splitlines()[-1]

@@ -97,7 +97,7 @@ def whole_outputs(folder: Path) -> set[str]:
 @pytest.mark.timeout(PATIENCE + 60)
 def test_a_command_killed_at_any_moment_upscales_each_image_once(tmp_path: Path) -> None:
     print(f"seed: {SEED}")  # noqa: T201  # shown when it fails
-    dice = random.Random(SEED)
+    rng = random.Random(SEED)
     make_images(tmp_path / "in")
     began = time.monotonic()
     with emulator_elsewhere(latency=0.25, workers=2) as emulator:
@@ -105,10 +105,10 @@ def test_a_command_killed_at_any_moment_upscales_each_image_once(tmp_path: Path)
         while lives.kills < KILLS:
             # Many a life ends before it has done anything, or there would soon be nothing to do.
             if len(lives.told) / IMAGES > 0.9 * lives.kills / KILLS:
-                status = lives.live(dice.uniform(0, 0.8), 0)
+                status = lives.live(rng.uniform(0, 0.8), 0)
             else:
                 at_most = min(2 * IMAGES // KILLS, (IMAGES - len(lives.told)) // 2)
-                status = lives.live(dice.uniform(0, 0.3), dice.randrange(at_most + 1))
+                status = lives.live(rng.uniform(0, 0.3), rng.randrange(at_most + 1))
             whole_outputs(tmp_path / "out")
             if status == 0:  # this process was held up while the command was not
                 break

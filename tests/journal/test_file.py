@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runware_ws import JournalError
-from runware_ws.journal import Forget, Journal, KeepName, KeepResult, Origin
+from runware_ws.journal.store import Forget, Journal, KeepName, KeepResult, Origin
 from tests.journal.files import (
     in_another_process,
     keep,
@@ -154,7 +154,7 @@ class TestASecondUser:
 
     def test_comes_in_when_the_first_was_killed(self, path: Path) -> None:
         code = f"""
-from runware_ws.journal import Journal
+from runware_ws.journal.store import Journal
 from tests.journal.files import keep
 journal = Journal({str(path)!r})
 journal.commit([keep(1)], "a session")

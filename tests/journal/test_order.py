@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runware_ws.journal import Change, Journal, KeepResult
+from runware_ws.journal.store import Change, Journal, KeepResult
 from tests.journal.clients import in_file, snapshot
 from tests.support.answers import error, result
 from tests.support.clients import IMAGE, outcome_of, served, submitted

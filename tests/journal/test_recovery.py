@@ -109,7 +109,7 @@ async def test_a_session_is_resumed_while_the_service_keeps_it(
             session = client.session_uuid
             now = time.time()
         with monkeypatch.context() as patch:
-            patch.setattr("runware_ws.journal.time.time", lambda: now + age)
+            patch.setattr("runware_ws.journal.store.time.time", lambda: now + age)
             async with client_of(server, journal=path):
                 authentication = server.connections[1].tasks[0]
     assert authentication.get("connectionSessionUUID") == (session if resumed else None)
@@ -120,7 +120,7 @@ async def test_pings_keep_a_session_young(path: Path, monkeypatch: pytest.Monkey
         async with client_of(server, journal=path, keepalive=0.05):
             now = time.time()
             moments = [now + 1000]
-            monkeypatch.setattr("runware_ws.journal.time.time", lambda: moments[-1])
+            monkeypatch.setattr("runware_ws.journal.store.time.time", lambda: moments[-1])
             before = len(server.of_kind("ping"))
             await server.until(lambda: len(server.of_kind("ping")) >= before + 2)
             journal = snapshot(path)

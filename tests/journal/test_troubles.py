@@ -18,7 +18,7 @@ from runware_ws import (
     TaskTimeoutError,
     UpscaleResult,
 )
-from runware_ws.journal import Change, Journal
+from runware_ws.journal.store import Change, Journal
 from tests.journal.clients import in_file, left_by, silent, snapshot
 from tests.journal.files import limited_files
 from tests.support.answers import JPEG, result

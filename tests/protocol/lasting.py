@@ -1,8 +1,8 @@
 """A world whose client has a journal, and can be killed.
 
 What the session wants written down is gathered, is written some time later, and has its
-consequences some time after that, as with the `Scribe`; a test calls for each step, and may kill
-the process between any two. Journal and recovery are the real ones.
+consequences some time after that, as with the `JournalWriter`; a test calls for each step, and
+may kill the process between any two. Journal and recovery are the real ones.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from runware_ws.emulator import effects as server_effects
-from runware_ws.journal import Change, Forget, Journal, Keep, Origin
+from runware_ws.journal.recovery import found_in, task_of
+from runware_ws.journal.store import Change, Forget, Journal, Keep, Origin
+from runware_ws.journal.writer import change_of
 from runware_ws.protocol.effects import Kept, Notify, Pong, Settle
 from runware_ws.protocol.tasks import Task
-from runware_ws.recovery import found_in, task_of
-from runware_ws.scribe import change_of
 from tests.protocol.world import SETTINGS, Outcome, World
 
 __all__ = ["LastingWorld"]
@@ -65,7 +65,7 @@ class LastingWorld(World):
     def take_up(self) -> None:
         self.journal = Journal(self._path, clock=lambda: self.now)
         found = found_in(self.journal)
-        self.client.presence.session_uuid = found.session_uuid
+        self.client.reconnector.session_uuid = found.session_uuid
         for entry, payload in found.entries:
             number = self._numbers[entry.uuid]
             assert number not in self.forgotten
@@ -89,7 +89,7 @@ class LastingWorld(World):
         self.hang_up(server_knows, frames_count_as_undelivered)
         self.start()
 
-    # What the scribe does.
+    # What the writer does.
 
     def expect(self, task: Task) -> None:
         super().expect(task)
@@ -100,7 +100,7 @@ class LastingWorld(World):
         """So much of what was gathered is written, all or nothing."""
         batch = [self.gathered.popleft() for _ in range(min(count, len(self.gathered)))]
         changes = [note.change for note in batch if note.change is not None]
-        self.journal.commit(changes, self.client.presence.session_uuid)
+        self.journal.commit(changes, self.client.reconnector.session_uuid)
         self.kept |= {change.uuid for change in changes if isinstance(change, Keep)}
         for change in changes:
             if isinstance(change, Forget):

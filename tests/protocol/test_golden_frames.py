@@ -130,7 +130,7 @@ def test_a_frame_means_to_the_client_what_it_says(case: Case) -> None:
         assert world.client.failure.code == means["refused"]
         return
     if "session" in means:
-        assert world.client.presence.session_uuid == means["session"]
+        assert world.client.reconnector.session_uuid == means["session"]
     assert pings == ("session" not in means)
     for task in world.tasks:
         check_task(task, world.settled[task.owner], means)

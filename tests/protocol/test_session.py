@@ -8,9 +8,9 @@ import pytest
 
 from runware_ws.errors import ConnectionLostError
 from runware_ws.protocol.effects import Connect, Effect, Settle
+from runware_ws.protocol.secret import Secret
 from runware_ws.protocol.session import Session
-from runware_ws.protocol.tasks import TRANSITIONS, Stage, Task, Trigger, move
-from runware_ws.secret import Secret
+from runware_ws.protocol.tasks import TRANSITIONS, Stage, Task, Transition, move
 from tests.protocol.world import KEY, SETTINGS, World
 
 
@@ -42,7 +42,7 @@ def test_a_client_gives_up_when_its_limit_passes_and_not_an_attempt_later() -> N
         replace(SETTINGS, max_reconnect_time=7.0),
         api_key=Secret(KEY),
         new_uuid=lambda: "",
-        dice=lambda: 1.0,
+        rng=lambda: 1.0,
     )
     limited.start(0.0)
     limited.submit(Task("u", b"[{}]"), 0.0)
@@ -64,7 +64,7 @@ def test_a_client_gives_up_when_its_limit_passes_and_not_an_attempt_later() -> N
 
 def test_a_move_that_is_not_in_the_table_is_refused() -> None:
     task = Task("u", b"[{}]")
-    for trigger in Trigger:
+    for trigger in Transition:
         if (Stage.QUEUED, trigger) not in TRANSITIONS:
             with pytest.raises(KeyError):
                 move(task, trigger)

@@ -20,14 +20,14 @@ from runware_ws.emulator.service import Service
 from runware_ws.emulator.sessions import Link
 from runware_ws.emulator.settings import ServiceSettings
 from runware_ws.errors import RunwareError
-from runware_ws.protocol.effects import Connect, Drop, Settle
-from runware_ws.protocol.presence import State
+from runware_ws.protocol.effects import Connect, Disconnect, Settle
+from runware_ws.protocol.reconnector import State
 from runware_ws.protocol.records import Limits, SessionSettings
 from runware_ws.protocol.request import MODEL
+from runware_ws.protocol.secret import Secret
 from runware_ws.protocol.session import Session
 from runware_ws.protocol.tasks import Task
 from runware_ws.protocol.wire import decode_tasks, encode_task
-from runware_ws.secret import Secret
 
 KEY = "a-key-that-is-good"
 BUSY = "rateLimitExceeded"
@@ -64,9 +64,9 @@ class World:
     client_settings = SETTINGS
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
-        self.dice = random.Random(seed)
+        self.rng = random.Random(seed)
         self.now = 1000.0
-        self.new_uuid: Callable[[], str] = lambda: _uuid4(self.dice)
+        self.new_uuid: Callable[[], str] = lambda: _uuid4(self.rng)
         self.service = Service(ServiceSettings(api_key=KEY, **settings), new_uuid=self.new_uuid)
         self.wire: Wire | None = None
         self.dead: list[Wire] = []
@@ -86,7 +86,7 @@ class World:
             self.client_settings,
             api_key=Secret(KEY),
             new_uuid=self.new_uuid,
-            dice=self.dice.random,
+            rng=self.rng.random,
         )
         self.client.start(self.now)
         self.take_up()
@@ -237,7 +237,7 @@ class World:
     @property
     def is_ready(self) -> bool:
         """Whether the client was let in on the present connection."""
-        return self.wire is not None and self.client.presence.state is State.CONNECTED
+        return self.wire is not None and self.client.reconnector.state is State.CONNECTED
 
     # What the server's engine does.
 
@@ -275,7 +275,7 @@ class World:
             self.settle(effect)
         elif isinstance(effect, Connect):
             self.wants_connection = True
-        elif isinstance(effect, Drop) and self.wire is not None:
+        elif isinstance(effect, Disconnect) and self.wire is not None:
             wire, self.wire = self.wire, None
             self.service.disconnect(wire.link, self.now, list(wire.down))
 
@@ -331,7 +331,7 @@ def image_of(number: int) -> str:
     return f"https://images.test/{number}.jpg"
 
 
-def _uuid4(dice: random.Random) -> str:
-    digits = f"{dice.getrandbits(128):032x}"
-    variant = "89ab"[dice.getrandbits(2)]
+def _uuid4(rng: random.Random) -> str:
+    digits = f"{rng.getrandbits(128):032x}"
+    variant = "89ab"[rng.getrandbits(2)]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

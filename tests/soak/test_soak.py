@@ -41,10 +41,10 @@ def impatient() -> Iterator[None]:
             "reconcile.OVERDUE": 2.0,
             "reconcile.ANSWER_TIMEOUT": 0.5,
             "reconcile.ALONE_LIMIT": 1.0,
-            "outbox.ALONE_LIMIT": 1.0,
-            "ledger._RETRY_DELAYS": (0.01, 0.1),
-            "presence._BREAKER": (0.05, 0.2),
-            "presence._RECONNECT": (0.05, 0.5),
+            "send_queue.ALONE_LIMIT": 1.0,
+            "task_table._RETRY_DELAYS": (0.01, 0.1),
+            "reconnector._BREAKER": (0.05, 0.2),
+            "reconnector._RECONNECT": (0.05, 0.5),
         }.items():
             patch.setattr(f"runware_ws.protocol.{name}", value)
         yield

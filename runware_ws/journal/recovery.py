@@ -11,16 +11,16 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from .background import News
-from .errors import InputError
-from .handle import UpscaleTask
-from .inputs import encode_file
-from .intake import Intake
-from .journal import Entry, Journal, Origin, digest
-from .many import Handed, Outcome, outcome_of
-from .protocol.tasks import Task
-from .protocol.wire import decode_tasks, encode_task
-from .results import UpscaleResult
+from ..batch import Handed, Outcome, outcome_of
+from ..errors import InputError
+from ..inputs import encode_file
+from ..protocol.tasks import Task
+from ..protocol.wire import decode_tasks, encode_task
+from ..results import UpscaleResult
+from ..runtime.concurrency import Notification
+from ..runtime.submission import Intake
+from ..task import UpscaleTask
+from .store import Entry, Journal, Origin, digest
 
 __all__ = ["Found", "Recovered", "find", "found_in", "take_up", "task_of"]
 
@@ -36,19 +36,19 @@ class Recovered(AsyncIterator[Outcome[Left]]):
 
     def __init__(self, intake: Intake | None = None, journal: Journal | None = None) -> None:
         self._intake = intake
-        self._scribe = None if intake is None else intake.driver.scribe
+        self._make_writer = None if intake is None else intake.driver.writer
         self._journal = journal
         self._stored: deque[Entry] = deque()
         self._settled: deque[tuple[Left, UpscaleTask]] = deque()
         self._under_way = 0
-        self._news = News()
+        self._changed = Notification()
         self._handed = Handed()
 
     def store(self, entry: Entry) -> None:
         """For this package: an outcome that is in the journal already."""
         self._stored.append(entry)
-        if self._scribe is not None:
-            self._scribe.untaken.add(entry.uuid)
+        if self._make_writer is not None:
+            self._make_writer.untaken.add(entry.uuid)
 
     def expect(self, source: Left, task: UpscaleTask) -> None:
         """For this package: a task that was taken up again."""
@@ -57,7 +57,7 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         def done() -> None:
             self._under_way -= 1
             self._settled.append((source, task))
-            self._news.tell()
+            self._changed.tell()
 
         task.when_settled(done)
 
@@ -68,7 +68,7 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         while not self._settled:
             if not self._under_way:
                 raise StopAsyncIteration
-            await self._news.wait()
+            await self._changed.wait()
         source, task = self._settled.popleft()
         outcome = outcome_of(source, task)
         if outcome is None:
@@ -85,8 +85,8 @@ class Recovered(AsyncIterator[Outcome[Left]]):
         except BaseException:
             self._stored.appendleft(entry)
             raise
-        if self._scribe is not None:
-            self._handed.give(partial(self._scribe.forget, entry.uuid))
+        if self._make_writer is not None:
+            self._handed.give(partial(self._make_writer.forget, entry.uuid))
         result = UpscaleResult(entry.uuid, answer or {}, entry.attempts)
         return Outcome(_source(entry), result=result)
 
@@ -124,7 +124,7 @@ def take_up(found: Found, intake: Intake, timeout: float | None) -> Recovered:
     """Hand what was found to a session that has not yet begun to connect: the replay may come
     first of all, and must find the tasks there."""
     recovered = Recovered(intake, found.journal)
-    intake.session.presence.session_uuid = found.session_uuid
+    intake.session.reconnector.session_uuid = found.session_uuid
     for entry, payload in found.entries:
         if entry.has_result:
             recovered.store(entry)

@@ -24,8 +24,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .errors import JournalError, ProtocolError
-from .protocol.wire import decode_item, decode_tasks, encode_item, with_uuid
+from ..errors import JournalError, ProtocolError
+from ..protocol.wire import decode_item, decode_tasks, encode_item, with_uuid
 
 __all__ = [
     "Change",

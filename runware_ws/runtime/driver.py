@@ -1,6 +1,6 @@
 """The loop that performs the session's effects: it moves bytes, keeps time, and decides nothing.
 
-One background task keeps time. Each connection lives in a task of its own, as an `Exchange`; the
+One background task keeps time. Each connection lives in a task of its own, as an `Connection`; the
 present one is the only one that the session hears of.
 """
 
@@ -16,16 +16,16 @@ from weakref import WeakSet
 
 import anyio
 
-from .background import Background, event_factory, running_on_trio
-from .errors import ClientClosedError, ConnectionLostError, JournalError, RunwareError
-from .events import Events
-from .exchange import Exchange
-from .journal import Journal
-from .protocol.effects import Connect, Drop, Effect, Event, Kept, Notify, Pong, Settle
-from .protocol.session import Session
-from .protocol.tasks import Task
-from .scribe import Scribe
-from .settings import Endpoint
+from ..errors import ClientClosedError, ConnectionLostError, JournalError, RunwareError
+from ..events import Events
+from ..journal.store import Journal
+from ..journal.writer import JournalWriter
+from ..protocol.effects import Connect, Disconnect, Effect, Event, Kept, Notify, Pong, Settle
+from ..protocol.session import Session
+from ..protocol.tasks import Task
+from ..settings import Endpoint
+from .concurrency import Background, event_factory, running_on_trio
+from .connection import Connection
 
 __all__ = ["Driver"]
 
@@ -60,13 +60,13 @@ class Driver:
         self._endpoint = endpoint
         self._settled = settled
         self._first = anyio.Event()
-        self._exchange: Exchange | None = None
+        self._connection: Connection | None = None
         self._to_wait_less = self.new_event()
         self._waiting_until = 0.0
         self._pings: list[_Ping] = []
         self.listeners: WeakSet[Events] = WeakSet()
-        self.scribe = None if journal is None else self._scribe(journal)
-        self._carry_out = self._pass if self.scribe is None else self.scribe.add
+        self.writer = None if journal is None else self._make_writer(journal)
+        self._carry_out = self._pass if self.writer is None else self.writer.add
         session.start(self.clock())
         self._background = Background(self._run, "runware_ws")
 
@@ -81,19 +81,19 @@ class Driver:
         if get_ident() != self._thread:
             text = "the client belongs to the event loop that opened it, in another thread"
             raise RuntimeError(f"{text}: use `asyncio.run_coroutine_threadsafe` or the like")
-        if not self.session.presence.ended:
+        if not self.session.reconnector.ended:
             return
         failure = self.session.failure
         if failure is not None:
             raise type(failure)(*failure.args)
-        raise ClientClosedError(self.session.presence.reason)
+        raise ClientClosedError(self.session.reconnector.reason)
 
     def changed(self) -> None:
         """Carry out what a call to the session has brought about."""
         for effect in self.session.take_effects():
             self._perform(effect)
-        if self._exchange is not None:
-            self._exchange.wake()
+        if self._connection is not None:
+            self._connection.wake()
         if self.session.timer_moved:
             moment = self.session.next_timer()
             if moment is not None and moment < self._waiting_until:
@@ -106,7 +106,7 @@ class Driver:
             ConnectionLostError: there is no connection, or it was lost meanwhile.
         """
         if not self.session.ping():
-            raise ConnectionLostError(f"not connected: {self.session.presence.reason}")
+            raise ConnectionLostError(f"not connected: {self.session.reconnector.reason}")
         ping = _Ping()
         self._pings.append(ping)
         self.changed()
@@ -114,11 +114,11 @@ class Driver:
 
     async def close(self, reason: str) -> None:
         """End: everything unsettled fails, and the connection is closed."""
-        exchange, self._exchange = self._exchange, None  # not to be dropped: it says goodbye
+        connection, self._connection = self._connection, None  # not to be dropped: it says goodbye
         self.session.close(reason)
         self._ended()
-        if exchange is not None:
-            await exchange.close()
+        if connection is not None:
+            await connection.close()
         await self._background.wait()
 
     # Effects.
@@ -129,15 +129,15 @@ class Driver:
                 self._carry_out(effect)
             case Connect():
                 # Made here, so that it can be dropped before its task has begun.
-                self._exchange = Exchange(self.session, self.clock, self.changed, self._failed)
-                self._connections.start_soon(self._connect, self._exchange)
-            case Drop():
+                self._connection = Connection(self.session, self.clock, self.changed, self._failed)
+                self._connections.start_soon(self._connect, self._connection)
+            case Disconnect():
                 self._drop()
             case Pong(seconds):
                 self.round_trip = seconds
                 self._answer_pings(seconds)
-                if self.scribe is not None:
-                    self.scribe.touch()  # the session is alive, also while no task is
+                if self.writer is not None:
+                    self.writer.touch()  # the session is alive, also while no task is
             case Notify(happening):
                 self._notify(happening)
 
@@ -147,21 +147,23 @@ class Driver:
             self._settled(effect.task, effect.outcome)
         else:
             self.session.kept(effect.task)
-            if self._exchange is not None:
-                self._exchange.wake()
+            if self._connection is not None:
+                self._connection.wake()
 
-    def _scribe(self, journal: Journal) -> Scribe:
+    def _make_writer(self, journal: Journal) -> JournalWriter:
         def failed(error: JournalError) -> None:
             _log.error("%s", error)
             self.session.fail(error)
             self._ended()
 
-        return Scribe(journal, lambda: self.session.presence.session_uuid, self._pass, failed)
+        return JournalWriter(
+            journal, lambda: self.session.reconnector.session_uuid, self._pass, failed
+        )
 
     def _drop(self) -> None:
-        if self._exchange is not None:
-            self._exchange.drop()
-            self._exchange = None
+        if self._connection is not None:
+            self._connection.drop()
+            self._connection = None
 
     def _notify(self, happening: Event) -> None:
         level = _LEVELS.get(happening.kind, logging.INFO)
@@ -169,8 +171,8 @@ class Driver:
         self._first.set()
         for listener in self.listeners:
             listener.tell(happening)
-        if happening.kind == "connected" and self.scribe is not None:
-            self.scribe.touch()
+        if happening.kind == "connected" and self.writer is not None:
+            self.writer.touch()
         if happening.kind in ("lost", "closed"):
             self._answer_pings(ConnectionLostError(happening.detail))
 
@@ -184,8 +186,8 @@ class Driver:
     async def _run(self) -> None:
         try:
             async with anyio.create_task_group() as writing:
-                if self.scribe is not None:
-                    writing.start_soon(self.scribe.run)
+                if self.writer is not None:
+                    writing.start_soon(self.writer.run)
                 async with anyio.create_task_group() as self._connections:
                     await self._keep_time()
                 writing.cancel_scope.cancel()
@@ -194,15 +196,15 @@ class Driver:
         finally:
             self.session.close("the event loop ended")
             self.changed()
-            if self.scribe is not None:
-                self.scribe.close()
+            if self.writer is not None:
+                self.writer.close()
 
     async def _keep_time(self) -> None:
         asleep = _SleepDetector(self.clock)
-        while not self.session.presence.ended:
+        while not self.session.reconnector.ended:
             now = self.clock()
-            if self._exchange is not None:
-                self._exchange.look(now)
+            if self._connection is not None:
+                self._connection.look(now)
             if asleep.look():
                 self.session.ping()
             self.session.handle_timer(now)
@@ -215,10 +217,10 @@ class Driver:
 
     # Connections.
 
-    async def _connect(self, exchange: Exchange) -> None:
-        why = await exchange.run(self._endpoint)
-        if exchange.is_present:
-            self._exchange = None
+    async def _connect(self, connection: Connection) -> None:
+        why = await connection.run(self._endpoint)
+        if connection.is_present:
+            self._connection = None
             self.session.lost(why.reason, self.clock(), too_big=why.too_big)
             self.changed()
 

@@ -15,9 +15,9 @@ from collections import deque
 from .answers import is_fatal
 from .effects import Frame
 from .tasks import Task
-from .wire import Fault
+from .wire import ErrorItem
 
-__all__ = ["Link"]
+__all__ = ["ConnectionState"]
 
 # An upload below this is through the buffers of any line before a ping could time out.
 _LARGE_UPLOAD_BYTES = 64 * 1024
@@ -30,7 +30,7 @@ _PRETENCE = 2.0
 _EARLY_GRACE = 2.0
 
 
-class Link:
+class ConnectionState:
     """One connection.
 
     Attributes:
@@ -46,13 +46,14 @@ class Link:
         asks, details, resends: what is to be written, besides new tasks.
         doubted: tasks of which one is the owner of an error that named none. New tasks wait
             until they are cleared, so that a task sent alone is the only one.
-        stray_error: whether an error came that is somebody's, and it is not known whose.
+        unattributed_error: whether an error came that is somebody's, and it is not known whose.
         missed_answer: whether a frame came that was unreadable. Both are looked into before
             anything else is written, once for all that came together.
-        spotlight: the one that was sent alone. Nothing else is sent or asked for meanwhile.
-        spotlight_end: when it has had its time; None when the line is free. It outlasts one that
+        probe: the one that was sent alone. Nothing else is sent or asked for meanwhile.
+        probe_end: when it has had its time; None when the line is free. It outlasts one that
             is given up meanwhile, of which the server may still speak.
-        overheard: errors without a name since it was sent; None for a frame that was unreadable.
+        errors_during_probe: errors without a name since it was sent; None for an unreadable
+            frame.
         early_error: one that came before the reply to the authentication, and is perhaps that.
         ping_wanted: whether a ping is to be written.
         writing: whether a frame is being written.
@@ -73,12 +74,12 @@ class Link:
         self.details: deque[Task] = deque()
         self.resends: deque[Task] = deque()
         self.doubted: set[Task] = set()
-        self.stray_error = False
+        self.unattributed_error = False
         self.missed_answer = False
-        self.spotlight: Task | None = None
-        self.spotlight_end: float | None = None
-        self.overheard: list[Fault | None] = []
-        self.early_error: Fault | None = None
+        self.probe: Task | None = None
+        self.probe_end: float | None = None
+        self.errors_during_probe: list[ErrorItem | None] = []
+        self.early_error: ErrorItem | None = None
         self.ping_wanted = False
         self.writing = False
         self._born = now
@@ -104,37 +105,37 @@ class Link:
         """Nothing more is to be found out about `task`."""
         if self.asked:
             self.answered(task)
-        if self.doubted or self.spotlight is not None:
+        if self.doubted or self.probe is not None:
             self.clear(task)
 
     def clear(self, task: Task) -> None:
         """`task` does not own the error whose owner is looked for."""
         self.doubted.discard(task)
-        self.leave_spotlight(task)
+        self.end_probe(task)
 
-    def enter_spotlight(self, task: Task, end: float) -> None:
+    def start_probe(self, task: Task, end: float) -> None:
         """`task` is sent alone, and has until `end`."""
-        self.spotlight, self.spotlight_end = task, end
-        self.overheard.clear()
+        self.probe, self.probe_end = task, end
+        self.errors_during_probe.clear()
 
-    def leave_spotlight(self, task: Task) -> None:
+    def end_probe(self, task: Task) -> None:
         """`task` is not the one that was sent alone, or no more."""
-        if self.spotlight is task:
-            self.spotlight = self.spotlight_end = None
+        if self.probe is task:
+            self.probe = self.probe_end = None
 
     def look(self, now: float) -> None:
         """Time has passed."""
         if self.ready and self.ping_due_at is not None and self.ping_due_at <= now:
             self.ping_wanted = True
-        self.spotlight_is_on(now)
+        self.probe_is_on(now)
 
-    def spotlight_is_on(self, now: float) -> bool:
+    def probe_is_on(self, now: float) -> bool:
         """Whether a task that was sent alone still has its time; if not, it is let go."""
-        if self.spotlight_end is not None and now >= self.spotlight_end:
-            if self.spotlight is not None:
-                self.doubted.discard(self.spotlight)
-            self.spotlight = self.spotlight_end = None
-        return self.spotlight_end is not None
+        if self.probe_end is not None and now >= self.probe_end:
+            if self.probe is not None:
+                self.doubted.discard(self.probe)
+            self.probe = self.probe_end = None
+        return self.probe_end is not None
 
     def heard(self, now: float) -> bool:
         """Bytes came in. Whether a ping was under way, and is no more."""
@@ -144,7 +145,7 @@ class Link:
             self._uploaded = 0
         return was_under_way
 
-    def heard_early(self, fault: Fault, now: float) -> bool:
+    def heard_early(self, fault: ErrorItem, now: float) -> bool:
         """An error that may be the reply to the authentication: whether that is waited for.
 
         It has a moment more. An old session has been refused, if one was named; what comes then
@@ -164,7 +165,7 @@ class Link:
     def _watches(self, frame: Frame) -> bool:
         """Whether there are moments at which to look how a frame fares."""
         is_large = len(frame.data) > _LARGE_UPLOAD_BYTES
-        return frame.is_ping or is_large or self.spotlight_end is not None or not self.ready
+        return frame.is_ping or is_large or self.probe_end is not None or not self.ready
 
     def begins(self, frame: Frame, now: float) -> bool:
         """A frame is handed to the writer. Whether it is watched."""
@@ -239,7 +240,7 @@ class Link:
             self.look_at,
             self.replay_end,
             self.ping_due_at if self.ready else None,
-            self.spotlight_end,
+            self.probe_end,
         )
 
     def has_lasted(self, now: float) -> bool:

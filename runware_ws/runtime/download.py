@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from .errors import DownloadError, MissingExtraError
-from .protocol.backoff import full_jitter
+from ..errors import DownloadError, MissingExtraError
+from ..protocol.backoff import full_jitter
 
 if TYPE_CHECKING:
     import ssl

@@ -20,10 +20,10 @@ from uuid import UUID
 
 import anyio
 
-from .background import Background, News
 from .errors import InputError, RunwareError
-from .handle import UpscaleTask
 from .results import UpscaleResult
+from .runtime.concurrency import Background, Notification
+from .task import UpscaleTask
 
 __all__ = ["Handed", "Outcome", "Outcomes", "Window", "check_images"]
 
@@ -119,8 +119,8 @@ class Window(Generic[T]):
         self._ordered = ordered
         self._under_way: set[_Place[T]] = set()
         self._places: deque[_Place[T]] = deque()
-        self._room = News()
-        self._news = News()
+        self._room = Notification()
+        self._changed = Notification()
         self._ended = False
         self._abandoned = False
         self._handed = Handed()
@@ -138,7 +138,7 @@ class Window(Generic[T]):
             self._broken = error
         finally:
             self._ended = True
-            self._news.tell()
+            self._changed.tell()
 
     async def _feed_async(self, sources: AsyncIterable[T]) -> None:
         try:
@@ -185,7 +185,7 @@ class Window(Generic[T]):
         self._under_way.discard(place)
         if not self._ordered:
             self._places.append(place)
-        self._news.tell()
+        self._changed.tell()
 
     def _is_over(self) -> bool:
         nothing_left = not self._taken and not self._under_way
@@ -201,9 +201,9 @@ class Window(Generic[T]):
                     self._handed.give(task.take)
                 self._room.tell()
                 if self._is_over():
-                    self._news.tell()  # to whoever else waits for the next
+                    self._changed.tell()  # to whoever else waits for the next
                 return outcome
-            await self._news.wait()
+            await self._changed.wait()
         if self._broken is not None:
             broken, self._broken = self._broken, None
             raise broken
@@ -213,7 +213,7 @@ class Window(Generic[T]):
         """Nobody takes outcomes out any more."""
         self._abandoned = self._ended = True
         self._places.clear()
-        self._news.tell()
+        self._changed.tell()
         for place in list(self._under_way):
             if place.task is not None:
                 self._give_up(place.task)

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from .errors import (
+from ..errors import (
     AuthenticationError,
     ClientClosedError,
     ConnectionLostError,
@@ -21,11 +21,11 @@ from .errors import (
     TaskCancelledError,
     TaskTimeoutError,
 )
-from .journal import Change, Forget, Journal, Keep, KeepName, KeepResult
-from .protocol.effects import Kept, Settle
-from .protocol.tasks import Task
+from ..protocol.effects import Kept, Settle
+from ..protocol.tasks import Task
+from .store import Change, Forget, Journal, Keep, KeepName, KeepResult
 
-__all__ = ["Scribe", "change_of"]
+__all__ = ["JournalWriter", "change_of"]
 
 # The client ended, not the task: the next process takes it up.
 _OUTLIVED = (AuthenticationError, ClientClosedError, ConnectionLostError, JournalError)
@@ -34,7 +34,7 @@ _OUTLIVED = (AuthenticationError, ClientClosedError, ConnectionLostError, Journa
 _GIVEN_UP = (TaskCancelledError, TaskTimeoutError)
 
 
-class Scribe:
+class JournalWriter:
     """Writes effects down, and then passes them on.
 
     Args:

@@ -11,18 +11,18 @@ from typing import Any
 
 import anyio
 
+from ..errors import InputError, RunwareError, TaskTimeoutError
+from ..inputs import Image, Source, source_of
+from ..journal.store import Journal, Origin, digest
+from ..options import RequestTemplate, new_uuid, template_for
+from ..protocol.secret import Secret
+from ..protocol.session import Session
+from ..protocol.tasks import Stage, Task
+from ..settings import Settings, check_timeout
+from ..task import UpscaleTask
 from .admission import Admission
+from .concurrency import off_loop
 from .driver import Driver
-from .errors import InputError, RunwareError, TaskTimeoutError
-from .handle import UpscaleTask
-from .inputs import Image, Source, source_of
-from .journal import Journal, Origin, digest
-from .options import Order, new_uuid, order_of
-from .protocol.session import Session
-from .protocol.tasks import Stage, Task
-from .secret import Secret
-from .settings import Settings, check_timeout
-from .threads import off_loop
 
 __all__ = ["Intake"]
 
@@ -44,16 +44,16 @@ class Intake:
             settings.for_session(journaled=self._is_journaled),
             api_key=key,
             new_uuid=new_uuid,
-            dice=random.random,
+            rng=random.random,
         )
         self.driver = Driver(self.session, settings.endpoint(), self._settled, journal)
 
     async def submit(self, image: Image, options: Mapping[str, Any]) -> UpscaleTask:
         """See `RunwareClient.submit`."""
         timeout, deadline = self._limit(options)
-        order = order_of(options)
-        task_uuid = order.task_uuid or new_uuid()
-        self._refuse_used(order.task_uuid)
+        template = template_for(options)
+        task_uuid = template.task_uuid or new_uuid()
+        self._refuse_used(template.task_uuid)
         source = source_of(image)
         origin = None
         loaded: str | bytes | None = source.ready
@@ -61,19 +61,19 @@ class Intake:
             loaded = await self._load(source, task_uuid, timeout, deadline)
             with self.admission.given_back_on_error(source.size):
                 if self._is_journaled:
-                    origin = await self._origin(image, order, task_uuid, loaded)
+                    origin = await self._origin(image, template, task_uuid, loaded)
                 self.driver.check_open()  # it may have been closed meanwhile
-                self._refuse_used(order.task_uuid)
+                self._refuse_used(template.task_uuid)
         elif self._is_journaled:
             origin = _origin_without_file(loaded)
-        payload = order.encode(task_uuid, loaded)
+        payload = template.encode(task_uuid, loaded)
         if origin is not None and not origin.digest:
             origin.request = payload  # it can be large: one copy is enough
         record = Task(
             task_uuid,
             payload,
-            owned=not order.task_uuid,
-            polled=order.polled,
+            owned=not template.task_uuid,
+            polled=template.polled,
             timeout=timeout,
             deadline=deadline,
             origin=origin,
@@ -112,8 +112,8 @@ class Intake:
 
     def taken(self, record: Task) -> None:
         """The caller has a task's result; the journal need not keep it any more."""
-        if self.driver.scribe is not None and record.origin is not None:
-            self.driver.scribe.forget(record.uuid)
+        if self.driver.writer is not None and record.origin is not None:
+            self.driver.writer.forget(record.uuid)
             record.origin = None  # once: later, the UUID may be another task's
 
     def _settled(self, record: Task, outcome: dict[str, Any] | RunwareError) -> None:
@@ -148,7 +148,7 @@ class Intake:
         if self._under_way(task_uuid) is not None:
             remedy = "await the task that there is, or leave it out"
             raise InputError("task_uuid", "is in use by a task under way", remedy)
-        if self.driver.scribe is not None and task_uuid in self.driver.scribe.untaken:
+        if self.driver.writer is not None and task_uuid in self.driver.writer.untaken:
             remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 
@@ -168,10 +168,12 @@ class Intake:
         return loaded
 
     @staticmethod
-    async def _origin(image: Image, order: Order, task_uuid: str, loaded: str | bytes) -> Origin:
+    async def _origin(
+        image: Image, template: RequestTemplate, task_uuid: str, loaded: str | bytes
+    ) -> Origin:
         if isinstance(image, Path) and isinstance(loaded, bytes):
             hashed = await off_loop(digest, loaded, len(loaded))
-            return Origin(order.encode(task_uuid, None), str(image.absolute()), hashed)
+            return Origin(template.encode(task_uuid, None), str(image.absolute()), hashed)
         return _origin_without_file(loaded)
 
 

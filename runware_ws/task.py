@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from .background import Event
 from .errors import RunwareError
 from .protocol.tasks import Task
 from .results import UpscaleResult
+from .runtime.concurrency import Event
 
 if TYPE_CHECKING:
-    from .intake import Intake
+    from .runtime.submission import Intake
 
 __all__ = ["UpscaleTask"]
 

@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 from ..errors import RunwareError
 from .backoff import full_jitter
+from .connection_state import ConnectionState
 from .effects import Effect, Event, Notify, Settle
-from .link import Link
 from .records import Counters
-from .tasks import Stage, Step, Task, Trigger, move
+from .tasks import Stage, Step, Task, Transition, move
 from .timers import Timers
 from .wire import Item, with_uuid
 
-__all__ = ["Ledger"]
+__all__ = ["TaskTable"]
 
 _RETRY_DELAYS = (0.5, 10.0)  # first and highest ceiling, in seconds
 
 
-class Ledger:
+class TaskTable:
     """What all parts of the session share.
 
     Attributes:
@@ -28,20 +28,20 @@ class Ledger:
         counters: what happened.
         effects: what is to be done, in order.
         link: the present connection, or None.
-        ghosts: tasks of this session that were given up here, and of which the server may still
+        abandoned: tasks of this session that were given up here, and of which the server may still
             speak, until then; an error that names no task may be theirs.
     """
 
-    def __init__(self, new_uuid: Callable[[], str], dice: Callable[[], float]) -> None:
+    def __init__(self, new_uuid: Callable[[], str], rng: Callable[[], float]) -> None:
         self.tasks: dict[str, Task] = {}
         self.renamed: dict[Task, str] = {}
         self.timers = Timers()
         self.counters = Counters()
         self.effects: list[Effect] = []
-        self.link: Link | None = None
-        self.ghosts: dict[str, float] = {}
+        self.link: ConnectionState | None = None
+        self.abandoned: dict[str, float] = {}
         self._new_uuid = new_uuid
-        self._dice = dice
+        self._rng = rng
 
     def add(self, task: Task, look_by: float) -> None:
         """Take a task in, and look at it by then or by its deadline."""
@@ -61,7 +61,7 @@ class Ledger:
         del self.tasks[task.uuid]
         if self.renamed:
             self.renamed.pop(task, None)
-        move(task, Trigger.SETTLE)
+        move(task, Transition.SETTLE)
         task.step = Step.NONE
         task.payload = b""
         self.timers.disarm(task)
@@ -75,7 +75,7 @@ class Ledger:
         """An answer came that nobody waits for."""
         self.counters.dropped += 1
         if isinstance(uuid, str):
-            self.ghosts.pop(uuid.lower(), None)
+            self.abandoned.pop(uuid.lower(), None)
 
     def succeed(self, task: Task, item: Item) -> None:
         """Settle a task with its result."""
@@ -106,7 +106,7 @@ class Ledger:
         """Look for a task later, and if need be send it again, that seems to have been refused for
         a cause that may pass. The server did not say so of it: so it keeps its UUID.
         """
-        move(task, Trigger.DOUBT)
+        move(task, Transition.DOUBT)
         task.attempts += 1
         task.step = Step.NONE
         if self.link is not None:
@@ -115,7 +115,7 @@ class Ledger:
 
     def _wait_for_retry(self, task: Task, now: float) -> None:
         self.counters.retried += 1
-        delay = full_jitter(task.attempts - 2, *_RETRY_DELAYS, self._dice)
+        delay = full_jitter(task.attempts - 2, *_RETRY_DELAYS, self._rng)
         self.timers.schedule(task, now + delay)
 
     def notify(self, kind: str, detail: str, *, resumed: bool = False, count: int = 0) -> None:

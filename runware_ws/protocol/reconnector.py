@@ -13,7 +13,7 @@ from enum import Enum
 
 from .backoff import full_jitter
 
-__all__ = ["Presence", "State"]
+__all__ = ["Reconnector", "State"]
 
 _RECONNECT = (0.1, 30.0)  # first and highest ceiling of the delays, in seconds
 _RESUMES = 2
@@ -33,7 +33,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class Presence:
+class Reconnector:
     """The state of the client, and the plan of its attempts to connect.
 
     Attributes:
@@ -47,7 +47,7 @@ class Presence:
             the present ones good.
     """
 
-    def __init__(self, dice: Callable[[], float], max_reconnect_time: float | None) -> None:
+    def __init__(self, rng: Callable[[], float], max_reconnect_time: float | None) -> None:
         self.state = State.NEW
         self.ended = False
         self.session_uuid: str | None = None
@@ -55,7 +55,7 @@ class Presence:
         self.connect_at: float | None = None
         self.reason = "not connected yet"
         self.unproved = False
-        self._dice = dice
+        self._rng = rng
         self._limit = max_reconnect_time
         self._away_since = 0.0
         self._attempts = 0
@@ -117,7 +117,7 @@ class Presence:
         self.reason = reason
         self.state = State.WAITING
         failures = self._attempts + max(0, self._flaps - 1)
-        delay = full_jitter(failures - 1, *_RECONNECT, self._dice) if failures else 0.0
+        delay = full_jitter(failures - 1, *_RECONNECT, self._rng) if failures else 0.0
         self.connect_at = now + delay
 
     def refused(self, reason: str, now: float) -> None:
@@ -127,7 +127,7 @@ class Presence:
         start, limit = _BREAKER
         # Half of the ceiling is fixed: the service is not asked in a tight loop.
         ceiling = min(limit, start * 2.0 ** min(self._refusals, 16))
-        self.connect_at = now + ceiling * (1 + self._dice()) / 2
+        self.connect_at = now + ceiling * (1 + self._rng()) / 2
         self._refusals += 1
         self.unproved = True
 

@@ -9,11 +9,20 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio
+import anyio.to_thread
 
-__all__ = ["Background", "Event", "News", "event_factory", "running_on_trio"]
+__all__ = [
+    "LARGE_BYTES",
+    "Background",
+    "Event",
+    "Notification",
+    "event_factory",
+    "off_loop",
+    "running_on_trio",
+]
 
 
 def running_on_trio() -> bool:
@@ -75,7 +84,7 @@ def event_factory() -> Callable[[], Event]:
     return _AsyncioEvent
 
 
-class News:
+class Notification:
     """Something that changes, for any number who wait: all are woken, to look again."""
 
     __slots__ = ("_event",)
@@ -130,3 +139,18 @@ class Background:
     async def wait(self) -> None:
         """Wait until it has ended."""
         await self._done.wait()
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# From here on, decoding would hold up the event loop for about a millisecond, encoding and hashing
+# for less. Below, the way to a thread and back costs more: of a file of 32 KiB, two thirds of all.
+LARGE_BYTES = 256 * 1024
+
+
+async def off_loop(function: Callable[[T], R], argument: T, size: int) -> R:
+    """Call a function that works on so many bytes, in a thread if these are many."""
+    if size < LARGE_BYTES:
+        return function(argument)
+    return await anyio.to_thread.run_sync(function, argument)

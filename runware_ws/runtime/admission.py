@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import anyio
 
-from .background import News
+from .concurrency import Notification
 
 __all__ = ["Admission"]
 
@@ -32,7 +32,7 @@ class Admission:
         self._max_tasks = max_tasks
         self._max_bytes = max_bytes
         self._waiters: deque[_Waiter] = deque()
-        self._emptied = News()
+        self._emptied = Notification()
         self.tasks = 0
         self.bytes = 0
 

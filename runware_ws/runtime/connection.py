@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import anyio
 
-from .protocol.effects import Frame
-from .protocol.session import Session
-from .settings import Endpoint
-from .transport import Data, DisconnectedError, Socket, open_socket
+from ..protocol.effects import Frame
+from ..protocol.session import Session
+from ..settings import Endpoint
+from ..transport import Data, DisconnectedError, Socket, open_socket
 
-__all__ = ["Exchange"]
+__all__ = ["Connection"]
 
 
-class Exchange:
+class Connection:
     """Carries frames, as long as the session means this connection when it speaks of one.
 
     Args:

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from ..codes import (
-    is_conflict_code,
-    is_not_found_code,
-    is_retryable_code,
-    is_service_code,
-    is_timeout_code,
-    may_be_conflict_code,
-)
-from ..errors import ProtocolError
-from ..taxonomy import task_error
+from ..error_codes import code_info
+from ..errors import ProtocolError, task_error
 from .answers import QUESTIONS, Meaning, Subject, meaning_of, subject_of
-from .ledger import Ledger
-from .link import Link
+from .connection_state import ConnectionState
 from .reconcile import Reconciler
+from .task_table import TaskTable
 from .tasks import Stage, Step, Task
-from .wire import Fault, Item, unwrap
+from .wire import ErrorItem, Item, unwrap
 
-__all__ = ["Judge"]
+__all__ = ["Dispatcher"]
 
 
-class Judge:
+class Dispatcher:
     """Deals with answers about tasks, on the present connection."""
 
-    def __init__(self, ledger: Ledger, reconciler: Reconciler, max_retries: int) -> None:
-        self._ledger = ledger
+    def __init__(self, table: TaskTable, reconciler: Reconciler, max_retries: int) -> None:
+        self._table = table
         self._reconciler = reconciler
         self._max_retries = max_retries
 
-    def item(self, link: Link, task: Task, item: Item, now: float) -> None:
+    def item(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         """An item that names `task`."""
         if link.asked:
             link.answered(task)
@@ -38,18 +30,18 @@ class Judge:
         if meaning is Meaning.RESULT:
             self._result(link, task, item, now)
         elif task.stage is Stage.QUEUED or not link.ready:
-            self._ledger.counters.dropped += 1  # about an earlier time
+            self._table.counters.dropped += 1  # about an earlier time
         elif meaning is Meaning.DETAILS:
             self._details(link, task, item, now)
         else:
             self._reconciler.alive(link, task, now)
 
-    def _result(self, link: Link, task: Task, item: Item, now: float) -> None:
+    def _result(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         if task.step is Step.REPLAY:
             self._reconciler.replay_goes_on(link, now)
-        self._ledger.succeed(task, item)
+        self._table.succeed(task, item)
 
-    def _details(self, link: Link, task: Task, item: Item, now: float) -> None:
+    def _details(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         response = item.get("response")
         try:
             items, faults = unwrap(response) if isinstance(response, dict) else ([], [])
@@ -58,21 +50,21 @@ class Judge:
         results = [one for one in items if meaning_of(one) is Meaning.RESULT]
         if results:
             self._result(link, task, results[0], now)
-        elif faults and is_not_found_code(faults[0].code):
+        elif faults and code_info(faults[0].code).not_found:
             self._unknown(link, task, now, sure=True)
         elif faults:
             self._failed(task, faults[0], now)  # of the task, not of a wait or a question
         else:
             self._reconciler.alive(link, task, now)
 
-    def garbled(self, link: Link) -> None:
+    def garbled(self, link: ConnectionState) -> None:
         """A frame could not be read; it may have been anybody's result."""
-        self._ledger.counters.garbled += 1
-        if link.spotlight is not None:
-            link.overheard.append(None)
+        self._table.counters.garbled += 1
+        if link.probe is not None:
+            link.errors_during_probe.append(None)
         link.missed_answer = True
 
-    def nothing_found(self, link: Link, now: float) -> None:
+    def nothing_found(self, link: ConnectionState, now: float) -> None:
         """An answer that says "none", and to which question is not said.
 
         An acknowledgment may be empty too [S]; its task is asked for early (`EARLY_LOOK`).
@@ -81,7 +73,7 @@ class Judge:
             for task in self._reconciler.nothing_found(link, now):
                 self._unknown(link, task, now)
 
-    def anonymous_fault(self, link: Link, fault: Fault, now: float) -> None:
+    def anonymous_fault(self, link: ConnectionState, fault: ErrorItem, now: float) -> None:
         """An error that names no task."""
         owner: Task | None
         if subject_of(fault, ready=True) is not Subject.QUESTION:
@@ -94,19 +86,19 @@ class Judge:
         if owner is not None:
             self.fault(link, owner, fault, now)
 
-    def fault(self, link: Link, task: Task, fault: Fault, now: float) -> None:
+    def fault(self, link: ConnectionState, task: Task, fault: ErrorItem, now: float) -> None:
         """An error of `task`."""
         if task.stage is Stage.QUEUED or (fault.task_type in QUESTIONS and not link.ready):
-            self._ledger.counters.dropped += 1  # about an earlier time
+            self._table.counters.dropped += 1  # about an earlier time
             return
         asked = task.uuid in link.asked or fault.task_type in QUESTIONS
         link.answered(task)
         code = fault.code
         if self._is_conflict(task, fault, asked):
             self._reconciler.known(link, task, now, hearsay=fault.task_uuid is None)
-        elif is_not_found_code(code):
+        elif code_info(code).not_found:
             self._unknown(link, task, now, sure=fault.task_uuid is not None)
-        elif is_timeout_code(code) and not (asked and task.no_details):
+        elif code_info(code).timed_out and not (asked and task.no_details):
             self._reconciler.wait_ended(link, task, asked, now)
         elif asked and _may_be_of_a_question(fault) and not task.no_details:
             explicit = fault.task_type in QUESTIONS
@@ -114,7 +106,7 @@ class Judge:
         elif fault.task_type == "getTaskDetails":  # which the service may not have
             self._unknown(link, task, now)
         elif self._may_be_of_a_sending(task, asked) and self._may_retry(task, fault):
-            self._ledger.retry_in_doubt(task, now)
+            self._table.retry_in_doubt(task, now)
         else:
             self._failed(task, fault, now)
 
@@ -125,49 +117,52 @@ class Judge:
         return task.writes > 1 and (not asked or task.stage is Stage.SENT)
 
     @staticmethod
-    def _is_conflict(task: Task, fault: Fault, asked: bool) -> bool:
+    def _is_conflict(task: Task, fault: ErrorItem, asked: bool) -> bool:
         """Whether an error says that the taskUUID is known, as it is by our own doing."""
-        if is_conflict_code(fault.code):
+        if code_info(fault.code).conflict:
             return task.owned or task.writes > 1
         if asked or task.writes <= 1:
             return False
         parameter = fault.raw.get("parameter")
         names = parameter if isinstance(parameter, list) else [parameter]
-        return may_be_conflict_code(fault.code) or "taskUUID" in names
+        return fault.code.lower().startswith(("conflict", "duplicate")) or "taskUUID" in names
 
-    def due(self, link: Link, task: Task, now: float) -> None:
+    def due(self, link: ConnectionState, task: Task, now: float) -> None:
         """The moment of a task's step has come."""
         if not self._reconciler.due(link, task, now):
             self._unknown(link, task, now)
 
-    def _unknown(self, link: Link, task: Task, now: float, *, sure: bool = False) -> None:
+    def _unknown(
+        self, link: ConnectionState, task: Task, now: float, *, sure: bool = False
+    ) -> None:
         refusal = self._reconciler.refusal_of(link, task)
         if refusal is None:
             self._reconciler.unknown(link, task, now, sure=sure)
         elif self._is_conflict(task, refusal, asked=False):
             self._reconciler.known(link, task, now, hearsay=True)
         elif self._may_retry(task, refusal):
-            self._ledger.retry_in_doubt(task, now)
+            self._table.retry_in_doubt(task, now)
         else:
             self._failed(task, refusal, now)
 
-    def _failed(self, task: Task, fault: Fault, now: float) -> None:
+    def _failed(self, task: Task, fault: ErrorItem, now: float) -> None:
         if self._may_retry(task, fault):
-            self._ledger.retry(task, now)
+            self._table.retry(task, now)
         else:
             error = task_error(fault.code, fault.message, task.uuid, fault.raw, task.attempts)
-            self._ledger.settle(task, error)
+            self._table.settle(task, error)
 
-    def _may_retry(self, task: Task, fault: Fault) -> bool:
+    def _may_retry(self, task: Task, fault: ErrorItem) -> bool:
         is_left = task.attempts <= self._max_retries
-        return is_left and is_retryable_code(fault.code) and bool(task.payload)
+        return is_left and code_info(fault.code).retryable and bool(task.payload)
 
 
-def _may_be_of_a_question(fault: Fault) -> bool:
+def _may_be_of_a_question(fault: ErrorItem) -> bool:
     """Whether an answer to a question may speak of the question, or of nobody. What speaks of the
     task has the task's type [D], and its name: without one it may have come by chance.
     """
-    if fault.task_uuid is None and is_retryable_code(fault.code):
+    if fault.task_uuid is None and code_info(fault.code).retryable:
         return True
     own = fault.task_type is not None and fault.task_type not in QUESTIONS
-    return is_service_code(fault.code) and not own
+    info = code_info(fault.code)
+    return (info.no_room or fault.code.lower() == "internalservererror") and not own

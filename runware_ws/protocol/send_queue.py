@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from ..secret import Secret
+from .connection_state import ConnectionState
 from .effects import Frame
-from .link import Link
 from .reconcile import ALONE_LIMIT, Reconciler
 from .records import Limits
+from .secret import Secret
 from .tasks import Stage, Step, Task
 from .wire import encode_tasks, join_tasks
 
-__all__ = ["Outbox"]
+__all__ = ["SendQueue"]
 
 _PING = encode_tasks([{"taskType": "ping", "ping": True}])
 
 
-class Outbox:
+class SendQueue:
     """The key, new tasks in the order of their submission, and the choice of the next frame."""
 
     def __init__(self, key: Secret, limits: Limits, reconciler: Reconciler) -> None:
@@ -39,7 +39,7 @@ class Outbox:
         """Forget everything."""
         self._new.clear()
 
-    def waits(self, link: Link) -> bool:
+    def waits(self, link: ConnectionState) -> bool:
         """Whether a look for the next frame is worth while."""
         if not link.ready:
             return not link.auth_written
@@ -49,11 +49,11 @@ class Outbox:
             or link.asks
             or link.details
             or link.resends
-            or link.stray_error
+            or link.unattributed_error
             or link.missed_answer
         )
 
-    def authentication(self, link: Link, deadline: float) -> Frame | None:
+    def authentication(self, link: ConnectionState, deadline: float) -> Frame | None:
         """The first frame on a connection, to be answered by `deadline`; None once written."""
         if link.auth_written:
             return None
@@ -64,11 +64,11 @@ class Outbox:
             members["connectionSessionUUID"] = link.resuming
         return Frame(encode_tasks([members]))
 
-    def next(self, link: Link, now: float) -> Frame | None:
+    def next(self, link: ConnectionState, now: float) -> Frame | None:
         """The next frame for a connection that is ready; None when nothing is to be written."""
         if link.ping_wanted:
             return Frame(_PING, is_ping=True)
-        if link.stray_error or link.missed_answer:
+        if link.unattributed_error or link.missed_answer:
             self._reconciler.look_into(link, now)
         if link.doubted:
             return self._next_in_doubt(link, now)
@@ -79,24 +79,24 @@ class Outbox:
                 return frame
         return self._tasks(link, now)
 
-    def _next_in_doubt(self, link: Link, now: float) -> Frame | None:
+    def _next_in_doubt(self, link: ConnectionState, now: float) -> Frame | None:
         """While the owner of an error is looked for, tasks go out one at a time."""
-        if link.spotlight_is_on(now):
-            return self._question_about(link, link.spotlight, now)
+        if link.probe_is_on(now):
+            return self._question_about(link, link.probe, now)
         if link.asked:  # an error in answer to a question may have no name either
             return None
         limit = 1 if self._reconciler.careful else None
         return self._one_alone(link, now) or self._questions(link, now, limit)
 
-    def _one_alone(self, link: Link, now: float) -> Frame | None:
+    def _one_alone(self, link: ConnectionState, now: float) -> Frame | None:
         while link.resends and not _is_resend(link.resends[0]):
             link.resends.popleft()
         if not link.resends:
             return None
-        link.enter_spotlight(link.resends[0], now + ALONE_LIMIT)
+        link.start_probe(link.resends[0], now + ALONE_LIMIT)
         return self._write(link, link.resends, _is_resend, now, limit=1)
 
-    def _question_about(self, link: Link, task: Task | None, now: float) -> Frame | None:
+    def _question_about(self, link: ConnectionState, task: Task | None, now: float) -> Frame | None:
         if task is None or task not in link.asks:
             return None
         link.asks.remove(task)
@@ -105,7 +105,9 @@ class Outbox:
         self._reconciler.asked(link, task, now)
         return Frame(encode_tasks([{"taskType": "getResponse", "taskUUID": task.uuid}]))
 
-    def _questions(self, link: Link, now: float, limit: int | None = None) -> Frame | None:
+    def _questions(
+        self, link: ConnectionState, now: float, limit: int | None = None
+    ) -> Frame | None:
         limit = limit or self._limits.max_tasks_per_frame
         for queue, kind in ((link.asks, "getResponse"), (link.details, "getTaskDetails")):
             batch: dict[str, dict[str, str]] = {}  # it may have queued twice
@@ -118,16 +120,18 @@ class Outbox:
                 return Frame(encode_tasks(list(batch.values())))
         return None
 
-    def _stands_there(self, queue: deque[Task], link: Link, task: Task, now: float) -> bool:
+    def _stands_there(
+        self, queue: deque[Task], link: ConnectionState, task: Task, now: float
+    ) -> bool:
         return queue is link.asks and self._reconciler.awaits_answer(link, task, now)
 
-    def _tasks(self, link: Link, now: float) -> Frame | None:
+    def _tasks(self, link: ConnectionState, now: float) -> Frame | None:
         frame = self._write(link, link.resends, _is_resend, now) if link.resends else None
         return frame or self._write(link, self._new, _is_queued, now)
 
     def _write(
         self,
-        link: Link,
+        link: ConnectionState,
         queue: deque[Task],
         is_wanted: Callable[[Task], bool],
         now: float,

@@ -1,0 +1,1 @@
+"""Tasks and results in a file, so that they survive the process."""

@@ -1,0 +1,1 @@
+"""The client at work: admission, submission, the driver and its connections."""
