@@ -22,7 +22,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from .errors import InputError
-from .runtime.concurrency import LARGE_BYTES, off_loop
+from .runtime.concurrency import LARGE_BYTES, run_off_loop
 
 __all__ = ["Image", "Source", "encode_file", "source_of"]
 
@@ -83,7 +83,7 @@ class _Bytes(Source):
             raise InputError("image", "is empty", "pass the bytes of an image file")
 
     async def load(self) -> bytes:
-        return await off_loop(base64.b64encode, self._data, self.size)
+        return await run_off_loop(base64.b64encode, self._data, self.size)
 
 
 class _File(Source):

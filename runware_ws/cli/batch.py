@@ -88,8 +88,8 @@ class Batch:
             raise
 
     def _tell_what_is_given_up(self) -> None:
-        tasks = () if self._outcomes is None else self._outcomes.tasks()
-        sent = {id(source): task.task_uuid for source, task in tasks}
+        pending = () if self._outcomes is None else self._outcomes.pending()
+        sent = {id(source): task_uuid for source, task_uuid in pending}
         for key, one in self._under_way.items():
             finished = one.finished(None, error=InterruptedByUser(self._tally.lasting))
             self._tell(replace(finished, task_uuid=sent.get(key)))

@@ -13,7 +13,7 @@ import anyio
 
 from ..client import RunwareClient
 from ..errors import ConnectionLostError
-from ..settings import find_url
+from ..runtime.environment import find_url
 from .complaints import UsageError
 
 if TYPE_CHECKING:

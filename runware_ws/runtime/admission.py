@@ -86,7 +86,7 @@ class Admission:
         if self._waiters:
             self._admit()
         if not self.tasks:
-            self._emptied.tell()
+            self._emptied.notify()
 
     @contextmanager
     def given_back_on_error(self, size: int) -> Iterator[None]:
