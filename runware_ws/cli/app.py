@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import inspect
 import shutil
+import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from .._version import __version__
 from .emulate import emulate
+from .errors import one_line
+from .exit_status import INTERRUPTED, USAGE
 from .options import as_command, option
 from .ping import ping
 from .upscale import upscale
@@ -18,9 +22,30 @@ from .upscale import upscale
 # In a narrow terminal, the tables of rich would cut off the names of the options.
 _USE_RICH = shutil.get_terminal_size().columns >= 60
 
+# The base class of errors about arguments, of which typer exports only this subclass.
+_ArgumentError: Any = typer.BadParameter.__base__
+
+
+class _Group(TyperGroup):
+    """Report wrong arguments on one line, like every other error."""
+
+    def main(self, *arguments: Any, **settings: Any) -> NoReturn:
+        try:
+            status = super().main(*arguments, **settings | {"standalone_mode": False})
+        except _ArgumentError as error:
+            command = error.ctx.command_path if error.ctx else "runware-ws"
+            message = one_line(error.format_message()).rstrip(".")
+            typer.echo(f"error: {message} (see {command} --help)", err=True)
+            status = USAGE
+        except typer.Abort:  # Ctrl-C before a command has started
+            status = INTERRUPTED
+        sys.exit(status)
+
+
 app = typer.Typer(
+    cls=_Group,
+    invoke_without_command=True,
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode="rich" if _USE_RICH else None,
     pretty_exceptions_enable=False,  # a pretty traceback shows local variables
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -38,7 +63,8 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def main(
+def global_options(
+    context: typer.Context,
     version: Annotated[
         bool, option("Show the version.", "--version", callback=_print_version, is_eager=True)
     ] = False,
@@ -54,8 +80,11 @@ def main(
       runware-ws upscale holiday/ --recursive --factor 2 --out large
       runware-ws emulate
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(USAGE)
 
 
-app.callback(help=_help(main))(main)
+app.callback(help=_help(global_options))(global_options)
 for command in (upscale, emulate, ping):
     app.command(help=_help(command))(as_command(command))

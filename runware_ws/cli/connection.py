@@ -69,7 +69,6 @@ async def connect(
         if arguments.emulator:
             emulator = await stack.enter_async_context(create_emulator())
             target |= {"url": emulator.url, "api_key": emulator.api_key}
-            show(_EMULATED)
         try:
             client = await stack.enter_async_context(RunwareClient(**target, **settings))
             await _wait_until_connected(client, first_connect_timeout)
@@ -77,6 +76,8 @@ async def connect(
             reason = error.reason.removeprefix("not connected: ")
             text = f"cannot connect to {_address(target['url'])}: {reason}"
             raise ConnectionLostError(text) from None
+        if arguments.emulator:
+            show(_EMULATED)
         yield client
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -24,6 +25,10 @@ from .options import FAULTS, default_of, option
 
 if TYPE_CHECKING:
     from ..emulator import Emulator
+
+
+Value = TypeVar("Value")
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +96,11 @@ class EmulateArguments:
         Raises:
             UsageError: an option is wrong.
         """
-        if self.key is not None and not self.key.strip():
-            raise UsageError("--key: is empty, and no client sends an empty key; leave it out")
-        script = self._script()
+        for name, value in (("--host", self.host), ("--key", self.key)):
+            if value is not None and not value.strip():
+                raise UsageError(f"{name}: is empty; leave it out, or give a value")
+        script = Script() if self.faults is None else _parse("--faults", read_script, self.faults)
+        faults = [_parse("--fault", fault_of, one) for one in self.fault or ()]
         return {
             "host": self.host,
             "port": self.port,
@@ -103,17 +110,16 @@ class EmulateArguments:
             "cost": self.cost,
             "credit": self.credit,
             "upload_data": "array" if self.upload_array else "object",
-            "faults": script.faults,
+            "faults": [*script.faults, *faults],
             "seed": script.seed if self.seed is None else self.seed,
         }
 
-    def _script(self) -> Script:
-        try:
-            script = Script() if self.faults is None else read_script(self.faults)
-            faults = (*script.faults, *map(fault_of, self.fault or ()))
-        except InputError as error:
-            raise UsageError(str(error)) from None
-        return Script(faults, script.seed)
+
+def _parse(name: str, parse: Callable[[Value], Parsed], value: Value) -> Parsed:
+    try:
+        return parse(value)
+    except InputError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 async def emulate(arguments: EmulateArguments) -> int:

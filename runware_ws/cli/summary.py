@@ -121,12 +121,13 @@ class Summary:
         return f"{text}\nresults: {one_line(out.absolute())}" if done else text
 
     def _others(self) -> list[tuple[int, str]]:
-        interrupted = str(InterruptedByUser(self.resumable)).replace("; ", ", ")
+        resume = "run the same command again to resume"
+        billed = "the service may still finish and bill them"
         return [
             (self.counts["failed"], "failed"),
             (self.counts["not sent"], "not sent, the connection was lost"),
             (self.counts["existing"], "already done"),
-            (self.counts["interrupted"], interrupted),
+            (self.counts["interrupted"], f"interrupted, {resume if self.resumable else billed}"),
             (self.total - sum(self.counts.values()), "not started"),
         ]
 

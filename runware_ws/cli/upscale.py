@@ -169,13 +169,19 @@ async def _count_images(finder: ImageFinder, output: Output) -> int:
 
 
 def _check_writable(folder: Path) -> None:
-    """Raise UsageError if `folder` exists and cannot be written to."""
+    """Raise UsageError if `folder`, or the folder to create it in, cannot be written to."""
+    paths = (folder, *folder.absolute().parents)
+    existing = next(one for one in paths if os.path.exists(one))  # noqa: PTH110  # never raises
     effective = os.access in os.supports_effective_ids
-    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
-        raise UsageError(
-            f"--out: {one_line(folder)} cannot be written to: Permission denied; "
-            "choose another folder, or change its permissions"
-        )
+    if not existing.is_dir():
+        reason = "Not a directory"
+    elif not os.access(existing, os.W_OK | os.X_OK, effective_ids=effective):
+        reason = "Permission denied"
+    else:
+        return
+    raise UsageError(
+        f"--out: {one_line(existing)} cannot be written to: {reason}; choose another folder"
+    )
 
 
 def _create(folder: Path) -> None:

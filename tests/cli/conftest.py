@@ -79,7 +79,8 @@ def size_of(path: str | Path) -> tuple[int, int]:
 
 def run(*arguments: str | Path) -> Finished:
     """Run the command in this process."""
-    result = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
+    words = [str(one) for one in arguments]
+    result = CliRunner().invoke(app, words, prog_name="runware-ws", catch_exceptions=False)
     return Finished(result.exit_code, result.stdout, result.stderr)
 
 

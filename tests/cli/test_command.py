@@ -67,6 +67,19 @@ finally:
     assert run_python(code, "upscale", "--help").stdout.splitlines()[-1] == "[]"
 
 
+def test_without_arguments_the_help_is_printed() -> None:
+    done = run()
+    assert done.status == 2
+    assert "runware-ws upscale photo.jpg --emulator" in done.stdout
+
+
+def test_a_command_that_does_not_exist_is_named_in_one_line() -> None:
+    done = run("upsacle")
+    assert done.status == 2
+    assert done.stderr.startswith("error: No such command 'upsacle'")
+    assert done.stderr.endswith(" (see runware-ws --help)\n")
+
+
 def test_the_version_is_printed() -> None:
     assert run("--version").stdout == f"runware-ws {__version__}\n"
 

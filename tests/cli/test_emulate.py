@@ -71,10 +71,11 @@ def test_the_form_of_an_answered_upload_is_an_option() -> None:
     assert EmulateArguments(upload_array=True).settings()["upload_data"] == "array"
 
 
-def test_a_key_that_no_client_could_send_is_refused() -> None:
-    done = run("emulate", "--port", "0", "--key", "")
+@pytest.mark.parametrize("option", ["--key", "--host"])
+def test_a_key_or_host_that_no_client_could_use_is_refused(option: str) -> None:
+    done = run("emulate", "--port", "0", option, " ")
     assert done.status == 2
-    assert "error: --key: is empty" in done.stderr
+    assert done.stderr.startswith(f"error: {option}: is empty")
 
 
 def test_a_port_that_is_taken_is_named() -> None:
@@ -115,10 +116,13 @@ def test_the_seed_of_the_command_line_replaces_that_of_the_script(folder: Path) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--fault", "dorp"], "error: fault 'dorp', kind: 'dorp' is unknown; did you mean drop?"),
-        (["--fault", "drop nth=0"], "error: fault 'drop nth=0', nth: 0 is not allowed"),
-        (["--faults", "wrong.toml"], "error: wrong.toml: fault 1, nhtx: is unknown"),
-        (["--faults", "none.toml"], "error: none.toml: cannot be read"),
+        (
+            ["--fault", "dorp"],
+            "error: --fault: fault 'dorp', kind: 'dorp' is unknown; did you mean drop?",
+        ),
+        (["--fault", "drop nth=0"], "error: --fault: fault 'drop nth=0', nth: 0 is not allowed"),
+        (["--faults", "wrong.toml"], "error: --faults: wrong.toml: fault 1, nhtx: is unknown"),
+        (["--faults", "none.toml"], "error: --faults: none.toml: cannot be read"),
     ],
 )
 def test_a_wrong_fault_is_named_before_anything_starts(

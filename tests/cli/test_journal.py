@@ -165,6 +165,7 @@ def test_a_journal_that_cannot_be_created_is_refused_before_anything_is_sent(
     with unprivileged() as folder:
         monkeypatch.chdir(folder)
         make_inputs()
+        Path("upscaled").mkdir()
         folder.chmod(0o500)
         refused = run(*COMMAND)
         assert refused.status == 2

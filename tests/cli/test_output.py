@@ -74,7 +74,7 @@ def test_the_summary_counts_what_became_of_all_images() -> None:
     text, results = summary_of(*REPORTS, existing=2).splitlines()
     assert text.startswith("1 image upscaled in ")
     assert " for $0.0013; 1 failed; 1 not sent, the connection was lost; 2 already done; " in text
-    assert "; 1 interrupted, the service may still finish and bill the task; 3 not started" in text
+    assert "; 1 interrupted, the service may still finish and bill them; 3 not started" in text
     assert results == f"results: {Path('out').absolute()}"
 
 

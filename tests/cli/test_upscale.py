@@ -176,11 +176,15 @@ def test_a_file_name_that_the_output_cannot_encode_is_escaped(start: Start) -> N
         (["a.jpg", "--url", "ws://[::1]", "--emulator"], "exclude each other"),
         (["missing.jpg"], "missing.jpg: No such file or directory"),
         (["a.jpg", "--out", "."], "a.jpg is inside the output folder"),
-        (["a.jpg", "--out", "a.jpg/out"], "--out: a.jpg/out cannot be created: Not a directory"),
+        (
+            ["a.jpg", "--out", "a.jpg/out"],
+            "a.jpg cannot be written to: Not a directory; choose another",
+        ),
         (["empty"], "IMAGES: no image found; give JPG, PNG or WEBP files"),
         ([""], "IMAGES: an argument is empty; give a file, a folder or a URL"),
-        (["a.jpg", "--no-such-option"], "No such option"),
-        ([], "Missing argument"),
+        (["a.jpg", "--timeout", "soon"], "Invalid value for '--timeout'"),
+        (["a.jpg", "--no-such-option"], "No such option: --no-such-option"),
+        ([], "Missing argument 'IMAGES' (see runware-ws upscale --help)"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_sent(
@@ -189,7 +193,9 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(
     make_image("a.jpg")
     Path("empty").mkdir()
     done = run("upscale", *arguments)
+    assert done.stderr.startswith("error: ")
     assert message in done.stderr
+    assert done.stderr.count("\n") == 1
     assert done.status == 2
     assert done.stdout == ""
     assert not service.executions
@@ -205,7 +211,8 @@ def test_an_output_folder_that_cannot_be_written_to_is_refused_before_anything_i
         Path("out").mkdir(mode=0o500)
         done = run("upscale", "a.jpg", "--out", "out")
         monkeypatch.undo()
-    assert "--out: out cannot be written to: Permission denied; choose another" in done.stderr
+    message = "error: --out: out cannot be written to: Permission denied; choose another folder\n"
+    assert done.stderr == message
     assert done.status == 2
     assert not service.requests
 
