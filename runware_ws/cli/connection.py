@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..emulator import Emulator
 
 _log = logging.getLogger("runware_ws")
-_EMULATED = "emulator: images are resampled with Lanczos, and costs are made up"
 _LOST = "lost: "  # the client logs a lost connection with this prefix
 
 
@@ -59,16 +58,11 @@ async def connect(
         AuthenticationError: the service refused the key.
         ConnectionLostError: there is no connection.
     """
-    if arguments.emulator and arguments.url is not None:
-        raise UsageError("--emulator and --url exclude each other; use one of them")
     async with AsyncExitStack() as stack:
         handler = _MessageHandler(show)
         _log.addHandler(handler)
         stack.callback(_log.removeHandler, handler)
-        target: dict[str, Any] = {"url": arguments.url, "allow_insecure": arguments.allow_insecure}
-        if arguments.emulator:
-            emulator = await stack.enter_async_context(create_emulator())
-            target |= {"url": emulator.url, "api_key": emulator.api_key}
+        target = await _target(arguments, stack)
         try:
             client = await stack.enter_async_context(RunwareClient(**target, **settings))
             await _wait_until_connected(client, first_connect_timeout)
@@ -77,8 +71,18 @@ async def connect(
             text = f"cannot connect to {_address(target['url'])}: {reason}"
             raise ConnectionLostError(text) from None
         if arguments.emulator:
-            show(_EMULATED)
+            show("emulator: images are resampled with Lanczos, and costs are made up")
         yield client
+
+
+async def _target(arguments: ConnectionArguments, stack: AsyncExitStack) -> dict[str, Any]:
+    """Return the arguments of the client that say where to connect. Start an emulator if asked."""
+    if not arguments.emulator:
+        return {"url": arguments.url, "allow_insecure": arguments.allow_insecure}
+    if arguments.url is not None:
+        raise UsageError("--emulator and --url exclude each other; use one of them")
+    emulator = await stack.enter_async_context(create_emulator())
+    return {"url": emulator.url, "api_key": emulator.api_key}
 
 
 async def _wait_until_connected(client: RunwareClient, timeout: float) -> None:

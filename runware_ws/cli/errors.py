@@ -24,7 +24,7 @@ class InterruptedByUser(Exception):  # noqa: N818  # the user asked for it
     """The image was in flight when the user stopped the command.
 
     Args:
-        resumable: whether the same command, run again, finishes the image.
+        resumable: True if the same command, run again, finishes the image.
     """
 
     def __init__(self, resumable: bool) -> None:

@@ -68,7 +68,7 @@ class ImageFinder:
     Args:
         arguments: files, folders and URLs.
         out: the output folder. Images in it are skipped.
-        recursive: whether to search subfolders.
+        recursive: search subfolders, too.
 
     Raises:
         UsageError: an argument does not exist, or is inside the output folder.

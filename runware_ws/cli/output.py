@@ -19,10 +19,10 @@ class Output:
     """Print what happens, in the form that fits the options and the terminal.
 
     Args:
-        as_json: whether to print a JSON object for each image.
+        as_json: print a JSON object for each image.
 
     Attributes:
-        incomplete: whether a line could not be written, for example on a full disk.
+        incomplete: True if a line could not be written, for example on a full disk.
     """
 
     def __init__(self, as_json: bool) -> None:
@@ -104,15 +104,15 @@ def _state(summary: Summary) -> str:
 
 
 def _shows_bar(as_json: bool) -> bool:
-    """Return whether there is a terminal for a bar. JSON lines on it would spoil the bar."""
+    """Return True if there is a terminal for a bar. JSON lines on it would spoil the bar."""
     can_draw = os.environ.get("TERM") not in ("dumb", "unknown")
     return can_draw and sys.stderr.isatty() and sys.stdout.isatty() is not as_json
 
 
 def write_line(stream: IO[str], line: str) -> bool:
-    """Write a line, and return whether it was written or its reader has left.
+    """Write a line, and return False if that fails.
 
-    An error does not end the run, because its images are paid for.
+    It does not end the run, because its images are paid for. A reader that has left is no failure.
     """
     try:
         print(line, file=stream, flush=True)

@@ -80,7 +80,7 @@ class Summary:
 
     Attributes:
         total: number of images.
-        resumable: whether the same command, run again, finishes what is interrupted.
+        resumable: True if the same command, run again, finishes what is interrupted.
         counts: number of images by status.
         in_flight: number of images in flight.
         cost: of all results, in US dollars.
