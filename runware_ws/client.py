@@ -58,7 +58,7 @@ class RunwareClient(BaseClient):
         max_size: size of the largest frame that is accepted. Default 256 MiB.
         max_tasks_per_frame: number of tasks sent in one frame. Default 100.
         max_frame_bytes: size of the largest frame of several tasks; a larger task is sent in a
-            frame of its own. Default 1 MiB.
+            frame of its own. Default 64 KiB.
         allow_insecure: whether ``ws://`` may carry the key to another machine. Default False.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
 
@@ -82,7 +82,7 @@ class RunwareClient(BaseClient):
         max_reconnect_time: float | None = None,
         max_size: int = 256 * MEBIBYTE,
         max_tasks_per_frame: int = 100,
-        max_frame_bytes: int = MEBIBYTE,
+        max_frame_bytes: int = 64 * 1024,
         allow_insecure: bool = False,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:

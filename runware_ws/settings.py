@@ -29,7 +29,7 @@ class Settings:
     max_reconnect_time: float | None = None
     max_size: int = 256 * MEBIBYTE
     max_tasks_per_frame: int = 100
-    max_frame_bytes: int = MEBIBYTE
+    max_frame_bytes: int = 64 * 1024
     allow_insecure: bool = False
 
     def __post_init__(self) -> None:

@@ -62,7 +62,8 @@ class UpscaleTask:
         Raises:
             RunwareError: the task failed; see `RunwareClient.upscale`.
         """
-        await self._submission.wait()
+        if self._submission.outcome is None:
+            await self._submission.wait()
         return self._submission.result()
 
     def __await__(self) -> Generator[Any, Any, UpscaleResult]:

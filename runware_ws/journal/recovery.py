@@ -12,7 +12,7 @@ from typing import Any
 from ..batch import Outcome, OutcomeIterator, Success, outcome_of
 from ..errors import InputError
 from ..inputs import encode_file
-from ..protocol.wire import decode_tasks, encode_task
+from ..protocol.wire import around_image
 from ..results import UpscaleResult
 from ..runtime.concurrency import Notification, run_in_thread
 from ..runtime.submission import Submission, Submitter
@@ -150,11 +150,10 @@ def _payload(entry: Entry) -> bytes:
     """Return the bytes of a task again; b"" if it must not be sent again, or its file changed."""
     if not entry.request or not entry.digest or entry.source is None:
         return entry.request
+    head, tail = around_image(entry.request)
     try:
-        image = encode_file(Path(entry.source))
+        payload = encode_file(Path(entry.source), head, tail)
     except InputError:
         return b""
-    if digest(image) != entry.digest:
-        return b""
-    (task,) = decode_tasks(entry.request)
-    return encode_task(task, image)
+    image = memoryview(payload)[len(head) + 1 : len(payload) - len(tail) - 1]  # without quotes
+    return bytes(payload) if digest(image) == entry.digest else b""

@@ -71,7 +71,7 @@ class Notify:
 class Frame:
     """A message to be sent. It may hold the key, so its repr does not show the bytes."""
 
-    data: bytes = field(repr=False)
+    data: bytes | bytearray = field(repr=False)
     is_ping: bool = False
 
 

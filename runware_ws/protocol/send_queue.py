@@ -142,7 +142,7 @@ class SendQueue:
         So is what queued twice (see `Reconciler.alive`): once written, it is wanted no more.
         """
         limit = limit or self._limits.max_tasks_per_frame
-        batch: list[bytes] = []
+        batch: list[bytes | bytearray] = []
         size = 1
         while queue and len(batch) < limit:
             task = queue[0]

@@ -113,7 +113,8 @@ class TaskTable:
         counters.succeeded += 1
         if task.stage is Stage.SUSPECT or task.writes > 1 or task.known_since is not None:
             counters.recovered[task.step.value] += 1
-        counters.add_cost(item.get("cost"))
+        if cost := item.get("cost"):
+            counters.add_cost(cost)
         self.settle(task, item)
 
     def retry(self, task: Task, now: float) -> None:

@@ -123,7 +123,7 @@ class Task:
     def __init__(
         self,
         uuid: str,
-        payload: bytes,
+        payload: bytes | bytearray,
         *,
         owned: bool = True,
         polled: bool = False,

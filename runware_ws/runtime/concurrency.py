@@ -77,7 +77,8 @@ class _AsyncioEvent:
         if self._is_set:
             waiter.set_result(None)
         else:
-            self._waiters = [one for one in self._waiters if not one.done()]  # drop the cancelled
+            if self._waiters:
+                self._waiters = [one for one in self._waiters if not one.done()]  # or cancelled
             self._waiters.append(waiter)
         return waiter
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import anyio
@@ -38,6 +39,9 @@ class Connection(Receiver):
         self._opened = False
         self._heard_at = 0.0
         self._frame: Frame | None = None
+        self._pieces: Iterator[bytes] = iter(())  # of the frame, still to be written
+        self._unwritten_bytes = 0
+        self._replies = b""
         self._write_is_due = False
 
     async def run(self) -> DisconnectedError:
@@ -68,7 +72,8 @@ class Connection(Receiver):
         """End the connection with a close frame. The session knows already."""
         self.is_current = False
         try:
-            if self._stream is not None and (goodbye := self._websocket.goodbye()):
+            can_speak = self._stream is not None and self._frame is None
+            if self._stream is not None and can_speak and (goodbye := self._websocket.goodbye()):
                 self._stream.write(goodbye)
                 with anyio.move_on_after(CLOSE_TIMEOUT):
                     await self._ended.wait()
@@ -102,11 +107,20 @@ class Connection(Receiver):
             for message in messages:
                 self._session.receive(message, now)
             self._driver.step()
-        if self._stream is not None:
-            if (replies := self._websocket.replies()) and self._stream.can_write:
-                self._stream.write(replies)
-            if self._websocket.is_over:
-                self._stream.abort()
+        self._reply()
+
+    def _reply(self) -> None:
+        """Answer control frames, and close after the server did.
+
+        A server that sends pings without reading the answers gets the last one.
+        """
+        self._replies = self._websocket.replies() or self._replies
+        stream = self._stream
+        if stream is not None and self._replies and stream.can_write and self._frame is None:
+            stream.write(self._replies)
+            self._replies = b""
+        if stream is not None and self._websocket.is_over:
+            stream.abort()
 
     # Called by the driver.
 
@@ -123,7 +137,8 @@ class Connection(Receiver):
     def report_traffic(self, now: float) -> None:
         """Tell the session what it cannot see: when bytes arrived, and how uploads go on."""
         if self._stream is not None and self._opened:
-            self._session.traffic(self._heard_at, self._stream.unsent_bytes, now)
+            unsent = self._unwritten_bytes + self._stream.unsent_bytes
+            self._session.traffic(self._heard_at, unsent, now)
 
     @property
     def _can_write(self) -> bool:
@@ -133,14 +148,25 @@ class Connection(Receiver):
         """Write frames as long as the stream takes them."""
         stream = self._stream
         while self._can_write and stream is not None and stream.can_write:
-            now = self._clock()
-            if self._frame is not None:
-                self._session.written(self._frame, now)
-            self._frame = self._session.next_frame(now)
-            if self._frame is None:
+            if (piece := next(self._pieces, None)) is not None:
+                self._unwritten_bytes = max(0, self._unwritten_bytes - len(piece))
+                stream.write(piece)
+            elif not self._begin_frame(self._clock()):
                 break
-            stream.write(self._websocket.message(self._frame.data))
         self._driver.set_timer()
+
+    def _begin_frame(self, now: float) -> bool:
+        """Report the frame that was written, and begin the next. Return False if there is none."""
+        if self._frame is not None:
+            self._session.written(self._frame, now)
+            self._frame = None
+            self._reply()
+        self._frame = self._session.next_frame(now)
+        if self._frame is None:
+            return False
+        self._unwritten_bytes = len(self._frame.data)
+        self._pieces = self._websocket.message(self._frame.data)
+        return True
 
 
 def _words(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,19 +36,20 @@ class Submission(Task):
 
     __slots__ = ("_callback", "_event", "outcome", "size")
 
-    def __init__(self, uuid: str, payload: bytes, size: int, **options: Any) -> None:
+    def __init__(self, uuid: str, payload: bytes | bytearray, size: int, **options: Any) -> None:
         super().__init__(uuid, payload, **options)
         self.size = size
         self.outcome: UpscaleResult | RunwareError | None = None
         self._event: OneShotEvent | None = None  # made when somebody waits
         self._callback: Callable[[], None] | None = None
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[Any]:
         """Wait until the task is settled. Cancelling the waiter does not cancel the task."""
-        if self.outcome is None:
-            if self._event is None:
-                self._event = one_shot_event()
-            await self._event.wait()
+        if self._event is None:
+            self._event = one_shot_event()
+            if self.outcome is not None:
+                self._event.set()
+        return self._event.wait()
 
     def result(self) -> UpscaleResult:
         """Return the result of a settled task, or raise its error."""
@@ -112,24 +113,30 @@ class Submitter:
         timeout: float | None,
     ) -> Submission:
         """Submit an image once there is room for it; see `RunwareClient.submit`."""
-        deadline = None if timeout is None else self.driver.clock() + timeout
+        now = self.driver.clock()
+        deadline = None if timeout is None else now + timeout
         uuid = task_uuid or new_uuid()
         if task_uuid is not None:
             self._refuse_used(task_uuid)
         source = source_of(image)
-        loaded: str | bytes | None = source.ready
-        if loaded is None or not self.admission.try_enter(source.size):
-            loaded = await self._load(source, uuid, timeout, deadline)
-        with self.admission.given_back_on_error(source.size):
-            origin = None
-            if self._is_journaled:
-                origin = await _origin(image, template, uuid, loaded)
-            self.driver.check_open()  # it may have been closed meanwhile
-            if task_uuid is not None:
-                self._refuse_used(task_uuid)
-        payload = template.encode(uuid, loaded)
-        if origin is not None and not origin.digest:
-            origin.request = payload  # it can be large: one copy is enough
+        head, tail = template.before_image(uuid), template.tail
+        origin = None
+        text = source.text
+        if text is not None and not self._is_journaled and self.admission.try_enter(source.size):
+            payload: bytes | bytearray = b"".join((head, text, tail))
+        else:
+            with _time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
+                await self.admission.enter(source.size)
+            with self.admission.given_back_on_error(source):
+                with _time_limit(uuid, timeout, deadline, "the image was being read"):
+                    payload = await source.request(head, tail)
+                self._correct_size(source, len(payload) - len(head) - len(tail))
+                if self._is_journaled:
+                    origin = await _origin(image, template, uuid, payload)
+                now = self.driver.clock()
+                self.driver.check_open()  # it may have been closed meanwhile
+                if task_uuid is not None:
+                    self._refuse_used(task_uuid)
         submission = Submission(
             uuid,
             payload,
@@ -140,7 +147,7 @@ class Submitter:
             deadline=deadline,
             origin=origin,
         )
-        self.session.submit(submission, self.driver.clock())
+        self.session.submit(submission, now)
         self.driver.step()
         return submission
 
@@ -151,10 +158,11 @@ class Submitter:
         deadline = None if timeout is None else self.driver.clock() + timeout
         with _time_limit(task_uuid, timeout, deadline, "max_in_flight was reached"):
             await self.admission.enter(0)
-        with self.admission.given_back_on_error(0):
-            self.driver.check_open()
-        if (known := self._in_flight(task_uuid)) is not None:
+        known = self._in_flight(task_uuid)
+        if known is not None or self.session.reconnector.ended:
             self.admission.leave(0)
+            self.driver.check_open()
+        if known is not None:
             return known
         submission = Submission(task_uuid, b"", 0, timeout=timeout, deadline=deadline)
         self.take_up(submission)
@@ -201,30 +209,24 @@ class Submitter:
             remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 
-    async def _load(
-        self, source: Source, task_uuid: str, timeout: float | None, deadline: float | None
-    ) -> str | bytes:
-        """Wait for room, then load the image. On an error, the room is given back."""
-        with _time_limit(task_uuid, timeout, deadline, "max_in_flight was reached"):
-            await self.admission.enter(source.size)
-        with (
-            self.admission.given_back_on_error(source.size),
-            _time_limit(task_uuid, timeout, deadline, "the image was being read"),
-        ):
-            loaded = await source.load()
-        self.admission.resize(source.size, len(loaded))
-        source.size = len(loaded)
-        return loaded
+    def _correct_size(self, source: Source, size: int) -> None:
+        """Correct the size of an image at the gate, which was an estimate."""
+        self.admission.resize(source.size, size)
+        source.size = size
 
 
 async def _origin(
-    image: Image, template: RequestTemplate, task_uuid: str, loaded: str | bytes
+    image: Image, template: RequestTemplate, task_uuid: str, payload: bytes | bytearray
 ) -> Origin:
     """Return what the journal keeps of a task's input: a file by its path and hash."""
-    if isinstance(image, Path) and isinstance(loaded, bytes):
-        hashed = await run_off_loop(digest, loaded, len(loaded))
-        return Origin(template.encode(task_uuid, None), str(image.absolute()), hashed)
-    return Origin(b"", loaded if isinstance(loaded, str) and "://" in loaded[:8] else None)
+    if isinstance(image, Path):
+        start = len(template.before_image(task_uuid)) + 1  # without the quotes
+        end = len(payload) - len(template.tail) - 1
+        encoded = memoryview(payload)[start:end]
+        hashed = await run_off_loop(digest, encoded, len(encoded))
+        return Origin(template.without_image(task_uuid), str(image.absolute()), hashed)
+    is_url = isinstance(image, str) and "://" in image[:8]
+    return Origin(bytes(payload), str(image) if is_url else None)
 
 
 @contextmanager

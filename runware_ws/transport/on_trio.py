@@ -20,8 +20,6 @@ from .proxy import (
     tunnel_request,
 )
 
-# A large message is sent in pieces, so that its progress can be seen.
-_WRITE_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
 _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -93,11 +91,9 @@ class TrioStream(Stream):
 
     async def _write_pending(self) -> None:
         while self._pending:
-            view = memoryview(self._pending.popleft())
-            for start in range(0, len(view), _WRITE_BYTES):
-                piece = view[start : start + _WRITE_BYTES]
-                await self._stream.send_all(piece)
-                self._unsent_bytes -= len(piece)
+            data = self._pending.popleft()
+            await self._stream.send_all(data)
+            self._unsent_bytes -= len(data)
 
 
 @asynccontextmanager

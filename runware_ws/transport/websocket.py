@@ -11,6 +11,9 @@ that may hold the API key.
 from __future__ import annotations
 
 import logging
+import os
+import struct
+from collections.abc import Iterator
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -20,7 +23,17 @@ from websockets.uri import parse_uri
 
 from .._version import __version__
 
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # without the library's part in C, or in a version that has it elsewhere
+    apply_mask = None  # type: ignore[assignment]  # the library then masks large messages whole
+
 Data = bytes | bytearray | memoryview
+# A multiple of 4, the size of a mask; small enough for the C library to keep its memory from one
+# piece to the next.
+_PIECE_BYTES = 128 * 1024
+# The first two bytes of a text message that has 8 more for its size, by RFC 6455.
+_FINAL_TEXT, _MASKED_64_BIT = 0x81, 0x80 | 127
 
 
 class DisconnectedError(Exception):
@@ -102,10 +115,21 @@ class WebSocket:
         """Return the control frames that are to be sent: pongs, and the answer to a close frame."""
         return b"".join(self._protocol.data_to_send())
 
-    def message(self, data: bytes) -> bytes:
-        """Return the bytes of a text message, while the connection is open."""
-        self._protocol.send_text(data)
-        return self.replies()
+    def message(self, data: bytes | bytearray) -> Iterator[bytes]:
+        """Yield the bytes of a text message in pieces, while the connection is open.
+
+        No other bytes may be sent between the pieces. A large message is masked piece by piece, so
+        that it is not copied as a whole: fresh memory for megabytes costs more than the masking.
+        """
+        if len(data) <= _PIECE_BYTES or apply_mask is None:
+            self._protocol.send_text(data)
+            yield self.replies()
+            return
+        mask = os.urandom(4)
+        yield struct.pack("!BBQ", _FINAL_TEXT, _MASKED_64_BIT, len(data)) + mask
+        with memoryview(data) as view:
+            for start in range(0, len(data), _PIECE_BYTES):
+                yield apply_mask(view[start : start + _PIECE_BYTES], mask)
 
     def goodbye(self) -> bytes:
         """Return the bytes of a close frame; b"" if the connection is not open."""

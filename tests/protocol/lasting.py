@@ -92,7 +92,7 @@ class LastingWorld(World):
     def expect(self, task: NumberedTask) -> None:
         super().expect(task)
         if task.origin is None:
-            task.origin = Origin(task.payload, None)
+            task.origin = Origin(bytes(task.payload), None)
 
     def write(self, count: int) -> None:
         """So much of what was gathered is written, all or nothing."""

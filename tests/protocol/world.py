@@ -129,7 +129,7 @@ class World:
         task = NumberedTask(
             number,
             uuid,
-            encode_task(members, image),
+            encode_task({**members, "inputs": {"image": image}}),
             polled=delivery == "async",
             timeout=timeout,
             deadline=deadline,
@@ -278,7 +278,7 @@ class World:
             mine, theirs = self.client.take_effects(), self.service.take_effects()
             frame = None if self.wire is None else self.client.next_frame(self.now)
             if frame is not None and self.wire is not None:
-                self.wire.up.append(frame.data)
+                self.wire.up.append(bytes(frame.data))
                 self.client.written(frame, self.now)
             if not mine and not theirs and frame is None:
                 return
