@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Literal
 from urllib.parse import urlsplit
 
 from .errors import InputError
+from .protocol.timing import Timing
 
 DEFAULT_URL = "wss://ws-api.runware.ai/v1"
 MEBIBYTE = 1024 * 1024
@@ -31,13 +33,20 @@ class Settings:
     max_tasks_per_frame: int = 100
     max_frame_bytes: int = 64 * 1024
     allow_insecure: bool = False
+    on_doubt: Literal["resend", "fail"] = "resend"
+    doubt_window: float = 2.0
+    timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if field.type in ("int", "float", "float | None"):
-                check_number(field.name, field.type, getattr(self, field.name))
+        for one in fields(self):
+            if one.type in ("int", "float", "float | None"):
+                check_number(one.name, one.type, getattr(self, one.name))
         check_bool("allow_insecure", self.allow_insecure)
         _check_url(self.url, self.allow_insecure)
+        if self.on_doubt not in ("resend", "fail"):
+            raise InputError(
+                "on_doubt", f"{self.on_doubt!r} is not allowed", "pass 'resend' or 'fail'"
+            )
 
 
 _LARGEST = 2.0**1023

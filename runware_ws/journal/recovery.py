@@ -108,35 +108,35 @@ def found_in(journal: Journal) -> Found:
     return Found(journal, journal.session(), entries)
 
 
-def take_up(found: Found, submitter: Submitter, timeout: float | None) -> Recovered:
+def take_up(found: Found, submitter: Submitter) -> Recovered:
     """Hand what was found to a session that has not begun to connect.
 
     The replay may be the first thing that arrives, and must find the tasks there.
     """
     recovered = Recovered(submitter, found.journal)
     submitter.session.reconnector.session_uuid = found.session_uuid
-    deadline = None if timeout is None else submitter.driver.clock() + timeout
     for entry, payload in found.entries:
         if entry.has_result:
             recovered._store(entry)
             continue
-        submission = Submission(
-            entry.uuid, payload, len(payload), **task_options(entry, timeout, deadline)
-        )
+        submission = Submission(entry.uuid, payload, len(payload), **task_options(entry))
         submitter.admission.enter_anyway(len(payload))
         recovered._expect(_source(entry), submission)
         submitter.take_up(submission)
     return recovered
 
 
-def task_options(entry: Entry, timeout: float | None, deadline: float | None) -> dict[str, Any]:
-    """Return the arguments that make a task of an entry."""
+def task_options(entry: Entry) -> dict[str, Any]:
+    """Return the arguments that make a task of an entry.
+
+    It has no deadline: nobody waits for it, and if it ended by one, its image would be upscaled
+    again under another name. It is asked for until the service has said what became of it.
+    """
     return {
+        "wire_uuid": entry.wire_uuid,
         "owned": entry.owned,
         "polled": entry.polled,
-        "timeout": timeout,
-        "deadline": deadline,
-        "origin": Origin(b"", entry.source, entry.digest, entry.uuid),
+        "origin": Origin(b"", entry.source, entry.digest, entry.tag, entry.wire_uuid),
         "attempts": entry.attempts,
         "writes": 1,  # perhaps: nobody knows how far it came
     }

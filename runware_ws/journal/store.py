@@ -1,12 +1,11 @@
 """The journal: what must survive the process, in one SQLite file.
 
 Written before a task is sent and before its outcome is handed over, many changes to a commit. It
-holds the session, every task that is not settled, and every result that was not taken. An input
-file is kept by reference, with its hash; any other input as it is. The key is not in it.
+holds the session, every task that is not settled, and every result that was not acknowledged. An
+input file is kept by its path and hash; any other input is kept whole. The key is not in it.
 
-A process that dies (``kill -9``) loses nothing. Should the whole machine lose its power, the last
-commits may be missing (``synchronous=NORMAL``): a task can then be sent without the journal
-knowing of it.
+A process that is killed loses nothing. If the whole machine loses its power, the last commits may
+be missing (``synchronous=NORMAL``): a task may then have been sent that the journal does not know.
 """
 
 from __future__ import annotations
@@ -27,34 +26,24 @@ from typing import Any, ClassVar
 from ..errors import JournalError, ProtocolError
 from ..protocol.wire import decode_item, decode_tasks, encode_item, with_uuid
 
-__all__ = [
-    "Change",
-    "Entry",
-    "Forget",
-    "Journal",
-    "Keep",
-    "KeepName",
-    "KeepResult",
-    "Origin",
-    "digest",
-]
-
 _APPLICATION_ID = 0x52577773  # "RWws"
-_VERSION = 2
-_SMALLEST = 512  # bytes of the smallest page that a database can have
-# The service keeps a session for 120 s after a drop [D].
+_VERSION = 3
+_SMALLEST_PAGE = 512  # bytes
+# Runware documents that it keeps a session for 120 s after a disconnect.
 _SESSION_AGE = 120.0
 _SCHEMA = (
     "CREATE TABLE session (uuid TEXT NOT NULL, seen REAL NOT NULL)",
     """CREATE TABLE task (
-        uuid TEXT PRIMARY KEY,
-        source BLOB,  -- the path or the URL of the input; NULL for anything else
-        digest TEXT,  -- SHA-256 of the input, when it is kept by reference
-        request BLOB,  -- the task as a frame, without its image when that is kept by reference;
-                       -- NULL when it must not be sent again
+        uuid TEXT PRIMARY KEY,  -- its name for its whole life
+        wire_uuid TEXT NOT NULL,  -- the taskUUID of its present attempt
+        source BLOB,  -- path or URL of the input; NULL for anything else
+        digest TEXT,  -- SHA-256 of the input, if it is kept by path
+        request BLOB,  -- the task as a frame, without its image if that is kept by path;
+                       -- NULL if it must not be sent again
         attempts INTEGER NOT NULL,
         polled INTEGER NOT NULL,
         owned INTEGER NOT NULL,
+        tag BLOB,  -- the caller's, as JSON; NULL if there is none
         result BLOB  -- the answer, once there is one
     ) WITHOUT ROWID""",
 )
@@ -62,51 +51,53 @@ _SCHEMA = (
 
 @dataclass(slots=True)
 class Origin:
-    """Where a task comes from, as the journal keeps it.
+    """The origin of a task, as the journal keeps it.
 
     Attributes:
-        request: the task as a frame of its own, without its image when `digest` is given; b""
-            once it stands in the journal.
-        source: the path or URL of the image, or None.
-        digest: the hash of the file at `source`; "" when the image is in `request`.
-        kept_as: the UUID under which it stands in the journal; "" before that.
+        request: the task as a frame of its own, without its image if `digest` is given; b"" once it
+            is recorded.
+        source: path or URL of the image, or None.
+        digest: hash of the file at `source`; "" if the image is in `request`.
+        tag: the caller's tag as JSON, or None.
+        recorded_as: the taskUUID with which it is recorded; "" before that.
     """
 
     request: bytes
     source: str | None
     digest: str = ""
-    kept_as: str = ""
+    tag: bytes | None = None
+    recorded_as: str = ""
 
 
 @dataclass(slots=True)
 class Keep:
-    """Remember a task, under its present UUID."""
+    """Record a task with its present attempt."""
 
     uuid: str
+    wire_uuid: str
     attempts: int
     polled: bool
     owned: bool
     origin: Origin
 
-    query: ClassVar[str] = "INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,NULL)"
+    query: ClassVar[str] = "INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,?,?,NULL)"
 
     def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
         origin, request = self.origin, self.origin.request
-        if origin.kept_as:  # it is tried again under another UUID
+        if origin.recorded_as:  # it is tried again, perhaps under another taskUUID
             query = "SELECT request FROM task WHERE uuid=?"
-            (kept,) = database.execute(query, (origin.kept_as,)).fetchone() or (None,)
-            request = bytes(with_uuid(kept or b"", origin.kept_as, self.uuid))
-            database.execute("DELETE FROM task WHERE uuid=?", (origin.kept_as,))
-        # It can be large, and nobody needs it here any more.
-        origin.kept_as, origin.request = self.uuid, b""
+            (kept,) = database.execute(query, (self.uuid,)).fetchone() or (None,)
+            request = bytes(with_uuid(kept or b"", origin.recorded_as, self.wire_uuid))
+        # The request can be large, and nobody needs it here any more.
+        origin.recorded_as, origin.request = self.wire_uuid, b""
         source = None if origin.source is None else os.fsencode(origin.source)
-        what = (self.uuid, source, origin.digest, request)
-        return (*what, self.attempts, self.polled, self.owned)
+        what = (self.uuid, self.wire_uuid, source, origin.digest, request)
+        return (*what, self.attempts, self.polled, self.owned, origin.tag)
 
 
 @dataclass(slots=True)
 class KeepResult:
-    """Remember a task's answer."""
+    """Record the answer of a task."""
 
     uuid: str
     answer: dict[str, Any]
@@ -119,7 +110,7 @@ class KeepResult:
 
 @dataclass(slots=True)
 class KeepName:
-    """Remember of a task that it was sent, and not what: it must not be sent again."""
+    """Record that a task was given up after it was sent: it must not be sent again."""
 
     uuid: str
 
@@ -131,19 +122,18 @@ class KeepName:
 
 @dataclass(slots=True)
 class Forget:
-    """Forget a task, also if it stands there under the UUID that it had before a retry."""
+    """Forget a task."""
 
     uuid: str
-    origin: Origin | None = None
 
     query: ClassVar[str] = "DELETE FROM task WHERE uuid=?"
 
     def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
-        return (self.uuid if self.origin is None else self.origin.kept_as,)
+        return (self.uuid,)
 
 
 Change = Keep | KeepResult | KeepName | Forget
-"""What may happen to the journal: a query, and the row of its parameters when its turn comes."""
+"""A change of the journal: a query, and the row of its parameters when its turn comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +141,14 @@ class Entry:
     """A task as it was found in the journal; see the table."""
 
     uuid: str
+    wire_uuid: str
     source: str | None
     digest: str
     request: bytes
     attempts: int
     polled: bool
     owned: bool
+    tag: bytes | None
     has_result: bool
 
 
@@ -165,23 +157,19 @@ def digest(image: bytes | bytearray | memoryview) -> str:
     return hashlib.sha256(image).hexdigest()
 
 
-def _wall_clock() -> float:
-    return time.time()
-
-
 class Journal:
     """An open journal. Its methods block, and may be called from any thread.
 
     Args:
         path: its file.
-        clock: gives the time, which must mean the same to the next process.
+        clock: returns the time, which must mean the same to the next process.
 
     Raises:
         JournalError: the file is not a journal, is damaged, cannot be written, or is in use.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], clock: Callable[[], float] = _wall_clock
+        self, path: str | os.PathLike[str], clock: Callable[[], float] = time.time
     ) -> None:
         self._path = Path(path)
         self._clock = clock
@@ -199,24 +187,24 @@ class Journal:
             raise
 
     def _create(self) -> None:
-        """Others may not read it: it holds images and links.
+        """Create the file so that others may not read it: it holds images and links.
 
-        A file that exists is not opened here: closing it again would take away the lock that
-        another client of this process may have on it (POSIX).
+        A file that exists is not opened here: closing it again would drop the lock that another
+        client of this process may have on it (POSIX).
         """
         with suppress(FileExistsError):
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         size = self._path.stat().st_size
         wal = self._path.with_name(self._path.name + "-wal")
         # SQLite would take all this for a new database.
-        if 0 < size < _SMALLEST or (not size and wal.exists() and wal.stat().st_size):
+        if 0 < size < _SMALLEST_PAGE or (not size and wal.exists() and wal.stat().st_size):
             text = f"it is not a journal, or it is damaged (it has only {size} bytes)"
             raise JournalError(str(self._path), text)
 
     def _open(self) -> None:
         run = self._database.execute
-        # Held until the end, so that a second process cannot open it; the system lets go of it
-        # when this process dies.
+        # Held until the end, so that a second process cannot open it; the system releases it when
+        # this process dies.
         run("PRAGMA locking_mode=EXCLUSIVE")
         is_new = self._is_new()
         run("PRAGMA journal_mode=WAL")
@@ -233,7 +221,7 @@ class Journal:
             raise JournalError(str(self._path), f"it is damaged: {verdict}")
 
     def _is_new(self) -> bool:
-        """Whether there is nothing in the file yet; what is not this program's is left alone."""
+        """Return whether the file is empty. What is not this program's is refused."""
         run = self._database.execute
         (application,) = run("PRAGMA application_id").fetchone()
         (version,) = run("PRAGMA user_version").fetchone()
@@ -247,7 +235,7 @@ class Journal:
         return False
 
     def session(self) -> str | None:
-        """The session that was open last, if it is young enough to be resumed."""
+        """Return the session that was open last, if it is young enough to be resumed."""
         with self._clear_errors():
             row = self._database.execute("SELECT uuid, seen FROM session").fetchone()
         if row is None or not 0 <= self._clock() - row[1] < _SESSION_AGE:
@@ -255,15 +243,15 @@ class Journal:
         return str(row[0])
 
     def entries(self) -> list[Entry]:
-        """Every task that is in it."""
-        columns = "uuid, source, coalesce(digest, ''), coalesce(request, x''), attempts"
-        flags = "polled, owned, result IS NOT NULL"
+        """Return every task that is in it."""
+        columns = "uuid, wire_uuid, source, coalesce(digest, ''), coalesce(request, x''), attempts"
+        flags = "polled, owned, tag, result IS NOT NULL"
         with self._clear_errors():
             rows = self._database.execute(f"SELECT {columns}, {flags} FROM task")  # noqa: S608
             return [_entry(*row) for row in rows]
 
     def answer(self, uuid: str) -> dict[str, Any] | None:
-        """The answer of a task, if it is there."""
+        """Return the answer of a task, if it is there."""
         with self._clear_errors():
             query = "SELECT result FROM task WHERE uuid=?"
             row = self._database.execute(query, (uuid,)).fetchone()
@@ -289,7 +277,7 @@ class Journal:
                 raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._database.close()
 
@@ -302,17 +290,18 @@ class Journal:
                 raise JournalError(str(self._path), _words(error)) from None
 
 
-def _entry(uuid: str, source: bytes | None, *row: Any) -> Entry:
-    """A row as an entry.
+def _entry(uuid: str, wire_uuid: str, source: bytes | None, *row: Any) -> Entry:
+    """Return a row as an entry.
 
     Raises:
-        ValueError, ProtocolError: its page was written over.
+        ValueError, ProtocolError: its page was overwritten.
     """
-    digest_, request, attempts, *flags = row
-    if request and [task.get("taskUUID") for task in decode_tasks(request)] != [uuid]:
+    digest_, request, attempts, polled, owned, tag, has_result = row
+    if request and [task.get("taskUUID") for task in decode_tasks(request)] != [wire_uuid]:
         raise ValueError(f"malformed task {uuid}")
     path = None if source is None else os.fsdecode(source)
-    return Entry(uuid, path, digest_, request, attempts, *map(bool, flags))
+    flags = (bool(polled), bool(owned), tag, bool(has_result))
+    return Entry(uuid, wire_uuid, path, digest_, request, attempts, *flags)
 
 
 def _words(error: Exception) -> str:

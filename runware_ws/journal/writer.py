@@ -137,7 +137,8 @@ def change_of(effect: Record | Settle) -> Change | None:
         return None
     if isinstance(effect, Settle):
         return _ending(task, effect.outcome)
-    return Keep(task.uuid, task.attempts, task.polled, task.owned, task.origin)
+    flags = (task.polled, task.owned)
+    return Keep(task.uuid, task.wire_uuid, task.attempts, *flags, task.origin)
 
 
 def _ending(task: Task, outcome: dict[str, Any] | RunwareError) -> Change | None:
@@ -147,4 +148,4 @@ def _ending(task: Task, outcome: dict[str, Any] | RunwareError) -> Change | None
         return None
     if isinstance(outcome, _GIVEN_UP) and task.writes:
         return KeepName(task.uuid)
-    return Forget(task.uuid, task.origin)
+    return Forget(task.uuid)

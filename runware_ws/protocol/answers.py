@@ -1,28 +1,26 @@
-"""What an answer means: the decision tables, apart from what is then done."""
+"""What an answer says: decision tables, apart from what is then done."""
 
 from __future__ import annotations
 
 from enum import Enum, auto
 
 from ..error_codes import code_info
-from ..errors import AuthenticationError
 from .wire import ErrorItem, Item
 
-__all__ = ["QUESTIONS", "Meaning", "Subject", "is_fatal", "meaning_of", "refusal", "subject_of"]
-
-# Any of these in an item means that it is a result, not an acknowledgment [D][S].
+# Any of these in an item means that it is a result and not an acknowledgment. Newer answers have
+# `media…` where Runware documents `image…`.
 _CONTENT = tuple(
     kind + member
     for kind in ("image", "media")
     for member in ("UUID", "URL", "Base64Data", "DataURI")
 )
-_UNDER_WAY = ("processing", "pending", "queued")
+_IN_PROGRESS = ("processing", "pending", "queued")
 QUESTIONS = frozenset({"getResponse", "getTaskDetails"})
 _AUTHENTICATION_PARAMETERS = frozenset({"apiKey", "connectionSessionUUID"})
 
 
 class Meaning(Enum):
-    """What an item of a task says."""
+    """The meaning of an item of a task."""
 
     RESULT = auto()
     ALIVE = auto()
@@ -30,7 +28,7 @@ class Meaning(Enum):
 
 
 class Subject(Enum):
-    """What an error that names no task speaks of."""
+    """The subject of an error that names no task."""
 
     KEY = auto()
     EARLY = auto()
@@ -40,12 +38,12 @@ class Subject(Enum):
 
 
 def meaning_of(item: Item) -> Meaning:
-    """A result, details of the task, or a sign that the server knows it and is not done.
+    """Tell a result, the details of a task, and a sign that the server knows it and is not done.
 
-    An acknowledgment, ``processing`` and its older names all mean the last [D][C].
+    An acknowledgment, ``processing`` and its older names are all signs of that kind.
     """
     status = item.get("status")
-    if status not in _UNDER_WAY and _holds_content(item):
+    if status not in _IN_PROGRESS and _holds_content(item):
         return Meaning.RESULT
     if item.get("taskType") == "getTaskDetails":
         return Meaning.DETAILS
@@ -59,30 +57,22 @@ def _holds_content(item: Item) -> bool:
     return False
 
 
-def subject_of(fault: ErrorItem, *, ready: bool) -> Subject:
-    """What an error without a taskUUID is about: by its own words. Before the key is accepted, it
-    may be about the key, since nothing else was asked for, or about an earlier connection's task.
+def subject_of(error: ErrorItem, *, ready: bool) -> Subject:
+    """Return the subject of an error without a taskUUID, by its own words.
+
+    Before the key is accepted, it may be about the key, since nothing else was asked for, or about
+    a task of an earlier connection.
     """
-    if fault.task_type == "ping":
+    if error.task_type == "ping":
         return Subject.PING
-    parameter = fault.raw.get("parameter")
+    parameter = error.raw.get("parameter")
     names_key = isinstance(parameter, str) and parameter in _AUTHENTICATION_PARAMETERS
     # A key may be good and yet not allowed to run such a task.
-    refused = fault.task_type is None and code_info(fault.code).about_key
-    if fault.task_type == "authentication" or names_key or refused:
+    about_key = error.task_type is None and code_info(error.code).about_key
+    if error.task_type == "authentication" or names_key or about_key:
         return Subject.KEY
-    if fault.task_type in QUESTIONS or code_info(fault.code).not_found:
+    if error.task_type in QUESTIONS or code_info(error.code).not_found:
         return Subject.QUESTION
-    if not ready and fault.task_type is None:
+    if not ready and error.task_type is None:
         return Subject.EARLY
     return Subject.TASK
-
-
-def refusal(fault: ErrorItem) -> AuthenticationError:
-    """An error in answer to the authentication, as an exception."""
-    return AuthenticationError(fault.message or "the key was refused", fault.code)
-
-
-def is_fatal(fault: ErrorItem) -> bool:
-    """Whether an error in answer to the first authentication says that no retry can help."""
-    return not code_info(fault.code).retryable

@@ -1,168 +1,176 @@
-"""What an answer means for its task: result, error, sign of life, or a doubt to follow up."""
+"""The meaning of an answer for its task: result, error, sign of life, or a doubt to follow up."""
 
 from __future__ import annotations
 
 from ..error_codes import code_info
-from ..errors import ProtocolError, task_error
+from ..errors import ProtocolError
 from .answers import QUESTIONS, Meaning, Subject, meaning_of, subject_of
 from .connection_state import ConnectionState
 from .reconcile import Reconciler
 from .task_table import TaskTable
-from .tasks import Stage, Step, Task
+from .tasks import Evidence, Question, Stage, Task
+from .timing import Timing
 from .wire import ErrorItem, Item, unwrap
 
-__all__ = ["Dispatcher"]
+# How a task in doubt was found, as `Stats.recovered` counts it.
+_FOUND_BY = {None: "replayed", Question.RESULT: "asked", Question.DETAILS: "asked for its details"}
 
 
 class Dispatcher:
-    """Deals with answers about tasks, on the present connection."""
+    """Handles answers about tasks."""
 
-    def __init__(self, table: TaskTable, reconciler: Reconciler, max_retries: int) -> None:
+    def __init__(self, table: TaskTable, reconciler: Reconciler, timing: Timing) -> None:
         self._table = table
         self._reconciler = reconciler
-        self._max_retries = max_retries
+        self._timing = timing
 
     def item(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
-        """An item that names `task`."""
-        if link.asked:
-            link.answered(task)
+        """Handle an item that names `task`."""
         meaning = meaning_of(item)
         if meaning is Meaning.RESULT:
             self._result(link, task, item, now)
-        elif task.stage is Stage.QUEUED or not link.ready:
+        elif task.stage is Stage.QUEUED or not link.ready or not _names(item, task):
             self._table.counters.dropped += 1  # about an earlier time
         elif meaning is Meaning.DETAILS:
+            link.answered(task)
             self._details(link, task, item, now)
         else:
-            self._reconciler.alive(link, task, now)
+            link.answered(task)
+            self._reconciler.alive(task, now)
 
     def _result(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
-        if task.step is Step.REPLAY:
+        if task.stage is Stage.RECONCILING:
+            task.found_by = _FOUND_BY[task.asked]
             self._reconciler.replay_goes_on(link, now)
         self._table.succeed(task, item)
 
     def _details(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         response = item.get("response")
         try:
-            items, faults = unwrap(response) if isinstance(response, dict) else ([], [])
+            items, errors = unwrap(response) if isinstance(response, dict) else ([], [])
         except ProtocolError:
-            items, faults = [], []
+            items, errors = [], []
         results = [one for one in items if meaning_of(one) is Meaning.RESULT]
         if results:
+            task.found_by = _FOUND_BY[Question.DETAILS]
             self._result(link, task, results[0], now)
-        elif faults and code_info(faults[0].code).not_found:
-            self._unknown(link, task, now, sure=True)
-        elif faults:
-            self._failed(task, faults[0], now)  # of the task, not of a wait or a question
-        else:
-            self._reconciler.alive(link, task, now)
+        elif errors:
+            self._recorded_error(link, task, errors[0], now)
+        elif item.get("request") or items:
+            self._reconciler.alive(task, now)
+        else:  # neither absence nor failure
+            self._reconciler.unclear(task, now)
 
-    def garbled(self, link: ConnectionState) -> None:
-        """A frame could not be read; it may have been anybody's result."""
-        self._table.counters.garbled += 1
-        if link.probe is not None:
-            link.errors_during_probe.append(None)
-        link.missed_answer = True
+    def _recorded_error(
+        self, link: ConnectionState, task: Task, error: ErrorItem, now: float
+    ) -> None:
+        """Handle an error in the details: the server's record of what it last answered.
 
-    def nothing_found(self, link: ConnectionState, now: float) -> None:
-        """An answer that says "none", and to which question is not said.
-
-        An acknowledgment may be empty too [S]; its task is asked for early (`EARLY_LOOK`).
+        That may be the refusal of a later sending, or of a wait that ended.
         """
-        if link.asked:
-            for task in self._reconciler.nothing_found(link, now):
-                self._unknown(link, task, now)
-
-    def anonymous_fault(self, link: ConnectionState, fault: ErrorItem, now: float) -> None:
-        """An error that names no task."""
-        owner: Task | None
-        if subject_of(fault, ready=True) is not Subject.QUESTION:
-            owner = self._reconciler.owner_of(link, fault, now)
-        elif len(link.asked) == 1:
-            (owner,) = link.asked.values()
+        info = code_info(error.code)
+        if info.not_found:
+            self._reconciler.nothing(link, task, Question.DETAILS, now)
+        elif _is_conflict(task, error):
+            self._reconciler.alive(task, now)
+        elif info.timed_out or (info.no_room and _was_resent_though_known(task)):
+            self._reconciler.unclear(task, now, error)
         else:
-            owner = None
-            self.nothing_found(link, now)
-        if owner is not None:
-            self.fault(link, owner, fault, now)
+            self._reconciler.failed(task, error, now, is_recorded=True)
 
-    def fault(self, link: ConnectionState, task: Task, fault: ErrorItem, now: float) -> None:
-        """An error of `task`."""
-        if task.stage is Stage.QUEUED or (fault.task_type in QUESTIONS and not link.ready):
+    def error(self, link: ConnectionState, task: Task, error: ErrorItem, now: float) -> None:
+        """Handle an error that names `task`."""
+        if task.stage is Stage.QUEUED or not link.ready or not _names(error.raw, task):
             self._table.counters.dropped += 1  # about an earlier time
             return
-        asked = task.uuid in link.asked or fault.task_type in QUESTIONS
-        link.answered(task)
-        code = fault.code
-        if self._is_conflict(task, fault, asked):
-            self._reconciler.known(link, task, now, hearsay=fault.task_uuid is None)
-        elif code_info(code).not_found:
-            self._unknown(link, task, now, sure=fault.task_uuid is not None)
-        elif code_info(code).timed_out and not (asked and task.no_details):
-            self._reconciler.wait_ended(link, task, asked, now)
-        elif asked and _may_be_of_a_question(fault) and not task.no_details:
-            explicit = fault.task_type in QUESTIONS
-            self._reconciler.question_failed(link, task, explicit, now)
-        elif fault.task_type == "getTaskDetails":  # which the service may not have
-            self._unknown(link, task, now)
-        elif self._may_be_of_a_sending(task, asked) and self._may_retry(task, fault):
-            self._table.retry_in_doubt(task, now)
+        question = link.answered(task)
+        if question is None and error.task_type in QUESTIONS:
+            self._table.counters.dropped += 1
+        elif _is_conflict(task, error):
+            self._conflict(link, task, now)
+        elif question is not None:
+            found_nothing = code_info(error.code).not_found
+            self._reconciler.nothing(link, task, question, now, None if found_nothing else error)
         else:
-            self._failed(task, fault, now)
+            self._error_of_task(link, task, error, now)
 
-    @staticmethod
-    def _may_be_of_a_sending(task: Task, asked: bool) -> bool:
-        """Whether an error may refuse the last sending of a task, of which an earlier one has
-        arrived by now and runs: then the server's word on the task is still to come."""
-        return task.writes > 1 and (not asked or task.stage is Stage.SENT)
+    def _conflict(self, link: ConnectionState, task: Task, now: float) -> None:
+        if task.evidence is Evidence.REFUSED and task.stage is Stage.SENT:
+            # The server remembers a UUID that it refused, and will never run it.
+            self._table.requeue(task, now, new_uuid=True, step=0)
+        else:
+            self._reconciler.known(link, task, now)
 
-    @staticmethod
-    def _is_conflict(task: Task, fault: ErrorItem, asked: bool) -> bool:
-        """Whether an error says that the taskUUID is known, as it is by our own doing."""
-        if code_info(fault.code).conflict:
-            return task.owned or task.writes > 1
-        if asked or task.writes <= 1:
-            return False
-        parameter = fault.raw.get("parameter")
-        names = parameter if isinstance(parameter, list) else [parameter]
-        return fault.code.lower().startswith(("conflict", "duplicate")) or "taskUUID" in names
-
-    def due(self, link: ConnectionState, task: Task, now: float) -> None:
-        """The moment of a task's step has come."""
-        if not self._reconciler.due(link, task, now):
-            self._unknown(link, task, now)
-
-    def _unknown(
-        self, link: ConnectionState, task: Task, now: float, *, sure: bool = False
+    def _error_of_task(
+        self, link: ConnectionState, task: Task, error: ErrorItem, now: float
     ) -> None:
-        refusal = self._reconciler.refusal_of(link, task)
-        if refusal is None:
-            self._reconciler.unknown(link, task, now, sure=sure)
-        elif self._is_conflict(task, refusal, asked=False):
-            self._reconciler.known(link, task, now, hearsay=True)
-        elif self._may_retry(task, refusal):
-            self._table.retry_in_doubt(task, now)
+        """Handle an error that came unasked, and so is the task's unless it was sent or asked for
+        before: then it may be late, or refuse a later sending."""
+        info = code_info(error.code)
+        if info.not_found or info.timed_out:  # neither says that the task failed
+            self._reconciler.doubt(link, (task,), now)
+        elif task.asks or (task.writes > 1 and task.evidence is not Evidence.REFUSED):
+            self._reconciler.confirm(link, task, error, now)
         else:
-            self._failed(task, refusal, now)
+            self._reconciler.failed(task, error, now)
 
-    def _failed(self, task: Task, fault: ErrorItem, now: float) -> None:
-        if self._may_retry(task, fault):
-            self._table.retry(task, now)
-        else:
-            error = task_error(fault.code, fault.message, task.uuid, fault.raw, task.attempts)
-            self._table.settle(task, error)
+    def error_without_name(self, link: ConnectionState, error: ErrorItem, now: float) -> None:
+        """Handle an error that names no task."""
+        if subject_of(error, ready=True) is Subject.QUESTION:
+            self.nothing_found(link, now)
+            return
+        is_doubtful = bool(link.asked) or link.keepalive.awaits_pong
+        is_doubtful = is_doubtful or self._table.has_abandoned(now)
+        self._table.unattributed.append((error, is_doubtful))
+        self.nothing_found(link, now, error)
 
-    def _may_retry(self, task: Task, fault: ErrorItem) -> bool:
-        is_left = task.attempts <= self._max_retries
-        return is_left and code_info(fault.code).retryable and bool(task.payload)
+    def garbled(self, link: ConnectionState) -> None:
+        """Count a frame that could not be read. It may have been any task's result."""
+        self._table.counters.garbled += 1
+        link.missed_answer = True
+
+    def nothing_found(
+        self, link: ConnectionState, now: float, failure: ErrorItem | None = None
+    ) -> None:
+        """Handle an answer that names no task, and so may answer an open question with nothing.
+
+        One such answer may stand for one question or for a whole frame of them. Once there are as
+        many as questions, all are answered; until then the rest have a short grace. An empty answer
+        may also acknowledge a task, which is asked for early (`Timing.early_look`).
+        """
+        if not link.asked:
+            return
+        link.unnamed += 1
+        link.unnamed_failure = failure = failure or link.unnamed_failure
+        asked = list(link.asked.values())
+        if link.unnamed >= len(asked):
+            for task in asked:
+                self._reconciler.nothing(link, task, link.answered(task), now, failure)
+            return
+        for task in asked:
+            task.asked_at = min(
+                task.asked_at, now + self._timing.unnamed_grace - self._timing.answer_timeout
+            )
+            self._table.timers.schedule(task, now + self._timing.unnamed_grace)
 
 
-def _may_be_of_a_question(fault: ErrorItem) -> bool:
-    """Whether an answer to a question may speak of the question, or of nobody. What speaks of the
-    task has the task's type [D], and its name: without one it may have come by chance.
-    """
-    if fault.task_uuid is None and code_info(fault.code).retryable:
-        return True
-    own = fault.task_type is not None and fault.task_type not in QUESTIONS
-    info = code_info(fault.code)
-    return (info.no_room or fault.code.lower() == "internalservererror") and not own
+def _names(item: Item | ErrorItem | object, task: Task) -> bool:
+    """Return whether an answer is about the present attempt of a task."""
+    uuid = item.get("taskUUID") if isinstance(item, dict) else None
+    return isinstance(uuid, str) and uuid.lower() == task.wire_uuid
+
+
+def _was_resent_though_known(task: Task) -> bool:
+    return task.writes > 1 and task.evidence is Evidence.KNOWN
+
+
+def _is_conflict(task: Task, error: ErrorItem) -> bool:
+    """Return whether an error says that the taskUUID is known, as it is because of this client."""
+    code = error.code.lower()
+    if code_info(code).conflict:
+        return task.owned or task.writes > 1
+    if task.writes <= 1 or code_info(code).exception != "ValidationError":
+        return False
+    parameter = error.raw.get("parameter")
+    names = parameter if isinstance(parameter, list) else [parameter]
+    return code.startswith(("conflict", "duplicate")) or "taskUUID" in names

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ..errors import RunwareError
 from .tasks import Task
 
-EventKind = Literal["connected", "lost", "reconciling", "key_refused", "closed"]
+EventKind = Literal["connected", "lost", "reconciling", "key_refused", "double_run", "closed"]
 
 
 @dataclass(slots=True)
@@ -48,7 +48,8 @@ class Event:
     """An event of the connection; see `RunwareClient.events`.
 
     Attributes:
-        kind: ``connected``, ``lost``, ``reconciling``, ``key_refused`` or ``closed``.
+        kind: ``connected``, ``lost``, ``reconciling``, ``key_refused``, ``double_run`` or
+            ``closed``.
         detail: a description.
         resumed: for ``connected``: whether the service resumed the old session.
         count: for ``reconciling``: number of tasks that the service is asked for.
@@ -69,10 +70,11 @@ class Notify:
 
 @dataclass(slots=True)
 class Frame:
-    """A message to be sent. It may hold the key, so its repr does not show the bytes."""
+    """A message to be sent, and the tasks in it. Its bytes may hold the key: the repr has none."""
 
     data: bytes | bytearray = field(repr=False)
     is_ping: bool = False
+    tasks: list[Task] = field(default_factory=list, repr=False)
 
 
 Effect = Settle | Record | Connect | Disconnect | Pong | Notify

@@ -1,102 +1,113 @@
-"""Reconcile: one mechanism for every doubt about a task.
+"""Reconcile: the one mechanism for every doubt about a task.
 
-A task is in doubt (`Stage.SUSPECT`) when its connection ended, when an error came that names no
-task, when a frame could not be read, and when the server is silent for longer than its own wait.
+A task is in doubt when its connection ended, when a frame could not be read, when an error came
+that names no task, when an error may or may not be the task's own, and when the server is silent
+for longer than its own wait. Then the server is asked: with `getResponse`, and if that finds
+nothing with `getTaskDetails`. The two make up a round; rounds go on with backoff.
 
-What this knows: the same task under the same UUID may always be sent again, since the server
-either takes it (it never arrived) or answers with a conflict (it is known) [S]. So every doubt
-ends, in this order: the replay settles it; `getResponse` does; the server does not know it and
-it is sent again; it conflicts, and `getTaskDetails` or a later `getResponse` finds it; nothing
-is left to try.
+The rules, which follow from the evidence alone:
 
-What it refuses to know: whether a session was really resumed, whether bytes written to a dying
-connection arrived, and what an error that names nobody means for anybody in particular. Such an
-error belongs to the only candidate, if there is only one, and if it is not of a kind that may
-pass: a retry has a new UUID, and needs the server's own word. If not, all candidates are asked for,
-in one go; those that the server does not know are sent again one at a time, each alone on the
-connection. When an error comes then, the task is asked for: if it is unknown it was refused, and
-the error is its own if it was the only one meanwhile. Others may fail just then, so if there were
-more it is sent alone again.
+- A result settles the task, wherever it comes from.
+- Known to the server (acknowledged, in progress, a conflict, details that hold its request): it is
+  never sent again. It is asked for until its deadline.
+- "None", "not found" and silence prove nothing by themselves: a server may say them of a task that
+  it has just received, or that it is running. A task that was written is absent only after several
+  rounds over a window longer than the server may be late.
+- An absent task is sent again under the same UUID, if the caller allows it. Under a service that
+  neither finds what it runs nor refuses a UUID that it knows, that runs the task twice: nothing in
+  the protocol can tell such a task from one that never arrived.
+- An error that answers a question is about the question. It fails the task only if the details
+  confirm it, or if it comes again and again while the details are silent.
+- A new UUID is used only after the server declared that the old attempt failed.
 
-Invariants: a task is in one step at a time, and each step has a moment at which it ends, so no
-doubt lasts for ever; a UUID is never replaced here.
+Errors that name no task are handled in `runware_ws.protocol.attribution`.
+
+Invariants: each task in doubt has a question open or a time at which it is asked next, and both
+have a backoff, so no doubt lasts for ever and none is a busy loop. Nothing here knows whether a
+session was really resumed, or whether what was written to a dying connection arrived.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 
 from ..error_codes import code_info
-from ..errors import ProtocolError, ResultLostError, RunwareError, TaskNotFoundError
-from .backoff import poll_delay
+from ..errors import ResultLostError, TaskNotFoundError, task_error
+from ..settings import Settings
+from .backoff import ceiling
 from .connection_state import ConnectionState
 from .task_table import TaskTable
-from .tasks import Stage, Step, Task, Transition, move
+from .tasks import Evidence, Question, Stage, Task, Transition, move
 from .wire import ErrorItem
 
-__all__ = ["Reconciler"]
-
-# The server waits about 120 s for a sync task [S]; a little before, it is asked.
-OVERDUE = 110.0
-# An acknowledgment may come without a name [S], and a task sent alone keeps others waiting: after
-# this long the server is asked whether it has them.
-EARLY_LOOK = 0.25
-# A question without an answer for so long is answered: the server does not know the task.
-ANSWER_TIMEOUT = 5.0
-# After an answer that names no task ("none of these"), answers that name one are still awaited.
-NO_GRACE = 0.5
-# A replay is over when nothing has come for this long, and at the latest after the limit.
-REPLAY_QUIET = 0.2
-REPLAY_LIMIT = 2.0
-# A task sent alone that is not refused within this time is past the server's checks.
-ALONE_LIMIT = 10.0
-# How long a task that the server is known to know, but says nothing of, is asked for: the
-# server's own wait, and as long again for the buffers behind it.
-KNOWN_LIMIT = 240.0
-# So many answers of "none" that name no task are enough for one that was only asked for.
-_UNNAMED_NOES = 3
+# So many rounds that found nothing make a task absent, once they took longer than the window.
+_MIN_MISSES = 3
+# So many equal errors in answer to questions, with no other answer between, are the task's error.
+_MIN_FAILURES = 6
 # Polls are moved to the next full tick, so that those of many tasks share a frame.
 _TICKS_PER_SECOND = 100.0
+_POLL_FACTOR = 1.25
 
 
 class Reconciler:
-    """Finds out about tasks in doubt, on the present connection."""
+    """Finds out about tasks in doubt.
 
-    def __init__(self, table: TaskTable) -> None:
+    Args:
+        table: the tasks.
+        settings: the client's settings.
+    """
+
+    def __init__(self, table: TaskTable, settings: Settings) -> None:
         self._table = table
-        self._tasks = table.tasks
         self._timers = table.timers
-        self.careful = False
+        self._timing = settings.timing
+        self._window = settings.doubt_window
+        self._max_retries = settings.max_retries
 
-    def connection_lost(self) -> None:
-        """Everything on its way is in doubt."""
-        for task in self._tasks.values():
-            if task.stage is Stage.QUEUED:
-                continue
+    # Doubt begins.
+
+    def connection_lost(self, unwritten: Iterable[Task]) -> None:
+        """Put every task in flight in doubt. `unwritten` were in a frame that was cut off."""
+        self._table.inquiry = None
+        self._table.unattributed.clear()
+        for task in [one for one in self._table.resends if one.stage is not Stage.QUEUED]:
+            del self._table.resends[task]  # it is asked for first
+        for task in unwritten:
+            if task.stage is Stage.SENT:
+                task.writes -= 1
+                if not task.writes:
+                    self._take_back(task)
+        for task in self._table.in_flight():
             move(task, Transition.DOUBT)
-            task.step = Step.REPLAY
+            task.asked = None
+            task.misses = 0
+            if task.evidence is Evidence.REFUSED:
+                task.evidence = Evidence.WRITTEN  # it was sent again, and may run by now
             self._timers.schedule(task, None)
 
+    def _take_back(self, task: Task) -> None:
+        """Send a task again that cannot have arrived: its frame was not complete."""
+        move(task, Transition.RETRY)
+        task.evidence = Evidence.NEVER_WRITTEN
+        self._table.resends[task] = None
+
     def connection_ready(self, link: ConnectionState, resumed: bool, now: float) -> None:
-        """Wait for the replay, if one can come, and then ask."""
+        """Await the replay, if one can come, and then ask."""
         if not resumed:
             self.replay_over(link, now)
             return
-        link.replay_end = now + REPLAY_QUIET
-        link.replay_limit = now + REPLAY_LIMIT
+        link.replay_end = now + self._timing.replay_quiet
+        link.replay_limit = now + self._timing.replay_limit
 
     def replay_goes_on(self, link: ConnectionState, now: float) -> None:
-        """A result came unasked while the replay was waited for."""
+        """Await more of a replay, of which a part has come."""
         if link.replay_end is not None:
-            link.replay_end = min(now + REPLAY_QUIET, link.replay_limit)
+            link.replay_end = min(now + self._timing.replay_quiet, link.replay_limit)
 
     def replay_over(self, link: ConnectionState, now: float) -> None:
         """Ask for all that the replay has not settled."""
         link.replay_end = None
-        waiting = [task for task in self._tasks.values() if task.step is Step.REPLAY]
-        if self.careful:
-            link.doubted.update(waiting)
+        waiting = [one for one in self._table.in_flight() if one.stage is Stage.RECONCILING]
         for task in waiting:
             self.ask(link, task, now)
         if waiting:
@@ -109,280 +120,244 @@ class Reconciler:
             move(task, Transition.DOUBT)
             self.ask(link, task, now)
 
+    # Asking.
+
     def ask(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Ask for the result of a task."""
-        task.step = Step.ASKED
-        if self.awaits_answer(link, task, now):
-            self._timers.schedule(task, now + ANSWER_TIMEOUT)
-            return
-        self._queue_question(link, task)
+        """Ask for the result of a task, unless the last question may still be answered."""
+        if task.asked is not None and not self._is_unanswered(link, task, now):
+            self._timers.schedule(task, now + self._timing.answer_timeout)
+        else:
+            link.answered(task)
+            self._queue(link, task, Question.RESULT)
+
+    def _queue(self, link: ConnectionState, task: Task, question: Question) -> None:
+        link.questions[question].append(task)
         self._timers.schedule(task, None)  # the clock starts when the question is written
 
-    def _queue_question(self, link: ConnectionState, task: Task) -> None:
-        link.answered(task)  # an earlier one came to nothing; others wait for it no longer
-        link.asks.append(task)
+    def _is_unanswered(self, link: ConnectionState, task: Task, now: float) -> bool:
+        """Return whether no answer came in time. A line that is silent as a whole says nothing."""
+        timeout = self._timing.answer_timeout
+        return now - task.asked_at >= timeout and now - link.keepalive.heard_at < timeout
 
-    def awaits_answer(self, link: ConnectionState, task: Task, now: float) -> bool:
-        """Whether a question for the task may still be answered. There is no second one meanwhile:
-        when answers have no name, the one that is left over would be taken for another task's.
-        """
-        if task.uuid not in link.asked:
-            return False
-        return now - task.asked_at < ANSWER_TIMEOUT or now - link.heard_at >= ANSWER_TIMEOUT
+    def asked(self, link: ConnectionState, task: Task, question: Question, now: float) -> None:
+        """Note that a question about a task is being written."""
+        link.asked[task.wire_uuid] = task
+        task.asked, task.asked_at = question, now
+        task.asks += question is Question.RESULT
+        self._timers.schedule(task, now + self._timing.answer_timeout)
 
-    def asked(self, link: ConnectionState, task: Task, now: float) -> None:
-        """The question for a task is being written."""
-        link.asked[task.uuid] = task
-        task.asked_at = now
-        task.asks += 1
-        if task.stage is not Stage.SENT:  # there its own answer has the time it needs
-            self._timers.schedule(task, now + ANSWER_TIMEOUT)
-
-    def written(self, link: ConnectionState, task: Task, now: float) -> None:
-        """A task is being written."""
+    def written(self, task: Task, now: float) -> None:
+        """Note that a task is being written."""
         move(task, Transition.WRITE)
-        task.step = Step.NONE
+        if task.evidence is Evidence.NEVER_WRITTEN:
+            task.evidence = Evidence.WRITTEN
         task.writes += 1
         task.sent_at = now
-        self._timers.schedule(task, self._look_at(link, task, now))
+        overdue = now + self._timing.overdue
+        self._timers.schedule(task, now + self._early_look(task) if task.polled else overdue)
 
-    def _look_at(self, link: ConnectionState, task: Task, now: float) -> float:
-        """When to ask for a task that was sent: early if no answer of its own need come."""
-        overdue = task.sent_at + OVERDUE
-        if not task.polled and link.probe is not task:
-            return overdue
-        return min(overdue, now + max(EARLY_LOOK, poll_delay(task.asks)))
+    def _early_look(self, task: Task) -> float:
+        return max(self._timing.early_look, self._poll_delay(task.asks))
 
-    def alive(self, link: ConnectionState, task: Task, now: float) -> None:
-        """The server said that it knows the task and is not done."""
-        move(task, Transition.ACCEPT)
-        link.clear(task)
-        task.known_since = None
-        self._poll_later(task, now)
+    def due(self, link: ConnectionState, task: Task, now: float) -> None:
+        """Do what is due for a task that was written."""
+        if task.asked is None:
+            if task.stage is Stage.SENT and not task.polled:
+                move(task, Transition.DOUBT)
+            self.ask(link, task, now)
+        elif self._is_unanswered(link, task, now):
+            failure = link.unnamed_failure
+            self.nothing(link, task, link.answered(task), now, failure)
+        else:
+            if now - task.asked_at >= self._timing.answer_timeout:  # the line as a whole is silent
+                link.keepalive.ping_wanted = not link.keepalive.awaits_bytes
+            self._timers.schedule(task, now + self._timing.answer_timeout / 2)
 
-    def _poll_later(self, task: Task, now: float) -> None:
-        task.step = Step.NONE
-        tick = int((now + poll_delay(task.asks)) * _TICKS_PER_SECOND) + 1
+    def poll_later(self, task: Task, now: float) -> None:
+        """Ask for a task again after a delay that grows."""
+        delay = self._poll_delay(task.asks)
+        if task.misses:
+            delay = max(delay, ceiling(task.misses, self._timing.poll))
+        tick = int((now + delay) * _TICKS_PER_SECOND) + 1
         self._timers.schedule(task, tick / _TICKS_PER_SECOND)
 
-    def unknown(self, link: ConnectionState, task: Task, now: float, *, sure: bool = False) -> None:
-        """The server does not know the task, or says nothing. With `sure`, it named the task."""
-        if task.stage is Stage.SENT:
-            return  # sent after it was asked for: its own answer is still to come
-        if not sure and not task.payload and task.stage is Stage.ACCEPTED:
-            task.known_since = task.known_since or now
-        if task.known_since is not None:
-            self._known_but_not_found(link, task, task.known_since, now)
-        elif task.step is Step.RESEND:
-            return  # said before
-        elif task.payload:
-            self._send_again(link, task)
-        elif not sure and task.asks < _UNNAMED_NOES:  # it may have been meant for another
-            self._poll_later(task, now)
+    def _poll_delay(self, asks: int) -> float:
+        """Return the delay before the next question: late by a quarter of its time at most."""
+        return ceiling(asks, self._timing.poll, _POLL_FACTOR)
+
+    # Answers.
+
+    def alive(self, task: Task, now: float) -> None:
+        """Take a sign that the server knows the task and is not done."""
+        task.evidence = Evidence.KNOWN
+        move(task, Transition.ACCEPT)
+        task.forget_doubt()
+        self._table.clear(task)
+        self.poll_later(task, now)
+
+    def nothing(
+        self,
+        link: ConnectionState,
+        task: Task,
+        question: Question | None,
+        now: float,
+        failure: ErrorItem | None = None,
+    ) -> None:
+        """Go on after a question that found nothing, or was answered by an error."""
+        if question is None:
+            return
+        if question is Question.RESULT:
+            task.spoiled = failure is not None
+            if failure is not None:
+                self._count_failure(task, failure, now)
+            # Of a task that is known, the details are asked for less and less often.
+            if task.evidence is not Evidence.KNOWN or not task.misses & (task.misses - 1):
+                self._queue(link, task, Question.DETAILS)
+                return
+        self._missed(link, task, now)
+
+    def unclear(self, task: Task, now: float, error: ErrorItem | None = None) -> None:
+        """Ask again later: the details say neither that the task failed nor that it is absent."""
+        if error is None:
+            self.poll_later(task, now)
         else:
+            self._count_failure(task, error, now)
+            self._not_answered(task, error, now)
+
+    @staticmethod
+    def _count_failure(task: Task, failure: ErrorItem, now: float) -> None:
+        if task.failure is None or failure.code != task.failure.code:
+            task.failures = 0
+            task.failing_since = now
+        task.failure = failure
+        task.failures += 1
+
+    def _missed(self, link: ConnectionState, task: Task, now: float) -> None:
+        """Draw the conclusion from a round in which neither way of asking found the task."""
+        if task.spoiled and task.failure is not None:
+            self._not_answered(task, task.failure, now)
+            return
+        task.failure = None
+        if not task.misses:
+            task.missed_since = now
+        task.misses += 1
+        lasted = now - task.missed_since
+        is_certain = task.misses >= _MIN_MISSES and lasted >= self._window
+        if is_certain and task.rejection is not None:
+            self.failed(task, task.rejection, now)
+        elif task.evidence is Evidence.KNOWN:
+            self._known_but_not_found(task, lasted, now)
+        elif is_certain:
+            self._absent(link, task, lasted, now)
+        else:
+            self.poll_later(task, now)
+
+    def _not_answered(self, task: Task, failure: ErrorItem, now: float) -> None:
+        """Draw the conclusion from a round in which an error answered in place of the task.
+
+        The end of a wait, and lack of room, are held to be the task's error only after long.
+        """
+        info = code_info(failure.code)
+        window = self._timing.living_window if info.timed_out else self._window
+        window = self._timing.known_limit if info.no_room else window
+        if task.failures >= _MIN_FAILURES and now - task.failing_since >= window:
+            self.failed(task, failure, now)
+        else:
+            self.poll_later(task, now)
+
+    def _known_but_not_found(self, task: Task, lasted: float, now: float) -> None:
+        if task.deadline is None and lasted > self._timing.known_limit:
+            known = "the service had the task, and has no outcome for it"
+            self._table.settle(task, ResultLostError(task.uuid, known))
+        else:
+            self._table.clear(task)
+            self.poll_later(task, now)
+
+    def _absent(self, link: ConnectionState, task: Task, lasted: float, now: float) -> None:
+        inquiry = self._table.inquiry
+        if inquiry is not None:
+            if task in inquiry.suspects:
+                inquiry.suspects.discard(task)
+                inquiry.absent[task] = None
+            self.poll_later(task, now)
+        elif link.wrote(task) and lasted < self._timing.living_window:
+            self.poll_later(task, now)  # its answer may still come on this connection
+        else:
+            self.send_again(task)
+
+    def send_again(self, task: Task) -> None:
+        """Send an absent task again, if the caller allows it."""
+        self._table.careful.discard(task)
+        if not task.payload:
             text = "the service does not know this task, or no longer"
             self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
-
-    def _send_again(self, link: ConnectionState, task: Task) -> None:
-        if task.stage is Stage.ACCEPTED:
-            move(task, Transition.DOUBT)
-        link.end_probe(task)
-        task.step = Step.RESEND
-        self._timers.schedule(task, None)
-        link.resends.append(task)
-
-    def _known_but_not_found(
-        self, link: ConnectionState, task: Task, since: float, now: float
-    ) -> None:
-        if task.step is Step.DETAILED and now - since > KNOWN_LIMIT:
-            known = "the service says that it had the task, and has no outcome for it"
+        elif not self._table.may_resend:
+            known = (
+                "it was sent, and the service does not find it; it was not sent again (on_doubt)"
+            )
             self._table.settle(task, ResultLostError(task.uuid, known))
-        elif task.step is Step.DETAILED:
-            task.no_details = True
-            self._poll_later(task, now)
-        elif task.hearsay and task.payload:
-            # Perhaps it was said of another: sent again, the task conflicts, or is run.
-            self._send_again(link, task)
-        else:  # perhaps it failed, and the answer had no name: that of the details has one
-            task.no_details = False
-            self.known(link, task, now)
-
-    def question_failed(
-        self, link: ConnectionState, task: Task, explicit: bool, now: float
-    ) -> None:
-        """An error of the service's own answered a question: of the question, or of the task?
-
-        It says itself that it is the question's (`explicit`), or the details are to say so.
-        """
-        if explicit or task.step is Step.DETAILED:
-            self._poll_later(task, now)
         else:
-            task.step = Step.DETAILED
-            link.details.append(task)
+            self._table.counters.resent += 1
+            task.forget_doubt()
+            move(task, Transition.DOUBT)
             self._timers.schedule(task, None)
+            self._table.resends[task] = None
 
-    def wait_ended(self, link: ConnectionState, task: Task, asked: bool, now: float) -> None:
-        """An error tells of a wait that is over. The task need not be, and runs on [D].
-
-        When it was asked for, that may have come unasked all the same, just before the answer:
-        only the details say whether the task has failed. Where there are none, the same answer to
-        a second question does.
-        """
-        if asked:
-            self.known(link, task, now)
-        elif task.step is Step.NONE:
-            self.doubt(link, (task,), now)
-
-    def known(
-        self, link: ConnectionState, task: Task, now: float, *, hearsay: bool = False
-    ) -> None:
-        """The server knows the task, but did not tell its outcome.
-
-        With `hearsay`, an error says so that names no task, and perhaps meant another.
-        """
+    def known(self, link: ConnectionState, task: Task, now: float) -> None:
+        """Take a conflict: the server knows the task, and did not tell its outcome."""
+        task.evidence = Evidence.KNOWN
         move(task, Transition.ACCEPT)
-        link.clear(task)
-        task.hearsay = hearsay and (task.hearsay or task.known_since is None)
-        if task.known_since is None:
-            task.known_since = now
-        task.step = Step.DETAILED
-        link.details.append(task)
-        self._timers.schedule(task, None)
-
-    def nothing_found(self, link: ConnectionState, now: float) -> list[Task]:
-        """An answer says "none" and names no task: those that are surely meant by it.
-
-        One such answer may stand for one question or for a whole frame of them. When there were
-        as many as questions, all are answered; till then a short grace is given to the rest.
-        """
-        link.noes += 1
-        asked = list(link.asked.values())
-        if link.noes >= len(asked):
-            link.asked.clear()
-            link.noes = 0
-            return asked
-        for task in asked:
-            self._timers.schedule(task, now + NO_GRACE)
-        return []
-
-    def owner_of(self, link: ConnectionState, fault: ErrorItem, now: float) -> Task | None:
-        """Whose error this is that names no task; None when that must be found out first."""
-        candidates = list(islice(self._candidates(), 2))
-        alone = link.probe
-        if len(candidates) == 1 and not self._has_abandoned(now) and not link.awaits_pong:
-            (only,) = candidates
-            # What may pass is no word on a task, unless that was just asked for: one that runs
-            # all the same would be run twice, since a retry has another UUID.
-            if only.uuid in link.asked or not code_info(fault.code).retryable:
-                return self._only(only)
-        if alone is not None and code_info(fault.code).conflict:
-            return alone  # no other was sent
-        if alone is not None:
-            link.errors_during_probe.append(fault)
-            link.probe_end = now + ALONE_LIMIT
-        link.unattributed_error = True
-        return None
-
-    def look_into(self, link: ConnectionState, now: float) -> None:
-        """Ask for all whom errors without a name, or frames that were unreadable, may concern."""
-        if link.unattributed_error:
-            candidates = list(self._candidates())
-            link.doubted.update(candidates)
-            self.doubt(link, (one for one in candidates if one.step is Step.NONE), now)
+        self._table.clear(task)
+        if task.asks:  # a conflict in answer to a question: with backoff
+            self.poll_later(task, now)
         else:
-            sent = [task for task in self._tasks.values() if task.stage is Stage.SENT]
-            self.doubt(link, sent, now)
-        link.unattributed_error = link.missed_answer = False
-
-    def _only(self, task: Task) -> Task:
-        if task.writes > 1:  # so there may be more errors, and others by then
-            self._abandon(task)
-        return task
-
-    def _abandon(self, task: Task) -> None:
-        """The server may still speak of a task that is let go, if it was sent; not for ever."""
-        if not task.writes:
-            return
-        abandoned = self._table.abandoned
-        while abandoned and (oldest := next(iter(abandoned))) and abandoned[oldest] < task.sent_at:
-            del abandoned[oldest]
-        abandoned[task.uuid] = task.sent_at + KNOWN_LIMIT
-
-    def _has_abandoned(self, now: float) -> bool:
-        abandoned = self._table.abandoned
-        for uuid in [uuid for uuid, until in abandoned.items() if until < now]:
-            del abandoned[uuid]
-        return bool(abandoned)
-
-    def give_up(self, task: Task, error: RunwareError) -> None:
-        """Settle a task without a word from the server, which may still have one to say.
-
-        While an owner is looked for, nobody else is sent alone until that word has come or is
-        overdue: without a name, it would be taken for the other's.
-        """
-        link, end = self._table.link, None
-        if link is not None and link.doubted and task.uuid in link.asked:
-            end = task.asked_at + ANSWER_TIMEOUT
-        if link is not None and link.probe is task:
-            end = link.probe_end
-        self._abandon(task)
-        self._table.settle(task, error)
-        if link is not None and end is not None:
-            link.probe_end = max(end, link.probe_end or end)
-            self._timers.moved = True
-
-    def refusal_of(self, link: ConnectionState, task: Task) -> ErrorItem | None:
-        """The error that refused a task which the server says it does not know, if it is sure:
-        the task was sent alone, and no other error came since.
-        """
-        if link.probe is not task or task.stage is Stage.SENT or len(link.errors_during_probe) != 1:
-            return None
-        return link.errors_during_probe[0]
-
-    def _candidates(self) -> Iterator[Task]:
-        """Tasks of which the server may be speaking: all that ever were on their way."""
-        return (task for task in self._tasks.values() if task.stage is not Stage.QUEUED)
-
-    def too_big(self, link: ConnectionState, remedy: str) -> None:
-        """A connection was closed over a frame's size: its task fails, once it is known which."""
-        outstanding = list(link.asked.values())
-        outstanding += [task for task in self._tasks.values() if task.stage is Stage.SENT]
-        if len(set(outstanding)) == 1:
-            (culprit,) = set(outstanding)
-            self._table.settle(culprit, ProtocolError(f"task {culprit.uuid}: {remedy}"))
-        else:
-            self.careful = True
-
-    def due(self, link: ConnectionState, task: Task, now: float) -> bool:
-        """The moment of a task's step has come. False: a question about it had no answer."""
-        if task.stage is Stage.SENT and now < task.sent_at + OVERDUE:
-            self._look_early(link, task, now)
-        elif task.stage is Stage.SENT:
-            self.doubt(link, (task,), now)
-        elif task.step in (Step.ASKED, Step.DETAILED):
-            return not self._is_unanswered(link, task, now)
-        elif task.step is Step.NONE:
             self.ask(link, task, now)
-        return True
 
-    def _look_early(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Ask for a task that was sent, if no answer of its own need come."""
-        again = self._look_at(link, task, now)
-        if self.awaits_answer(link, task, now):
-            again = min(again, now + ANSWER_TIMEOUT / 2)
-        elif task.polled or link.probe is task:
-            self._queue_question(link, task)
-        else:
-            link.answered(task)  # in vain; it was sent alone, and has had its time
-        self._timers.schedule(task, again)
-
-    def _is_unanswered(self, link: ConnectionState, task: Task, now: float) -> bool:
-        """Whether no answer came in time. That says nothing while the line as a whole is silent.
-
-        It is looked at more often than that, so that no sign of life is missed.
-        """
-        if now - link.heard_at >= ANSWER_TIMEOUT:
-            self._timers.schedule(task, now + ANSWER_TIMEOUT / 2)
-            return False
+    def confirm(self, link: ConnectionState, task: Task, rejection: ErrorItem, now: float) -> None:
+        """Ask whether an error is the task's own, or of a later sending or a question."""
+        task.rejection = rejection
+        move(task, Transition.DOUBT)
         link.answered(task)
-        return True
+        self._queue(link, task, Question.DETAILS)
+
+    # Declared failed.
+
+    def _refused(self, task: Task, refusal: ErrorItem, now: float, *, new_uuid: bool) -> None:
+        """Send a task again later that was refused for lack of room: it was not run."""
+        task.refusal = refusal
+        task.refusals += 1
+        task.evidence = Evidence.REFUSED
+        self._table.counters.refused += 1
+        self._table.requeue(task, now, new_uuid=new_uuid, step=task.refusals - 1)
+
+    def failed(
+        self,
+        task: Task,
+        error: ErrorItem,
+        now: float,
+        *,
+        was_named: bool = True,
+        is_recorded: bool = False,
+    ) -> None:
+        """Run a task again that failed, or settle it with its error.
+
+        Args:
+            task: the task.
+            error: its error.
+            now: the time.
+            was_named: whether the error named the task. If not, it is no word of the server on this
+                very task, so the task keeps its UUID.
+            is_recorded: whether it is in the details: then the server remembers the UUID, and would
+                refuse it again.
+        """
+        info = code_info(error.code)
+        if info.no_room and task.payload:
+            was_sent_once = task.writes == 1 or task.evidence is Evidence.REFUSED
+            self._refused(task, error, now, new_uuid=is_recorded and was_sent_once)
+        elif info.retryable and task.payload and task.attempts <= self._max_retries:
+            task.attempts += 1
+            self._table.counters.retried += 1
+            self._table.requeue(task, now, new_uuid=was_named, step=task.attempts - 2)
+        else:
+            settled = task_error(error.code, error.message, task.uuid, error.raw, task.attempts)
+            self._table.settle(task, settled)

@@ -1,9 +1,9 @@
-"""Being connected, or not: when to try again, and with which session.
+"""The state of the client, and the plan of its attempts to connect.
 
-The first connect and every reconnect go through here alike. The first attempt after a loss is
-made at once, later ones after a delay with full jitter, for ever unless a limit is set. A key
-that is refused before it was ever accepted is wrong; one that is refused later may well be
-accepted again [S], so there a breaker waits, longer each time.
+The first connect and every reconnect are planned here alike. The first attempt after a loss is made
+at once, later ones after a delay with full jitter, for ever unless a limit is set. A key that is
+refused before it was ever accepted is wrong. One that is refused later may well be accepted again,
+as Runware's own users report, so a breaker waits then, longer each time.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from .backoff import full_jitter
+from .backoff import ceiling, full_jitter
+from .timing import Timing
 
-_RECONNECT = (0.1, 30.0)  # first and highest ceiling of the delays, in seconds
-_RESUMES = 2
-_BREAKER = (2.0, 60.0)
-
+_MAX_FAILED_RESUMES = 2
 
 ClientState = Literal[
     "new",
@@ -31,20 +29,27 @@ ClientState = Literal[
 
 
 class Reconnector:
-    """The state of the client, and the plan of its attempts to connect.
+    """Plans the attempts to connect.
+
+    Args:
+        rng: returns a random number from 0 to 1.
+        max_reconnect_time: seconds without a connection after which to give up; None for never.
+        timing: durations.
 
     Attributes:
         state: see `RunwareClient.state`.
-        ended: whether it is for good.
+        ended: whether the state is final.
         session_uuid: the session to resume, or None.
         ever_ready: whether the key was accepted once.
         connect_at: when to try next, or None.
         reason: why there is no connection; "" while there is one.
-        unproved: whether a connection or the key was lost, and nothing has come since that proves
-            the present ones good.
+        unproved: whether a connection or the key was lost, and nothing has come since that shows
+            that the present ones are good.
     """
 
-    def __init__(self, rng: Callable[[], float], max_reconnect_time: float | None) -> None:
+    def __init__(
+        self, rng: Callable[[], float], max_reconnect_time: float | None, timing: Timing
+    ) -> None:
         self.state: ClientState = "new"
         self.ended = False
         self.session_uuid: str | None = None
@@ -54,6 +59,7 @@ class Reconnector:
         self.unproved = False
         self._rng = rng
         self._limit = max_reconnect_time
+        self._timing = timing
         self._away_since = 0.0
         self._attempts = 0
         self._refusals = 0
@@ -72,13 +78,13 @@ class Reconnector:
         self.state = "waiting"
 
     def attempt(self) -> None:
-        """An attempt to connect begins."""
+        """Begin an attempt to connect."""
         self.connect_at = None
         self._attempts += 1
         self.state = "connecting"
 
     def ready(self, session_uuid: str) -> bool:
-        """The key was accepted. Whether the session asked for was resumed."""
+        """Take note that the key was accepted. Return whether the session was resumed."""
         resumed = session_uuid == self.session_uuid
         self.session_uuid = session_uuid
         self.state = "connected"
@@ -88,24 +94,24 @@ class Reconnector:
         return resumed
 
     def resume_failed(self) -> None:
-        """A connection that named the session came to nothing.
+        """Take note that a connection failed that named the session.
 
-        Once, that may be the network's doing. A service that will not have the session can say so
-        in any way, also by hanging up [S]: so the second time it is let go.
+        Once, that may be because of the network. A service that refuses the session may say so in
+        any way, also by closing the connection: so the second time the session is dropped.
         """
         self._failed_resumes += 1
-        if self._failed_resumes >= _RESUMES:
+        if self._failed_resumes >= _MAX_FAILED_RESUMES:
             self.session_uuid = None
 
     def proved(self) -> None:
-        """The connection is good for more than the key."""
+        """Take note that the connection is good for more than the key."""
         self._flaps = self._refusals = 0
         self.unproved = False
 
     def lost(self, reason: str, now: float) -> None:
-        """There is no connection any more, or the attempt failed.
+        """Plan the next attempt after a loss, or a failed attempt.
 
-        A service that accepts the key and then hangs up is not asked in a tight loop.
+        A service that accepts the key and then closes the connection is tried less and less often.
         """
         if self.state == "connected":
             self._away_since = now
@@ -114,27 +120,22 @@ class Reconnector:
         self.reason = reason
         self.state = "waiting"
         failures = self._attempts + max(0, self._flaps - 1)
-        delay = full_jitter(failures - 1, *_RECONNECT, self._rng) if failures else 0.0
-        self.connect_at = now + delay
+        delays = self._timing.reconnect
+        self.connect_at = now + (full_jitter(failures - 1, delays, self._rng) if failures else 0.0)
 
     def refused(self, reason: str, now: float) -> None:
-        """The key was refused, after it had been accepted before."""
+        """Plan the next attempt after the key was refused that had been accepted before."""
         self.lost(reason, now)
         self.state = "key_refused"
-        start, limit = _BREAKER
-        # Half of the ceiling is fixed: the service is not asked in a tight loop.
-        ceiling = min(limit, start * 2.0 ** min(self._refusals, 16))
-        self.connect_at = now + ceiling * (1 + self._rng()) / 2
+        # Half of the delay is fixed, so that the service is not tried in a tight loop.
+        delay = ceiling(self._refusals, self._timing.breaker) * (1 + self._rng()) / 2
+        self.connect_at = now + delay
         self._refusals += 1
         self.unproved = True
 
-    def away(self, now: float) -> float:
-        """Seconds without a connection."""
-        return now - self._away_since
-
     @property
     def in_doubt(self) -> bool:
-        """Whether the key was refused and nothing has come since that proves it good."""
+        """Whether the key was refused, and nothing has come since that shows that it is good."""
         return self._refusals > 0
 
     @property
@@ -143,16 +144,12 @@ class Reconnector:
         waits = self.state in ("waiting", "key_refused") and self._attempts
         return self._away_since + self._limit if waits and self._limit is not None else None
 
-    def moments(self) -> tuple[float | None, ...]:
-        """When something is to be done."""
-        return self.connect_at, self.give_up_at
-
     def gives_up(self, now: float) -> bool:
-        """Whether the limit to reconnecting has passed."""
-        return self._limit is not None and self.away(now) >= self._limit
+        """Return whether the limit to reconnecting has passed."""
+        return self._limit is not None and now - self._away_since >= self._limit
 
     def end(self, state: ClientState, reason: str) -> None:
-        """No more attempts."""
+        """Make no more attempts."""
         self.state = state
         self.ended = True
         self.reason = reason

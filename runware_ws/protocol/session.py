@@ -5,21 +5,20 @@ everything to be done goes out as one ordered list of effects (`take_effects`), 
 be written are fetched, a frame at a time, when the writer is free (`next_frame`). The session
 says when it wants to be called next (`next_timer`).
 
-What it knows: the tasks that are not settled, by taskUUID, which is the only thing that routes
-an answer: its taskType is another than the request's [D], and the order means nothing.
+It knows the tasks that are not settled, by taskUUID, which is the only thing that routes an answer:
+the taskType of an answer is another one than that of the request, and the order means nothing.
 
-What it refuses to know: on which connection an answer comes (a replay may come before the reply
-to the authentication [S][?]), whether an answer comes once, and what an unknown member means.
+It refuses to know on which connection an answer comes (a replay may come before the reply to the
+authentication), whether an answer comes once, and what an unknown member means.
 
-Invariants: a task is settled exactly once, and from then on unknown here; a settled task holds
-no bytes; a taskUUID is replaced only on the server's word that the task failed.
+Invariants: a task is settled exactly once, and from then on unknown here; a settled task holds no
+bytes; a taskUUID is replaced only after the server declared that the task failed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..error_codes import code_info
 from ..errors import (
     ClientClosedError,
     ConnectionLostError,
@@ -29,35 +28,34 @@ from ..errors import (
     TaskTimeoutError,
 )
 from ..settings import Settings
-from .answers import Subject, is_fatal, refusal, subject_of
+from .answers import Subject, subject_of
+from .attribution import Attribution, TooLarge
+from .authenticator import Authenticator, Verdict, refusal
 from .connection_state import ConnectionState
 from .dispatcher import Dispatcher
-from .effects import Connect, Disconnect, Effect, Frame, Pong, Record
-from .reconcile import OVERDUE, Reconciler
+from .effects import Connect, Disconnect, Effect, Frame, Pong
+from .reconcile import Reconciler
 from .reconnector import ClientState, Reconnector
 from .secret import Secret
 from .send_queue import SendQueue
 from .task_table import TaskTable
-from .tasks import Stage, Step, Task, Transition, move
+from .tasks import Evidence, Stage, Task, Transition, move
 from .wire import ErrorItem, Item, decode
-
-__all__ = ["Session"]
 
 
 class Session:
     """All tasks, over however many connections it takes.
 
     Attributes:
-        tasks: those that are not settled, by taskUUID; to be looked at only.
-        renamed: likewise, of those tried again: the taskUUID that the caller gave.
+        tasks: those that are not settled, by their names; to be looked at only.
         counters: what happened so far.
-        reconnector: being connected, or not.
+        reconnector: the state of being connected, or not.
         failure: what ended the client, if it failed.
 
     Args:
         settings: the client's settings.
         api_key: the key.
-        new_uuid: gives a UUID v4 in lower case.
+        new_uuid: returns a new UUID v4 in lower case.
         rng: returns a random number from 0 to 1, for jitter.
         journaled: whether a task is sent only after `recorded` was called for it.
     """
@@ -71,18 +69,21 @@ class Session:
         rng: Callable[[], float],
         journaled: bool = False,
     ) -> None:
-        self._table = TaskTable(new_uuid, rng)
-        self.tasks: Mapping[str, Task] = self._table.tasks
-        self.renamed: Mapping[Task, str] = self._table.renamed
-        self.counters = self._table.counters
-        self.reconnector = Reconnector(rng, settings.max_reconnect_time)
-        self.failure: RunwareError | None = None
         self._settings = settings
-        self._journaled = journaled
+        self._timing = timing = settings.timing
         self._key = api_key
-        self._reconciler = Reconciler(self._table)
-        self._dispatcher = Dispatcher(self._table, self._reconciler, settings.max_retries)
-        self._send_queue = SendQueue(api_key, settings, self._reconciler)
+        may_resend = settings.on_doubt == "resend"
+        self._table = TaskTable(timing, new_uuid, rng, journaled=journaled, may_resend=may_resend)
+        self.tasks: Mapping[str, Task] = self._table.tasks
+        self.counters = self._table.counters
+        self.reconnector = Reconnector(rng, settings.max_reconnect_time, timing)
+        self.failure: RunwareError | None = None
+        self._authenticator = Authenticator(self._table, self.reconnector, timing)
+        self._reconciler = Reconciler(self._table, settings)
+        self._dispatcher = Dispatcher(self._table, self._reconciler, timing)
+        self._attribution = Attribution(self._table, self._reconciler, settings)
+        self._send_queue = SendQueue(api_key, settings, self._table, self._reconciler)
+        self._writing: Frame | None = None
 
     # What the caller wants.
 
@@ -93,14 +94,12 @@ class Session:
 
     def submit(self, task: Task, now: float) -> None:
         """Run a new task, whose UUID must not be among `tasks`."""
-        # One moment serves for most of its life, and for all that came in the same second.
-        self._table.add(task, float(int(now + OVERDUE)))
+        # Rounded, so that tasks of the same second share a timer.
+        self._table.add(task, float(int(now + self._timing.overdue)))
         self._enqueue(task)
 
     def _enqueue(self, task: Task) -> None:
-        if self._journaled:
-            self._table.effects.append(Record(task))
-        else:
+        if not self._table.record(task):
             self._send_queue.add(task)
 
     def recorded(self, task: Task) -> None:
@@ -109,26 +108,30 @@ class Session:
             self._send_queue.add(task)
 
     def attach(self, task: Task, now: float) -> None:
-        """Find a task again that was sent long ago, or by somebody else, or perhaps never."""
-        self._table.add(task, float(int(now + OVERDUE)))
-        move(task, Transition.WRITE)  # long ago, by somebody
+        """Find a task that another session may have sent."""
+        self._table.add(task, float(int(now + self._timing.overdue)))
+        move(task, Transition.WRITE)
         move(task, Transition.DOUBT)
-        if self._table.link is not None and self._table.link.ready:
-            self._reconciler.ask(self._table.link, task, now)
-        else:
-            task.step = Step.REPLAY
+        task.evidence = Evidence.WRITTEN
+        link = self._table.link
+        if link is not None and link.ready and link.replay_end is None:
+            self._reconciler.ask(link, task, now)
+
+    def find(self, task_uuid: str) -> Task | None:
+        """Return the task of this name, or with an attempt of this UUID, if it is not settled."""
+        return self._table.find(task_uuid)
 
     def cancel(self, task: Task) -> None:
-        """Give a task up. The server finishes (and bills) it all the same [S]."""
+        """Give a task up. The server finishes and bills it all the same."""
         if task.stage is not Stage.SETTLED:
-            self._reconciler.give_up(task, TaskCancelledError(task.uuid))
+            self._give_up(task, TaskCancelledError(task.uuid))
 
     def ping(self) -> bool:
-        """Write a ping; its answer is an effect. Whether there is a connection for it."""
+        """Write a ping; its answer is an effect. Return False if there is no connection for it."""
         link = self._table.link
         if link is None or not link.ready:
             return False
-        link.ping_wanted = True
+        link.keepalive.ping_wanted = True
         return True
 
     def fail(self, error: RunwareError) -> None:
@@ -143,7 +146,7 @@ class Session:
     # What the connection does.
 
     def connected(self, now: float) -> None:
-        """A connection is open."""
+        """Take note of a connection that is open."""
         self._table.timers.moved = True
         self.reconnector.state = "authenticating"
         self._table.link = ConnectionState(
@@ -154,105 +157,124 @@ class Session:
         )
 
     def receive(self, frame: bytes | bytearray | memoryview | str, now: float) -> None:
-        """A frame came in. Whatever it holds, this does not raise."""
+        """Take a frame. Whatever it holds, this does not raise."""
         link = self._table.link
         if link is None:
             return
-        if link.heard(now):
+        if link.keepalive.awaits_bytes:
             self._table.timers.moved = True  # from now on the next ping is due again
+        link.keepalive.heard(now)
         successes = self.counters.succeeded
         self.counters.frames_received += 1
         try:
-            items, faults = decode(self._key.hidden_in(frame))
+            items, errors = decode(self._key.hidden_in(frame))
         except ProtocolError:
             self._dispatcher.garbled(link)
             return
         for item in items:
             self._on_item(link, item, now)
-        for fault in faults:
+        for error in errors:
             if self._table.link is link:  # one before it may have ended the connection
-                self._on_fault(link, fault, now)
-        if not items and not faults:
+                self._on_error(link, error, now)
+        if not items and not errors:
             self._dispatcher.nothing_found(link, now)
-        may_prove = link.ready and self.reconnector.unproved
-        if may_prove and (self.counters.succeeded > successes or link.has_lasted(now)):
+        self._attribution.conclude(now)
+        if link.ready and self.reconnector.unproved:
+            self._look_for_proof(link, self.counters.succeeded > successes, now)
+
+    def _look_for_proof(self, link: ConnectionState, has_succeeded: bool, now: float) -> None:
+        """See whether the connection is good for more than the key."""
+        if has_succeeded or link.age(now) > self._timing.proof:
             self.reconnector.proved()
 
-    def written(self, frame: Frame, now: float) -> None:
-        """A frame from `next_frame` was written."""
-        if self._table.link is not None and self._table.link.wrote(frame, now):
-            self._table.timers.moved = True
-
-    def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
-        """What the transport saw below the level of frames: see `ConnectionState`."""
-        if self._table.link is not None:
-            self._table.timers.moved = True
-            self._table.link.heard(heard_at)
-            self._table.link.moved(unsent_bytes, now)
-
-    def lost(self, reason: str, now: float, *, too_big: str = "") -> None:
-        """The connection ended, or could not be made.
-
-        Args:
-            reason: why, in words.
-            now: the time.
-            too_big: when it ended over the size of a frame, what to do about that.
-        """
-        if self.reconnector.ended:
-            return
-        reason = self._key.hidden_in(reason)
-        link, self._table.link = self._table.link, None
-        self._table.timers.moved = True
-        if too_big:
-            self._on_too_big(link, too_big)
-        self.reconnector.lost(reason, now)
-        if link is not None:
-            self._reconciler.connection_lost()
-            self._on_early_end(link)
-        self._table.notify("lost", reason)
-        if self.reconnector.gives_up(now):
-            self._give_up()
-
     def next_frame(self, now: float) -> Frame | None:
-        """What to write next, or None."""
+        """Return what to write next, or None. `written` is called once it has left."""
         link = self._table.link
         if link is None:
             return None
         if link.ready:
+            self._attribution.look_into(link, now)
             frame = self._send_queue.next(link, now)
         else:
             frame = self._send_queue.authentication(link, now + self._settings.auth_timeout)
         if frame is not None:
-            self._table.counters.frames_sent += 1
-            if link.begins(frame, now):
-                self._table.timers.moved = True
+            self.counters.frames_sent += 1
+            self._writing = frame
+            link.keepalive.begins(frame, now)
+            self._table.timers.moved = True
         return frame
+
+    def written(self, frame: Frame, now: float) -> None:
+        """Take note that all bytes of a frame have been handed over, so that it may arrive."""
+        self._writing = None
+        if self._table.link is not None:
+            self._table.link.keepalive.wrote(frame, now)
+            self._table.timers.moved = True
 
     @property
     def has_frame(self) -> bool:
-        """Whether `next_frame` is worth a call."""
+        """Whether there may be a frame to be written."""
         link = self._table.link
-        return link is not None and self._send_queue.waits(link)
+        return link is not None and self._send_queue.has_frame(link)
+
+    def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
+        """Take note of what is below the level of frames: see `Keepalive`."""
+        if self._table.link is not None:
+            self._table.timers.moved = True
+            self._table.link.keepalive.heard(heard_at)
+            self._table.link.keepalive.moved(unsent_bytes, now)
+
+    def lost(self, reason: str, now: float, *, too_large: TooLarge | None = None) -> None:
+        """Take note that the connection ended, or could not be made.
+
+        Args:
+            reason: why, in words.
+            now: the time.
+            too_large: ``sent`` if the server found a frame too large, ``heard`` if one of its own
+                was larger than ``max_size``.
+        """
+        if self.reconnector.ended:
+            return
+        reason = self._key.hidden_in(reason)
+        link = self._table.link
+        self._table.timers.moved = True
+        if link is not None and too_large is not None:
+            self._attribution.too_large(link, too_large)
+        if too_large == "heard":
+            self.reconnector.session_uuid = None  # the replay would bring the same frame again
+        self._table.link = None
+        self.reconnector.lost(reason, now)
+        if link is not None:
+            unwritten, self._writing = self._writing, None
+            self._reconciler.connection_lost(unwritten.tasks if unwritten is not None else ())
+            if (failure := self._authenticator.ended(link)) is not None:
+                self.fail(failure)
+        self._table.notify("lost", reason)
+        if self.reconnector.gives_up(now):
+            self._give_up_connecting()
 
     def take_effects(self) -> list[Effect]:
-        """What is to be done, in order; each effect is handed out once."""
+        """Return what is to be done, in order; each effect is handed out once."""
         effects, self._table.effects = self._table.effects, []
         return effects
 
     # Time.
 
     def next_timer(self) -> float | None:
-        """When `handle_timer` wants to be called, or None."""
+        """Return when `handle_timer` wants to be called, or None."""
         self._table.timers.moved = False
         link = self._table.link
-        moments = [self._table.timers.next(), *self.reconnector.moments()]
-        if link is not None:
-            moments += link.moments()
-        return min((moment for moment in moments if moment is not None), default=None)
+        times = (
+            self._table.timers.next(),
+            self.reconnector.connect_at,
+            self.reconnector.give_up_at,
+            None if link is None else link.next_timer(),
+        )
+        return min((time for time in times if time is not None), default=None)
 
     @property
     def timer_moved(self) -> bool:
-        """Whether `next_timer` may be nearer than it last was."""
+        """Whether `next_timer` may be sooner than it last was."""
         return self._table.timers.moved
 
     def handle_timer(self, now: float) -> None:
@@ -260,7 +282,7 @@ class Session:
         self._table.timers.moved = True
         give_up_at, connect_at = self.reconnector.give_up_at, self.reconnector.connect_at
         if give_up_at is not None and give_up_at <= now:
-            self._give_up()
+            self._give_up_connecting()
         elif connect_at is not None and connect_at <= now:
             self.reconnector.attempt()
             self._table.effects.append(Connect())
@@ -268,73 +290,63 @@ class Session:
             self._look_after(self._table.link, now)
         for task in self._table.timers.pop_due(now):
             self._on_due(task, now)
+        self._attribution.conclude(now)
 
     def _look_after(self, link: ConnectionState, now: float) -> None:
-        if reason := link.verdict(now):
+        if reason := link.why_dead(now):
             self._drop(reason, now)
             return
-        link.look(now)
+        ping_due_at = link.keepalive.ping_due_at
+        if link.ready and ping_due_at is not None and ping_due_at <= now:
+            link.keepalive.ping_wanted = True
         if link.replay_end is not None and link.replay_end <= now:
             self._reconciler.replay_over(link, now)
 
     def _on_due(self, task: Task, now: float) -> None:
+        link = self._table.link
         if task.deadline is not None and task.deadline <= now:
-            self._time_out(task)
+            self._give_up(task, self._timeout_of(task))
         elif task.wake is None or task.wake > now:
             self._table.timers.schedule(task, task.wake)
         elif task.stage is Stage.QUEUED:
             self._table.timers.schedule(task, None)
             self._enqueue(task)
-        elif self._table.link is not None and self._table.link.ready:
-            self._dispatcher.due(self._table.link, task, now)
+        elif link is not None and link.ready:
+            self._reconciler.due(link, task, now)
 
-    def _time_out(self, task: Task) -> None:
-        stage, why = task.stage.value, self.reconnector.why_away
-        error = TaskTimeoutError(task.uuid, stage, task.timeout or 0.0, why)
-        self._reconciler.give_up(task, error)
+    def _timeout_of(self, task: Task) -> TaskTimeoutError:
+        detail = self.reconnector.why_away
+        if not detail and task.refusal is not None and task.evidence is Evidence.REFUSED:
+            detail = f"the service has no room: {task.refusal.code}"
+        return TaskTimeoutError(task.uuid, task.stage.value, task.timeout or 0.0, detail)
+
+    def _give_up(self, task: Task, error: RunwareError) -> None:
+        """Settle a task without a word from the server, which may still have one to say."""
+        self._table.abandon(task, task.sent_at + self._timing.known_limit)
+        self._table.settle(task, error)
 
     # Authentication.
 
     def _on_authenticated(self, link: ConnectionState, item: Item, now: float) -> None:
-        session_uuid = item.get("connectionSessionUUID")
         if link.ready:
             return
         self._table.timers.moved = True
-        if not isinstance(session_uuid, str):  # a failure, as the SDKs see it [S]
+        resumed = self._authenticator.accepted(link, item)
+        if resumed is None:  # Runware's SDKs take that for a failure
             self._drop("the reply to the authentication names no session", now)
-            return
-        self._table.counters.reconnects += self.reconnector.ever_ready
-        resumed = self.reconnector.ready(session_uuid)
-        if not resumed:
-            self._table.abandoned.clear()
-        link.ready, link.auth_deadline = True, None
-        self._table.notify("connected", session_uuid, resumed=resumed)
-        self._reconciler.connection_ready(link, resumed, now)
-
-    def _on_key_refused(self, link: ConnectionState, fault: ErrorItem, now: float) -> None:
-        error = refusal(fault)
-        if not link.ready and link.resuming is not None:
-            # A refused session must not keep the client out for ever [S]. What was refused may
-            # have been the key, though: then the session is worth another try later.
-            link.resuming = None
-            self.reconnector.resume_failed()
-            if not code_info(fault.code).about_key:
-                self.reconnector.session_uuid = None
-            link.auth_written = False
-        elif not self.reconnector.ever_ready and is_fatal(fault):
-            self.fail(error)
         else:
-            self._drop(str(error), now)
-            if not self.reconnector.ended:
-                self.reconnector.refused(str(error), now)
-                self._table.notify("key_refused", str(error))
+            self._reconciler.connection_ready(link, resumed, now)
 
-    def _on_early_end(self, link: ConnectionState) -> None:
-        """A connection has ended; perhaps before the key was accepted."""
-        if not link.ready and link.resuming is not None:
-            self.reconnector.resume_failed()
-        if link.early_error is not None and not (link.ready or self.reconnector.ever_ready):
-            self.fail(refusal(link.early_error))
+    def _on_key_refused(self, link: ConnectionState, error: ErrorItem, now: float) -> None:
+        verdict = self._authenticator.refused(link, error)
+        if verdict is Verdict.FATAL:
+            self.fail(refusal(error))
+        elif verdict is Verdict.BREAKER:
+            reason = str(refusal(error))
+            self._drop(reason, now)
+            if not self.reconnector.ended:
+                self.reconnector.refused(reason, now)
+                self._table.notify("key_refused", reason)
 
     # Answers.
 
@@ -348,44 +360,38 @@ class Session:
         elif kind == "ping":
             self._on_pong(link, now)
         else:
-            self._table.drop(item.get("taskUUID"))
+            self._table.drop(item, item.get("taskUUID"))
 
     def _on_pong(self, link: ConnectionState, now: float) -> None:
-        if (seconds := link.pong(now)) is not None:
+        if (seconds := link.keepalive.pong(now)) is not None:
             self._table.effects.append(Pong(seconds))
 
-    def _on_fault(self, link: ConnectionState, fault: ErrorItem, now: float) -> None:
-        if fault.task_uuid is not None:
-            if (task := self._table.find(fault.task_uuid)) is not None:
-                self._dispatcher.fault(link, task, fault, now)
+    def _on_error(self, link: ConnectionState, error: ErrorItem, now: float) -> None:
+        if error.task_uuid is not None:
+            if (task := self._table.find(error.task_uuid)) is not None:
+                self._dispatcher.error(link, task, error, now)
             else:
-                self._table.drop(fault.task_uuid)
+                self._table.drop(error, error.task_uuid)
             return
-        subject = subject_of(fault, ready=link.ready)
-        # A key that was refused, and is accepted: it is a task that it is not good for.
+        subject = subject_of(error, ready=link.ready)
+        # A key that was refused, and then accepted: the error is about a task it may not run.
         accepted_again = link.ready and self.reconnector.in_doubt
         if subject is Subject.PING:
             self._on_pong(link, now)  # an error is an answer too
-        elif subject is Subject.EARLY and link.heard_early(fault, now):
+        elif subject is Subject.EARLY and self._authenticator.may_be_refusal(link, error, now):
             self._table.timers.moved = True
         elif subject is Subject.EARLY or (subject is Subject.KEY and not accepted_again):
-            self._on_key_refused(link, fault, now)
+            self._on_key_refused(link, error, now)
         elif link.ready:
-            self._dispatcher.anonymous_fault(link, fault, now)
+            self._dispatcher.error_without_name(link, error, now)
 
     # Ends.
-
-    def _on_too_big(self, link: ConnectionState | None, remedy: str) -> None:
-        """The session is not resumed: its replay would bring the same frame again."""
-        self.reconnector.session_uuid = None
-        if link is not None:
-            self._reconciler.too_big(link, remedy)
 
     def _drop(self, reason: str, now: float) -> None:
         self._table.effects.append(Disconnect())
         self.lost(reason, now)
 
-    def _give_up(self) -> None:
+    def _give_up_connecting(self) -> None:
         limit = self._settings.max_reconnect_time
         reason = f"no connection for {limit:g} s (max_reconnect_time): {self.reconnector.reason}"
         self.failure = ConnectionLostError(reason)
@@ -396,7 +402,7 @@ class Session:
     ) -> None:
         if self.reconnector.ended:
             return
-        for task in list(self._table.tasks.values()):
+        for task in list(self.tasks.values()):
             self._table.settle(task, error_for(task))
         self._send_queue.clear()
         self.reconnector.end(state, reason)

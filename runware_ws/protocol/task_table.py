@@ -1,4 +1,4 @@
-"""The tasks that are not settled, and the only ways in, out and over to a new UUID."""
+"""The tasks that are not settled, and the only ways in, out and over to another attempt."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from ..errors import RunwareError
 from .backoff import full_jitter
 from .connection_state import ConnectionState
-from .effects import Effect, Event, EventKind, Notify, Settle
-from .tasks import Stage, Step, Task, Transition, move
+from .effects import Effect, Event, EventKind, Notify, Record, Settle
+from .tasks import Evidence, Stage, Task, Transition, move
 from .timers import Timers
-from .wire import Item, with_uuid
+from .timing import Timing
+from .wire import ErrorItem, Item, with_uuid
 
-__all__ = ["TaskTable"]
-
-_COST_UNITS = 10**12
+_COST_UNITS = 10**12  # a dollar in the units in which costs are added
 _MAX_COST = 10**9
-_RETRY_DELAYS = (0.5, 10.0)  # first and highest ceiling, in seconds
+# Settled tasks that were written more than once, of which a second result would be noticed.
+_MAX_REMEMBERED = 10_000
 
 
 @dataclass(slots=True)
@@ -29,10 +29,13 @@ class Counters:
     succeeded: int = 0
     failed: int = 0
     retried: int = 0
+    refused: int = 0
+    resent: int = 0
     reconnects: int = 0
     recovered: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
     garbled: int = 0
+    double_runs: int = 0
     frames_sent: int = 0
     frames_received: int = 0
     cost_units: int = 0
@@ -48,107 +51,220 @@ class Counters:
             self.cost_units += round(cost * _COST_UNITS)
 
 
-class TaskTable:
-    """What all parts of the session share.
+@dataclass(slots=True)
+class Inquiry:
+    """The search for the owners of errors that named no task.
 
     Attributes:
-        tasks: every task that is not settled, by its UUID in lower case.
-        renamed: of those that run again under another UUID, the one that the caller gave.
-        timers: when they want attention.
-        counters: what happened.
-        effects: what is to be done, in order.
-        link: the present connection, or None.
-        abandoned: tasks of this session that were given up here, and of which the server may still
-            speak, until then; an error that names no task may be theirs.
+        since: when it began.
+        doubtful: whether the errors may be of none of the suspects.
+        errors: the errors.
+        suspects: tasks that are being asked for.
+        absent: tasks that could not be found, so that each of them was probably refused.
     """
 
-    def __init__(self, new_uuid: Callable[[], str], rng: Callable[[], float]) -> None:
+    since: float
+    doubtful: bool = False
+    errors: list[ErrorItem] = field(default_factory=list)
+    suspects: set[Task] = field(default_factory=set)
+    absent: dict[Task, None] = field(default_factory=dict)
+
+    def clear(self, task: Task) -> None:
+        """Rule a task out."""
+        self.suspects.discard(task)
+        self.absent.pop(task, None)
+
+
+class TaskTable:
+    """The tasks, and what all parts of the session share.
+
+    Attributes:
+        tasks: every task that is not settled, by its name (`Task.uuid`).
+        timers: when tasks are due.
+        counters: what happened.
+        effects: what is to be performed, in order.
+        abandoned: wire UUIDs of tasks that were given up, of which the server may still speak,
+            each with the time until when.
+        link: the present connection, or None.
+        resends: tasks that were written before and are to be written again, in order.
+        unattributed: errors that named no task and are to be looked into, each with whether it may
+            be of no task at all.
+        inquiry: the search for the owners of errors that named no task, or None.
+        careful: tasks of which one may have an answer that is too large; they are asked for one at
+            a time, and nothing else is sent meanwhile.
+        may_resend: whether a task in doubt may be sent again.
+    """
+
+    def __init__(
+        self,
+        timing: Timing,
+        new_uuid: Callable[[], str],
+        rng: Callable[[], float],
+        *,
+        journaled: bool,
+        may_resend: bool,
+    ) -> None:
         self.tasks: dict[str, Task] = {}
-        self.renamed: dict[Task, str] = {}
         self.timers = Timers()
         self.counters = Counters()
         self.effects: list[Effect] = []
-        self.link: ConnectionState | None = None
         self.abandoned: dict[str, float] = {}
+        self.link: ConnectionState | None = None
+        self.resends: dict[Task, None] = {}
+        self.unattributed: list[tuple[ErrorItem, bool]] = []
+        self.inquiry: Inquiry | None = None
+        self.careful: set[Task] = set()
+        self.may_resend = may_resend
+        self._attempts: dict[str, Task] = {}  # by the UUIDs of attempts after the first
+        self._images: dict[str, str] = {}  # of settled tasks that were written more than once
+        self._timing = timing
         self._new_uuid = new_uuid
         self._rng = rng
+        self._journaled = journaled
 
     def add(self, task: Task, look_by: float) -> None:
         """Take a task in, and look at it by then or by its deadline."""
         self.counters.submitted += 1
         self.tasks[task.uuid] = task
+        if task.wire_uuid != task.uuid:
+            self._attempts[task.wire_uuid] = task
         deadline = task.deadline
         self.timers.look_by(task, look_by if deadline is None or look_by < deadline else deadline)
 
     def find(self, uuid: object) -> Task | None:
-        """The task that an answer names; servers may write UUIDs in upper case."""
+        """Return the task that an answer names. Servers may write UUIDs in upper case."""
         if not isinstance(uuid, str):
             return None
-        return self.tasks.get(uuid) or self.tasks.get(uuid.lower())
+        found = self.tasks.get(uuid) or self.tasks.get(uuid.lower())
+        if found is None and self._attempts:
+            found = self._attempts.get(uuid.lower())
+        return found
 
     def settle(self, task: Task, outcome: Item | RunwareError) -> None:
-        """Let a task go, with its outcome: the one way out."""
+        """Let a task go with its outcome: the one way out."""
         del self.tasks[task.uuid]
-        if self.renamed:
-            self.renamed.pop(task, None)
+        if task.former_uuids or task.wire_uuid != task.uuid:
+            for uuid in (*task.former_uuids, task.wire_uuid):
+                self._attempts.pop(uuid, None)
+        if task.asked is not None and self.link is not None:
+            self.link.answered(task)
         move(task, Transition.SETTLE)
-        task.step = Step.NONE
         task.payload = b""
-        self.timers.disarm(task)
-        if self.link is not None:
-            self.link.forget(task)
+        self.timers.cancel(task)
+        self.clear(task)
         if isinstance(outcome, RunwareError):
             self.counters.failed += 1
         self.effects.append(Settle(task, outcome))
 
-    def drop(self, uuid: object) -> None:
-        """An answer came that nobody waits for."""
-        self.counters.dropped += 1
-        if isinstance(uuid, str):
-            self.abandoned.pop(uuid.lower(), None)
+    def clear(self, task: Task) -> None:
+        """Rule a task out as the owner of an error without a name, or of an answer too large."""
+        if self.resends:
+            self.resends.pop(task, None)
+        if self.inquiry is not None:
+            self.inquiry.clear(task)
+        if self.careful:
+            self.careful.discard(task)
 
     def succeed(self, task: Task, item: Item) -> None:
         """Settle a task with its result."""
         counters = self.counters
         counters.succeeded += 1
-        if task.stage is Stage.SUSPECT or task.writes > 1 or task.known_since is not None:
-            counters.recovered[task.step.value] += 1
+        if task.found_by or task.writes > 1:
+            counters.recovered[task.found_by or "sent again"] += 1
+        if task.writes > 1:
+            self._remember(task.wire_uuid, item)
         if cost := item.get("cost"):
             counters.add_cost(cost)
         self.settle(task, item)
 
-    def retry(self, task: Task, now: float) -> None:
-        """Run a task again that failed by the server's own word, under another UUID."""
-        uuid = self._new_uuid()
-        if self.link is not None:
-            self.link.forget(task)
-        del self.tasks[task.uuid]
-        if not task.owned:
-            self.renamed[task] = task.uuid
-        task.payload = with_uuid(task.payload, task.uuid, uuid)
-        task.uuid = uuid
-        task.renew()
-        self.tasks[uuid] = task
-        self._wait_for_retry(task, now)
+    def drop(self, item: Item | ErrorItem, uuid: object) -> None:
+        """Count an answer that nobody waits for."""
+        self.counters.dropped += 1
+        if isinstance(uuid, str):
+            self.abandoned.pop(uuid.lower(), None)
+            if self._images and isinstance(item, dict):
+                self._compare(uuid.lower(), item)
 
-    def retry_in_doubt(self, task: Task, now: float) -> None:
-        """Look for a task later, and if need be send it again, that seems to have been refused for
-        a cause that may pass. The server did not say so of it: so it keeps its UUID.
+    def _remember(self, uuid: str, item: Item) -> None:
+        if image := _image_of(item):
+            self._images[uuid] = image
+            if len(self._images) > _MAX_REMEMBERED:
+                del self._images[next(iter(self._images))]
+
+    def _compare(self, uuid: str, item: Item) -> None:
+        """Notice two results with different images for one UUID: the task was run twice.
+
+        That cannot happen where the service refuses a UUID that it knows, so this service does not,
+        and from now on no task in doubt is sent again.
         """
-        move(task, Transition.DOUBT)
-        task.attempts += 1
-        task.step = Step.NONE
-        if self.link is not None:
-            self.link.clear(task)
-        self._wait_for_retry(task, now)
+        image = _image_of(item)
+        if image and self._images.get(uuid, image) != image:
+            del self._images[uuid]
+            self.counters.double_runs += 1
+            self.may_resend = False
+            text = f"task {uuid} was run twice by the service; tasks in doubt are not sent again"
+            self.notify("double_run", text)
 
-    def _wait_for_retry(self, task: Task, now: float) -> None:
-        self.counters.retried += 1
-        delay = full_jitter(task.attempts - 2, *_RETRY_DELAYS, self._rng)
-        self.timers.schedule(task, now + delay)
+    def abandon(self, task: Task, until: float) -> None:
+        """Remember a task that is given up, if the server may still speak of it."""
+        if task.writes:
+            self.abandoned[task.wire_uuid] = until
+
+    def has_abandoned(self, now: float) -> bool:
+        """Return whether an error without a name may be about a task that was given up."""
+        while self.abandoned and (oldest := next(iter(self.abandoned))):
+            if self.abandoned[oldest] > now:
+                return True
+            del self.abandoned[oldest]
+        return False
+
+    def requeue(self, task: Task, now: float, *, new_uuid: bool, step: int) -> None:
+        """Begin a task again after a delay that grows with `step`, under its own UUID or a new one.
+
+        A new UUID is used only after the server declared that the old attempt failed.
+        """
+        if new_uuid:
+            self._rename(task)
+        move(task, Transition.RETRY)
+        self.clear(task)
+        task.forget_doubt()
+        if task.asked is not None and self.link is not None:
+            self.link.answered(task)
+        task.asks = 0
+        self.timers.schedule(task, now + full_jitter(step, self._timing.retry, self._rng))
+
+    def _rename(self, task: Task) -> None:
+        uuid = self._new_uuid()
+        task.former_uuids = (*task.former_uuids, task.wire_uuid)
+        task.payload = with_uuid(task.payload, task.wire_uuid, uuid)
+        task.wire_uuid = uuid
+        task.writes = 0
+        task.evidence = Evidence.NEVER_WRITTEN
+        task.refusal = None
+        task.suspicions = 0
+        task.owned = True
+        self._attempts[uuid] = task
+
+    def record(self, task: Task) -> bool:
+        """Have a task recorded before it is sent. Return False if there is no journal."""
+        if self._journaled:
+            self.effects.append(Record(task))
+        return self._journaled
+
+    def in_flight(self) -> list[Task]:
+        """Return the tasks that were written and are not settled."""
+        return [task for task in self.tasks.values() if task.stage is not Stage.QUEUED]
 
     def notify(
         self, kind: EventKind, detail: str, *, resumed: bool = False, count: int = 0
     ) -> None:
-        """Tell people."""
+        """Report an event."""
         self.effects.append(Notify(Event(kind, detail, resumed, count)))
+
+
+def _image_of(item: Item) -> str:
+    """Return what identifies the image of a result, or ""."""
+    for name in ("imageUUID", "mediaUUID", "imageURL", "mediaURL"):
+        if isinstance(value := item.get(name), str):
+            return value
+    return ""

@@ -1,4 +1,4 @@
-"""A task and its life: one table of transitions, one function that moves.
+"""A task and its life: one table of transitions, one function that moves along it.
 
     queued ──write──▶ sent ──accept──▶ accepted
       ▲                 │ ╲               │ │
@@ -6,35 +6,38 @@
       │                 ▼               ╲ ▼ ▼
       └──retry──── reconciling ──settle──▶ settled
 
-`queued` means that no byte of it went to any connection under its present UUID; `sent` that
-it was written to this connection and the server has said nothing; `accepted` that the server
-said it knows it; `reconciling` that its fate is in doubt. The taskUUID changes in `retry`
-alone, which needs the server's word that the task failed.
+`queued`: not written, or declared failed and waiting to be written again. `sent`: written to the
+present connection, and not answered. `accepted`: the server said that it knows the task.
+`reconciling`: in doubt, so the server is asked. The drawing is checked against the table by a test.
+
+The stage says where a task is; its `Evidence` says what is known of it, and the rules of
+`runware_ws.protocol.reconcile` follow from that alone.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["TRANSITIONS", "Stage", "Step", "Task", "Transition", "move"]
+if TYPE_CHECKING:
+    from .wire import ErrorItem
 
 
 class Stage(StrEnum):
-    """Where a task is; the values are what people see.
+    """The stage of a task; the values are what users see.
 
-    A str hashes in C, which the table of transitions is looked up with for every task.
+    A str hashes in C, which counts because the table is looked up several times a task.
     """
 
     QUEUED = "queued"
     SENT = "sent"
     ACCEPTED = "accepted"
-    SUSPECT = "reconciling"
+    RECONCILING = "reconciling"
     SETTLED = "settled"
 
 
 class Transition(StrEnum):
-    """What moves a task."""
+    """A cause that moves a task to another stage."""
 
     WRITE = "write"
     ACCEPT = "accept"
@@ -43,80 +46,109 @@ class Transition(StrEnum):
     SETTLE = "settle"
 
 
-class Step(StrEnum):
-    """What is under way to find out about a task."""
+class Evidence(StrEnum):
+    """What is known of a task, by what the server said and what left this machine."""
 
-    NONE = "none"
-    REPLAY = "waiting for the replay"
-    ASKED = "asked for its result"
-    DETAILED = "asked for its details"
-    RESEND = "about to be sent again"
+    NEVER_WRITTEN = "never written"
+    WRITTEN = "written, nothing known"
+    KNOWN = "known to the server"
+    REFUSED = "declared failed by the server"
+
+
+class Question(StrEnum):
+    """A way of asking the server for a task, by its name on the wire."""
+
+    RESULT = "getResponse"
+    DETAILS = "getTaskDetails"
 
 
 TRANSITIONS: dict[tuple[Stage, Transition], Stage] = {
     (Stage.QUEUED, Transition.WRITE): Stage.SENT,
     (Stage.QUEUED, Transition.SETTLE): Stage.SETTLED,
     (Stage.SENT, Transition.ACCEPT): Stage.ACCEPTED,
-    (Stage.SENT, Transition.DOUBT): Stage.SUSPECT,
+    (Stage.SENT, Transition.DOUBT): Stage.RECONCILING,
     (Stage.SENT, Transition.RETRY): Stage.QUEUED,
     (Stage.SENT, Transition.SETTLE): Stage.SETTLED,
     (Stage.ACCEPTED, Transition.ACCEPT): Stage.ACCEPTED,
-    (Stage.ACCEPTED, Transition.DOUBT): Stage.SUSPECT,
+    (Stage.ACCEPTED, Transition.DOUBT): Stage.RECONCILING,
     (Stage.ACCEPTED, Transition.RETRY): Stage.QUEUED,
     (Stage.ACCEPTED, Transition.SETTLE): Stage.SETTLED,
-    (Stage.SUSPECT, Transition.WRITE): Stage.SENT,
-    (Stage.SUSPECT, Transition.ACCEPT): Stage.ACCEPTED,
-    (Stage.SUSPECT, Transition.DOUBT): Stage.SUSPECT,
-    (Stage.SUSPECT, Transition.RETRY): Stage.QUEUED,
-    (Stage.SUSPECT, Transition.SETTLE): Stage.SETTLED,
+    (Stage.RECONCILING, Transition.WRITE): Stage.SENT,
+    (Stage.RECONCILING, Transition.ACCEPT): Stage.ACCEPTED,
+    (Stage.RECONCILING, Transition.DOUBT): Stage.RECONCILING,
+    (Stage.RECONCILING, Transition.RETRY): Stage.QUEUED,
+    (Stage.RECONCILING, Transition.SETTLE): Stage.SETTLED,
 }
 
 
 class Task:
-    """One upscale task, from submission until it is settled.
+    """One task, from submission until it is settled.
 
     Attributes:
-        uuid: its taskUUID, in lower case.
-        payload: its bytes as a frame of its own; b"" when they are not known (a task found
-            again by its UUID alone) and once it is settled.
+        uuid: its name for its whole life, in lower case: the caller's, or one that was made.
+        wire_uuid: the taskUUID of the present attempt; another one after a retry.
+        former_uuids: the taskUUIDs of earlier attempts.
+        payload: its bytes as a frame of its own; b"" if they are not known (a task found by its
+            UUID alone) and once it is settled.
         owned: whether this package made the UUID, so that nobody else can have used it.
-        polled: whether its outcome is asked for, not pushed: delivery ``async``, or a webhook.
+        polled: whether the outcome is asked for, not pushed: delivery ``async``, or a webhook.
         timeout: seconds from submission, or None.
-        deadline: the same as a moment, or None.
-        origin: what the journal keeps of it; not looked at here.
-        stage, step: see above.
-        due: the moment at which it wants attention, managed by `Timers`.
-        wake: the moment of its next step, apart from the deadline; None for never.
+        deadline: the same as a time, or None.
+        origin: what the journal keeps of it; not used here.
+        stage, evidence: see above.
+        due: when the session looks at it next; managed by `Timers`.
+        wake: when its next step is due, apart from the deadline; None for never.
         attempts: how often it was begun: 1, and one more with each retry.
         writes: how often it was written under its present UUID.
         sent_at: when it was written last.
         asks: how often its result was asked for, which sets the pace.
-        asked_at: when it was asked for last.
-        known_since: when the server was first heard to know it, although its outcome
-            could not be had; None before.
-        hearsay: whether only an error that named no task has said that the server knows it.
-        no_details: whether its details were asked for last, in vain.
+        asked: the question that has no answer yet, or None.
+        asked_at: when that was written.
+        misses: how often in a row neither way of asking found it.
+        missed_since: when that began.
+        failure: the error that answered the last question, if one did.
+        failures: how often that error did, with no other answer between.
+        failing_since: when that began.
+        spoiled: whether an error answered the present round's question for the result.
+        rejection: an error that may have answered its sending, until the server confirms it.
+        refusal: the error by which the server last refused it for lack of room, if it did.
+        refusals: how often it did.
+        suspicions: how often it may have been the cause of an error that named no task.
+        alone: whether it is to be written in a frame of its own.
+        found_by: the way by which a task in doubt was found; "" if it was never in doubt.
     """
 
     __slots__ = (
+        "alone",
+        "asked",
         "asked_at",
         "asks",
         "attempts",
         "deadline",
         "due",
-        "hearsay",
-        "known_since",
-        "no_details",
+        "evidence",
+        "failing_since",
+        "failure",
+        "failures",
+        "former_uuids",
+        "found_by",
+        "missed_since",
+        "misses",
         "origin",
         "owned",
         "payload",
         "polled",
+        "refusal",
+        "refusals",
+        "rejection",
         "sent_at",
+        "spoiled",
         "stage",
-        "step",
+        "suspicions",
         "timeout",
         "uuid",
         "wake",
+        "wire_uuid",
         "writes",
     )
 
@@ -125,6 +157,7 @@ class Task:
         uuid: str,
         payload: bytes | bytearray,
         *,
+        wire_uuid: str = "",
         owned: bool = True,
         polled: bool = False,
         timeout: float | None = None,
@@ -134,6 +167,8 @@ class Task:
         writes: int = 0,
     ) -> None:
         self.uuid = uuid
+        self.wire_uuid = wire_uuid or uuid
+        self.former_uuids: tuple[str, ...] = ()
         self.payload = payload
         self.owned = owned
         self.polled = polled
@@ -141,32 +176,37 @@ class Task:
         self.deadline = deadline
         self.origin = origin
         self.stage = Stage.QUEUED
-        self.step = Step.NONE
+        self.evidence = Evidence.NEVER_WRITTEN
         self.due: float | None = None
         self.wake: float | None = None
         self.attempts = attempts
         self.writes = writes
         self.sent_at = 0.0
         self.asks = 0
+        self.asked: Question | None = None
         self.asked_at = 0.0
-        self.known_since: float | None = None
-        self.hearsay = False
-        self.no_details = False
+        self.misses = 0
+        self.missed_since = 0.0
+        self.failure: ErrorItem | None = None
+        self.failures = 0
+        self.failing_since = 0.0
+        self.spoiled = False
+        self.rejection: ErrorItem | None = None
+        self.refusal: ErrorItem | None = None
+        self.refusals = 0
+        self.suspicions = 0
+        self.alone = False
+        self.found_by = ""
 
-    def renew(self) -> None:
-        """Begin again, after the server said that the task failed."""
-        move(self, Transition.RETRY)
-        self.attempts += 1
-        self.step = Step.NONE
-        self.writes = self.asks = 0
-        self.known_since = None
-        self.hearsay = self.no_details = False
-        self.owned = True
+    def forget_doubt(self) -> None:
+        """Begin to count anew: the server spoke of the task, or it is written again."""
+        self.misses = self.failures = 0
+        self.failure = self.rejection = None
 
     def __repr__(self) -> str:
         return f"<Task {self.uuid} {self.stage.value}, {len(self.payload)} bytes>"
 
 
-def move(task: Task, event: Transition) -> None:
+def move(task: Task, transition: Transition) -> None:
     """Move `task` along the table; a move that is not in it is a bug and raises KeyError."""
-    task.stage = TRANSITIONS[task.stage, event]
+    task.stage = TRANSITIONS[task.stage, transition]

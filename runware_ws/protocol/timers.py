@@ -1,9 +1,9 @@
-"""When the core wants to be called next: the tasks by their moments, and a heap of the moments.
+"""The times at which the session wants to be called, for each task.
 
-A task has one moment, its `due`; those of the same moment share an entry. An entry that is empty
-stays till its moment, since the next task is likely to want the same; when such entries are the
-majority they are thrown away, so memory follows the number of tasks and the cost per task stays
-constant.
+A task has one time, its `due`; tasks with the same time share an entry. An entry that is empty
+stays until its time comes, since the next task is likely to want the same. When most entries are
+empty they are thrown away, so memory follows the number of tasks, and the cost of a task does not
+grow with them.
 """
 
 from __future__ import annotations
@@ -13,50 +13,48 @@ from heapq import heapify, heappop, heappush
 
 from .tasks import Stage, Task
 
-__all__ = ["Timers"]
-
 _MIN_EMPTY = 64
 
 
 class Timers:
-    """The moments at which tasks want attention.
+    """The times at which tasks are due.
 
     Attributes:
-        moved: whether some moment, a task's or another, may be nearer than it was when the
-            session was last asked for the next: so it need not be asked after every change.
+        moved: whether a time, of a task or another, may be sooner than when the session was last
+            asked for the next one: so it need not be asked after each change.
     """
 
     __slots__ = ("_due", "_empty", "_heap", "moved")
 
     def __init__(self) -> None:
-        self._due: dict[float, dict[Task, None]] = {}  # in the order in which they came
+        self._due: dict[float, dict[Task, None]] = {}  # tasks in the order in which they came
         self._heap: list[float] = []
         self._empty = 0
         self.moved = True
 
     def schedule(self, task: Task, wake: float | None) -> None:
-        """Call for `task` at `wake` or its deadline, whichever is first.
+        """Make `task` due at `wake` or at its deadline, whichever is first.
 
-        A moment that is set already and comes sooner stays: being called early costs one look,
-        and saves an entry for each task that is settled in time.
+        A time that is set already and is sooner stays: one look too early costs less than an entry
+        for each task that is settled in time.
         """
         task.wake = wake
         if wake is not None and task.due is not None and task.due <= wake:
             return
         when = task.deadline if wake is None else wake
         if when is None:
-            self.disarm(task)
+            self.cancel(task)
             return
         if task.deadline is not None and task.deadline < when:
             when = task.deadline
         self.look_by(task, when)
 
     def look_by(self, task: Task, when: float) -> None:
-        """Call for `task` at `when` at the latest."""
+        """Make `task` due at `when` at the latest."""
         if task.due is not None:
             if task.due <= when:
                 return
-            self.disarm(task)
+            self.cancel(task)
         task.due = when
         tasks = self._due.get(when)
         if tasks is None:
@@ -68,8 +66,8 @@ class Timers:
             self._empty -= 1
         tasks[task] = None
 
-    def disarm(self, task: Task) -> None:
-        """Call for `task` no more."""
+    def cancel(self, task: Task) -> None:
+        """Make `task` due no more."""
         if task.due is None:
             return
         tasks = self._due[task.due]
@@ -87,23 +85,22 @@ class Timers:
         self._empty = 0
 
     def next(self) -> float | None:
-        """The next moment, or None."""
+        """Return the next time, or None."""
         while self._heap and not self._due[self._heap[0]]:
             del self._due[heappop(self._heap)]
             self._empty -= 1
         return self._heap[0] if self._heap else None
 
-    def _keep_deadline(self, task: Task, now: float) -> None:
-        """Whatever was done about a task, or not: its deadline comes."""
-        if task.deadline is not None and task.deadline > now and task.stage is not Stage.SETTLED:
-            self.look_by(task, task.deadline)
-
     def pop_due(self, now: float) -> Iterator[Task]:
-        """Every task whose moment has come; each is then without one, but for its deadline."""
+        """Yield each task that is due. Afterwards it is due at its deadline, or as scheduled."""
         while (when := self.next()) is not None and when <= now:
             for task in list(self._due[when]):
-                if task.due != when:  # what is done about one may disarm another
+                if task.due != when:  # handling one task may have cancelled another
                     continue
-                self.disarm(task)
+                self.cancel(task)
                 yield task
                 self._keep_deadline(task, now)
+
+    def _keep_deadline(self, task: Task, now: float) -> None:
+        if task.deadline is not None and task.deadline > now and task.stage is not Stage.SETTLED:
+            self.look_by(task, task.deadline)

@@ -71,7 +71,7 @@ class BaseClient:
         journal = None if found is None else found.journal
         submitter = Submitter(self._settings, self._key, journal)
         if found is not None:
-            self._recovered = take_up(found, submitter, self._settings.timeout)
+            self._recovered = take_up(found, submitter)
         self._submitter = submitter
         return submitter
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import DownloadError, MissingExtraError
-from ..protocol.backoff import full_jitter
+from ..protocol.backoff import ceiling
 
 if TYPE_CHECKING:
     import ssl
@@ -17,7 +17,7 @@ __all__ = ["download"]
 
 _ATTEMPTS = 3
 _TIMEOUT = 60.0
-_PAUSES = (0.5, 4.0)
+_DELAYS = (0.25, 4.0)
 
 
 async def download(url: str) -> bytes:
@@ -34,7 +34,7 @@ async def download(url: str) -> bytes:
     reason = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
-            await anyio.sleep(full_jitter(attempt, *_PAUSES, lambda: 0.5))
+            await anyio.sleep(ceiling(attempt, _DELAYS))
         try:
             async with httpx.AsyncClient(
                 follow_redirects=True, timeout=_TIMEOUT, verify=_tls()

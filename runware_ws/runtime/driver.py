@@ -238,7 +238,7 @@ class Driver:
         why = await connection.run()
         if connection.is_current:
             self._connection = None
-            self.session.lost(why.reason, self.clock(), too_big=why.too_big)
+            self.session.lost(why.reason, self.clock(), too_large=why.too_large)
             self.step()
 
     # Ends.

@@ -193,12 +193,7 @@ class Submitter:
         self.admission.leave(submission.size)
 
     def _in_flight(self, task_uuid: str) -> Submission | None:
-        """Return the task in flight of this name; a retry may run under another UUID."""
-        task = self.session.tasks.get(task_uuid)
-        if task is None and self.session.renamed:
-            renamed = self.session.renamed.items()
-            task = next((task for task, given in renamed if given == task_uuid), None)
-        return cast("Submission | None", task)
+        return cast("Submission | None", self.session.find(task_uuid))
 
     def _refuse_used(self, task_uuid: str) -> None:
         self.driver.step()  # an answer may have come whose effects are not performed yet

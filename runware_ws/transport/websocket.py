@@ -14,6 +14,7 @@ import logging
 import os
 import struct
 from collections.abc import Iterator
+from typing import Literal
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -41,13 +42,14 @@ class DisconnectedError(Exception):
 
     Attributes:
         reason: why, in words.
-        too_big: what to do about it, if a message was over a size limit; else "".
+        too_large: ``sent`` if the server found a message too large, ``heard`` if one of its own was
+            larger than the limit; else None.
     """
 
-    def __init__(self, reason: str, too_big: str = "") -> None:
+    def __init__(self, reason: str, too_large: Literal["sent", "heard"] | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.too_big = too_big
+        self.too_large = too_large
 
 
 class _NoDebug(logging.LoggerAdapter[logging.Logger]):
@@ -70,7 +72,6 @@ class WebSocket:
 
     def __init__(self, url: str, max_size: int) -> None:
         self._protocol = ClientProtocol(parse_uri(url), max_size=max_size, logger=_log)
-        self._max_size = max_size
         self._fragments: list[Data] = []
         self._says_goodbye = False
 
@@ -148,7 +149,7 @@ class WebSocket:
         closed = self._protocol.close_exc
         if error is not None and closed.rcvd is None and closed.sent is None:
             return DisconnectedError(f"the connection broke ({type(error).__name__})")
-        return _closed(closed, self._max_size)
+        return _closed(closed)
 
 
 def _handshake_failure(failure: BaseException, error: BaseException | None) -> str:
@@ -161,15 +162,13 @@ def _handshake_failure(failure: BaseException, error: BaseException | None) -> s
     return f"the server does not speak WebSocket here: {type(failure).__name__}"
 
 
-def _closed(error: ConnectionClosed, max_size: int) -> DisconnectedError:
+def _closed(error: ConnectionClosed) -> DisconnectedError:
     sent, received = error.sent, error.rcvd
     too_big = CloseCode.MESSAGE_TOO_BIG
     if received is not None and received.code == too_big and error.rcvd_then_sent:
-        remedy = "the server refuses a frame of this size: send a smaller image, or its URL"
-        return DisconnectedError("the server found a frame too large", remedy)
+        return DisconnectedError("the server found a frame too large", "sent")
     if sent is not None and sent.code == too_big:
-        remedy = f"its answer is larger than max_size ({max_size} bytes): raise max_size"
-        return DisconnectedError("a frame was larger than max_size", remedy)
+        return DisconnectedError("a frame was larger than max_size", "heard")
     if received is not None:
         return DisconnectedError(f"the server closed the connection ({_words(received)})")
     cause = error.__cause__

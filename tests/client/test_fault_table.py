@@ -14,8 +14,8 @@ from runware_ws import ResultLostError, RunwareClient, TaskTimeoutError, Upscale
 from runware_ws.emulator import Emulator
 from runware_ws.events import Events
 from runware_ws.protocol.effects import Disconnect, Event, Settle
-from runware_ws.protocol.reconcile import KNOWN_LIMIT, OVERDUE
 from runware_ws.protocol.session import Session
+from runware_ws.protocol.timing import Timing
 from tests.client.test_moments import connected, hear, submit, write_all
 from tests.support.answers import error, result
 from tests.support.clients import IMAGE, outcome_of, served
@@ -92,7 +92,7 @@ def test_a_result_that_is_lost_is_asked_for() -> None:
     (task,) = submit(session, 1)
     write_all(session, 0)
     frames, now = [], 0.0
-    while now < OVERDUE:  # the service is there, answers each ping, and says nothing else
+    while now < Timing().overdue:  # the service is there, answers each ping, and says nothing else
         now += 10
         session.handle_timer(now)
         frames = write_all(session, now)
@@ -137,4 +137,4 @@ def test_a_task_that_the_service_knows_and_says_nothing_of_is_given_up_with_what
     assert isinstance(settle.outcome, ResultLostError)
     assert settle.outcome.task_uuid == task.uuid
     assert "billed" in str(settle.outcome)
-    assert now > KNOWN_LIMIT
+    assert now > Timing().known_limit

@@ -6,7 +6,6 @@ The client's patience is cut short, so that what it does after minutes it does h
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -38,21 +37,6 @@ pytestmark = pytest.mark.anyio
 
 COUNT = 12
 PATIENCE = 40
-
-
-@pytest.fixture(autouse=True)
-def impatient() -> Iterator[None]:
-    """A client that waits for less, and less long."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "reconcile.OVERDUE": 1.0,
-            "reconcile.ANSWER_TIMEOUT": 0.5,
-            "reconcile.ALONE_LIMIT": 1.0,
-            "task_table._RETRY_DELAYS": (0.01, 0.1),
-            "reconnector._BREAKER": (0.05, 0.2),
-        }.items():
-            patch.setattr(f"runware_ws.protocol.{name}", value)
-        yield
 
 
 def client_of(emulator: Emulator, **settings: Any) -> RunwareClient:

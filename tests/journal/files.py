@@ -30,7 +30,7 @@ def keep(number: int, image: str | bytes = "https://example.com/a.jpg", **kept: 
     text = image if isinstance(image, str) else image.decode()
     request = encode_task({"taskType": "upscale", "taskUUID": uuid, "inputs": {"image": text}})
     source = image if isinstance(image, str) else None
-    change = Keep(uuid, 1, polled=False, owned=True, origin=Origin(request, source))
+    change = Keep(uuid, uuid, 1, polled=False, owned=True, origin=Origin(request, source))
     for name, value in kept.items():
         setattr(change, name, value)
     return change

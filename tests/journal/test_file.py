@@ -66,21 +66,17 @@ class TestWhatIsKept:
             (entry,) = journal.entries()
         assert (entry.request, entry.source) == (b"", "https://example.com/a.jpg")
 
-    def test_follows_a_task_to_its_new_uuid(self, path: Path) -> None:
+    def test_keeps_its_name_when_an_attempt_has_another_uuid(self, path: Path) -> None:
         with opened(path) as journal:
             first = keep(1)
             journal.commit([first], None)
             assert first.origin.request == b""  # it can be large
-            journal.commit([keep(2, attempts=2, origin=first.origin)], None)
+            again = keep(1, attempts=2, wire_uuid=uuid_of(2), origin=first.origin)
+            journal.commit([again], None)
             (entry,) = journal.entries()
-        assert (entry.uuid, entry.attempts) == (uuid_of(2), 2)
+        assert (entry.uuid, entry.wire_uuid, entry.attempts) == (uuid_of(1), uuid_of(2), 2)
         assert uuid_of(2).encode() in entry.request
-
-    def test_is_forgotten_under_its_old_uuid_too(self, path: Path) -> None:
-        with opened(path) as journal:
-            first = keep(1)
-            journal.commit([first, Forget(uuid_of(2), first.origin)], None)
-            assert journal.entries() == []
+        assert uuid_of(1).encode() not in entry.request
 
     def test_is_all_of_a_commit_or_nothing(self, path: Path) -> None:
         with opened(path) as journal:

@@ -42,7 +42,8 @@ class LastingWorld(World):
         written: what is written, and has not had its consequences.
         heard: all that was handed over to those who wait, in whatever process, by number.
         untaken: results that were handed over to this process, by the UUIDs of their tasks.
-        kept: the UUIDs that were ever in the journal.
+        kept: the names of the tasks that were ever in the journal.
+        kept_attempts: the UUIDs of their attempts.
         forgotten: the numbers of the tasks that it has forgotten.
     """
 
@@ -56,6 +57,7 @@ class LastingWorld(World):
         self.heard: defaultdict[int, list[Outcome]] = defaultdict(list)
         self.untaken: list[str] = []
         self.kept: set[str] = set()
+        self.kept_attempts: set[str] = set()
         self.forgotten: set[int] = set()
         super().__init__(seed, **settings)
 
@@ -73,7 +75,7 @@ class LastingWorld(World):
                 assert answer is not None
                 self._hand_over(number, entry.uuid, answer)
                 continue
-            task = NumberedTask(number, entry.uuid, payload, **task_options(entry, None, None))
+            task = NumberedTask(number, entry.uuid, payload, **task_options(entry))
             self.expect(task)
             self.client.attach(task, self.now)
 
@@ -99,7 +101,9 @@ class LastingWorld(World):
         batch = [self.gathered.popleft() for _ in range(min(count, len(self.gathered)))]
         changes = [note.change for note in batch if note.change is not None]
         self.journal.commit(changes, self.client.reconnector.session_uuid)
-        self.kept |= {change.uuid for change in changes if isinstance(change, Keep)}
+        kept = [change for change in changes if isinstance(change, Keep)]
+        self.kept |= {change.uuid for change in kept}
+        self.kept_attempts |= {change.wire_uuid for change in kept}
         for change in changes:
             if isinstance(change, Forget):
                 self.forgotten.add(self._numbers[change.uuid])
@@ -152,7 +156,7 @@ class LastingWorld(World):
 
     def _server_wants(self, effect: server_effects.Effect) -> None:
         if isinstance(effect, server_effects.Run):
-            assert effect.job.key in self.kept, "sent before it was written"
+            assert effect.job.key in self.kept_attempts, "sent before it was written"
         super()._server_wants(effect)
 
     def settle_down(self, *, finish: bool = True) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-from runware_ws.protocol.tasks import Stage, Step, Task
+from runware_ws.protocol.tasks import Stage
 from tests.protocol.world import World, number_of
 
 
@@ -27,33 +24,3 @@ def test_a_task_that_is_looked_at_late_on_a_silent_line_is_looked_at_later_again
     assert moment > world.now
     world.heal()
     assert len(world.settled[number_of(task)]) == 1
-
-
-def test_a_task_that_waits_twice_to_be_sent_again_is_sent_once() -> None:
-    """It waited for its turn behind another that was sent alone, was said to be known, and then to
-    be unknown after all; so it stood in the queue twice, and its second sending was no move.
-    """
-    world = World()
-    world.connect()
-    world.settle_down()
-    tasks = [world.submit(delivery="async") for _ in range(2)]
-    world.carry_up()
-    hear(world, errors=[{"code": "invalidImage", "message": ""}])  # whose it is must be found out
-    for task in tasks:
-        hear(world, errors=[unknown(task)])
-    (waiting,) = (task for task in tasks if task.step is Step.RESEND)
-    hear(world, data=[{"taskUUID": waiting.uuid, "status": "processing"}])
-    assert waiting.stage is Stage.ACCEPTED
-    hear(world, errors=[unknown(waiting)])
-    world.heal()
-    assert waiting.writes == 2
-
-
-def unknown(task: Task) -> dict[str, Any]:
-    return {"code": "taskNotFound", "message": "", "taskUUID": task.uuid}
-
-
-def hear(world: World, **frame: Any) -> None:
-    """A frame reaches the client, of which the service knows nothing."""
-    world.client.receive(json.dumps(frame), world.now)
-    world.pump()

@@ -109,10 +109,16 @@ def test_the_client_asks_for_what_is_in_doubt_and_then_for_the_details() -> None
     assert sent(world) == frame_named("question for the response")
     error = {"code": "taskNotFound", "message": "", "taskUUID": first.uuid}
     receive(world, {"errors": [error]})
-    assert sent(world)[0]["taskUUID"] == first.uuid
-    assert sent(world)[0]["taskType"] == "upscale"
-    receive(world, {"errors": [error | {"code": "conflictTaskUUID"}]})
     assert sent(world) == frame_named("question for the details")
+    began = world.now
+    while sent(world)[0]["taskType"] != "upscale":
+        receive(world, {"errors": [error | {"taskType": sent(world)[0]["taskType"]}]})
+        world.tick(0.1)
+    assert world.now - began >= 2.0
+    assert sent(world)[0]["taskUUID"] == first.uuid
+    receive(world, {"errors": [error | {"code": "conflictTaskUUID"}]})
+    world.tick(1.0)
+    assert sent(world) == frame_named("question for the response")
 
 
 # What the client makes of what it hears

@@ -86,23 +86,25 @@ def test_who_was_refused_is_found_also_where_no_question_is_answered() -> None:
     assert refused.writes == 2
 
 
-def test_a_question_without_an_answer_holds_the_others_up_for_seconds_only() -> None:
+def test_a_frame_that_is_refused_as_a_whole_is_sent_again_a_task_at_a_time() -> None:
+    """One error without a name stands for all tasks of the frame, of which one is to blame."""
     session = connected()
-    tasks = submit(session, 2)
+    tasks = submit(session, 3)
     write_all(session, 0)
     hear(session, 0.1, errors=[error("novelty")])
-    write_all(session, 0.1)
-    unknown = [error("taskNotFound", {"taskUUID": one.uuid, "taskType": "x"}) for one in tasks]
-    hear(session, 0.2, errors=unknown)
-    write_all(session, 0.2)  # the first is sent alone; it runs, and the question gets no answer
-    for now in (step / 4 for step in range(1, 100)):
-        hear(session, now, {"taskType": "ping", "pong": True})
+    frames, now = write_all(session, 0.1), 0.1
+    while "taskType" in frames[0][0]:  # until it is a task that was sent before
+        asked = [one for frame in frames for one in frame]
+        hear(session, now, errors=[error("taskNotFound", one) for one in asked if one["taskUUID"]])
+        now += 0.25
         session.handle_timer(now)
-        write_all(session, now)
-    assert [one.writes for one in tasks] == [2, 2]
+        frames = write_all(session, now) or [[{"taskType": "none", "taskUUID": ""}]]
+    assert [len(frame) for frame in frames] == [1, 1, 1]
+    assert {frame[0]["taskUUID"] for frame in frames} == {task.uuid for task in tasks}
+    assert now > 2.0
 
 
-def test_a_task_whose_details_are_wanted_twice_stands_in_a_frame_once() -> None:
+def test_a_task_that_conflicts_twice_is_asked_for_once() -> None:
     session = connected()
     (task,) = submit(session, 1)
     write_all(session, 0)
@@ -110,4 +112,4 @@ def test_a_task_whose_details_are_wanted_twice_stands_in_a_frame_once() -> None:
         known = error("conflictTaskUUID", {"taskUUID": task.uuid, "taskType": "upscale"})
         hear(session, 0.1, errors=[known])
     (frame,) = write_all(session, 0.1)
-    assert [one["taskType"] for one in frame] == ["getTaskDetails"]
+    assert [one["taskType"] for one in frame] == ["getResponse"]

@@ -33,23 +33,6 @@ _MANY = 10
 PATIENCE = 60 + TASKS / 20 + 2 * FAULTS
 
 
-@pytest.fixture(autouse=True)
-def impatient() -> Iterator[None]:
-    """A client that does after moments what it does after minutes."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "reconcile.OVERDUE": 2.0,
-            "reconcile.ANSWER_TIMEOUT": 0.5,
-            "reconcile.ALONE_LIMIT": 1.0,
-            "send_queue.ALONE_LIMIT": 1.0,
-            "task_table._RETRY_DELAYS": (0.01, 0.1),
-            "reconnector._BREAKER": (0.05, 0.2),
-            "reconnector._RECONNECT": (0.05, 0.5),
-        }.items():
-            patch.setattr(f"runware_ws.protocol.{name}", value)
-        yield
-
-
 def client_of(emulator: Emulator, relay: Relay) -> RunwareClient:
     return RunwareClient(
         emulator.api_key,

@@ -1,0 +1,50 @@
+"""Durations of the protocol that are not settings, in seconds; tests pass shorter ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The durations.
+
+    Attributes:
+        overdue: a sync task without an answer for so long is asked for. Runware's SDKs show that
+            the server waits about 120 s for a sync task.
+        early_look: an async task without an acknowledgment for so long is asked for, since an
+            acknowledgment may come without a name.
+        answer_timeout: a question without an answer for so long found nothing.
+        unnamed_grace: after an answer that names no task, answers that name one are still awaited
+            for so long.
+        replay_quiet, replay_limit: a replay is over when nothing has come for the first, and at the
+            latest after the second.
+        living_window: on a connection that lives, a task is not sent again before it could not be
+            found for so long: its answer may still come.
+        inquiry_limit: the search for the owner of an error without a name ends after so long.
+        known_limit: a task without a deadline that the server knows, and says nothing of, is asked
+            for so long.
+        poll: first and longest delay between two questions about a task.
+        retry: first and longest ceiling of the delay before a retry.
+        reconnect: likewise, before an attempt to connect.
+        breaker: likewise, before the key is tried again that was refused after a success.
+        early_grace: an error before the reply to the authentication may be about another thing: the
+            reply is awaited for so long after it.
+        proof: a connection that lasts so long was not accepted only to be closed again.
+    """
+
+    overdue: float = 110.0
+    early_look: float = 0.25
+    answer_timeout: float = 5.0
+    unnamed_grace: float = 0.5
+    replay_quiet: float = 0.2
+    replay_limit: float = 2.0
+    living_window: float = 10.0
+    inquiry_limit: float = 30.0
+    known_limit: float = 240.0
+    poll: tuple[float, float] = (0.05, 5.0)
+    retry: tuple[float, float] = (0.5, 10.0)
+    reconnect: tuple[float, float] = (0.1, 30.0)
+    breaker: tuple[float, float] = (2.0, 60.0)
+    early_grace: float = 2.0
+    proof: float = 2.0
