@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import typer
 
-from ..emulator.script import Script, fault_of, read_script
+from ..emulator.faults.script import Script, fault_of, read_script
 from ..errors import InputError
 from ..settings import is_loopback
 from .complaints import UsageError

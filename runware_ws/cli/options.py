@@ -300,7 +300,7 @@ Faults = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="A script of what is to go wrong, TOML or JSON; see runware_ws.emulator.script.",
+        help="A script of what is to go wrong, TOML or JSON; see runware_ws.emulator.faults.",
         show_default=False,
         rich_help_panel=_FAULTS,
     ),

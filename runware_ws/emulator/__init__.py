@@ -10,15 +10,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .settings import ServiceSettings
+from .service.settings import ServiceSettings
 
 if TYPE_CHECKING:
-    from .local import Emulator
     from .relay import Relay
+    from .server.emulator import Emulator
 
 __all__ = ["Emulator", "Relay", "ServiceSettings"]
 
-_LATER = {"Emulator": ".local", "Relay": ".relay"}
+_LATER = {"Emulator": ".server.emulator", "Relay": ".relay"}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,11 +10,11 @@ from typing import Any
 
 from PIL import Image
 
-from runware_ws.emulator.calls import Call
-from runware_ws.emulator.effects import Close, Push, Respond, Run, Upload, Webhook
-from runware_ws.emulator.jobs import Failed, Job, Made, Outcome
 from runware_ws.emulator.service import Service
-from runware_ws.emulator.settings import ServiceSettings
+from runware_ws.emulator.service.calls import Call
+from runware_ws.emulator.service.effects import Close, Push, Respond, Run, Upload, Webhook
+from runware_ws.emulator.service.jobs import Failed, Job, Made, Outcome
+from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.protocol.request import MODEL
 
 KEY = "the-key-of-the-bench"

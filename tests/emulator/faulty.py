@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
-from runware_ws.emulator.effects import Close, Cut, Push, Respond, Run
 from runware_ws.emulator.faults import Fault
-from runware_ws.emulator.faulty import FaultyService
+from runware_ws.emulator.faults.injector import FaultyService
 from runware_ws.emulator.service import Service
-from runware_ws.emulator.sessions import Link
+from runware_ws.emulator.service.effects import Close, Cut, Push, Respond, Run
+from runware_ws.emulator.service.sessions import Link
 from tests.emulator.bench import Bench, Peer, upscale
 
 

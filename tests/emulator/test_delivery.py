@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runware_ws.emulator.jobs import Made
+from runware_ws.emulator.service.jobs import Made
 from tests.emulator.bench import LINK, Bench, Peer, new_uuid, upscale
 
 # The synchronous wait

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from runware_ws.emulator import pictures
-from runware_ws.emulator.engine import Engine
-from runware_ws.emulator.images import ImageStore, StoredImage
-from runware_ws.emulator.jobs import Failed, Job, Made, Outcome
+from runware_ws.emulator.imaging import pictures
+from runware_ws.emulator.imaging.engine import Engine
+from runware_ws.emulator.imaging.store import ImageStore, StoredImage
+from runware_ws.emulator.service.jobs import Failed, Job, Made, Outcome
 from tests.emulator.bench import Bench, new_uuid, picture, text_of, upscale
 
 
@@ -320,7 +320,7 @@ def test_a_redirect_is_followed(workshop: Workshop) -> None:
 def test_a_download_that_does_not_end_is_cut(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runware_ws.emulator.engine._MAX_DOWNLOAD_BYTES", 10)
+    monkeypatch.setattr("runware_ws.emulator.imaging.engine._MAX_DOWNLOAD_BYTES", 10)
     _, outcome = workshop.run("https://example.com/a.png")
     assert isinstance(outcome, Failed)
     assert outcome.code == "invalidImage"
@@ -329,7 +329,7 @@ def test_a_download_that_does_not_end_is_cut(
 def test_a_fault_of_the_emulator_itself_is_told_and_logged(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.delattr("runware_ws.emulator.pictures.upscale")
+    monkeypatch.delattr("runware_ws.emulator.imaging.pictures.upscale")
     _, outcome = workshop.run(text_of(picture()))
     assert isinstance(outcome, Failed)
     assert outcome.code == "internalServerError"

@@ -58,7 +58,7 @@ def test_other_addresses_and_methods_are_answered_in_the_documented_shape(
 def test_a_fault_of_the_emulator_is_a_documented_500_and_logged(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.delattr("runware_ws.emulator.service.Service.request")
+    monkeypatch.delattr("runware_ws.emulator.service.core.Service.request")
     response = post(emulator, upscale(PIXELS))
     assert response.status_code == 500
     assert response.json()["errors"][0]["code"] == "internalServerError"
@@ -136,7 +136,7 @@ def test_a_result_is_put_to_its_upload_endpoint(emulator: Emulator) -> None:
 def test_a_result_that_had_to_make_room_is_not_uploaded_empty() -> None:
     with Receiver() as receiver, Emulator(webhook_attempts=1) as emulator:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("runware_ws.emulator.images.ImageStore.get", lambda *_: None)
+            patch.setattr("runware_ws.emulator.imaging.store.ImageStore.get", lambda *_: None)
             post(emulator, upscale(PIXELS, uploadEndpoint=receiver.url))
             until(lambda: emulator.look(lambda service: bool(service.record.webhooks_failed)))
         assert receiver.got.empty()

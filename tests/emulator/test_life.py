@@ -90,7 +90,7 @@ def test_what_prevents_the_start_is_raised_and_leaves_nothing_behind(
 ) -> None:
     emulator = Emulator()
     with monkeypatch.context() as patch:
-        patch.delattr("runware_ws.emulator.serving.make_app")
+        patch.delattr("runware_ws.emulator.server.serving.make_app")
         with pytest.raises(NameError, match="make_app"):
             emulator.start()
     with emulator, Client(emulator):

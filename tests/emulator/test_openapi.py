@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runware_ws.emulator import Emulator
-from runware_ws.emulator.openapi import openapi_document
+from runware_ws.emulator.server.openapi import openapi_document
 from tests.emulator.sockets import get
 
 DATA = Path(__file__).parent.parent / "data"

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from runware_ws.emulator import Emulator
-from runware_ws.emulator.openapi import openapi_document
+from runware_ws.emulator.server.openapi import openapi_document
 from tests.emulator.bench import picture
 from tests.emulator.sockets import TIMEOUT, get
 
@@ -42,7 +42,7 @@ def offline() -> Iterator[Emulator]:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=picture()))
     client = partial(httpx.AsyncClient, transport=transport)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runware_ws.emulator.host.httpx.AsyncClient", client)
+        patch.setattr("runware_ws.emulator.server.host.httpx.AsyncClient", client)
         with Emulator() as running:
             yield running
 

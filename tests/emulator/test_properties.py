@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from runware_ws.emulator.deadlines import Deadlines
-from runware_ws.emulator.jobs import Failed, Made
-from runware_ws.emulator.sessions import Link
+from runware_ws.emulator.service.jobs import Failed, Made
+from runware_ws.emulator.service.schedule import Deadlines
+from runware_ws.emulator.service.sessions import Link
 from runware_ws.protocol.request import MEMBERS, MODEL
 from runware_ws.protocol.wire import decode, encode_tasks
 from tests.emulator.bench import KEY, LINK, Bench, Peer, new_uuid, upscale

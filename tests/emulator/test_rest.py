@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runware_ws.emulator.complaints import status_of
-from runware_ws.emulator.jobs import Failed
+from runware_ws.emulator.service.answers import status_of
+from runware_ws.emulator.service.jobs import Failed
 from tests.emulator.bench import KEY, Bench, new_uuid, upscale
 
 AUTHENTICATION = {"taskType": "authentication", "apiKey": KEY}

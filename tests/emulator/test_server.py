@@ -47,7 +47,7 @@ def test_fragmented_frames_are_read(client: Client) -> None:
 
 
 def test_64_mib_go_in_and_out_in_one_frame(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runware_ws.emulator.pictures.upscale", lambda content, *_: content)
+    monkeypatch.setattr("runware_ws.emulator.imaging.pictures.upscale", lambda content, *_: content)
     image = "A" * 64 * 1024 * 1024
     client.send(upscale(image, outputType="base64Data"))
     assert client.receive()["data"][0]["imageBase64Data"] == image

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runware_ws.emulator.settings import ServiceSettings
+from runware_ws.emulator.service.settings import ServiceSettings
 from tests.emulator.bench import KEY, LINK, Bench, new_uuid, picture, text_of, upscale
 
 # Scope

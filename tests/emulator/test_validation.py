@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runware_ws.emulator.jobs import Job
+from runware_ws.emulator.service.jobs import Job
 from tests.emulator.bench import LINK, Bench, new_uuid, upscale
 
 UUID_V1 = "6c84fb90-12c4-11e1-840d-7b25c5ee775a"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runware_ws.emulator.jobs import Failed, Made, Outcome
+from runware_ws.emulator.service.jobs import Failed, Made, Outcome
 from runware_ws.protocol.request import MODEL
 from runware_ws.protocol.wire import decode, encode_answer
 from tests.emulator.bench import KEY, LINK, Bench, Peer

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runware_ws.emulator import Emulator
-from runware_ws.emulator.record import Seen
+from runware_ws.emulator.service.history import Seen
 
 __all__ = ["ElsewhereEmulator", "emulator_elsewhere"]
 

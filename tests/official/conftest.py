@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runware_ws.emulator import Emulator
-from runware_ws.emulator.host import Host
+from runware_ws.emulator.server.host import Host
 from tests.emulator.bench import picture
 from tests.official.environments import MissingError, command_for
 from tests.official.peer import Peer

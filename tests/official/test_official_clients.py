@@ -158,7 +158,9 @@ def test_the_documented_answer_to_an_upload_is_seen_by_one_client_only(
 def test_a_result_over_a_mebibyte_is_lost_by_the_client_with_the_default_limit(
     peer: Peer, name: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runware_ws.emulator.pictures.upscale", lambda *_: bytes(1024 * 1024))
+    monkeypatch.setattr(
+        "runware_ws.emulator.imaging.pictures.upscale", lambda *_: bytes(1024 * 1024)
+    )
     connect(peer, emulator)
     arguments = {"image": PIXELS, "outputType": "base64Data", "deliveryMethod": "sync"}
     if name == "runware-sdk":

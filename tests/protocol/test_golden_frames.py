@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from runware_ws.emulator.jobs import Failed, Made
 from runware_ws.emulator.service import Service
-from runware_ws.emulator.settings import ServiceSettings
+from runware_ws.emulator.service.jobs import Failed, Made
+from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.errors import AuthenticationError, RunwareError, TaskError
 from runware_ws.protocol.tasks import Stage, Task
 from tests.emulator.bench import Bench

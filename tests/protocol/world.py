@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from runware_ws.emulator import effects as server_effects
-from runware_ws.emulator.jobs import Failed, Job, Made
 from runware_ws.emulator.service import Service
-from runware_ws.emulator.sessions import Link
-from runware_ws.emulator.settings import ServiceSettings
+from runware_ws.emulator.service import effects as server_effects
+from runware_ws.emulator.service.jobs import Failed, Job, Made
+from runware_ws.emulator.service.sessions import Link
+from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.errors import RunwareError
 from runware_ws.protocol.effects import Connect, Disconnect, Settle
 from runware_ws.protocol.reconnector import State

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .faults import Fault
+from .kinds import Fault
 
 __all__ = ["Trigger", "is_match"]
 

@@ -27,8 +27,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from .faults import KINDS, Fault
+from ...errors import InputError
+from .kinds import KINDS, Fault
 
 __all__ = ["Script", "fault_of", "read_script", "script_of"]
 

@@ -16,13 +16,13 @@ from typing import Any, Self, TypeVar
 import anyio
 import anyio.to_thread
 
-from .faults import Fault
-from .faulty import FaultyService
+from ..faults.injector import FaultyService
+from ..faults.kinds import Fault
+from ..service.core import Service
+from ..service.history import Seen
+from ..service.settings import ServiceSettings
 from .host import Host
-from .record import Seen
-from .service import Service
 from .serving import ServerThread, listener
-from .settings import ServiceSettings
 
 __all__ = ["Emulator"]
 

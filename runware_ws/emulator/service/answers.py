@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..error_codes import code_info
-from ..protocol.wire import Item
+from ...error_codes import code_info
+from ...protocol.wire import Item
 
 __all__ = ["Refusal", "complaint", "status_of"]
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import httpx
 
-from ..protocol.wire import encode_answer
-from .calls import Call
-from .effects import Close, Cut, Effect, Push, Respond, Run, Upload, Webhook
-from .engine import Engine
-from .faulty import FaultyService
-from .images import ImageStore
-from .jobs import Job
-from .sessions import Link
+from ...protocol.wire import encode_answer
+from ..faults.injector import FaultyService
+from ..imaging.engine import Engine
+from ..imaging.store import ImageStore
+from ..service.calls import Call
+from ..service.effects import Close, Cut, Effect, Push, Respond, Run, Upload, Webhook
+from ..service.jobs import Job
+from ..service.sessions import Link
 
 __all__ = ["Host", "Outbox"]
 

@@ -21,20 +21,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import count
 
-from ..errors import ProtocolError
-from ..protocol.wire import Item, decode_tasks, encode_answer
-from .answers import Answer
+from ...errors import ProtocolError
+from ...protocol.wire import Item, decode_tasks, encode_answer
+from .answers import Refusal, complaint, status_of
 from .calls import Call
-from .checks import check_authentication
-from .complaints import Refusal, complaint, status_of
-from .deadlines import Deadlines
-from .desk import Desk
 from .effects import Close, Effect, Push, Respond, Run, Upload, Webhook
+from .history import Record
 from .jobs import Failed, Job, Outcome
-from .record import Record
+from .replies import Answer
 from .retries import Retries
+from .schedule import Deadlines
 from .sessions import Link, Session, SessionBook
 from .settings import ServiceSettings
+from .tasks import Desk
+from .validation import check_authentication
 
 __all__ = ["Service"]
 

@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from ..protocol.wire import Item, encode_answer, encode_tasks
-from .arrivals import WATCHED, Arrivals
-from .calls import Call
-from .departures import Departures
-from .effects import Effect, Push, Respond, Upload, Webhook
-from .faults import Fail, Fault
+from ...protocol.wire import Item, encode_answer, encode_tasks
+from ..service.calls import Call
+from ..service.core import Service
+from ..service.effects import Effect, Push, Respond, Upload, Webhook
+from ..service.jobs import Failed, Job, Outcome
+from ..service.sessions import Link
 from .frames import nameless
-from .jobs import Failed, Job, Outcome
+from .inbound import WATCHED, Arrivals
+from .kinds import Fail, Fault
+from .outbound import Departures
 from .scene import Scene
-from .service import Service
-from .sessions import Link
-from .triggers import Trigger
+from .state import Trigger
 
 __all__ = ["FaultyService"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from ..protocol.wire import Item
-from .effects import Push
-from .sessions import Link
+from ...protocol.wire import Item
+from ..service.effects import Push
+from ..service.sessions import Link
 
 __all__ = ["Held", "Holding"]
 

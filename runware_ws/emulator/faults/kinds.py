@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from ..errors import InputError
+from ...errors import InputError
 
 __all__ = [
     "KINDS",

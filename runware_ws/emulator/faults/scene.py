@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..protocol.wire import Item, encode_answer
-from .effects import Close, Cut, Effect, Push
-from .faults import Drop, Fault
+from ...protocol.wire import Item, encode_answer
+from ..service.core import Service
+from ..service.effects import Close, Cut, Effect, Push
+from ..service.sessions import Link
 from .holding import Holding
-from .service import Service
-from .sessions import Link
+from .kinds import Drop, Fault
 
 __all__ = ["Scene"]
 

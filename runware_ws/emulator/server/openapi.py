@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..protocol.request import MEMBERS, MODEL, PATTERNS, TASK_TYPE, Member
+from ...protocol.request import MEMBERS, MODEL, PATTERNS, TASK_TYPE, Member
 
 __all__ = ["openapi_document"]
 

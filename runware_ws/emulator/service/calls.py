@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .answers import Answer
+from .replies import Answer
 
 __all__ = ["Call"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..errors import ProtocolError
-from ..protocol.wire import Item, decode, encode_answer
+from ...errors import ProtocolError
+from ...protocol.wire import Item, decode, encode_answer
 
 __all__ = ["garbled", "is_nameable", "items_of", "merged", "nameless", "padded"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from types import UnionType
 
-from ..errors import ProtocolError
-from ..protocol.wire import Item, decode_tasks
-from .complaints import Refusal, complaint, status_of
-from .desk import UPSCALES
-from .faults import Delay, Drop, Expire, Fail, Fault, Refuse, Silence, Status
+from ...errors import ProtocolError
+from ...protocol.wire import Item, decode_tasks
+from ..service.answers import Refusal, complaint, status_of
+from ..service.sessions import Link
+from ..service.tasks import UPSCALES
 from .holding import Held
+from .kinds import Delay, Drop, Expire, Fail, Fault, Refuse, Silence, Status
 from .scene import Scene
-from .sessions import Link
-from .triggers import Trigger
+from .state import Trigger
 
 __all__ = ["WATCHED", "Arrivals"]
 

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ..protocol.wire import encode_answer
-from .effects import Close, Push
+from ...protocol.wire import encode_answer
+from ..service.effects import Close, Push
 from .host import Host, Outbox
 from .openapi import openapi_document
 

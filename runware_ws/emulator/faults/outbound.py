@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..protocol.wire import encode_answer
-from .complaints import Refusal, complaint
-from .effects import Push
-from .faults import (
+from ...protocol.wire import encode_answer
+from ..service.answers import Refusal, complaint
+from ..service.effects import Push
+from ..service.sessions import Link
+from .frames import garbled, is_nameable, items_of, merged, nameless, padded
+from .holding import Held
+from .kinds import (
     Anonymous,
     Delay,
     Drop,
@@ -25,11 +28,8 @@ from .faults import (
     Silence,
     Stray,
 )
-from .frames import garbled, is_nameable, items_of, merged, nameless, padded
-from .holding import Held
 from .scene import Scene
-from .sessions import Link
-from .triggers import Trigger
+from .state import Trigger
 
 __all__ = ["Departures"]
 

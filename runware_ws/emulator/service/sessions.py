@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from .deadlines import Deadlines
+from .schedule import Deadlines
 
 __all__ = ["Link", "Session", "SessionBook"]
 

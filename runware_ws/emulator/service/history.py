@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..protocol.wire import Item
+from ...protocol.wire import Item
 
 __all__ = ["Record", "Seen", "shortened"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..protocol.wire import Item, encode_answer, encode_item
-from .answers import Answer
+from ...protocol.wire import Item, encode_answer, encode_item
+from .answers import Refusal, complaint
 from .calls import Call
-from .checks import check_task_uuid, check_upload, check_upscale, is_link, is_uuid
-from .complaints import Refusal, complaint
+from .history import Record
 from .jobs import Failed, Job, JobBook, Made, Outcome, with_defaults
-from .record import Record
+from .replies import Answer
 from .sessions import Session
 from .settings import ServiceSettings
+from .validation import check_task_uuid, check_upload, check_upscale, is_link, is_uuid
 
 __all__ = ["Desk"]
 

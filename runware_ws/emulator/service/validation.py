@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..protocol.request import (
+from ...protocol.request import (
     MEMBERS,
     MODEL,
     Member,
@@ -20,8 +20,8 @@ from ..protocol.request import (
     member_named,
     problem_with,
 )
-from ..protocol.wire import Item
-from .complaints import Refusal
+from ...protocol.wire import Item
+from .answers import Refusal
 
 __all__ = [
     "check_authentication",

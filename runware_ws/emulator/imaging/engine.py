@@ -16,10 +16,10 @@ from math import inf
 
 import httpx
 
+from ..service.jobs import Failed, Job, Made, Outcome
+from ..service.validation import is_link, is_uuid
 from . import pictures
-from .checks import is_link, is_uuid
-from .images import ImageStore, StoredImage
-from .jobs import Failed, Job, Made, Outcome
+from .store import ImageStore, StoredImage
 
 __all__ = ["Engine"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..protocol.wire import Item
+from ...protocol.wire import Item
 
 __all__ = ["Answer"]
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit, urlunsplit
 import anyio
 import anyio.to_thread
 
-from ..errors import InputError
-from .carrying import CHUNK_BYTES, Streams, Way, Weather, carry, reset_connection, say_goodbye
+from ...errors import InputError
+from .directions import CHUNK_BYTES, Streams, Way, Weather, carry, reset_connection, say_goodbye
 
 __all__ = ["Direction", "Relay"]
 

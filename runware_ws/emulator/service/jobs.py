@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from ..protocol.request import MEMBERS
-from ..protocol.wire import Item
-from .answers import Answer
+from ...protocol.request import MEMBERS
+from ...protocol.wire import Item
 from .calls import Call
-from .deadlines import Deadlines
+from .replies import Answer
+from .schedule import Deadlines
 from .sessions import Session
 
 __all__ = ["EXTENSIONS", "Failed", "Job", "JobBook", "Made", "Outcome"]
