@@ -47,12 +47,12 @@ def test_a_fault_strikes_when_it_is_told_to(when: dict[str, Any], lost: list[int
     peer = bench.peer()
     uuids = bench.run(peer, 6)
     assert results(peer) == [uuid for n, uuid in enumerate(uuids, 1) if n not in lost]
-    assert bench.faulty.struck == ({"lose": len(lost)} if lost else {})
+    assert bench.injector.struck == ({"lose": len(lost)} if lost else {})
 
 
 def test_chance_is_drawn_from_the_dice_and_for_each_fault_by_itself() -> None:
     def struck(*faults: Fault) -> list[str]:
-        bench = FaultyBench(*faults, dice=lambda n: random.Random(f"7/{n}").random)
+        bench = FaultyBench(*faults, random_for=lambda n: random.Random(f"7/{n}").random)
         peer = bench.peer()
         uuids = bench.run(peer, 60)
         return [str(uuids.index(uuid)) for uuid in results(peer)]
@@ -150,7 +150,7 @@ def test_a_garbled_frame_is_text_but_no_json_and_counts_as_delivered() -> None:
     bench = FaultyBench(Garble(nth=1))
     peer = bench.peer()
     (uuid,) = bench.run(peer)
-    garbled = bench.raw[peer.link][-1]
+    garbled = bench.raw[peer.connection][-1]
     assert garbled.decode().startswith('{"data"')
     assert len(peer.frames) == 1
     peer.send(*ask(uuid))
@@ -166,14 +166,14 @@ def test_a_garbled_frame_that_comes_back_unsent_is_replayed_as_it_is() -> None:
     bench.end(peer)
     again = bench.peer(session)
     bench.pass_time(1)
-    assert bench.raw[again.link][-1].startswith(b'{"data"')
+    assert bench.raw[again.connection][-1].startswith(b'{"data"')
 
 
 def test_a_result_is_padded_to_the_byte() -> None:
     bench = FaultyBench(Oversize(nth=2, frame_bytes=123_456))
     peer = bench.peer()
     uuids = bench.run(peer, 2)
-    assert len(bench.raw[peer.link][-1]) == 123_456
+    assert len(bench.raw[peer.connection][-1]) == 123_456
     assert results(peer) == uuids
 
 
@@ -225,7 +225,7 @@ def test_errors_lose_the_names_of_their_tasks(of: str) -> None:
     peer.send({"taskType": "getResponse", "taskUUID": str(uuid4())})
     assert peer.errors[0]["code"] == "taskNotFound"
     assert "taskUUID" not in peer.errors[0]
-    assert bench.faulty.struck == {"anonymous": 1}
+    assert bench.injector.struck == {"anonymous": 1}
 
 
 def test_an_error_of_nobody_comes_beside_a_result() -> None:
@@ -247,7 +247,7 @@ def test_a_drop_before_a_result_leaves_it_to_who_resumes(how: Any) -> None:
     session = peer.session
     uuids = bench.run(peer, 3)
     assert results(peer) == uuids[:1]
-    assert bench.ended[peer.link] == how
+    assert bench.ended[peer.connection] == how
     bench.end(peer)
     assert results(bench.peer(session)) == uuids[1:]
 
@@ -263,7 +263,7 @@ def test_what_a_drop_has_prevented_is_not_counted_until_it_is_replayed() -> None
         peer = bench.peer(session)
         come += results(peer)
     assert come == uuids
-    assert bench.faulty.struck == {"drop": 2}
+    assert bench.injector.struck == {"drop": 2}
 
 
 def test_a_drop_after_a_result_lets_it_through() -> None:
@@ -290,7 +290,7 @@ def test_what_arrives_on_a_connection_that_was_cut_is_not_heard() -> None:
     peer = bench.peer()
     bench.run(peer)
     bench.run(peer)
-    assert len(bench.core.record.executions) == 1
+    assert len(bench.core.history.executions) == 1
 
 
 def test_an_expired_session_cannot_be_resumed_and_what_it_missed_is_found_by_asking() -> None:
@@ -317,6 +317,6 @@ def test_a_silent_connection_says_and_hears_nothing(written: bool) -> None:
     bench.pass_time(60)
     assert results(peer) == uuids[:1]
     assert bench.ended == {}
-    assert len(bench.core.record.executions) == 3
+    assert len(bench.core.history.executions) == 3
     bench.end(peer)
     assert results(bench.peer(session)) == ([] if written else uuids[1:])

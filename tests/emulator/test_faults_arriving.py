@@ -15,9 +15,9 @@ PING = {"taskType": "ping", "ping": True}
 
 def test_connections_are_refused_before_the_others_are_counted() -> None:
     bench = FaultyBench(Refuse(nth=2, times=2, status=502), Drop(of="connection", nth=2))
-    assert [bench.faulty.refusal() for _ in range(4)] == [None, 502, 502, None]
-    assert bench.peer().link not in bench.ended
-    assert bench.peer().link in bench.ended
+    assert [bench.injector.connection_status() for _ in range(4)] == [None, 502, 502, None]
+    assert bench.peer().connection not in bench.ended
+    assert bench.peer().connection in bench.ended
 
 
 def test_a_right_key_is_refused_as_documented() -> None:
@@ -64,7 +64,7 @@ def test_a_request_arrives_late() -> None:
     bench = FaultyBench(Delay(of="request", nth=1, seconds=5))
     peer = bench.peer()
     bench.run(peer)
-    assert bench.core.record.executions == {}
+    assert bench.core.history.executions == {}
     bench.pass_time(5)
     bench.finish()
     assert len(results(peer)) == 1
@@ -76,7 +76,7 @@ def test_a_late_request_does_not_arrive_when_its_connection_is_gone() -> None:
     bench.run(peer)
     bench.end(peer)
     bench.pass_time(5)
-    assert bench.core.record.executions == {}
+    assert bench.core.history.executions == {}
 
 
 @pytest.mark.parametrize(("moment", "arrived"), [("before", 1), ("after", 3)])
@@ -84,8 +84,8 @@ def test_a_connection_ends_around_a_request(moment: Any, arrived: int) -> None:
     bench = FaultyBench(Drop(of="request", nth=2, moment=moment, how="reset"))
     peer = bench.peer()
     bench.run(peer, 3)
-    assert len(bench.core.record.executions) == arrived
-    assert bench.ended == {peer.link: "reset"}
+    assert len(bench.core.history.executions) == arrived
+    assert bench.ended == {peer.connection: "reset"}
 
 
 def test_silence_may_begin_before_the_reply_to_the_key() -> None:
@@ -130,7 +130,7 @@ def test_a_call_gets_each_status_with_the_documented_body_and_runs_nothing(statu
     assert given == status
     assert set(body) == {"errors"}
     assert body["errors"][0].keys() >= {"code", "message"}
-    assert bench.core.record.executions == {}
+    assert bench.core.history.executions == {}
     assert bench.answer(upscale())[0] == 200
 
 
@@ -144,7 +144,7 @@ def test_a_call_fails_for_a_task_that_is_refused() -> None:
     status, body = bench.answer(upscale(), upscale())
     assert status == 402
     assert body["errors"][0]["taskUUID"]
-    assert bench.core.record.executions == {}
+    assert bench.core.history.executions == {}
 
 
 def test_a_call_that_is_no_list_of_tasks_is_counted_all_the_same() -> None:
@@ -156,4 +156,4 @@ def test_a_call_that_is_no_list_of_tasks_is_counted_all_the_same() -> None:
 def test_a_call_for_the_answer_of_another_is_a_question() -> None:
     bench = FaultyBench(Fail(of="request"))
     assert bench.answer(*ask(new_uuid()))[0] == 400
-    assert bench.faulty.struck == {}
+    assert bench.injector.struck == {}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -19,6 +21,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from runware_ws.emulator import Emulator
+from runware_ws.emulator.server.background import BackgroundServer
 from tests.emulator.bench import text_of, upscale
 from tests.emulator.sockets import PIXELS, TIMEOUT, Client, post, until
 
@@ -85,15 +88,24 @@ def test_starting_twice_is_an_error() -> None:
         emulator.start()
 
 
-def test_what_prevents_the_start_is_raised_and_leaves_nothing_behind(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    emulator = Emulator()
-    with monkeypatch.context() as patch:
-        patch.delattr("runware_ws.emulator.server.serving.make_app")
-        with pytest.raises(NameError, match="make_app"):
-            emulator.start()
-    with emulator, Client(emulator):
+class Unstartable(BackgroundServer):
+    """A server that fails to start as long as there is an error."""
+
+    error: Exception | None = LookupError("no bread")
+
+    @asynccontextmanager
+    async def _serving(self, listening: socket.socket) -> AsyncIterator[None]:
+        if self.error is not None:
+            raise self.error
+        yield
+
+
+def test_what_prevents_the_start_is_raised_and_leaves_nothing_behind() -> None:
+    server = Unstartable("127.0.0.1", 0)
+    with pytest.raises(LookupError, match="no bread"):
+        server.start()
+    server.error = None
+    with server:
         pass
 
 
@@ -186,5 +198,5 @@ def test_the_core_needs_nothing_of_the_extra() -> None:
 
 def test_without_the_extra_the_error_says_what_to_install() -> None:
     outcome = run_without_the_extra("from runware_ws.emulator import Emulator")
-    assert "ImportError: the emulator needs" in outcome.stderr
+    assert "MissingExtraError: the emulator needs an extra" in outcome.stderr
     assert 'pip install "runware-ws[emulator]"' in outcome.stderr

@@ -46,11 +46,11 @@ def test_fragmented_frames_are_read(client: Client) -> None:
     assert client.receive() == {"data": [{"taskType": "ping", "pong": True}]}
 
 
-def test_64_mib_go_in_and_out_in_one_frame(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runware_ws.emulator.imaging.pictures.upscale", lambda content, *_: content)
+def test_64_mib_go_in_and_out_in_one_frame() -> None:
     image = "A" * 64 * 1024 * 1024
-    client.send(upscale(image, outputType="base64Data"))
-    assert client.receive()["data"][0]["imageBase64Data"] == image
+    with Emulator(upscaler=lambda content, *_: content) as copying, Client(copying) as client:
+        client.send(upscale(image, outputType="base64Data"))
+        assert client.receive()["data"][0]["imageBase64Data"] == image
 
 
 def test_a_frame_over_the_limit_closes_the_connection_with_1009() -> None:

@@ -1,24 +1,19 @@
-"""The faults of what arrives: connections, keys, tasks and HTTP requests."""
+"""Inbound faults: those of connections, keys, tasks and HTTP requests that arrive."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from types import UnionType
 
 from ...errors import ProtocolError
 from ...protocol.wire import Item, decode_tasks
-from ..service.answers import Refusal, complaint, status_of
-from ..service.sessions import Link
-from ..service.tasks import UPSCALES
-from .holding import Held
-from .kinds import Delay, Drop, Expire, Fail, Fault, Refuse, Silence, Status
-from .scene import Scene
-from .state import Trigger
+from ..service.answers import RefusedError, error_item, http_status
+from ..service.core import Service
+from ..service.validation import UPSCALE_TYPES
+from .kinds import MESSAGE, Delay, Drop, Expire, Fail, Fault, Refuse, Silence, Status
+from .state import Held, HeldSchedule, Line, Trigger
 
-__all__ = ["WATCHED", "Arrivals"]
-
-WATCHED = frozenset({"connection", "authentication", "request", "question", "call"})
-_WORDS = "The fault script says so."
+EVENTS = frozenset({"connection", "authentication", "request", "question", "call"})
+_WORK = ("imageUpload", *UPSCALE_TYPES)  # a tuple, since a taskType may be anything
 _CODES = {
     400: "invalidRequest",
     401: "invalidApiKey",
@@ -31,125 +26,118 @@ _CODES = {
 }
 
 
-class Arrivals:
-    """Lets the faults strike at what arrives, before the service hears of it.
+class InboundFaults:
+    """Lets faults strike at what arrives, before the service sees it.
 
     Args:
-        scene: where they leave their traces.
-        triggers: the faults of such events, in their row.
+        service: the service.
+        triggers: the faults of inbound events, in order.
+        held: where delayed tasks are kept.
     """
 
-    def __init__(self, scene: Scene, triggers: Iterable[Trigger]) -> None:
-        self._scene = scene
-        self._triggers: dict[str, list[Trigger]] = {event: [] for event in WATCHED}
-        for trigger in triggers:
-            self._triggers[trigger.fault.of].append(trigger)
+    def __init__(self, service: Service, triggers: Iterable[Trigger], held: HeldSchedule) -> None:
+        self._service = service
+        self._triggers = list(triggers)
+        self._held = held
 
-    # Connections
-
-    def refusal(self) -> int | None:
-        """The HTTP status that answers the next connection in place of the upgrade, if any."""
-        for fault in self._striking("connection", only=Refuse):
+    def connection_status(self) -> int | None:
+        """Return the HTTP status that refuses the next connection; None if it is accepted."""
+        refusals = (one for one in self._triggers if isinstance(one.fault, Refuse))
+        for fault in _striking(refusals, "connection"):
             if isinstance(fault, Refuse):
                 return fault.status
         return None
 
-    def connected(self, link: Link, now: float) -> None:
-        """A connection was opened."""
-        for fault in self._striking("connection", only=Drop | Silence):
-            self._takes_away(fault, link, {}, now)
+    def connected(self, line: Line, now: float) -> None:
+        """Let faults strike at a new connection."""
+        others = (one for one in self._triggers if not isinstance(one.fault, Refuse))
+        for fault in _striking(others, "connection"):
+            self._takes(fault, line, {}, now)
+        line.end_frame()
 
-    # Tasks
-
-    def tasks(
-        self, link: Link, frame: bytes | str, now: float
-    ) -> tuple[Sequence[Item] | None, list[Drop]]:
-        """What of a frame gets through, and the ends of the connection that come after it.
-
-        The tasks are None for "all, as they are".
-        """
+    def filter(self, line: Line, frame: bytes | str, now: float) -> Sequence[Item] | None:
+        """Return the tasks of a frame that get through; None if all do, as they are."""
         tasks = self._tasks_of(frame)
-        after: list[Drop] = []
-        passing = [task for task in tasks if self._passes(link, task, after, now)]
-        return (None if len(passing) == len(tasks) else passing), after
+        passing = [task for task in tasks if self._passes(line, task, now)]
+        return None if len(passing) == len(tasks) else passing
+
+    def refused_call(self, body: bytes) -> tuple[int, Item] | None:
+        """Return the status and the error that refuse an HTTP request; None if it is accepted."""
+        tasks = self._tasks_of(body)
+        for fault in _striking(self._triggers, "call", *tasks):
+            if isinstance(fault, Status):
+                return fault.status, _error(fault.code or _CODES[fault.status], {})
+        failures = [one for one in self._triggers if isinstance(one.fault, Fail)]
+        for task in tasks:
+            for fault in _striking(failures, event_of(task), task):
+                if isinstance(fault, Fail):
+                    error = failure(fault, task)
+                    return http_status([error], any_data=False), error
+        return None
 
     def _tasks_of(self, frame: bytes | str) -> list[Item]:
-        """The tasks of a frame, if there is a fault that cares, and it is one."""
-        if not any(self._triggers.values()):
+        """Return the tasks of a frame, if there is a fault to see them."""
+        if not self._triggers:
             return []
         try:
             return decode_tasks(frame)
         except ProtocolError:
-            return []  # the service will say what is wrong with it
+            return []  # the service answers with what is wrong
 
-    def _passes(self, link: Link, task: Item, after: list[Drop], now: float) -> bool:
-        for fault in self._striking(_event_of(task), task):
-            if isinstance(fault, Drop) and fault.moment == "after":
-                after.append(fault)
-            elif self._takes_away(fault, link, task, now):
+    def _passes(self, line: Line, task: Item, now: float) -> bool:
+        for fault in _striking(self._triggers, event_of(task), task):
+            if self._takes(fault, line, task, now):
                 return False
-        return self._scene.hears(link)
+        return not line.is_dead
 
-    def _takes_away(self, fault: Fault, link: Link, task: Item, now: float) -> bool:
-        """Do what the fault does; whether the task does not arrive, or not now."""
+    def _takes(self, fault: Fault, line: Line, task: Item, now: float) -> bool:
+        """Carry a fault out, and return True if the task does not get through, or not now."""
         match fault:
             case Expire():
-                self._scene.expire(link)
+                expire_session(self._service, line)
                 return False
-            case Refuse():
-                self._scene.say(link, _error(fault.code, task, "apiKey"))
-            case Fail():
-                self._scene.say(link, _failure(fault, task))
-            case Delay():
-                self._scene.holding.add(Held(link, now + fault.seconds, tasks=[task]))
+            case Drop(moment="after"):
+                line.drop_after = line.drop_after or fault
+                return False
             case Drop():
-                self._scene.cut(link, fault)
+                line.cut(fault)
             case Silence():
-                self._scene.silence(link, written=fault.written)
-        return True  # lost, for one
-
-    # HTTP requests
-
-    def call(self, body: bytes) -> tuple[int, Item] | None:
-        """The status and the error with which an HTTP request is refused, if it is."""
-        tasks = self._tasks_of(body)
-        for fault in self._striking("call", *tasks):
-            if isinstance(fault, Status):
-                return fault.status, _error(fault.code or _CODES[fault.status], {})
-        for task in tasks:
-            for fault in self._striking(_event_of(task), task, only=Fail):
-                if isinstance(fault, Fail):
-                    error = _failure(fault, task)
-                    return status_of([error], any_data=False), error
-        return None
-
-    def _striking(
-        self, event: str, *tasks: Item, only: type[Fault] | UnionType = Fault
-    ) -> Iterator[Fault]:
-        """The faults that strike at an event, in their row; each is counted when it is reached.
-
-        Args:
-            event: what happens.
-            tasks: what it is about.
-            only: the kind that matters; others are not counted.
-        """
-        for trigger in self._triggers[event]:
-            if isinstance(trigger.fault, only) and trigger.strikes(lambda: tasks):
-                self._scene.note(trigger.fault)
-                yield trigger.fault
+                line.silence(fault)
+            case Refuse():
+                line.send_error(_error(fault.code, task, "apiKey"))
+            case Fail():
+                line.send_error(failure(fault, task))
+            case Delay():
+                self._held.set(Held(line, tasks=[task]), now + fault.seconds)
+        return True  # `Lose` does nothing else
 
 
-def _event_of(task: Item) -> str:
+def _striking(triggers: Iterable[Trigger], event: str, *tasks: Item) -> Iterator[Fault]:
+    """Yield the faults that strike at an event. A fault counts the event when it is reached."""
+    for trigger in triggers:
+        if trigger.fault.of == event and trigger.strikes(lambda: tasks):
+            yield trigger.fault
+
+
+def event_of(task: Item) -> str:
+    """Return the event that the arrival of a task is."""
     kind = task.get("taskType")
     if kind == "authentication":
         return "authentication"
-    return "request" if kind == "imageUpload" or kind in UPSCALES else "question"
+    return "request" if kind in _WORK else "question"
+
+
+def expire_session(service: Service, line: Line) -> None:
+    """Expire the session of a connection, if it has one."""
+    if line.connection.session is not None:
+        service.expire_session(line.connection.session.uuid)
+
+
+def failure(fault: Fail, task: Item) -> Item:
+    """Return the error object by which a task fails."""
+    error = RefusedError(fault.code, fault.message, fault.parameter)
+    return error_item(error, task, name_task=not fault.anonymous)
 
 
 def _error(code: str, task: Item, parameter: str | None = None) -> Item:
-    return complaint(Refusal(code, _WORDS, parameter), task, name_task=False)
-
-
-def _failure(fault: Fail, task: Item) -> Item:
-    refusal = Refusal(fault.code, fault.message, fault.parameter)
-    return complaint(refusal, task, name_task=not fault.anonymous)
+    return error_item(RefusedError(code, MESSAGE, parameter), task, name_task=False)

@@ -1,163 +1,171 @@
-"""The service with faults: it stands between the service and the world, and looks like the service.
+"""The fault injector: it stands between the host and the service, and looks like the service.
 
-Everything passes here, in both directions. What arrives goes through the faults of connections,
-authentications, requests, questions and calls before the service hears of it; what the service
-wants sent goes through those of results and answers. Like the service it is pure: the time is an
-argument, chance is injected, and what is to be done comes out as one list.
+An event takes one way through it::
+
+    event ─▶ inbound faults ─▶ service ─▶ outbound faults ─▶ effects
+
+Like the service it is pure: the time and the random numbers are arguments. Without faults it
+changes nothing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from ...protocol.wire import Item, encode_answer, encode_tasks
-from ..service.calls import Call
+from ...protocol.wire import encode_answer, encode_tasks
+from ..service.answers import HttpCall
 from ..service.core import Service
-from ..service.effects import Effect, Push, Respond, Upload, Webhook
-from ..service.jobs import Failed, Job, Outcome
-from ..service.sessions import Link
-from .frames import nameless
-from .inbound import WATCHED, Arrivals
+from ..service.effects import Close, Cut, Delivery, Effect, Push, Respond
+from ..service.jobs import Failed, Job, JobOutcome
+from ..service.schedule import Schedule, earliest
+from ..service.sessions import ServiceConnection
+from .inbound import EVENTS, InboundFaults
 from .kinds import Fail, Fault
-from .outbound import Departures
-from .scene import Scene
-from .state import Trigger
-
-__all__ = ["FaultyService"]
-
-_Dice = Callable[[], float]
+from .outbound import OutboundFaults, without_names
+from .state import Held, Line, Trigger
 
 
-class FaultyService:
-    """Takes what happens, gives what is to be done, and lets the faults strike in between.
+class FaultInjector:
+    """A service with faults. Its methods are those of `Service`.
 
     Args:
-        service: what is without faults.
-        faults: they stand in a row; see `runware_ws.emulator.faults`.
-        dice: gives for each place in the row what draws numbers from 0 up to 1.
+        service: the service without faults.
+        faults: the faults, in order; see `runware_ws.emulator.faults`.
+        random_for: returns, for the fault at a place, a function that returns random numbers from
+            0 up to 1.
     """
 
     def __init__(
         self,
         service: Service,
         faults: Sequence[Fault] = (),
-        dice: Callable[[int], _Dice] | None = None,
+        random_for: Callable[[int], Callable[[], float]] = lambda _: lambda: 0.0,
     ) -> None:
         self._service = service
-        self._scene = Scene(service)
-        draw = dice or (lambda _: lambda: 0.0)
-        triggers = [Trigger(fault, draw(place)) for place, fault in enumerate(faults)]
-        self._failing = [trigger for trigger in triggers if _strikes_the_engine(trigger.fault)]
-        rest = [trigger for trigger in triggers if trigger not in self._failing]
-        arriving = [trigger for trigger in rest if trigger.fault.of in WATCHED]
-        self._arrivals = Arrivals(self._scene, arriving)
-        self._departures = Departures(
-            self._scene, [trigger for trigger in rest if trigger not in arriving]
-        )
+        self._triggers = [Trigger(fault, random_for(n)) for n, fault in enumerate(faults)]
+        self._failing = [one for one in self._triggers if _fails_jobs(one.fault)]
+        inbound = [one for one in self._triggers if one.fault.of in EVENTS]
+        outbound = [one for one in self._triggers if one not in inbound + self._failing]
+        self._effects: list[Effect] = []
+        self._lines: dict[ServiceConnection, Line] = {}
+        self._held: Schedule[Held] = Schedule()
+        self._inbound = InboundFaults(service, inbound, self._held)
+        self._outbound = OutboundFaults(service, outbound, self._lines, self._held)
 
     @property
     def struck(self) -> Counter[str]:
-        """How often each kind of fault has struck: a copy."""
-        return self._scene.struck.copy()
+        """How often each kind of fault has struck."""
+        struck: Counter[str] = Counter()
+        for trigger in self._triggers:
+            if trigger.struck:
+                struck[trigger.fault.kind] += trigger.struck
+        return struck
 
-    # What happens outside; see `Service`
+    # Events
 
-    def refusal(self) -> int | None:
-        """The HTTP status that answers the next connection in place of the upgrade, if any."""
-        return self._arrivals.refusal()
+    def connection_status(self) -> int | None:
+        """Return the HTTP status that refuses the next connection; None if it is accepted."""
+        return self._inbound.connection_status()
 
-    def connect(self, now: float) -> Link:
-        link = self._service.connect(now)
-        self._arrivals.connected(link, now)
-        return link
+    def connect(self, now: float) -> ServiceConnection:
+        connection = self._service.connect(now)
+        line = self._lines[connection] = Line(connection, self._effects)
+        self._inbound.connected(line, now)
+        return connection
 
-    def disconnect(self, link: Link, now: float, unsent: Iterable[Push] = ()) -> None:
-        self._service.disconnect(link, now, [*unsent, *self._scene.end(link)])
-        self._collect(now)
+    def disconnect(
+        self, connection: ServiceConnection, now: float, unsent: Iterable[Push] = ()
+    ) -> None:
+        line = self._lines.pop(connection)
+        held = [one for one in self._held if one.line is line]
+        for one in held:
+            self._held.discard(one)
+        held_pushes = [push for one in held for push in one.pushes]
+        self._service.disconnect(connection, now, [*unsent, *line.unsent, *held_pushes])
+        self._pass_on(now)
 
-    def receive(self, link: Link, frame: bytes | str, now: float) -> None:
-        if not self._scene.hears(link):
+    def receive(self, connection: ServiceConnection, frame: bytes | str, now: float) -> None:
+        line = self._lines[connection]
+        if line.is_dead:
             return
-        tasks, ends = self._arrivals.tasks(link, frame, now)
+        tasks = self._inbound.filter(line, frame, now)
         if tasks is None:
-            self._service.receive(link, frame, now)
+            self._service.receive(connection, frame, now)
         elif tasks:
-            self._service.receive(link, encode_tasks(tasks), now)
-        self._collect(now)
-        for end in ends:
-            self._scene.cut(link, end)
+            self._service.receive(connection, encode_tasks(tasks), now)
+        self._pass_on(now)
+        line.end_frame()
 
-    def request(self, body: bytes, key: str | None, now: float) -> Call:
-        refused = self._arrivals.call(body)
+    def request(self, body: bytes, key: str | None, now: float) -> HttpCall:
+        refused = self._inbound.refused_call(body)
         if refused is None:
             call = self._service.request(body, key, now)
-            self._collect(now)
+            self._pass_on(now)
             return call
-        return self._refuse(*refused)
+        status, error = refused
+        call = HttpCall()
+        call.is_open = False
+        self._effects.append(Respond(call, status, encode_answer(errors=[error])))
+        return call
 
-    def hang_up(self, call: Call) -> None:
+    def hang_up(self, call: HttpCall) -> None:
         self._service.hang_up(call)
 
-    def finished(self, job: Job, outcome: Outcome, now: float) -> None:
-        fault = self._failure(job)
+    def finished(self, job: Job, outcome: JobOutcome, now: float) -> None:
+        fault = self._failure_of(job)
         if fault is not None:
             outcome = Failed(fault.code, fault.message, fault.parameter)
         self._service.finished(job, outcome, now)
-        self._collect(now, nameless_results=fault is not None and fault.anonymous)
+        self._pass_on(now, anonymous=fault is not None and fault.anonymous)
 
-    def called(self, effect: Webhook | Upload, accepted: bool, now: float) -> None:
-        self._service.called(effect, accepted, now)
-        self._collect(now)
+    def delivered(self, delivery: Delivery, accepted: bool, now: float) -> None:
+        self._service.delivered(delivery, accepted, now)
+        self._pass_on(now)
 
     # Time
 
     def next_timer(self) -> float | None:
-        dues = (self._service.next_timer(), self._scene.holding.first())
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(self._service.next_timer(), self._held.first())
 
     def handle_timer(self, now: float) -> None:
         self._service.handle_timer(now)
-        self._collect(now)
-        for held in self._scene.holding.pop_due(now):
+        self._pass_on(now)
+        for held in self._held.pop_due(now):
             if held.pushes:
-                self._departures.release(held, now)
-            elif self._scene.hears(held.link):
-                self._service.receive(held.link, encode_tasks(held.tasks), now)
-                self._collect(now)
+                self._outbound.release(held, now)
+            elif not held.line.is_dead:
+                self._service.receive(held.line.connection, encode_tasks(held.tasks), now)
+                self._pass_on(now)
 
     def take_effects(self) -> list[Effect]:
-        effects, self._scene.effects = self._scene.effects, []
+        effects = self._effects.copy()
+        self._effects.clear()  # the lines append to this very list
         return effects
 
-    # Inside
+    # Way out
 
-    def _collect(self, now: float, *, nameless_results: bool = False) -> None:
-        """Let go through the faults what the service wants done."""
+    def _pass_on(self, now: float, *, anonymous: bool = False) -> None:
+        """Let the effects of the service pass the outbound faults."""
         for effect in self._service.take_effects():
-            if not isinstance(effect, Push):
-                self._scene.emit(effect)
-            elif nameless_results and effect.keep:
-                named = Push(effect.link, nameless(effect.frame), keep=True)
-                self._departures.send(named, now)
+            if isinstance(effect, Push):
+                is_stripped = anonymous and effect.is_result
+                frame = without_names(effect.frame) if is_stripped else effect.frame
+                self._outbound.send(replace(effect, frame=frame), now)
+            elif isinstance(effect, Close | Cut):
+                self._lines[effect.connection].send(effect)
             else:
-                self._departures.send(effect, now)
+                self._effects.append(effect)
 
-    def _failure(self, job: Job) -> Fail | None:
-        """The fault by which a job fails, if one strikes."""
+    def _failure_of(self, job: Job) -> Fail | None:
+        """Return the fault that lets a job fail, if one strikes."""
         for trigger in self._failing:
-            fault = trigger.fault
-            if isinstance(fault, Fail) and trigger.strikes(lambda: (job.request,)):
-                self._scene.note(fault)
-                return fault
+            if isinstance(trigger.fault, Fail) and trigger.strikes(lambda: (job.request,)):
+                return trigger.fault
         return None
 
-    def _refuse(self, status: int, error: Item) -> Call:
-        call = Call()
-        call.is_open = False
-        self._scene.emit(Respond(call, status, encode_answer(errors=[error])))
-        return call
 
-
-def _strikes_the_engine(fault: Fault) -> bool:
+def _fails_jobs(fault: Fault) -> bool:
+    """Return True for a fault that changes the outcome of a job, not only the frame about it."""
     return isinstance(fault, Fail) and fault.of == "result" and not fault.finished

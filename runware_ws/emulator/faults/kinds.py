@@ -1,21 +1,4 @@
-"""The faults that the emulator can be told to have; each says what goes wrong, and when.
-
-    Emulator(faults=[Drop(every=10, how="reset"), Lose(probability=0.01), Garble(nth=3)])
-
-Each fault watches one kind of event, its `of`:
-
-- ``connection``: a WebSocket connection is opened
-- ``authentication``: a key arrives
-- ``request``: a task arrives that asks for work (an upscale or an upload)
-- ``question``: any other task arrives: getResponse, getTaskDetails, ping
-- ``result``: a finished task is about to be pushed, as a success or as an error
-- ``answer``: any other frame is about to be sent: acknowledgments, pongs, answers to questions
-- ``call``: an HTTP request arrives
-
-A task and a result are counted one by one, whatever frames they share. Faults stand in a row:
-each sees what those before it have left, so ``[Fail(nth=2), Mix(size=10)]`` puts an error among
-nine results. Faults of results and answers concern WebSockets only.
-"""
+"""The classes of faults; see `runware_ws.emulator.faults`."""
 
 from __future__ import annotations
 
@@ -26,34 +9,15 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from ...errors import InputError
 
-__all__ = [
-    "KINDS",
-    "Anonymous",
-    "Delay",
-    "Drop",
-    "Duplicate",
-    "Expire",
-    "Fail",
-    "Fault",
-    "Garble",
-    "Lose",
-    "Mix",
-    "Oversize",
-    "Refuse",
-    "Reorder",
-    "Silence",
-    "Status",
-    "Stray",
-]
-
 _T = TypeVar("_T")
-_Check: TypeAlias = Callable[[Any], str]  # what may be instead; "" when the value is right
+_Check: TypeAlias = Callable[[Any], str]  # returns what is allowed; "" if the value is
 _MAX_PADDING_BYTES = 1024 * 1024 * 1024
-_STATUSES = (400, 401, 402, 403, 429, 500, 503, 504)  # of the REST twin [O][D]
+_STATUSES = (400, 401, 402, 403, 429, 500, 503, 504)  # those that the service documents
+MESSAGE = "The fault script says so."
 
 
 def _checked(default: _T, check: _Check) -> _T:
-    """A member of a fault, with what it may be."""
+    """Return a field of a fault, with the check of its value."""
     member: _T = field(default=default, metadata={"check": check})
     return member
 
@@ -61,9 +25,9 @@ def _checked(default: _T, check: _Check) -> _T:
 def _number(kind: type, low: float, high: float | None, none: bool, value: Any) -> str:
     if none and value is None:
         return ""
-    allowed = (int,) if kind is int else (int, float)
-    is_one = isinstance(value, allowed) and not isinstance(value, bool)
-    if is_one and low <= value <= (value if high is None else high):  # so not-a-number is none
+    is_number = isinstance(value, int if kind is int else int | float)
+    highest = value if high is None else high
+    if is_number and not isinstance(value, bool) and low <= value <= highest:  # NaN is not
         return ""
     limits = f"of {low} or more" if high is None else f"from {low} to {high}"
     return f"{'an integer' if kind is int else 'a number'} {limits}"
@@ -89,34 +53,38 @@ def _members(value: Any) -> str:
     return 'members of the task and their values, such as {"upscaleFactor": 4}'
 
 
-_WHENS = ("nth", "every", "probability")
+_CONDITIONS = ("nth", "every", "probability")
 _count = partial(_number, int, 1, None, True)
+_size = partial(_number, int, 2, 100_000, False)
 _seconds = partial(_number, float, 0, 86_400, False)
 _flag = partial(_choice, (True, False))
 
 
 def _of(*events: str) -> Any:
-    """What the fault watches; the first is the default."""
+    """Return the field for the watched event; the first event is the default."""
     return _checked(events[0], partial(_choice, events))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What all faults have in common: when they strike.
+    """Base class of all faults. It says when a fault strikes.
 
-    By default at each event; at most one of `nth`, `every` and `probability` may be given.
+    A fault strikes at each event that it watches, unless one of `nth`, `every` and `probability`
+    is given.
 
     Attributes:
-        nth: the first event at which it strikes, counted from 1.
+        of: the kind of event that it watches.
+        nth: strike at this event, counted from 1.
         every: strike at each event whose number is a multiple of this.
-        probability: strike with this chance, from 0 to 1, drawn from the emulator's seed.
-        times: how often it strikes at most. With `nth`: at how many events in a row, 1 by default.
-        match: only events of tasks with these members, by their names on the wire, are counted.
-            A ``*`` in a text stands for anything; case does not matter. Results are matched by
-            their request, answers by what they say.
+        probability: strike with this probability, drawn from the emulator's seed.
+        times: strike at most so often. With `nth`, strike at so many events in a row; 1 by
+            default.
+        match: count only events of tasks that have these members, by their names on the wire. A
+            ``*`` in a text matches anything, and case does not matter. For a result, the members
+            of its request are looked at.
 
     Raises:
-        InputError: a member is wrong.
+        InputError: a value is not allowed.
     """
 
     kind: ClassVar[str] = ""
@@ -132,21 +100,20 @@ class Fault:
             value = getattr(self, member.name)
             if remedy := member.metadata["check"](value):
                 raise InputError(member.name, f"{value!r} is not allowed", f"give {remedy}")
-        whens = [name for name in _WHENS if getattr(self, name) is not None]
-        if len(whens) > 1:
-            raise InputError(whens[1], f"excludes {whens[0]}", "give one of the two")
+        given = [name for name in _CONDITIONS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InputError(given[1], f"excludes {given[0]}", "give one of the two")
         if self.match is not None and self.of == "connection":
             raise InputError("match", "a connection has no task to match", "leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refuse(Fault):
-    """A connection is answered with an HTTP error in place of the upgrade; or, of
-    ``authentication``, the key is refused though it is the right one [S].
+    """Answer a connection with an HTTP error in place of the upgrade, or refuse a valid key.
 
     Attributes:
         status: the HTTP status of a refused connection.
-        code: of the error that refuses the key; for example ``insufficientCredits``.
+        code: the error code of a refused key; for example ``insufficientCredits``.
     """
 
     kind: ClassVar[str] = "refuse"
@@ -157,7 +124,7 @@ class Refuse(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Delay(Fault):
-    """It comes `seconds` late; what follows overtakes it."""
+    """Delay one event by `seconds`. Later events overtake it."""
 
     kind: ClassVar[str] = "delay"
     of: str = _of("result", "answer", "request", "question", "authentication")
@@ -166,16 +133,16 @@ class Delay(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Drop(Fault):
-    """The connection ends.
+    """End the connection.
 
     Attributes:
-        moment: ``before`` or ``after`` the result, answer or request gets through. A result that
-            does not is replayed to whoever resumes the session [D], a request never arrives.
-        how: ``close``: with a WebSocket goodbye. ``abort``: with TCP's goodbye alone; everything
-            written arrives. ``reset``: with none, and what stands in the buffers is lost.
-        code: the close code of the goodbye.
-        written: whether a result that does not get through was already written to the dead
-            socket, and so is not replayed either [?].
+        moment: ``before`` or ``after`` the event gets through. A result that does not get through
+            is replayed to the connection that resumes the session. A request that does not is
+            unknown to the service.
+        how: ``close`` sends a WebSocket close frame. ``abort`` sends FIN without one, after all
+            that was written. ``reset`` sends RST, and what is still in the buffers is lost.
+        code: the code of the close frame.
+        written: treat a result that does not get through as written, so that it is not replayed.
     """
 
     kind: ClassVar[str] = "drop"
@@ -190,8 +157,8 @@ class Drop(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Lose(Fault):
-    """It vanishes while the connection lives. The service holds a result for delivered; of a
-    lost request it has never heard."""
+    """Lose it on a connection that lives on. The service treats a lost result as delivered, and
+    never sees a lost request."""
 
     kind: ClassVar[str] = "lose"
     of: str = _of("result", "answer", "request", "question", "authentication")
@@ -199,7 +166,7 @@ class Lose(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicate(Fault):
-    """It comes `copies` more times, at once or `seconds` later."""
+    """Send it `copies` more times, at once or `seconds` later."""
 
     kind: ClassVar[str] = "duplicate"
     of: str = _of("result", "answer")
@@ -209,30 +176,30 @@ class Duplicate(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Reorder(Fault):
-    """Results are held back until there are `size`, and then sent in the opposite order; after
-    `timeout` seconds those that there are."""
+    """Hold frames back until there are `size`, and send them in reverse order. After `timeout`
+    seconds, send those that there are."""
 
     kind: ClassVar[str] = "reorder"
     of: str = _of("result", "answer")
-    size: int = _checked(2, partial(_number, int, 2, 100_000, False))
+    size: int = _checked(2, _size)
     timeout: float = _checked(0.5, _seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mix(Fault):
-    """Results, and errors among them, are held back until there are `size`, and then sent in one
-    frame with ``data`` and ``errors`` [D]; after `timeout` seconds those that there are."""
+    """Hold frames back until there are `size`, and send their items and errors in one frame.
+    After `timeout` seconds, send those that there are."""
 
     kind: ClassVar[str] = "mix"
     of: str = _of("result", "answer")
-    size: int = _checked(10, partial(_number, int, 2, 100_000, False))
+    size: int = _checked(10, _size)
     timeout: float = _checked(0.5, _seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Garble(Fault):
-    """The frame is cut off in the middle of its JSON; the service holds it for delivered, and
-    the faults after this one do not see it."""
+    """Cut a frame off in the middle of its JSON. The service treats it as delivered, and later
+    faults do not see it."""
 
     kind: ClassVar[str] = "garble"
     of: str = _of("result", "answer")
@@ -240,8 +207,7 @@ class Garble(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Anonymous(Fault):
-    """The errors of a frame lose their taskUUID, as they often do [D]. Frames without errors
-    that have one are not counted."""
+    """Remove the taskUUID from the errors of a frame. Only frames with such errors are counted."""
 
     kind: ClassVar[str] = "anonymous"
     of: str = _of("any", "result", "answer")
@@ -249,20 +215,20 @@ class Anonymous(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Fail(Fault):
-    """A task fails with an error. Of ``request``: it is refused, not run, and not known
-    afterwards. Of ``result``: it was run, and has failed.
+    """Let a task fail. A failed ``request`` is refused, not run, and unknown afterwards. A failed
+    ``result`` is that of a task that was run.
 
     Attributes:
-        code, message, parameter: as the error carries them; any code will do.
-        anonymous: whether the error lacks its taskUUID.
-        finished: whether the task is finished all the same, so that asking for it gives its
-            result: as after a wait that ended with ``timeout`` [D]. Only of ``result``.
+        code, message, parameter: the members of the error; any code is allowed.
+        anonymous: leave the taskUUID out of the error.
+        finished: let the task succeed all the same, so that polling gives its result, as after a
+            synchronous wait that ended with ``timeout``. Only for results.
     """
 
     kind: ClassVar[str] = "fail"
     of: str = _of("result", "request")
     code: str = _checked("inferenceError", partial(_text, False))
-    message: str = _checked("The fault script says so.", partial(_text, False))
+    message: str = _checked(MESSAGE, partial(_text, False))
     parameter: str | None = _checked(None, partial(_text, True))
     anonymous: bool = _checked(False, _flag)
     finished: bool = _checked(False, _flag)
@@ -275,18 +241,18 @@ class Fail(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Stray(Fault):
-    """An error that names no task, and belongs to none, comes before it."""
+    """Send an error that belongs to no task before the frame."""
 
     kind: ClassVar[str] = "stray"
     of: str = _of("result", "answer")
     code: str = _checked("internalServerError", partial(_text, False))
-    message: str = _checked("The fault script says so.", partial(_text, False))
+    message: str = _checked(MESSAGE, partial(_text, False))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Expire(Fault):
-    """The connection's session is forgotten, so that it cannot be resumed; the connection goes
-    on. To see it, drop the connection: ``[Expire(nth=5), Drop(nth=5)]``."""
+    """Forget the session of the connection, so that it cannot be resumed. The connection goes on;
+    drop it to see the effect: ``[Expire(nth=5), Drop(nth=5)]``."""
 
     kind: ClassVar[str] = "expire"
     of: str = _of("result", "answer", "request", "question")
@@ -294,12 +260,12 @@ class Expire(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Silence(Fault):
-    """From here on nothing is sent on the connection and nothing that arrives is heard; there is
-    no close, and TCP stays open: half-open, as it happens in the field [S].
+    """Make the connection half-open: send nothing more, ignore all that arrives, and leave TCP
+    open.
 
     Attributes:
-        written: whether results were written to the dead socket, and are lost [?]. Otherwise
-            they are replayed to whoever resumes.
+        written: treat results as written, so that they are lost. Otherwise they are replayed to
+            the connection that resumes the session.
     """
 
     kind: ClassVar[str] = "silence"
@@ -309,7 +275,7 @@ class Silence(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Oversize(Fault):
-    """The frame is padded to `frame_bytes` with a member that nobody knows."""
+    """Pad the frame to `frame_bytes` with an unknown member."""
 
     kind: ClassVar[str] = "oversize"
     of: str = _of("result", "answer")
@@ -318,11 +284,11 @@ class Oversize(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Status(Fault):
-    """An HTTP request is answered with this status [O][D], and nothing of it is run.
+    """Answer an HTTP request with an error, and run none of its tasks.
 
     Attributes:
-        status: 400, 401, 402, 403, 429, 500, 503 or 504.
-        code: of the error in the body; by default one that fits the status.
+        status: the HTTP status: 400, 401, 402, 403, 429, 500, 503 or 504.
+        code: the code of the error in the body; by default one that fits the status.
     """
 
     kind: ClassVar[str] = "status"

@@ -1,4 +1,4 @@
-"""The faults of what is sent: results and other answers."""
+"""Outbound faults: those of results and other answers that are about to be sent."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...protocol.wire import encode_answer
-from ..service.answers import Refusal, complaint
+from ...errors import ProtocolError
+from ...protocol.wire import Item, decode, encode_answer
+from ..service.core import Service
 from ..service.effects import Push
-from ..service.sessions import Link
-from .frames import garbled, is_nameable, items_of, merged, nameless, padded
-from .holding import Held
+from ..service.sessions import ServiceConnection
+from .inbound import expire_session, failure
 from .kinds import (
     Anonymous,
     Delay,
@@ -28,139 +28,176 @@ from .kinds import (
     Silence,
     Stray,
 )
-from .scene import Scene
-from .state import Trigger
-
-__all__ = ["Departures"]
+from .state import Held, HeldSchedule, Line, Trigger
 
 
-class Departures:
-    """Lets the faults strike at frames, between the service and the world.
+class OutboundFaults:
+    """Lets faults strike at frames, between the service and the network.
+
+    A frame passes the faults in order. Each may let it pass, change it, or put other frames in
+    its place, none included; these go on to the faults after it.
 
     Args:
-        scene: where they leave their traces.
-        triggers: the faults of such events, in their row.
+        service: the service.
+        triggers: the faults of outbound events, in order.
+        lines: the connections, as far as faults have changed them.
+        held: where frames that are held back are kept.
     """
 
-    def __init__(self, scene: Scene, triggers: Iterable[Trigger]) -> None:
-        self._scene = scene
+    def __init__(
+        self,
+        service: Service,
+        triggers: Iterable[Trigger],
+        lines: Mapping[ServiceConnection, Line],
+        held: HeldSchedule,
+    ) -> None:
+        self._service = service
         self._triggers = list(triggers)
+        self._lines = lines
+        self._held = held
 
     def send(self, push: Push, now: float, start: int = 0) -> None:
         """Send a frame past the faults from the place `start` on."""
-        # What can no longer get through is not counted: it comes again with the replay.
-        end = len(self._triggers) if self._scene.hears(push.link) else 0
-        for place in range(start, end):
+        line = self._lines[push.connection]
+        # A frame that cannot get through any more is not counted: it comes again in the replay.
+        for place in range(start, 0 if line.is_dead else len(self._triggers)):
             trigger = self._triggers[place]
-            if _watches(trigger.fault, push) and trigger.strikes(lambda: self._about(push)):
-                self._scene.note(trigger.fault)
-                for left in self._strike(trigger.fault, push, place, now):
-                    self.send(left, now, place + 1)
+            if _watches(trigger.fault, push) and trigger.strikes(lambda: self._tasks_of(push)):
+                self._strike(trigger.fault, line, push, place, now)
                 return
-        self._scene.emit(push)
+        line.send(push)
 
     def release(self, held: Held, now: float) -> None:
-        """Let frames go on that were held back."""
+        """Send frames that were held back past the faults that are still to come."""
+        held.line.gathering.pop(held.place, None)
         pushes: Sequence[Push] = held.pushes
         fault = self._triggers[held.place].fault
         if isinstance(fault, Mix):
-            pushes = [replace(pushes[0], frame=merged(push.frame for push in pushes))]
+            pushes = [replace(pushes[0], frame=_merged(push.frame for push in pushes))]
         elif isinstance(fault, Reorder):
             pushes = pushes[::-1]
         for push in pushes:
             self.send(push, now, held.place + 1)
 
-    def _about(self, push: Push) -> list[Mapping[str, Any]]:
-        """What a frame is about: the requests of results; of other answers what they say."""
-        items = [item for part in items_of(push.frame) for item in part]
-        if not push.keep:
+    def _tasks_of(self, push: Push) -> list[Mapping[str, Any]]:
+        """Return what `Fault.match` looks at: of results the requests, of answers the items."""
+        items = [item for part in _items_of(push.frame) for item in part]
+        if not push.is_result:
             return list(items)
-        jobs = [self._scene.service.find(str(item.get("taskUUID"))) for item in items]
+        jobs = [self._service.find(str(item.get("taskUUID"))) for item in items]
         return [job.request for job in jobs if job is not None]
 
-    def _strike(self, fault: Fault, push: Push, place: int, now: float) -> Sequence[Push]:
-        """Do what the fault does to the world; the frames that it leaves to be sent."""
+    def _strike(self, fault: Fault, line: Line, push: Push, place: int, now: float) -> None:
+        """Carry a fault out, and send the frames that it leaves past the next ones."""
         match fault:
-            case Drop():
-                return self._drop(fault, push, place, now)
-            case Delay() | Lose() | Garble():
-                self._withhold(fault, push, place, now)
-                return ()
-            case Duplicate():
-                return self._duplicate(fault, push, place, now)
-            case Reorder() | Mix():
-                return self._gather(fault, push, place, now)
             case Expire():
-                self._scene.expire(push.link)
+                expire_session(self._service, line)
             case Silence():
-                self._scene.silence(push.link, written=fault.written)
-            case Stray():
-                error = {"code": fault.code, "message": fault.message}
-                return Push(push.link, encode_answer(errors=[error])), push
-        return (replace(push, frame=_changed(fault, push.frame)),)
+                line.silence(fault)
+            case Drop(moment="before"):
+                line.cut(fault)
+            case Garble():
+                line.send(replace(push, frame=_garbled(push.frame)))
+            case Delay():
+                self._held.set(Held(line, place, [push]), now + fault.seconds)
+            case Duplicate() if fault.seconds:
+                copies = Held(line, place, [push] * fault.copies)
+                self._held.set(copies, now + fault.seconds)
+            case Reorder() | Mix():
+                self._gather(fault, line, push, place, now)
+        for passing in _passing(fault, push):
+            self.send(passing, now, place + 1)
+        if isinstance(fault, Drop) and fault.moment == "after":
+            line.cut(fault)
 
-    def _drop(self, fault: Drop, push: Push, place: int, now: float) -> Sequence[Push]:
-        if fault.moment == "after":
-            self.send(push, now, place + 1)
-            self._scene.cut(push.link, fault)
-            return ()
-        self._scene.cut(push.link, fault)
-        return () if fault.written else (push,)
-
-    def _withhold(self, fault: Fault, push: Push, place: int, now: float) -> None:
-        """The frame does not come, or late, or in pieces that no other fault can read."""
-        if isinstance(fault, Delay):
-            self._hold(push.link, fault.seconds, place, now).pushes.append(push)
-        elif isinstance(fault, Garble):
-            self._scene.emit(replace(push, frame=garbled(push.frame)))
-
-    def _duplicate(self, fault: Duplicate, push: Push, place: int, now: float) -> Sequence[Push]:
-        if not fault.seconds:
-            return [push] * (1 + fault.copies)
-        self._hold(push.link, fault.seconds, place, now).pushes.extend([push] * fault.copies)
-        return (push,)
-
-    def _hold(self, link: Link, seconds: float, place: int, now: float) -> Held:
-        held = Held(link, now + seconds, place)
-        self._scene.holding.add(held)
-        return held
-
-    def _gather(self, fault: Reorder | Mix, push: Push, place: int, now: float) -> Sequence[Push]:
-        held = self._scene.holding.find(push.link, place)
+    def _gather(self, fault: Reorder | Mix, line: Line, push: Push, place: int, now: float) -> None:
+        """Hold a frame back until there are enough of them."""
+        held = line.gathering.get(place)
         if held is None:
-            held = self._hold(push.link, fault.timeout, place, now)
+            held = line.gathering[place] = Held(line, place)
+            self._held.set(held, now + fault.timeout)
         held.pushes.append(push)
         if len(held.pushes) == fault.size:
-            self._scene.holding.let_go(held)
+            self._held.discard(held)
             self.release(held, now)
-        return ()
 
 
 def _watches(fault: Fault, push: Push) -> bool:
-    if fault.of not in ("any", "result" if push.keep else "answer"):
+    if fault.of not in ("any", "result" if push.is_result else "answer"):
         return False
     if isinstance(fault, Anonymous):
-        return is_nameable(push.frame)
-    # What was garbled, came back unsent, and is replayed, can be read no more.
-    return not isinstance(fault, Fail | Mix | Oversize) or any(items_of(push.frame))
+        return b'"errors"' in push.frame and any(
+            "taskUUID" in error for error in _items_of(push.frame)[1]
+        )
+    # A frame that was garbled and is replayed cannot be read any more.
+    return not isinstance(fault, Fail | Mix | Oversize) or any(_items_of(push.frame))
 
 
-def _changed(fault: Fault, frame: bytes) -> bytes:
-    """The frame, in another form if this is a fault of the form."""
+def _passing(fault: Fault, push: Push) -> Sequence[Push]:
+    """Return the frames that go on to the next fault."""
+    frame = push.frame
     match fault:
+        case Lose() | Garble() | Delay() | Reorder() | Mix() | Drop(moment="before", written=True):
+            return ()
+        case Duplicate(seconds=0):
+            return [push] * (1 + fault.copies)
+        case Stray():
+            error = {"code": fault.code, "message": fault.message}
+            return Push(push.connection, encode_answer(errors=[error])), push
         case Anonymous():
-            return nameless(frame)
+            frame = without_names(frame)
         case Oversize():
-            return padded(frame, fault.frame_bytes)
+            frame = _padded(frame, fault.frame_bytes)
         case Fail():
-            return _failed(fault, frame)
-    return frame
+            data, errors = _items_of(frame)
+            frame = encode_answer(errors=[failure(fault, task) for task in [*data, *errors]])
+    return (replace(push, frame=frame),)
 
 
-def _failed(fault: Fail, frame: bytes) -> bytes:
-    """An error for each task of the frame, whatever became of it."""
-    data, errors = items_of(frame)
-    refusal = Refusal(fault.code, fault.message, fault.parameter)
-    tasks = [*data, *errors]
-    name_task = not fault.anonymous
-    return encode_answer(errors=[complaint(refusal, task, name_task=name_task) for task in tasks])
+# Frames
+
+
+def _items_of(frame: bytes) -> tuple[list[Item], list[Item]]:
+    """Return the items and the errors of a frame; none if it was garbled before."""
+    try:
+        items, errors = decode(frame)
+    except ProtocolError:
+        return [], []
+    return items, [dict(error.raw) for error in errors]
+
+
+def _frame(data: list[Item], errors: list[Item]) -> bytes:
+    return encode_answer(data or None, errors or None)
+
+
+def _merged(frames: Iterable[bytes]) -> bytes:
+    """Return one frame with the items and errors of all."""
+    data: list[Item] = []
+    errors: list[Item] = []
+    for frame in frames:
+        some_data, some_errors = _items_of(frame)
+        data += some_data
+        errors += some_errors
+    return _frame(data, errors)
+
+
+def _garbled(frame: bytes) -> bytes:
+    """Return the first half of a frame: still text, but no longer JSON."""
+    return frame[: len(frame) // 2].decode(errors="ignore").encode()
+
+
+def without_names(frame: bytes) -> bytes:
+    """Return a frame the errors of which have no taskUUID."""
+    data, errors = _items_of(frame)
+    for error in errors:
+        error.pop("taskUUID", None)
+    return _frame(data, errors)
+
+
+def _padded(frame: bytes, size: int) -> bytes:
+    """Return a frame of `size` bytes, or of more if it was larger, with a long first item."""
+    data, errors = _items_of(frame)
+    first = (data or errors)[0]
+    first["padding"] = ""
+    first["padding"] = "x" * (size - len(_frame(data, errors)))
+    return _frame(data, errors)

@@ -1,19 +1,7 @@
-"""A fault script as a file, TOML or JSON::
+"""The reader of fault scripts: files in TOML or JSON, and single faults as lines of text.
 
-    seed = 42                # optional: for what is left to chance
-
-    [[faults]]               # in JSON: {"seed": 42, "faults": [{"kind": "drop", …}, …]}
-    kind = "drop"
-    every = 10
-    how = "reset"
-
-    [[faults]]
-    kind = "fail"
-    probability = 0.05
-    code = "timeout"
-    match = { upscaleFactor = 4 }
-
-Kinds and members are those of `runware_ws.emulator.faults`.
+`runware_ws.emulator.faults` describes the format. This is the one module of the folder that reads
+files.
 """
 
 from __future__ import annotations
@@ -30,16 +18,14 @@ from typing import Any
 from ...errors import InputError
 from .kinds import KINDS, Fault
 
-__all__ = ["Script", "fault_of", "read_script", "script_of"]
-
 
 @dataclass(frozen=True)
 class Script:
-    """The faults of a script.
+    """A fault script.
 
     Attributes:
-        faults: in their order.
-        seed: for what is left to chance; None when the script leaves even that open.
+        faults: the faults, in order.
+        seed: the seed of random faults; None to draw one.
     """
 
     faults: tuple[Fault, ...] = ()
@@ -47,10 +33,10 @@ class Script:
 
 
 def read_script(path: Path) -> Script:
-    """Read a script: JSON if the name ends in ``.json``, TOML otherwise.
+    """Read a script: JSON if the name ends in ``.json``, else TOML.
 
     Raises:
-        InputError: it cannot be read; the error names the entry, the member and the remedy.
+        InputError: it cannot be read; the error names the file, the entry and the remedy.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -58,18 +44,17 @@ def read_script(path: Path) -> Script:
         document = json.loads(text) if is_json else tomllib.loads(text)
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}", "check it") from None
-    except (ValueError, RecursionError) as error:  # as either parser has it, or not UTF-8
+    except (ValueError, RecursionError) as error:  # of either parser, or of the decoder
         remedy = "correct it; a name that ends in .json means JSON, any other TOML"
         raise InputError(str(path), f"is damaged: {error}", remedy) from None
     try:
         return script_of(document)
     except InputError as error:
-        where = f"{path}: {error.parameter}"
-        raise InputError(where, error.problem, error.remedy) from None
+        raise _within(f"{path}: ", error) from None
 
 
 def script_of(document: Any) -> Script:
-    """The script that a document describes.
+    """Return the script that a parsed document describes.
 
     Raises:
         InputError: an entry is wrong.
@@ -88,7 +73,7 @@ def script_of(document: Any) -> Script:
 
 
 def fault_of(text: str) -> Fault:
-    """The fault that one line describes: its kind, then its members, as ``drop every=10``.
+    """Return the fault that a line describes: its kind and its members, as ``drop every=10``.
 
     Raises:
         InputError: it is wrong.
@@ -96,7 +81,7 @@ def fault_of(text: str) -> Fault:
     try:
         kind, *words = shlex.split(text)
     except ValueError:
-        raise InputError(repr(text), "names no fault", _remedy("", KINDS)) from None
+        raise InputError(repr(text), "names no fault", _suggestion("", KINDS)) from None
     entry: dict[str, Any] = {"kind": kind}
     for word in words:
         name, equals, value = word.partition("=")
@@ -107,7 +92,7 @@ def fault_of(text: str) -> Fault:
 
 
 def _value(text: str) -> Any:
-    """A number, a truth, an object; or else the text itself."""
+    """Return the JSON value that a text is, or else the text itself."""
     try:
         return json.loads(text)
     except ValueError:
@@ -121,22 +106,25 @@ def _fault(entry: Any, where: str) -> Fault:
     cls = KINDS.get(kind) if isinstance(kind, str) else None
     if cls is None:
         problem = "is missing" if kind is None else f"{kind!r} is unknown"
-        raise InputError(f"{where}, kind", problem, _remedy(kind, KINDS))
+        raise InputError(f"{where}, kind", problem, _suggestion(kind, KINDS))
     members = {name: value for name, value in entry.items() if name != "kind"}
     known = [member.name for member in fields(cls)]
     for name in members:
         if name not in known:
-            place = f"{where}, {name}"
-            raise InputError(place, "is unknown", _remedy(name, known))
+            raise InputError(f"{where}, {name}", "is unknown", _suggestion(name, known))
     try:
         return cls(**members)
     except InputError as error:
-        place = f"{where}, {error.parameter}"
-        raise InputError(place, error.problem, error.remedy) from None
+        raise _within(f"{where}, ", error) from None
 
 
-def _remedy(word: Any, known: Iterable[str]) -> str:
-    """What somebody may have meant."""
+def _within(where: str, error: InputError) -> InputError:
+    """Return an error that says where its parameter is."""
+    return InputError(where + error.parameter, error.problem, error.remedy)
+
+
+def _suggestion(word: Any, known: Iterable[str]) -> str:
+    """Return a remedy: the known word that is nearest, or all of them."""
     names = list(known)
     near = difflib.get_close_matches(str(word), names, 1)
     return f"did you mean {near[0]}?" if near else f"give one of: {', '.join(names)}"

@@ -1,43 +1,46 @@
-"""When a fault strikes: counts what it watches, and draws lots where it is left to chance."""
+"""The state of the faults: what each has counted, and what they did to each connection."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from .kinds import Fault
-
-__all__ = ["Trigger", "is_match"]
+from ...protocol.wire import Item, encode_answer
+from ..service.effects import Close, Cut, Effect, Push
+from ..service.schedule import Schedule
+from ..service.sessions import ServiceConnection
+from .kinds import Drop, Fault, Silence
 
 
 class Trigger:
-    """A fault, with what it has seen so far.
+    """A fault, with the number of events that it has seen.
 
     Args:
         fault: the fault.
-        dice: gives a number from 0 up to 1. Each trigger has its own, so that what one draws
-            does not depend on what the others have seen.
+        draw: returns a random number from 0 up to 1. Each trigger has its own generator, so that
+            its draws do not depend on the events that other faults see.
 
     Attributes:
-        seen: how many events were counted.
-        struck: at how many of them it struck.
+        seen: the number of events that were counted.
+        struck: the number of events at which it struck.
     """
 
-    def __init__(self, fault: Fault, dice: Callable[[], float]) -> None:
+    def __init__(self, fault: Fault, draw: Callable[[], float]) -> None:
         self.fault = fault
         self.seen = 0
         self.struck = 0
-        self._dice = dice
+        self._draw = draw
 
-    def strikes(self, members: Callable[[], Iterable[Mapping[str, Any]]]) -> bool:
-        """Whether the fault strikes at this event.
+    def strikes(self, tasks: Callable[[], Iterable[Mapping[str, Any]]]) -> bool:
+        """Count an event, and return True if the fault strikes at it.
 
         Args:
-            members: gives the tasks that the event is about; asked only when it matters.
+            tasks: returns the tasks that the event is about; only called if they matter.
         """
         match = self.fault.match
-        if match is not None and not any(is_match(match, task) for task in members()):
+        if match is not None and not any(_is_match(match, task) for task in tasks()):
             return False
         self.seen += 1
         strikes = not self._is_spent and self._is_its_turn()
@@ -57,11 +60,10 @@ class Trigger:
             return self.seen >= fault.nth
         if fault.every is not None:
             return self.seen % fault.every == 0
-        return fault.probability is None or self._dice() < fault.probability
+        return fault.probability is None or self._draw() < fault.probability
 
 
-def is_match(match: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
-    """Whether a task has these members; ``*`` in a text stands for anything, case is ignored."""
+def _is_match(match: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
     return all(name in task and _is_equal(value, task[name]) for name, value in match.items())
 
 
@@ -70,3 +72,77 @@ def _is_equal(wanted: Any, value: Any) -> bool:
         pattern = re.escape(wanted).replace(r"\*", ".*")
         return re.fullmatch(pattern, value, re.IGNORECASE | re.DOTALL) is not None
     return bool(wanted == value)
+
+
+class Line:
+    """One connection, as far as faults have changed it.
+
+    Args:
+        connection: the connection.
+        effects: the list that its effects are appended to.
+
+    Attributes:
+        drop_after: the fault that ends the connection once the current frame was handled.
+        gathering: the frames that are held back until there are enough, by the place of the fault.
+        is_dead: True once it was cut or silenced: nothing that arrives is heard.
+        unsent: the pushes that were not sent because of a silence.
+    """
+
+    def __init__(self, connection: ServiceConnection, effects: list[Effect]) -> None:
+        self.connection = connection
+        self.drop_after: Drop | None = None
+        self.gathering: dict[int, Held] = {}
+        self.is_dead = False
+        self.unsent: list[Push] = []
+        self._effects = effects
+        self._silence: Silence | None = None
+
+    def send(self, effect: Push | Close | Cut) -> None:
+        """Let an effect on the connection happen, unless it is silent."""
+        if self._silence is None:
+            self._effects.append(effect)
+        elif isinstance(effect, Push) and not self._silence.written:
+            self.unsent.append(effect)
+
+    def send_error(self, error: Item) -> None:
+        """Send an error that no other fault sees."""
+        self.send(Push(self.connection, encode_answer(errors=[error])))
+
+    def cut(self, drop: Drop) -> None:
+        """End the connection. Pushes after this come back from the host as unsent."""
+        self.is_dead = True
+        if drop.how == "close":
+            self.send(Close(self.connection, drop.code, "the fault script says so"))
+        else:
+            self.send(Cut(self.connection, drop.how))
+
+    def end_frame(self) -> None:
+        """End the connection if a fault said so of the frame that was just handled."""
+        if self.drop_after is not None:
+            drop, self.drop_after = self.drop_after, None
+            self.cut(drop)
+
+    def silence(self, fault: Silence) -> None:
+        """Send nothing more, and hear nothing more."""
+        self.is_dead = True
+        self._silence = self._silence or fault
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """Frames or tasks of one connection that are held back together.
+
+    Attributes:
+        line: their connection.
+        place: the place of the fault that holds frames; the faults after it are still to come.
+        pushes: the frames, on their way out.
+        tasks: the tasks, on their way in.
+    """
+
+    line: Line
+    place: int = -1
+    pushes: list[Push] = field(default_factory=list)
+    tasks: list[Item] = field(default_factory=list)
+
+
+HeldSchedule: TypeAlias = Schedule[Held]

@@ -12,13 +12,11 @@ from io import BytesIO
 
 from PIL import Image, ImageOps
 
-__all__ = ["MAX_SIDE", "MAX_UPLOAD_SIDE", "BadImageError", "from_base64", "shrink", "upscale"]
-
-MAX_SIDE = 4096  # of a result [D]
-MAX_UPLOAD_SIDE = 2048  # of an uploaded image [D]
+MAX_SIDE = 4096  # of a result, as the service documents
+MAX_UPLOAD_SIDE = 2048  # of an uploaded image, as the service documents
 _PILLOW_NAMES = {"JPG": "JPEG", "PNG": "PNG", "WEBP": "WEBP"}
-# What Pillow is known to raise on files that are broken, or made to exhaust the reader.
-_BROKEN = (
+# The exceptions that Pillow raises for files that are damaged, or made to exhaust the reader.
+_DAMAGED = (
     OSError,
     ValueError,
     SyntaxError,
@@ -36,7 +34,7 @@ class BadImageError(Exception):
 
 
 def from_base64(text: str) -> bytes:
-    """Decode base64, alone or as a data URI, with or without padding.
+    """Decode base64, alone or in a data URI, with or without padding.
 
     Raises:
         BadImageError: it is not base64.
@@ -50,44 +48,36 @@ def from_base64(text: str) -> bytes:
 
 
 def upscale(content: bytes, factor: int, output_format: str, quality: int) -> bytes:
-    """Make an image `factor` times wider and higher.
+    """Return an image `factor` times as wide and high.
 
-    If that would go beyond 4096 px on a side, the image is made smaller first, without a word
-    [D]: 2048² by 4 is made from 1024².
+    If the result would be larger than 4096 px a side, the image is shrunk first, as the service
+    does it: 2048² by 4 is made from 1024².
 
     Args:
-        content: the image's file, in any format that Pillow reads.
+        content: the file of the image, in any format that Pillow reads.
         factor: 2 or 4.
         output_format: ``JPG``, ``PNG`` or ``WEBP``.
-        quality: 20 to 99; PNG has none.
+        quality: 20 to 99; PNG ignores it.
 
     Raises:
         BadImageError: the file is not an image that can be read.
     """
-    image = _opened(content)
-    limit = MAX_SIDE // factor
-    width, height = _fitted(image.size, limit)
-    if (width, height) != image.size:
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-    image = image.resize((width * factor, height * factor), Image.Resampling.LANCZOS)
-    return _encoded(image, output_format, quality)
+    image = _resized(_opened(content), MAX_SIDE // factor)
+    size = (image.width * factor, image.height * factor)
+    return _encoded(image.resize(size, Image.Resampling.LANCZOS), output_format, quality)
 
 
-def shrink(content: bytes) -> tuple[bytes, str]:
-    """An uploaded image as it is stored: at most 2048 px a side [D], and its media type.
+def shrink(content: bytes) -> bytes:
+    """Return an image as an upload is stored: a PNG of at most 2048 px a side.
 
     Raises:
         BadImageError: the file is not an image that can be read.
     """
-    image = _opened(content)
-    size = _fitted(image.size, MAX_UPLOAD_SIDE)
-    if size != image.size:
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    return _encoded(image, "PNG", 0), "image/png"
+    return _encoded(_resized(_opened(content), MAX_UPLOAD_SIDE), "PNG", 0)
 
 
 def _opened(content: bytes) -> Image.Image:
-    """The first frame, upright, as RGB or, where there is transparency, RGBA."""
+    """Return the first frame, upright, as RGB, or as RGBA if it has transparency."""
     try:
         with Image.open(BytesIO(content)) as opened:
             opened.load()
@@ -95,22 +85,22 @@ def _opened(content: bytes) -> Image.Image:
             if image.mode.startswith("I;16"):
                 image = image.convert("I").point(lambda value: value / 256).convert("L")
             return image.convert("RGBA" if image.has_transparency_data else "RGB")
-    except _BROKEN as error:
+    except _DAMAGED as error:
         raise BadImageError(f"the image cannot be read ({type(error).__name__})") from None
 
 
-def _fitted(size: tuple[int, int], limit: int) -> tuple[int, int]:
-    """`size` made to fit into a square of `limit`, with its proportions."""
-    longest = max(size)
+def _resized(image: Image.Image, limit: int) -> Image.Image:
+    """Return an image, made to fit into a square of `limit`."""
+    longest = max(image.size)
     if longest <= limit:
-        return size
-    width, height = (max(1, round(side * limit / longest)) for side in size)
-    return width, height
+        return image
+    width, height = (max(1, round(side * limit / longest)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def _encoded(image: Image.Image, output_format: str, quality: int) -> bytes:
     if output_format == "JPG" and image.mode == "RGBA":
-        # JPG has no transparency [O]; what was clear becomes white.
+        # JPG has no transparency: transparent pixels become white.
         ground = Image.new("RGB", image.size, "white")
         ground.paste(image, mask=image.getchannel("A"))
         image = ground

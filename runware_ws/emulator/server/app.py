@@ -1,34 +1,25 @@
-"""The routes of the emulator: ``/v1`` as WebSocket and as REST twin, the description of the latter,
-and ``/image/…``.
-"""
+"""The HTTP routes: the REST twin of the WebSocket, its OpenAPI document, and the images."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import json
+from importlib.resources import files
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.routing import Route
 
 from ...protocol.wire import encode_answer
-from ..service.effects import Close, Push
-from .host import Host, Outbox
-from .openapi import openapi_document
-
-__all__ = ["make_app"]
+from .host import Host
 
 _JSON = "application/json"
+_CODES = {404: "notFound", 405: "methodNotAllowed"}
 
 
 def make_app(host: Host) -> Starlette:
-    """The ASGI application in front of `host`."""
-
-    async def connection(socket: WebSocket) -> None:
-        await _serve_connection(host, socket)
+    """Return the ASGI application in front of `host`."""
 
     async def post(request: Request) -> Response:
         try:
@@ -48,27 +39,19 @@ def make_app(host: Host) -> Starlette:
         return JSONResponse(openapi_document())
 
     routes = [
-        # The OpenAPI document says `/` below `…/v1`, the examples say `…/v1` [O][D].
-        *(WebSocketRoute(path, connection) for path in ("/v1", "/v1/")),
+        # The service documents both: the OpenAPI document `/v1/`, the examples `/v1`.
         *(Route(path, post, methods=["POST"]) for path in ("/v1", "/v1/")),
         Route("/openapi.json", describe, methods=["GET"]),
         Route("/image/{name}", image, methods=["GET"]),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error, 500: _failure})
+    return Starlette(routes=routes, exception_handlers={HTTPException: _refused, 500: _failed})
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
-    """What is wrong before any task is seen, in the documented shape [O]."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
-    code = {404: "notFound", 405: "methodNotAllowed"}.get(error.status_code, "invalidRequest")
-    body = encode_answer(errors=[{"code": code, "message": error.detail}])
-    return Response(body, error.status_code, error.headers, media_type=_JSON)
-
-
-async def _failure(_request: Request, _error: Exception) -> Response:
-    """The emulator's own fault; the server logs it."""
-    error = {"code": "internalServerError", "message": "The emulator failed; see its log."}
-    return Response(encode_answer(errors=[error]), 500, media_type=_JSON)
+def openapi_document() -> dict[str, object]:
+    """Return the OpenAPI document of the service as it publishes it, but for the address."""
+    path = files(__package__) / "real-esrgan.openapi.json"
+    document: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return document | {"servers": [{"url": "/v1", "description": "The emulator"}]}
 
 
 def _bearer(request: Request) -> str | None:
@@ -76,33 +59,15 @@ def _bearer(request: Request) -> str | None:
     return key.strip() if scheme.lower() == "bearer" else None
 
 
-async def _serve_connection(host: Host, socket: WebSocket) -> None:
-    if (status := host.refusal()) is not None:
-        denial = Response(status_code=status)
-        del denial.headers["content-length"]  # uvicorn's websockets adds its own
-        await socket.send_denial_response(denial)
-        return
-    await socket.accept()
-    link, outbox = host.connect(socket.state.abort)
-    writer = asyncio.create_task(_write(socket, outbox))
-    try:
-        while (message := await socket.receive())["type"] != "websocket.disconnect":
-            text = message.get("text")
-            host.receive(link, message["bytes"] if text is None else text)
-    finally:
-        writer.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await writer
-        host.disconnect(link)
+async def _refused(_request: Request, error: Exception) -> Response:
+    """Answer a request that reaches no task, in the shape of the service's errors."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
+    code = _CODES.get(error.status_code, "invalidRequest")
+    body = encode_answer(errors=[{"code": code, "message": error.detail}])
+    return Response(body, error.status_code, error.headers, media_type=_JSON)
 
 
-async def _write(socket: WebSocket, outbox: Outbox) -> None:
-    """Write what the outbox holds; what is under way when the connection ends stays unsent."""
-    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-        while isinstance(effect := await outbox.next(), Push):
-            await socket.send_text(effect.frame.decode())
-            outbox.done()
-        if isinstance(effect, Close):
-            await socket.close(effect.code, effect.reason)
-        else:
-            socket.state.cut(effect.how)
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """Answer a request on which the emulator itself failed; the server logs why."""
+    error = {"code": "internalServerError", "message": "The emulator failed; see its log."}
+    return Response(encode_answer(errors=[error]), 500, media_type=_JSON)

@@ -1,131 +1,96 @@
-"""Performs what the service decides: one event loop, many connections, no decisions."""
+"""The host: tells the service what happens, and performs its effects, on one event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeAlias
 
 import httpx
 
 from ...protocol.wire import encode_answer
-from ..faults.injector import FaultyService
-from ..imaging.engine import Engine
+from ..faults.injector import FaultInjector
+from ..imaging.engine import HTTP_ERRORS, Engine, Upscaler
 from ..imaging.store import ImageStore
-from ..service.calls import Call
-from ..service.effects import Close, Cut, Effect, Push, Respond, Run, Upload, Webhook
+from ..service.answers import HttpCall
+from ..service.effects import Close, Cut, Delivery, Effect, Push, Respond, Run, Upload, Webhook
 from ..service.jobs import Job
-from ..service.sessions import Link
+from ..service.sessions import ServiceConnection
+from ..service.settings import ServiceSettings
 
-__all__ = ["Host", "Outbox"]
-
+HttpFactory: TypeAlias = Callable[[], httpx.AsyncClient]
 _log = logging.getLogger(__name__)
-_TIMEOUT = 30.0
-_CLOSE_GRACE = 2.0
-
-
-class Outbox:
-    """What is to be written to one connection, in order.
-
-    Args:
-        abort: cuts the connection off.
-    """
-
-    def __init__(self, abort: Callable[[], None]) -> None:
-        self.abort = abort
-        self._waiting: deque[Push | Close | Cut] = deque()
-        self._arrived = asyncio.Event()
-
-    def put(self, effect: Push | Close | Cut) -> None:
-        self._waiting.append(effect)
-        self._arrived.set()
-
-    async def next(self) -> Push | Close | Cut:
-        """The next effect, which stays here until `done` says that it was performed."""
-        while not self._waiting:
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self._waiting[0]
-
-    def done(self) -> None:
-        self._waiting.popleft()
-
-    def unsent(self) -> list[Push]:
-        return [effect for effect in self._waiting if isinstance(effect, Push)]
 
 
 class Host:
-    """Feeds the service and performs its effects, in order, on one event loop.
+    """Tells the service what happens, and performs its effects in order.
+
+    All of it happens on the event loop's thread, so nothing is locked.
 
     Args:
-        service: the core, with the faults that were asked for.
-        lock: held whenever the service is touched, so that other threads can read it.
-        max_image_bytes: how much of inputs and results is held.
-        latency: see `Engine`.
-        workers: see `Engine`.
+        service: the service, with its faults.
+        settings: the settings of the emulator.
+        http: returns the client for downloads, webhooks and uploads.
+        upscaler: makes the file of a result.
+
+    Attributes:
+        store: the images that are served.
     """
 
     def __init__(
         self,
-        service: FaultyService,
-        lock: threading.Lock,
+        service: FaultInjector,
+        settings: ServiceSettings,
         *,
-        max_image_bytes: int,
-        latency: float,
-        workers: int | None,
+        http: HttpFactory,
+        upscaler: Upscaler,
     ) -> None:
-        self.store = ImageStore(max_image_bytes)
+        self.store = ImageStore(settings.max_image_bytes)
         self._service = service
-        self._lock = lock
-        self._loop = asyncio.get_running_loop()
-        self._engine = Engine(
-            self.store, self._loop.time, self._http, latency=latency, workers=workers
-        )
-        self._outboxes: dict[Link, Outbox] = {}
-        self._replies: dict[Call, asyncio.Future[Respond]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._client: httpx.AsyncClient | None = None
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._writers: dict[ServiceConnection, Callable[[Push | Close | Cut], None]] = {}
+        self._replies: dict[HttpCall, asyncio.Future[Respond]] = {}
+        self._new_client = http
+        self._client: httpx.AsyncClient | None = None
+        self._engine = Engine(
+            self.store, settings, clock=self._loop.time, http=self._http, upscaler=upscaler
+        )
 
-    # What happens, told to the service
+    # Events
 
     @property
     def now(self) -> float:
-        """The clock of the service, in seconds."""
+        """The time of the service, in seconds."""
         return self._loop.time()
 
-    def refusal(self) -> int | None:
-        """The HTTP status that answers a connection in place of the upgrade, if any."""
-        with self._lock:
-            return self._service.refusal()
+    def connection_status(self) -> int | None:
+        """Return the HTTP status that refuses the next connection; None if it is accepted."""
+        return self._service.connection_status()
 
-    def connect(self, abort: Callable[[], None]) -> tuple[Link, Outbox]:
-        """A connection was opened, which `abort` cuts; its frames arrive in the outbox."""
-        outbox = Outbox(abort)
-        with self._lock:
-            link = self._service.connect(self.now)
-        self._outboxes[link] = outbox
+    def connect(self, write: Callable[[Push | Close | Cut], None]) -> ServiceConnection:
+        """Note a new connection and return its handle; `write` performs effects on it."""
+        connection = self._service.connect(self.now)
+        self._writers[connection] = write
         self._perform()
-        return link, outbox
+        return connection
 
-    def receive(self, link: Link, frame: bytes | str) -> None:
-        with self._lock:
-            self._service.receive(link, frame, self.now)
+    def receive(self, connection: ServiceConnection, frame: bytes | str) -> None:
+        """Handle a frame."""
+        self._service.receive(connection, frame, self.now)
         self._perform()
 
-    def disconnect(self, link: Link) -> None:
-        unsent = self._outboxes.pop(link).unsent()
-        with self._lock:
-            self._service.disconnect(link, self.now, unsent)
+    def disconnect(self, connection: ServiceConnection, unsent: Sequence[Push]) -> None:
+        """Note the end of a connection, and the pushes that could not be written."""
+        del self._writers[connection]
+        self._service.disconnect(connection, self.now, unsent)
         self._perform()
 
     async def request(self, body: bytes, key: str | None) -> Respond:
-        """Have an HTTP request answered."""
-        with self._lock:
-            call = self._service.request(body, key, self.now)
+        """Return the answer to an HTTP request."""
+        call = self._service.request(body, key, self.now)
         reply: asyncio.Future[Respond] = self._loop.create_future()
         self._replies[call] = reply
         self._perform()
@@ -136,14 +101,14 @@ class Host:
             self._service.hang_up(call)
 
     def refuse_requests(self) -> None:
-        """Answer every HTTP request that waits with 503 [O]: the emulator is about to stop."""
+        """Answer all pending HTTP requests with 503, since the emulator stops."""
         error = {"code": "serviceUnavailable", "message": "The emulator was stopped."}
         for call, reply in self._replies.items():
             if not reply.done():
                 reply.set_result(Respond(call, 503, encode_answer(errors=[error])))
 
     async def aclose(self) -> None:
-        """Give up all that is under way."""
+        """Cancel all that is in progress."""
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
@@ -153,20 +118,18 @@ class Host:
             await self._client.aclose()
         self._engine.close()
 
-    # What the service decides, performed
+    # Effects
 
     def _perform(self) -> None:
-        with self._lock:
-            effects = self._service.take_effects()
-            due = self._service.next_timer()
-        for effect in effects:
+        for effect in self._service.take_effects():
             self._do(effect)
-        self._set_timer(due)
+        self._set_timer(self._service.next_timer())
 
     def _do(self, effect: Effect) -> None:
         match effect:
             case Push() | Close() | Cut():
-                self._write(effect)
+                if effect.connection in self._writers:
+                    self._writers[effect.connection](effect)
             case Run():
                 self._start(self._run(effect.job))
             case Respond():
@@ -174,20 +137,11 @@ class Host:
                 if reply is not None and not reply.done():
                     reply.set_result(effect)
             case Webhook() | Upload():
-                self._start(self._call(effect))
-
-    def _write(self, effect: Push | Close | Cut) -> None:
-        outbox = self._outboxes.get(effect.link)
-        if outbox is None:
-            return
-        outbox.put(effect)
-        if not isinstance(effect, Push):
-            # A peer that reads nothing never gets to see the close.
-            self._loop.call_later(_CLOSE_GRACE, outbox.abort)
+                self._start(self._deliver(effect))
 
     def _set_timer(self, due: float | None) -> None:
-        # A timer that fires early finds nothing due and sets itself again, so it is moved only
-        # to an earlier time: with each message the idle deadline moves to a later one.
+        # A timer that fires early finds nothing due and is set again. So it is only moved to an
+        # earlier time, and not with each message, which moves an idle timeout to a later one.
         if due is None or (self._timer is not None and self._timer.when() <= due):
             return
         if self._timer is not None:
@@ -196,8 +150,7 @@ class Host:
 
     def _on_timer(self) -> None:
         self._timer = None
-        with self._lock:
-            self._service.handle_timer(self.now)
+        self._service.handle_timer(self.now)
         self._perform()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -207,35 +160,32 @@ class Host:
 
     async def _run(self, job: Job) -> None:
         outcome = await self._engine.run(job)
-        with self._lock:
-            self._service.finished(job, outcome, self.now)
+        self._service.finished(job, outcome, self.now)
         self._perform()
 
-    async def _call(self, effect: Webhook | Upload) -> None:
+    async def _deliver(self, delivery: Delivery) -> None:
         accepted = False
         try:
-            accepted = (await self._sent(effect)).is_success
-        except (httpx.HTTPError, httpx.InvalidURL, _GoneError) as error:
-            _log.info("%s of task %s: %r", type(effect).__name__, effect.task_uuid, error)
-        with self._lock:
-            self._service.called(effect, accepted, self.now)
+            accepted = await self._send(delivery)
+        except HTTP_ERRORS as error:
+            _log.info("%s of task %s: %r", type(delivery).__name__, delivery.task_uuid, error)
+        self._service.delivered(delivery, accepted, self.now)
         self._perform()
 
-    async def _sent(self, effect: Webhook | Upload) -> httpx.Response:
-        if isinstance(effect, Webhook):
+    async def _send(self, delivery: Delivery) -> bool:
+        """Send a webhook or upload, and return True if it was accepted."""
+        if isinstance(delivery, Webhook):
             headers = {"Content-Type": "application/json"}
-            return await self._http().post(effect.url, content=effect.body, headers=headers)
-        image = self.store.get(effect.image_uuid, self.now)
-        if image is None:
-            raise _GoneError
+            request = self._http().post(delivery.url, content=delivery.body, headers=headers)
+            return (await request).is_success
+        image = self.store.get(delivery.image_uuid, self.now)
+        if image is None:  # it was dropped in favour of newer ones
+            return False
         headers = {"Content-Type": image.media_type}
-        return await self._http().put(effect.url, content=image.content, headers=headers)
+        request = self._http().put(delivery.url, content=image.content, headers=headers)
+        return (await request).is_success
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=_TIMEOUT)
+            self._client = self._new_client()
         return self._client
-
-
-class _GoneError(Exception):
-    """The image to be uploaded has made room for others meanwhile."""

@@ -1,366 +1,379 @@
-"""A Runware without its network: the promises of the service as a pure state machine.
+"""The service as a pure state machine: what Runware promises, without its network.
 
-Nothing here does I/O, reads a clock or draws a random number. Whoever has the sockets tells the
-service what happened (`connect`, `receive`, `disconnect`, `request`, `finished`, `called`,
-`handle_timer`), each time with the time `now`, and then performs what `take_effects` gives, in
-that order. `next_timer` says when the service wants to be called again.
+Nothing here does I/O, reads a clock or draws a random number. The owner of the sockets reports
+events (`connect`, `receive`, `disconnect`, `request`, `finished`, `delivered`, `handle_timer`),
+each with the time `now`. It then performs the effects that `take_effects` returns, in order, and
+calls `handle_timer` at the time that `next_timer` returns.
 
-What holds at any time:
+Invariants:
 
-- A taskUUID is run at most once; sent again it is refused with ``conflictTaskUUID`` [S].
-- A task that was accepted is run to its end and billed, whoever has gone meanwhile [S]. Its
-  result is pushed once: to the connection that has the task's session, or, when there is none
-  for up to 120 s, to the one that resumes it [D].
-- An error is scoped to its task [D].
-- Every effect leaves through one list, so faults can be put between the service and the world
-  without the service knowing.
+- A taskUUID is run at most once; a task with a known one is refused with ``conflictTaskUUID``.
+- An accepted task is run to its end and billed, also when its client has gone. Its outcome is
+  pushed once: on the connection that has the task's session, or on the one that resumes it.
+- An error is scoped to its task; the other tasks of the same frame go on.
+- Every effect leaves through one list, so that faults can be injected between the service and
+  the network without its knowledge.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import count
 
 from ...errors import ProtocolError
 from ...protocol.wire import Item, decode_tasks, encode_answer
-from .answers import Refusal, complaint, status_of
-from .calls import Call
-from .effects import Close, Effect, Push, Respond, Run, Upload, Webhook
-from .history import Record
-from .jobs import Failed, Job, Outcome
-from .replies import Answer
-from .retries import Retries
-from .schedule import Deadlines
-from .sessions import Link, Session, SessionBook
+from .answers import Answer, HttpCall, RefusedError, error_item, http_status
+from .effects import Close, Delivery, Effect, Push, Respond, Run, Upload, Webhook
+from .history import History
+from .jobs import Failed, Job, JobOutcome
+from .schedule import Schedule, earliest
+from .sessions import ServiceConnection, ServiceSession, SessionTable
 from .settings import ServiceSettings
-from .tasks import Desk
-from .validation import check_authentication
+from .tasks import TaskHandler
+from .validation import ValidTask, parse_authentication, parse_task
 
-__all__ = ["Service"]
+_AUTHENTICATION: Item = {"taskType": "authentication"}
+_MAX_DOUBLINGS = 30  # of a delay, which is capped long before that
 
 
 class Service:
-    """The core of the emulator; see the module's text.
+    """The core of the emulator; see the module's documentation.
 
     Args:
-        settings: what it does where the facts are unknown.
-        new_uuid: makes a UUID v4, in its usual form.
+        settings: its settings.
+        new_uuid: returns a new UUID v4.
 
     Attributes:
-        record: what was asked and what was run.
-        sessions: the sessions that are known.
+        history: the tasks that arrived, and those that were run.
+        sessions: the sessions that can be resumed.
     """
 
     def __init__(self, settings: ServiceSettings, *, new_uuid: Callable[[], str]) -> None:
         self.settings = settings
-        self.record = Record(settings.max_records)
-        self.sessions = SessionBook(settings.session_memory)
-        self._desk = Desk(settings, self.record, new_uuid)
+        self.history = History(settings.max_records)
+        self.sessions = SessionTable(settings.session_memory)
+        self._handler = TaskHandler(settings, self.history, new_uuid)
         self._new_uuid = new_uuid
         self._effects: list[Effect] = []
-        self._links = count(1)
-        self._idle: Deadlines[Link] = Deadlines(settings.idle_timeout)
-        self._waits: Deadlines[Job] = Deadlines(settings.sync_wait)
-        self._retries = Retries(
-            settings.webhook_attempts, settings.webhook_delay, settings.webhook_delay_max
-        )
+        self._numbers = count(1)
+        self._idle: Schedule[ServiceConnection] = Schedule()
+        self._sync_waits: Schedule[Job] = Schedule()
+        self._retries: Schedule[Delivery] = Schedule()
 
-    # What happens outside
+    # Events
 
-    def connect(self, now: float) -> Link:
-        """A WebSocket connection was opened."""
-        link = Link(next(self._links))
-        self._idle.set(link, now)
-        return link
+    def connect(self, now: float) -> ServiceConnection:
+        """Note that a WebSocket connection was opened, and return its handle."""
+        connection = ServiceConnection(next(self._numbers))
+        self._touch(connection, now)
+        return connection
 
-    def disconnect(self, link: Link, now: float, unsent: Iterable[Push] = ()) -> None:
-        """The connection has ended.
+    def disconnect(
+        self, connection: ServiceConnection, now: float, unsent: Iterable[Push] = ()
+    ) -> None:
+        """Note that a connection has ended.
 
         Args:
-            link: the connection; nothing happens if it was closed before.
+            connection: the connection. It may have been closed by the service before.
             now: the time.
-            unsent: pushes that were taken but not written. The results among them count as
-                undelivered, and wait for the session to be resumed [?].
+            unsent: pushes that could not be written. The results among them are kept for the
+                session.
         """
-        self._release(link, now)
-        if link.session is not None:
+        self._release(connection, now)
+        if connection.session is not None:
             for push in unsent:
-                if push.keep:
-                    self._give(link.session, push.frame, now)
+                if push.is_result:
+                    self._push_result(connection.session, push.frame, now)
 
-    def receive(self, link: Link, frame: bytes | str, now: float) -> None:
-        """A text or binary frame came in on a connection."""
-        if not link.is_open:
+    def receive(self, connection: ServiceConnection, frame: bytes | str, now: float) -> None:
+        """Handle a text or binary frame."""
+        if not connection.is_open:
             return
-        self._idle.set(link, now)
+        self._touch(connection, now)
         try:
-            tasks = decode_tasks(frame)
-        except ProtocolError as error:
-            refusal = Refusal("invalidRequest", f"Invalid request: {error}.")
-            self._send(link, self._refused(refusal, {}), now)
+            tasks = _decoded(frame)
+        except RefusedError as refused:
+            self._send(connection, self._refusal(refused, {}), now)
             return
-        for answer in self._answers(link, tasks, now):
-            self._send(link, answer, now)
+        for answer in self._answers(connection, tasks, now):
+            self._send(connection, answer, now)
 
-    def request(self, body: bytes, key: str | None, now: float) -> Call:
-        """An HTTP request came in; it is answered with one `Respond` [O].
+    def request(self, body: bytes, key: str | None, now: float) -> HttpCall:
+        """Handle an HTTP request; it is answered with one `Respond`.
 
-        The documents know a 200 with ``data`` and a 400 with nothing but ``errors``. So a request
-        with any invalid task is refused whole and runs nothing: it can be corrected and sent
-        again. What goes wrong later is the affair of its task alone [D]; see `status_of`.
+        A request with an invalid task is refused as a whole and runs nothing, so that it can be
+        corrected and sent again. Later errors concern single tasks; see `http_status`.
 
         Args:
-            body: the array of tasks. Its first may be an authentication, which yields no item.
-            key: the bearer token; None when there was none.
+            body: the array of tasks. The first one may be an authentication.
+            key: the bearer token; None if there was none.
             now: the time.
         """
-        call = Call()
+        call = HttpCall()
         try:
-            if key is not None:
-                self._check_key(key)
-            tasks = self._authorized(decode_tasks(body), key)
-        except ProtocolError as error:
-            refusal = Refusal("invalidRequest", f"Invalid request: {error}.")
-            call.add(self._refused(refusal, {}))
-        except Refusal as refusal:
-            call.add(self._refused(refusal, {"taskType": "authentication"}))
+            tasks = self._authorized(body, key)
+        except RefusedError as refused:
+            is_unreadable = refused.code == "invalidRequest"
+            call.add(self._refusal(refused, {} if is_unreadable else _AUTHENTICATION))
         else:
             self._take_call(call, tasks, now)
         self._respond_if_complete(call)
         return call
 
-    def hang_up(self, call: Call) -> None:
-        """The HTTP client has gone before its answer. Its tasks go on."""
+    def hang_up(self, call: HttpCall) -> None:
+        """Note that the client of an HTTP request has gone. Its tasks go on."""
         call.is_open = False
 
-    def finished(self, job: Job, outcome: Outcome, now: float) -> None:
-        """The engine is done with a job; a second report for the same job is ignored."""
+    def finished(self, job: Job, outcome: JobOutcome, now: float) -> None:
+        """Take the outcome of a job; a second report for the same job is ignored."""
         if job.state != "processing":
             return
-        self._waits.discard(job)
-        self._desk.settle(job, outcome, now)
-        if isinstance(endpoint := job.option("uploadEndpoint"), str) and job.answer is not None:
+        self._sync_waits.discard(job)
+        self._handler.settle(job, outcome, now)
+        if isinstance(endpoint := job.options.get("uploadEndpoint"), str) and job.answer:
             self._effects.append(Upload(endpoint, job.task_uuid, job.image_uuid))
-        if isinstance(url := job.option("webhookURL"), str):
-            body = self._desk.webhook_body(job)
-            self._effects.append(Webhook(url, job.task_uuid, body))
+        if isinstance(url := job.options.get("webhookURL"), str):
+            self._effects.append(Webhook(url, job.task_uuid, self._handler.webhook_body(job)))
         if job.awaited:
-            job.awaited = False
             self._deliver(job, job.outcome(), now)
-        job.owner = None  # the book keeps the job for long, and must not keep them as well
+        job.owner = None  # the job is kept for long, and must not keep its session
 
-    def called(self, effect: Webhook | Upload, accepted: bool, now: float) -> None:
-        """A `Webhook` or `Upload` was performed; one that was not accepted is tried again [S].
+    def delivered(self, delivery: Delivery, accepted: bool, now: float) -> None:
+        """Take the outcome of a webhook or upload, and retry it if it was not accepted.
 
         Args:
-            effect: what was performed.
-            accepted: whether the answer had a 2xx status.
+            delivery: the effect that was performed.
+            accepted: True if the answer had a 2xx status.
             now: the time.
         """
-        if not accepted and not self._retries.add(effect, now):
-            self.record.webhooks_failed.append(effect.task_uuid)
+        if accepted:
+            return
+        if delivery.attempt >= self.settings.webhook_attempts:
+            self.history.webhooks_failed.append(delivery.task_uuid)
+            return
+        doublings = min(delivery.attempt - 1, _MAX_DOUBLINGS)
+        delay = min(self.settings.webhook_delay * 2**doublings, self.settings.webhook_delay_max)
+        self._retries.set(replace(delivery, attempt=delivery.attempt + 1), now + delay)
 
     def expire_session(self, uuid: str) -> None:
-        """Forget a session now, with what it missed; its connection, if any, stays usable."""
-        self.sessions.forget(uuid)
+        """Let a session expire now. Its connection stays usable."""
+        if session := self.sessions.find(uuid):
+            self.sessions.forget(session)
 
     def find(self, task_uuid: str) -> Job | None:
-        """What is known of a task, by its UUID; to be read only."""
-        return self._desk.jobs.find(task_uuid)
+        """Return the job of a task, to be read only; None if it is unknown."""
+        return self._handler.jobs.find(task_uuid)
 
     # Time
 
     def next_timer(self) -> float | None:
-        """When `handle_timer` is to be called; None while nothing waits."""
-        dues = (
+        """Return the time at which to call `handle_timer`; None if nothing is pending."""
+        return earliest(
             self._idle.first(),
-            self._waits.first(),
-            self.sessions.first_expiry(),
-            self._desk.jobs.first_expiry(),
+            self._sync_waits.first(),
             self._retries.first(),
+            self.sessions.first_expiry(),
+            self._handler.jobs.first_expiry(),
         )
-        return min((due for due in dues if due is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
-        """Do whatever is due by `now`."""
-        for link in list(self._idle.pop_due(now)):
-            self._close(link, 1000, "no message for too long", now)
-        for job in list(self._waits.pop_due(now)):
+        """Do all that is due by `now`."""
+        for connection in self._idle.pop_due(now):
+            self._close(connection, "no message for too long", now)
+        for job in self._sync_waits.pop_due(now):
             self._stop_waiting(job, now)
         self._effects += self._retries.pop_due(now)
         self.sessions.expire(now)
-        self._desk.jobs.expire(now)
+        self._handler.jobs.expire(now)
 
     def take_effects(self) -> list[Effect]:
-        """What is to be done, in this order; each effect is given once."""
+        """Return the effects since the last call, in order."""
         effects, self._effects = self._effects, []
         return effects
 
-    # Tasks of a connection
+    # Tasks of a WebSocket connection
 
-    def _answers(self, link: Link, tasks: list[Item], now: float) -> Iterable[Answer]:
-        """What the tasks of one frame are answered at once.
+    def _answers(
+        self, connection: ServiceConnection, tasks: list[Item], now: float
+    ) -> Iterable[Answer]:
+        """Handle the tasks of one frame, and return the answers that are known at once.
 
-        Acknowledgments share a frame, and so do the answers to `getResponse`, errors among them
-        [D]; everything else has one of its own.
+        Acknowledgments share a frame, and so do answers to `getResponse`.
         """
-        shared: dict[str, Answer] = {}
-        answers: list[Answer] = []
+        groups: dict[object, Answer] = {}
         for task in tasks:
-            self.record.request(now, link.number, task)
-            answer = self._link_task(link, task, now)
+            self.history.add_request(now, connection.number, task)
+            answer = self._answer(connection, task, now)
             if answer is None:
                 continue
-            if answer.group and (first := shared.get(answer.group)):
-                first.extend(answer)
-                continue
-            shared[answer.group] = answer
-            answers.append(answer)
-        return answers
+            group = answer.group or answer  # an answer without a group is one of its own
+            if group in groups:
+                groups[group].extend(answer)
+            else:
+                groups[group] = answer
+        return groups.values()
 
-    def _link_task(self, link: Link, task: Item, now: float) -> Answer | None:
-        if task.get("taskType") == "authentication":
-            try:
-                self._authenticate(link, task, now)
-            except Refusal as refusal:
-                return self._refused(refusal, task)
-            return None
-        if link.session is None:
-            return self._refused(Refusal("missingApiKey", "Authenticate first.", "apiKey"), task)
-        return self._task(task, link.session, now)
-
-    def _task(self, task: Item, owner: Session | Call, now: float) -> Answer | None:
-        """Take a task in, or refuse it; None when its answer comes later."""
+    def _answer(self, connection: ServiceConnection, task: Item, now: float) -> Answer | None:
         try:
-            answer, job = self._desk.take(task, owner)
-        except Refusal as refusal:
-            return self._refused(refusal, task)
+            if task.get("taskType") == "authentication":
+                self._authenticate(connection, task, now)
+                return None
+            if connection.session is None:
+                raise RefusedError("missingApiKey", "Authenticate first.", "apiKey")
+            return self._handle(parse_task(task), connection.session, now)
+        except RefusedError as refused:
+            return self._refusal(refused, task)
+
+    def _handle(
+        self, task: ValidTask, owner: ServiceSession | HttpCall, now: float
+    ) -> Answer | None:
+        """Handle a valid task, and return its answer; None if that comes later."""
+        answer, job = self._handler.handle(task, owner)
         if job is not None:
             if job.awaited:
-                self._waits.set(job, now)
+                self._sync_waits.set(job, now + self.settings.sync_wait)
             self._effects.append(Run(job))
         return answer
 
-    def _authenticate(self, link: Link, task: Item, now: float) -> None:
-        """Give the connection its session, and the session what it missed [D]."""
-        key, uuid = check_authentication(task)
+    def _authenticate(self, connection: ServiceConnection, task: Item, now: float) -> None:
+        """Give a connection its session, and send the results that the session missed."""
+        key, uuid = parse_authentication(task)
         self._check_key(key)
-        session = self._resumed(link, uuid, now)
-        missed = [Push(link, frame, keep=True) for frame in session.take_missed()]
-        item = {"taskType": "authentication", "connectionSessionUUID": session.uuid}
+        session = self._resumed(connection, uuid)
+        if session.connection is not None and session.connection is not connection:
+            self._close(session.connection, "the session was resumed elsewhere", now)
+        if connection.session is not None and connection.session is not session:
+            self.sessions.drop(connection.session, now)
+        self.sessions.attach(session, connection)
+        missed = [Push(connection, frame, is_result=True) for frame in session.take_missed()]
         if self.settings.replay == "before":
             self._effects += missed
-        self._send(link, Answer([item]), now)
+        item = _AUTHENTICATION | {"connectionSessionUUID": session.uuid}
+        self._send(connection, Answer([item]), now)
         if self.settings.replay == "after":
             self._effects += missed
 
     def _check_key(self, key: str) -> None:
         if key in self.settings.restricted_keys:
-            raise Refusal("forbidden", "The API key lacks permission for this.", "apiKey")
+            raise RefusedError("forbidden", "The API key lacks permission for this.", "apiKey")
         if key != self.settings.api_key:
             message = "Invalid API key. Get one at https://my.runware.ai/signup."
-            raise Refusal("invalidApiKey", message, "apiKey")
+            raise RefusedError("invalidApiKey", message, "apiKey")
 
-    def _resumed(self, link: Link, uuid: str, now: float) -> Session:
-        """The session that the connection asks for, or its own, or a new one."""
-        session = self.sessions.find(uuid) if uuid else link.session
-        if session is None or not session.is_known:
-            if uuid and self.settings.unknown_session == "error":
-                raise Refusal(
-                    "invalidConnectionSessionUUID",
-                    "The session has expired or is unknown.",
-                    "connectionSessionUUID",
-                )
-            session = self.sessions.add(self._new_uuid())
-        if session.link is not None and session.link is not link:
-            self._close(session.link, 1000, "the session was resumed elsewhere", now)
-        if link.session is not None and link.session is not session:
-            self.sessions.drop(link.session, now)
-        self.sessions.attach(session, link)
-        return session
+    def _resumed(self, connection: ServiceConnection, uuid: str) -> ServiceSession:
+        """Return the session that is asked for, else that of the connection, else a new one."""
+        session = self.sessions.find(uuid) if uuid else connection.session
+        if session is not None and session.is_known:
+            return session
+        if uuid and self.settings.unknown_session == "error":
+            message = "The session has expired or is unknown."
+            parameter = "connectionSessionUUID"
+            raise RefusedError("invalidConnectionSessionUUID", message, parameter)
+        return self.sessions.add(self._new_uuid())
 
     # Tasks of an HTTP request
 
-    def _authorized(self, tasks: list[Item], key: str | None) -> list[Item]:
-        """The tasks without the authentication, which must be there when there is no key [O]."""
+    def _authorized(self, body: bytes, key: str | None) -> list[Item]:
+        """Return the tasks of a request with a valid key, in its header or as its first task."""
+        if key is not None:
+            self._check_key(key)
+        tasks = _decoded(body)
         if tasks and tasks[0].get("taskType") == "authentication":
-            self._check_key(check_authentication(tasks[0])[0])
+            self._check_key(parse_authentication(tasks[0])[0])
             return tasks[1:]
         if key is None:
-            raise Refusal("missingApiKey", "An API key is required.", "apiKey")
+            raise RefusedError("missingApiKey", "An API key is required.", "apiKey")
         return tasks
 
-    def _take_call(self, call: Call, tasks: list[Item], now: float) -> None:
+    def _take_call(self, call: HttpCall, tasks: list[Item], now: float) -> None:
+        valid: list[ValidTask] = []
+        refusals: list[Answer] = []
         for task in tasks:
-            self.record.request(now, 0, task)
-        invalid = [answer for task in tasks if (answer := self._invalid(task))]
-        for answer in invalid:
-            call.add(answer)
-        for task in () if invalid else tasks:
-            if answer_at_once := self._task(task, call, now):
-                call.add(answer_at_once)
+            self.history.add_request(now, 0, task)
+            try:
+                valid.append(parse_task(task))
+            except RefusedError as refused:
+                refusals.append(self._refusal(refused, task))
+        for refusal in refusals:
+            call.add(refusal)
+        for valid_task in () if refusals else valid:
+            self._take_call_task(call, valid_task, now)
 
-    def _invalid(self, task: Item) -> Answer | None:
+    def _take_call_task(self, call: HttpCall, task: ValidTask, now: float) -> None:
         try:
-            self._desk.check(task)
-        except Refusal as refusal:
-            return self._refused(refusal, task)
-        return None
+            answer = self._handle(task, call, now)
+        except RefusedError as refused:
+            answer = self._refusal(refused, task.task)
+        if answer is not None:
+            call.add(answer)
 
-    def _respond_if_complete(self, call: Call) -> None:
+    def _respond_if_complete(self, call: HttpCall) -> None:
         if not call.is_complete or not call.is_open:
             return
         call.is_open = False
         answer = call.answer()
-        status = status_of(answer.errors, any_data=bool(answer.data))
+        status = http_status(answer.errors, any_data=bool(answer.data))
         body = encode_answer(answer.data if status == 200 else None, answer.errors or None)
         self._effects.append(Respond(call, status, body))
 
-    # Results
+    # Outcomes
 
     def _deliver(self, job: Job, answer: Answer, now: float) -> None:
-        """Bring the outcome to where it is awaited, or keep it for who resumes."""
-        owner = job.owner
-        if isinstance(owner, Call):
-            owner.fill(job.key, answer)
-            self._respond_if_complete(owner)
-        elif owner is not None:
-            self._give(owner, self._desk.frame(job, answer), now)
+        """Give the answer to a job to its owner, who then waits for it no longer."""
+        job.awaited = False
+        if isinstance(job.owner, HttpCall):
+            job.owner.fill(job, answer)
+            self._respond_if_complete(job.owner)
+        elif job.owner is not None:
+            self._push_result(job.owner, self._handler.frame(job, answer), now)
 
-    def _give(self, session: Session, frame: bytes, now: float) -> None:
-        """A result for a session: pushed on its connection, or kept until there is one [D]."""
-        if session.link is not None:
-            self._push(session.link, frame, now, keep=True)
+    def _push_result(self, session: ServiceSession, frame: bytes, now: float) -> None:
+        """Push a result on the session's connection, or keep it until there is one."""
+        if session.connection is not None:
+            self._push(session.connection, frame, now, is_result=True)
         elif session.is_known:
             session.keep(frame, self.settings.max_result_bytes)
 
     def _stop_waiting(self, job: Job, now: float) -> None:
-        """The synchronous wait is over; the task goes on and stays retrievable [D]."""
+        """End the wait for a synchronous task, which goes on and can be polled."""
         job.awaited = False
-        if self.settings.sync_wait_ends == "error" or isinstance(job.owner, Call):
+        if self.settings.sync_wait_ends == "error" or isinstance(job.owner, HttpCall):
             failed = Failed("timeout", "The task takes longer than a synchronous wait.")
-            self._deliver(job, Answer(errors=[self._desk.error(job, failed)]), now)
+            self._deliver(job, Answer(errors=[self._handler.error(job, failed)]), now)
 
     # Frames
 
-    def _refused(self, refusal: Refusal, task: Item) -> Answer:
-        error = complaint(refusal, task, name_task=self.settings.errors_name_task)
+    def _refusal(self, refused: RefusedError, task: Item) -> Answer:
+        error = error_item(refused, task, name_task=self.settings.errors_name_task)
         return Answer(errors=[error])
 
-    def _send(self, link: Link, answer: Answer, now: float) -> None:
+    def _send(self, connection: ServiceConnection, answer: Answer, now: float) -> None:
         data = None if answer.errors and not answer.data else answer.data
-        self._push(link, encode_answer(data, answer.errors or None), now)
+        self._push(connection, encode_answer(data, answer.errors or None), now)
 
-    def _push(self, link: Link, frame: bytes, now: float, *, keep: bool = False) -> None:
-        self._idle.set(link, now)  # a message sent counts as exchanged, too [D]
-        self._effects.append(Push(link, frame, keep))
+    def _push(
+        self, connection: ServiceConnection, frame: bytes, now: float, *, is_result: bool = False
+    ) -> None:
+        self._touch(connection, now)  # messages that the service sends count as well
+        self._effects.append(Push(connection, frame, is_result))
 
-    def _close(self, link: Link, code: int, reason: str, now: float) -> None:
-        self._effects.append(Close(link, code, reason))
-        self._release(link, now)
+    def _touch(self, connection: ServiceConnection, now: float) -> None:
+        self._idle.set(connection, now + self.settings.idle_timeout)
 
-    def _release(self, link: Link, now: float) -> None:
-        link.is_open = False
-        self._idle.discard(link)
-        if link.session is not None and link.session.link is link:
-            self.sessions.drop(link.session, now)
+    def _close(self, connection: ServiceConnection, reason: str, now: float) -> None:
+        self._effects.append(Close(connection, 1000, reason))
+        self._release(connection, now)
+
+    def _release(self, connection: ServiceConnection, now: float) -> None:
+        connection.is_open = False
+        self._idle.discard(connection)
+        if connection.session is not None and connection.session.connection is connection:
+            self.sessions.drop(connection.session, now)
+
+
+def _decoded(frame: bytes | str) -> list[Item]:
+    try:
+        return decode_tasks(frame)
+    except ProtocolError as error:
+        raise RefusedError("invalidRequest", f"Invalid request: {error}.") from None

@@ -1,50 +1,57 @@
-"""What the service wants done, in the order in which it must be done."""
+"""The effects of the service: what it wants done, in the order in which it must be done."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from .calls import Call
+from .answers import HttpCall
 from .jobs import Job
-from .sessions import Link
-
-__all__ = ["Close", "Cut", "Effect", "Push", "Respond", "Run", "Upload", "Webhook"]
+from .sessions import ServiceConnection
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """Send a text frame. `keep`: it is a result, to be replayed if it could not be written."""
+    """Send a text frame.
 
-    link: Link
+    Attributes:
+        connection: the connection to send it on.
+        frame: its content.
+        is_result: True for the outcome of a task, which is kept for the session if it could not
+            be written. Other answers are lost with their connection.
+    """
+
+    connection: ServiceConnection
     frame: bytes
-    keep: bool = False
+    is_result: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close a connection; the service hears no more of it."""
+    """Close a connection with a WebSocket close frame."""
 
-    link: Link
+    connection: ServiceConnection
     code: int
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """End a connection without a WebSocket goodbye.
+    """End a connection without a WebSocket close frame.
 
-    `how`: ``abort`` when all that was written has gone, with TCP's goodbye; ``reset`` at once,
-    with none, and what stands in the buffers is lost.
+    Attributes:
+        connection: the connection to end.
+        how: ``abort`` ends it with FIN, after all that was written; ``reset`` ends it with RST,
+            and the bytes still in the buffers are lost.
     """
 
-    link: Link
+    connection: ServiceConnection
     how: Literal["abort", "reset"]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Do the job, then call `Service.finished`."""
+    """Do a job, then call `Service.finished`."""
 
     job: Job
 
@@ -53,14 +60,14 @@ class Run:
 class Respond:
     """Answer an HTTP request."""
 
-    call: Call
+    call: HttpCall
     status: int
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """POST `body` as JSON, then call `Service.called`."""
+    """POST `body` as JSON to `url`, then call `Service.delivered`."""
 
     url: str = field(repr=False)
     task_uuid: str
@@ -70,7 +77,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """PUT the file of a finished job, then call `Service.called` [O]."""
+    """PUT the file of a result to `url`, then call `Service.delivered`."""
 
     url: str = field(repr=False)
     task_uuid: str
@@ -78,4 +85,5 @@ class Upload:
     attempt: int = 1
 
 
-Effect: TypeAlias = Push | Close | Cut | Run | Respond | Webhook | Upload
+Delivery: TypeAlias = Webhook | Upload
+Effect: TypeAlias = Push | Close | Cut | Run | Respond | Delivery

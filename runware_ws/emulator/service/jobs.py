@@ -1,30 +1,29 @@
-"""The work that was accepted: what it is, how far it is, and what came of it."""
+"""Jobs: the tasks that were accepted, their progress and their outcome."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from ...protocol.request import MEMBERS
 from ...protocol.wire import Item
-from .calls import Call
-from .replies import Answer
-from .schedule import Deadlines
-from .sessions import Session
+from .answers import Answer, HttpCall
+from .schedule import Schedule
+from .sessions import ServiceSession
+from .validation import UPSCALE_TYPES, ImageForm
 
-__all__ = ["EXTENSIONS", "Failed", "Job", "JobBook", "Made", "Outcome"]
-
-EXTENSIONS = {"JPG": "jpg", "PNG": "png", "WEBP": "webp"}
-_MEDIA_TYPES = {"JPG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-_DEFAULTS = {member.wire: member.default for member in MEMBERS if member.default is not None}
+_FILE_TYPES = {
+    "JPG": ("jpg", "image/jpeg"),
+    "PNG": ("png", "image/png"),
+    "WEBP": ("webp", "image/webp"),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """The engine has made the image, or stored the upload.
+class Succeeded:
+    """The engine has made the image, or has stored the upload.
 
     Attributes:
-        base64: the file as base64; only looked at when the request wants it in the answer.
+        base64: the file as base64; only used when the answer carries the file itself.
     """
 
     base64: str = field(default="", repr=False)
@@ -32,14 +31,19 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The engine could not make the image; `parameter` is the member to blame, if one is."""
+    """The engine could not make the image.
+
+    Attributes:
+        code, message: as the error object carries them.
+        parameter: the member of the request that is wrong; None if it is not about one.
+    """
 
     code: str
     message: str
     parameter: str | None = None
 
 
-Outcome: TypeAlias = Made | Failed
+JobOutcome: TypeAlias = Succeeded | Failed
 
 
 @dataclass(slots=True, eq=False)
@@ -47,44 +51,45 @@ class Job:
     """A task that was accepted: an upscale or an upload.
 
     Attributes:
-        key: its taskUUID in lower case.
-        task_uuid: the same as it was sent, which is how it is echoed.
-        task_type: as it was sent.
-        image: the request's image; "" once the job is finished.
-        image_uuid: what the result is called.
-        input_image_uuid: what the input is called.
-        members: the request's options, with their defaults.
+        task_uuid: its taskUUID as it was sent; answers repeat it.
+        task_type: its taskType as it was sent.
+        image: its image; "" once the job is finished.
+        image_form: the form of the image: ``uuid``, ``url`` or ``inline``.
+        image_uuid: the UUID of the result.
+        input_image_uuid: the UUID of the input.
+        options: the other members of the request, with defaults.
         request: the request as `getTaskDetails` shows it.
-        owner: who gets the result: a session, or an HTTP request; None once it is finished.
-        awaited: whether the owner still waits for the result to be pushed.
-        state: ``processing``, ``success``, ``error``, or ``expired``: done, result given up.
-        answer: the item that reports success, without a status.
-        error: the error object.
+        owner: who gets the result: a session or an HTTP request; None once it is finished.
+        awaited: True while the owner waits for the result to be pushed.
+        state: ``processing``, ``success``, ``error``, or ``expired`` for a success whose result
+            was dropped.
+        answer: the item that reports the success.
+        error: the error object that reports the failure.
     """
 
-    key: str
     task_uuid: str
     task_type: str
     image: str = field(repr=False)
+    image_form: ImageForm
     image_uuid: str
     input_image_uuid: str
-    members: Item
+    options: Item
     request: Item = field(repr=False)
-    owner: Session | Call | None
-    awaited: bool = False
+    owner: ServiceSession | HttpCall | None
+    awaited: bool
     state: Literal["processing", "success", "error", "expired"] = "processing"
     answer: Item | None = field(default=None, repr=False)
     error: Item | None = field(default=None, repr=False)
 
     @property
-    def is_upload(self) -> bool:
-        """Whether this stores an image instead of upscaling one."""
-        return self.task_type == "imageUpload"
+    def key(self) -> str:
+        """The taskUUID in lower case."""
+        return self.task_uuid.lower()
 
     @property
-    def answer_type(self) -> str:
-        """The taskType of its answers, which is not that of the request [D]."""
-        return "imageUpload" if self.is_upload else "imageUpscale"
+    def is_upload(self) -> bool:
+        """True if it stores an image and upscales none."""
+        return self.task_type not in UPSCALE_TYPES
 
     @property
     def image_parameter(self) -> str:
@@ -95,71 +100,70 @@ class Job:
 
     @property
     def media_type(self) -> str:
-        """Of the result's file, for example ``image/jpeg``."""
-        return _MEDIA_TYPES[self.members["outputFormat"]]
+        """The media type of the result, for example ``image/jpeg``."""
+        return _FILE_TYPES[self.options["outputFormat"]][1]
 
     @property
     def file_name(self) -> str:
-        """What the result's file is called where it is served."""
-        return f"{self.image_uuid}.{EXTENSIONS[self.members['outputFormat']]}"
+        """The name of the result where it is served."""
+        return f"{self.image_uuid}.{_FILE_TYPES[self.options['outputFormat']][0]}"
 
     @property
     def wants_base64(self) -> bool:
-        """Whether the answer carries the file itself."""
-        return not self.is_upload and self.members["outputType"] != "URL"
-
-    def option(self, wire: str) -> Any:
-        """A member of the request by its name on the wire, or its default, or None."""
-        return self.members.get(wire)
+        """True if the answer carries the file itself."""
+        return not self.is_upload and self.options["outputType"] != "URL"
 
     def header(self) -> Item:
-        """The members that every answer about this task begins with."""
-        return {"taskType": self.answer_type, "taskUUID": self.task_uuid}
+        """Return the members that every answer about this task begins with.
 
-    def succeed(self, made: Made, *, image_url: str, cost: float) -> None:
-        """Note the success, and write the answer that reports it [D]."""
+        The taskType of an answer to an upscale is ``imageUpscale``, whatever that of the request.
+        """
+        kind = "imageUpload" if self.is_upload else "imageUpscale"
+        return {"taskType": kind, "taskUUID": self.task_uuid}
+
+    def succeed(self, outcome: Succeeded, *, image_url: str, cost: float) -> None:
+        """Note the success, and write the item that reports it."""
         self.state, self.image = "success", ""
-        answer = self.header() | {"imageUUID": self.image_uuid}
-        file_url = f"{image_url}/{self.file_name}"
-        if self.is_upload:
-            self.answer = answer | {"imageURL": file_url}  # the package `runware` insists [S]
-            return
-        if self.members["outputType"] == "URL":
-            answer["imageURL"] = file_url
-        elif self.members["outputType"] == "base64Data":
-            answer["imageBase64Data"] = made.base64
+        self.answer = self.header() | {"imageUUID": self.image_uuid}
+        if self.is_upload or not self.wants_base64:  # Runware's SDK wants the URL of an upload, too
+            self.answer["imageURL"] = f"{image_url}/{self.file_name}"
+        elif self.options["outputType"] == "base64Data":
+            self.answer["imageBase64Data"] = outcome.base64
         else:
-            answer["imageDataURI"] = f"data:{self.media_type};base64,{made.base64}"
-        if self.members["includeCost"]:
-            answer["cost"] = cost
-        self.answer = answer | {"inputImageUUID": self.input_image_uuid}
+            self.answer["imageDataURI"] = f"data:{self.media_type};base64,{outcome.base64}"
+        if self.is_upload:
+            return
+        if self.options["includeCost"]:
+            self.answer["cost"] = cost
+        self.answer["inputImageUUID"] = self.input_image_uuid
 
     def fail(self, error: Item) -> None:
-        """Note the failure and the error that reports it."""
+        """Note the failure and the error object that reports it."""
         self.state, self.image, self.error = "error", "", error
 
     def outcome(self) -> Answer:
-        """What a finished job is answered."""
-        return Answer(
-            [] if self.answer is None else [self.answer], [] if self.error is None else [self.error]
-        )
+        """Return the answer that reports a finished job."""
+        data, errors = self.answer, self.error
+        return Answer([] if data is None else [data], [] if errors is None else [errors])
 
 
-def with_defaults(members: Item, upscale_factor: int) -> Item:
-    """The request's members, and for those that it lacks what the service takes instead."""
-    return {**_DEFAULTS, "upscaleFactor": upscale_factor, **members}
+class JobTable:
+    """All tasks that are known, by UUID regardless of case; finished ones are kept within limits.
 
-
-class JobBook:
-    """All tasks that are known, by UUID in lower case; what is finished is kept within limits."""
+    Args:
+        memory: seconds that a finished job is kept.
+        max_tasks: the number of finished jobs that are kept.
+        max_result_bytes: the total size of the results that are kept.
+    """
 
     def __init__(self, memory: float, max_tasks: int, max_result_bytes: int) -> None:
-        self._jobs: dict[str, Job] = {}
-        self._finished: Deadlines[str] = Deadlines(memory)
-        self._heavy: dict[str, int] = {}
-        self._heavy_bytes = 0
+        self._memory = memory
         self._max_tasks = max_tasks
         self._max_result_bytes = max_result_bytes
+        self._jobs: dict[str, Job] = {}
+        self._finished: Schedule[Job] = Schedule()
+        self._results: dict[Job, int] = {}  # sizes of those that are kept, the oldest first
+        self._result_bytes = 0
 
     def add(self, job: Job) -> None:
         self._jobs[job.key] = job
@@ -169,33 +173,32 @@ class JobBook:
 
     @property
     def running(self) -> int:
-        """How many are accepted and not finished."""
+        """The number of jobs that are accepted and not finished."""
         return len(self._jobs) - len(self._finished)
 
     def finish(self, job: Job, size: int, now: float) -> None:
-        """Keep a finished job, whose answer weighs about `size` bytes, for as long as allowed."""
-        self._finished.set(job.key, now)
+        """Keep a finished job, the result of which has `size` bytes, for as long as allowed."""
+        self._finished.set(job, now + self._memory)
         if size:
-            self._heavy[job.key] = size
-            self._heavy_bytes += size
-        while self._heavy_bytes > self._max_result_bytes:
-            self._give_up_oldest_result()
-        while len(self._finished) > self._max_tasks and (oldest := self._finished.oldest()):
-            self._finished.discard(oldest)
-            self._forget(oldest)
+            self._results[job] = size
+            self._result_bytes += size
+        while self._result_bytes > self._max_result_bytes:
+            oldest = next(iter(self._results))
+            self._drop_result(oldest)
+            oldest.state, oldest.answer = "expired", None
+        while len(self._finished) > self._max_tasks:
+            self._forget(self._finished.pop())
 
     def first_expiry(self) -> float | None:
         return self._finished.first()
 
     def expire(self, now: float) -> None:
-        for key in self._finished.pop_due(now):
-            self._forget(key)
+        for job in self._finished.pop_due(now):
+            self._forget(job)
 
-    def _forget(self, key: str) -> None:
-        del self._jobs[key]
-        self._heavy_bytes -= self._heavy.pop(key, 0)
+    def _forget(self, job: Job) -> None:
+        del self._jobs[job.key]
+        self._drop_result(job)
 
-    def _give_up_oldest_result(self) -> None:
-        key = next(iter(self._heavy))
-        self._heavy_bytes -= self._heavy.pop(key)
-        self._jobs[key].state, self._jobs[key].answer = "expired", None
+    def _drop_result(self, job: Job) -> None:
+        self._result_bytes -= self._results.pop(job, 0)

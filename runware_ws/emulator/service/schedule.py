@@ -1,52 +1,79 @@
-"""Deadlines that all lie the same time ahead: adding, moving and dropping one costs nothing."""
+"""Things that are due at a time: the one mechanism behind every timer of the emulator."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import heapq
 from collections.abc import Hashable, Iterator
+from itertools import count
 from typing import Generic, TypeVar
-
-__all__ = ["Deadlines"]
 
 K = TypeVar("K", bound=Hashable)
 
 
-class Deadlines(Generic[K]):
-    """Keys, each due `delay` seconds after it was last set.
+class Schedule(Generic[K]):
+    """Keys, each with the time at which it is due.
 
-    Because the delay is one and time does not run backwards, the order of setting is the order
-    of expiry, and no heap is needed.
+    It is a heap with one live entry per key. Most keys only ever move to a later time: a
+    connection's idle timeout moves with each message. Such a move changes one number; the entry
+    in the heap is corrected when it comes to the top. An entry whose number is not that of its
+    key is stale, and is dropped there.
     """
 
-    def __init__(self, delay: float) -> None:
-        self._delay = delay
-        self._due: OrderedDict[K, float] = OrderedDict()
+    def __init__(self) -> None:
+        self._due: dict[K, tuple[float, int]] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._numbers = count()  # also keeps the heap from comparing keys
 
-    def set(self, key: K, now: float) -> None:
-        """Let `key` be due `delay` seconds from `now`, whenever it was due before."""
-        self._due[key] = now + self._delay
-        self._due.move_to_end(key)
+    def set(self, key: K, due: float) -> None:
+        """Make `key` due at `due`, whenever it was due before."""
+        known = self._due.get(key)
+        if known is not None and known[0] <= due:
+            self._due[key] = (due, known[1])
+            return
+        number = next(self._numbers)
+        self._due[key] = (due, number)
+        heapq.heappush(self._heap, (due, number, key))
 
     def discard(self, key: K) -> None:
-        """Forget `key`, if it is there."""
+        """Remove `key`, if it is there."""
         self._due.pop(key, None)
 
     def first(self) -> float | None:
-        """When the next key is due; None when there is none."""
-        return next(iter(self._due.values()), None)
+        """Return the time at which the next key is due; None if there is no key."""
+        while self._heap:
+            due, number, key = self._heap[0]
+            actual = self._due.get(key)
+            if actual == (due, number):
+                return due
+            heapq.heappop(self._heap)
+            if actual is not None and actual[1] == number:  # it was moved to a later time
+                heapq.heappush(self._heap, (actual[0], number, key))
+        return None
 
-    def oldest(self) -> K | None:
-        """The key that is due first; None when there is none."""
-        return next(iter(self._due), None)
+    def pop(self) -> K:
+        """Remove the key that is due first, and return it.
+
+        Raises:
+            IndexError: there is no key.
+        """
+        self.first()
+        key = heapq.heappop(self._heap)[2]
+        del self._due[key]
+        return key
 
     def pop_due(self, now: float) -> Iterator[K]:
-        """Take out the keys that are due by `now`, the oldest first."""
-        while self._due:
-            key, due = next(iter(self._due.items()))
-            if due > now:
-                return
-            del self._due[key]
-            yield key
+        """Remove the keys that are due by `now`, and yield them in order."""
+        while (due := self.first()) is not None and due <= now:
+            yield self.pop()
+
+    def __iter__(self) -> Iterator[K]:
+        """Iterate over the keys in the order in which they were added."""
+        return iter(self._due)
 
     def __len__(self) -> int:
         return len(self._due)
+
+
+def earliest(*times: float | None) -> float | None:
+    """Return the earliest of the times that are not None; None if there is none."""
+    return min((time for time in times if time is not None), default=None)

@@ -1,16 +1,14 @@
-"""Connections, and the sessions that outlive them."""
+"""Connections as the service knows them, and the sessions that outlive them."""
 
 from __future__ import annotations
 
 from collections import deque
 
-from .schedule import Deadlines
-
-__all__ = ["Link", "Session", "SessionBook"]
+from .schedule import Schedule
 
 
-class Link:
-    """One WebSocket connection, as the service knows it: a handle without content of its own.
+class ServiceConnection:
+    """One WebSocket connection: a handle that names it in events and effects.
 
     Attributes:
         number: counts the connections, from 1.
@@ -22,93 +20,96 @@ class Link:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.session: Session | None = None
+        self.session: ServiceSession | None = None
         self.is_open = True
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
-        return f"<Link {self.number} {state}, session {self.session and self.session.uuid}>"
+        session = self.session.uuid if self.session is not None else None
+        return f"<ServiceConnection {self.number} {state}, session {session}>"
 
 
-class Session:
-    """What belongs to one connectionSessionUUID.
+class ServiceSession:
+    """The state that belongs to one connectionSessionUUID.
 
     Attributes:
         uuid: the connectionSessionUUID.
-        link: the connection that has it now; None while it is dropped.
-        is_known: False once it has expired: nothing is kept for it any more.
+        connection: the connection that uses it; None while there is none.
+        is_known: False once it has expired. It can no longer be resumed, and nothing is kept
+            for it.
     """
 
-    __slots__ = ("_missed", "_missed_bytes", "is_known", "link", "uuid")
+    __slots__ = ("_missed", "_missed_bytes", "connection", "is_known", "uuid")
 
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
-        self.link: Link | None = None
+        self.connection: ServiceConnection | None = None
         self.is_known = True
         self._missed: deque[bytes] = deque()
         self._missed_bytes = 0
 
     def keep(self, frame: bytes, max_bytes: int) -> None:
-        """Put a frame by until the session is resumed; over `max_bytes` the oldest are dropped."""
+        """Keep a frame until the session is resumed; beyond `max_bytes`, drop the oldest."""
         self._missed.append(frame)
         self._missed_bytes += len(frame)
         while self._missed_bytes > max_bytes:
             self._missed_bytes -= len(self._missed.popleft())
 
     def take_missed(self) -> list[bytes]:
-        """The frames put by, in their order; they are delivered once."""
+        """Return the kept frames in order, and keep them no longer."""
         frames = list(self._missed)
         self._missed.clear()
         self._missed_bytes = 0
         return frames
 
-    @property
-    def missed(self) -> int:
-        """How many frames wait to be replayed."""
-        return len(self._missed)
-
     def __repr__(self) -> str:
-        return f"<Session {self.uuid}, {self.missed} missed, on {self.link}>"
+        return f"<ServiceSession {self.uuid}, {len(self._missed)} missed, on {self.connection}>"
 
 
-class SessionBook:
-    """All sessions that are known, live and dropped; UUIDs compare without regard to case."""
+class SessionTable:
+    """All sessions that can be resumed, by UUID regardless of case.
+
+    Args:
+        memory: seconds that a session is kept after its connection has ended.
+    """
 
     def __init__(self, memory: float) -> None:
-        self._by_uuid: dict[str, Session] = {}
-        self._dropped: Deadlines[str] = Deadlines(memory)
+        self._memory = memory
+        self._by_uuid: dict[str, ServiceSession] = {}
+        self._dropped: Schedule[ServiceSession] = Schedule()
 
-    def add(self, uuid: str) -> Session:
-        session = self._by_uuid[uuid.lower()] = Session(uuid)
+    def add(self, uuid: str) -> ServiceSession:
+        session = self._by_uuid[uuid.lower()] = ServiceSession(uuid)
         return session
 
-    def find(self, uuid: str) -> Session | None:
+    def find(self, uuid: str) -> ServiceSession | None:
         return self._by_uuid.get(uuid.lower())
 
-    def attach(self, session: Session, link: Link) -> None:
-        """Give the session to a connection."""
-        self._dropped.discard(session.uuid.lower())
-        session.link = link
-        link.session = session
+    def attach(self, session: ServiceSession, connection: ServiceConnection) -> None:
+        """Give a session to a connection."""
+        self._dropped.discard(session)
+        session.connection = connection
+        connection.session = session
 
-    def drop(self, session: Session, now: float) -> None:
-        """The session's connection is gone; from now on its memory runs out."""
-        session.link = None
-        self._dropped.set(session.uuid.lower(), now)
+    def drop(self, session: ServiceSession, now: float) -> None:
+        """Take the connection from a session; it expires unless it is resumed."""
+        session.connection = None
+        if session.is_known:
+            self._dropped.set(session, now + self._memory)
 
-    def forget(self, uuid: str) -> None:
+    def forget(self, session: ServiceSession) -> None:
         """Let a session expire now."""
-        self._dropped.discard(uuid.lower())
-        if session := self._by_uuid.pop(uuid.lower(), None):
-            session.is_known = False
-            session.take_missed()
+        self._dropped.discard(session)
+        self._by_uuid.pop(session.uuid.lower(), None)
+        session.is_known = False
+        session.take_missed()
 
     def first_expiry(self) -> float | None:
         return self._dropped.first()
 
     def expire(self, now: float) -> None:
-        for uuid in list(self._dropped.pop_due(now)):
-            self.forget(uuid)
+        for session in self._dropped.pop_due(now):
+            self.forget(session)
 
     def __len__(self) -> int:
         return len(self._by_uuid)

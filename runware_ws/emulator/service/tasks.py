@@ -1,71 +1,61 @@
-"""What each kind of task is answered, apart from who asks and on which connection."""
+"""The task handler: accepts tasks as jobs, answers questions about them, and reports outcomes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...protocol.request import MEMBERS
 from ...protocol.wire import Item, encode_answer, encode_item
-from .answers import Refusal, complaint
-from .calls import Call
-from .history import Record
-from .jobs import Failed, Job, JobBook, Made, Outcome, with_defaults
-from .replies import Answer
-from .sessions import Session
+from .answers import Answer, HttpCall, RefusedError, error_item
+from .history import History
+from .jobs import Failed, Job, JobOutcome, JobTable, Succeeded
+from .sessions import ServiceSession
 from .settings import ServiceSettings
-from .validation import check_task_uuid, check_upload, check_upscale, is_link, is_uuid
+from .validation import UPSCALE_TYPES, ValidTask
 
-__all__ = ["Desk"]
-
-UPSCALES = frozenset({"upscale", "imageUpscale"})
-_KINDS = ["upscale", "imageUpscale", "imageUpload", "getResponse", "getTaskDetails", "ping"]
+_DEFAULTS = {member.wire: member.default for member in MEMBERS if member.default is not None}
 
 
-class Desk:
-    """Takes tasks in, keeps the book of them, and writes what is said about each."""
+class TaskHandler:
+    """Handles tasks, without regard to the connection or request that brought them.
+
+    Args:
+        settings: the settings of the service.
+        history: where executions are noted.
+        new_uuid: returns a new UUID v4.
+    """
 
     def __init__(
-        self, settings: ServiceSettings, record: Record, new_uuid: Callable[[], str]
+        self, settings: ServiceSettings, history: History, new_uuid: Callable[[], str]
     ) -> None:
-        self.jobs = JobBook(settings.task_memory, settings.max_tasks, settings.max_result_bytes)
+        self.jobs = JobTable(settings.task_memory, settings.max_tasks, settings.max_result_bytes)
         self._settings = settings
-        self._record = record
+        self._history = history
         self._new_uuid = new_uuid
 
-    def check(self, task: Item) -> None:
-        """Refuse a task that the documents do not allow, whatever is known of it.
+    def handle(
+        self, task: ValidTask, owner: ServiceSession | HttpCall
+    ) -> tuple[Answer | None, Job | None]:
+        """Handle a task, and return its answer, its job, or both.
+
+        With a job comes at most an acknowledgment; its outcome is reported later.
 
         Raises:
-            Refusal: the first thing that is wrong.
+            RefusedError: the task is known already, or exceeds a limit.
         """
-        kind = _kind(task)
-        if kind == "ping":
-            return
-        check_task_uuid(task)
-        if kind in UPSCALES:
-            check_upscale(task)
-        elif kind == "imageUpload":
-            check_upload(task)
-
-    def take(self, task: Item, owner: Session | Call) -> tuple[Answer | None, Job | None]:
-        """Answer a task, or accept it, or both: with the job comes at most an acknowledgment.
-
-        Raises:
-            Refusal: it is neither answered nor accepted.
-        """
-        kind = _kind(task)
-        if kind == "ping":
+        if task.task_type == "ping":
             return Answer([{"taskType": "ping", "pong": True}]), None
-        if kind == "getResponse":
+        if task.task_type == "getResponse":
             return self._response(task), None
-        if kind == "getTaskDetails":
+        if task.task_type == "getTaskDetails":
             return self._details(task), None
         job = self._accept(task, owner)
         acknowledgment = Answer([job.header()], group="acknowledgment")
         return (None if job.awaited else acknowledgment), job
 
-    def settle(self, job: Job, outcome: Outcome, now: float) -> None:
-        """Write the engine's outcome into the job, and keep the job for as long as allowed."""
-        if isinstance(outcome, Made):
+    def settle(self, job: Job, outcome: JobOutcome, now: float) -> None:
+        """Note the outcome of a job, and keep the job for as long as allowed."""
+        if isinstance(outcome, Succeeded):
             job.succeed(outcome, image_url=self._settings.image_url, cost=self._settings.cost)
             self.jobs.finish(job, len(outcome.base64), now)
         else:
@@ -73,13 +63,12 @@ class Desk:
             self.jobs.finish(job, 0, now)
 
     def error(self, job: Job, failed: Failed) -> Item:
-        """The error object that reports a failed job."""
-        refusal = Refusal(failed.code, failed.message, failed.parameter)
-        task = {"taskType": job.task_type, "taskUUID": job.task_uuid}
-        return complaint(refusal, task, name_task=self._settings.errors_name_task)
+        """Return the error object that reports a failed job."""
+        error = RefusedError(failed.code, failed.message, failed.parameter)
+        return self._error_item(error, {"taskType": job.task_type, "taskUUID": job.task_uuid})
 
     def frame(self, job: Job, answer: Answer) -> bytes:
-        """The frame that pushes a job's outcome."""
+        """Return the frame that pushes the outcome of a job."""
         if not answer.data:
             return encode_answer(errors=answer.errors)
         if job.is_upload and self._settings.upload_data == "object":
@@ -87,111 +76,87 @@ class Desk:
         return encode_answer(answer.data)
 
     def webhook_body(self, job: Job) -> bytes:
-        """The body that reports a finished job: flat or as a frame [S]."""
+        """Return the body of the webhook that reports a finished job."""
         if self._settings.webhook_body == "flat":
-            return encode_item(job.answer or job.error or {})  # one bare object, as a task is
+            return encode_item(job.answer or job.error or {})
         return self.frame(job, job.outcome())
 
-    # Taking in
-
-    def _accept(self, task: Item, owner: Session | Call) -> Job:
-        task_uuid = check_task_uuid(task)
-        if task["taskType"] in UPSCALES:
-            image, members = check_upscale(task)
-        else:
-            image, members = check_upload(task), {"outputFormat": "PNG"}
-        if self.jobs.find(task_uuid):
+    def _accept(self, task: ValidTask, owner: ServiceSession | HttpCall) -> Job:
+        if self.jobs.find(task.uuid):
             message = "A task with this taskUUID is already known."
-            raise Refusal("conflictTaskUUID", message, "taskUUID")
-        cost = self._settings.cost if task["taskType"] in UPSCALES else 0.0
+            raise RefusedError("conflictTaskUUID", message, "taskUUID")
+        cost = self._settings.cost if task.task_type in UPSCALE_TYPES else 0.0
         self._check_limits(cost)
-        job = self._job(task, image, members, owner)
-        if isinstance(owner, Call) and job.awaited:
-            owner.reserve(job.key)
+        job = self._new_job(task, owner)
+        if isinstance(owner, HttpCall) and job.awaited:
+            owner.reserve(job)
         self.jobs.add(job)
-        self._record.execution(job.key, cost)
+        self._history.add_execution(job.key, cost)
         return job
 
     def _check_limits(self, cost: float) -> None:
         running, credit = self._settings.max_running, self._settings.credit
         if running is not None and self.jobs.running >= running:
-            raise Refusal("rateLimitExceeded", "The queue is full; try again later.")
-        if credit is not None and self._record.billed + cost > credit:
-            raise Refusal("insufficientCredits", "The account has no credit left.")
+            raise RefusedError("rateLimitExceeded", "The queue is full; try again later.")
+        if credit is not None and self._history.billed + cost > credit:
+            raise RefusedError("insufficientCredits", "The account has no credit left.")
 
-    def _job(self, task: Item, image: str, members: Item, owner: Session | Call) -> Job:
-        input_uuid = image if is_uuid(image) else self._new_uuid()
-        options = with_defaults(members, self._settings.default_upscale_factor)
-        at_once = options["deliveryMethod"] == "async" or "webhookURL" in options
+    def _new_job(self, task: ValidTask, owner: ServiceSession | HttpCall) -> Job:
+        text, form = task.image
+        defaults = {**_DEFAULTS, "upscaleFactor": self._settings.default_upscale_factor}
+        if task.task_type == "imageUpload":
+            defaults["outputFormat"] = "PNG"
+        options = defaults | task.options
+        input_uuid = text if form == "uuid" else self._new_uuid()
         return Job(
-            key=task["taskUUID"].lower(),
-            task_uuid=task["taskUUID"],
-            task_type=task["taskType"],
-            image=image,
+            task_uuid=task.uuid,
+            task_type=task.task_type,
+            image=text,
+            image_form=form,
             image_uuid=self._new_uuid(),
             input_image_uuid=input_uuid,
-            members=options,
-            request=_as_shown(task, image, input_uuid),
+            options=options,
+            request=_with_image(task.task, input_uuid) if form == "inline" else task.task,
             owner=owner,
-            awaited=not at_once,
+            awaited=options["deliveryMethod"] == "sync" and "webhookURL" not in options,
         )
 
-    # Answering
-
-    def _response(self, task: Item) -> Answer:
-        job = self.jobs.find(check_task_uuid(task))
+    def _response(self, task: ValidTask) -> Answer:
         answer = Answer(group="getResponse")
-        if job is None:
-            if self._settings.unknown_task == "error":
-                answer.errors.append(self._not_found(task))
-        elif job.state == "processing":
-            answer.data.append(job.header() | {"status": "processing"})
-        elif job.answer is not None:
-            answer.data.append(job.answer | {"status": "success"})
-        else:
-            answer.errors.append(self._failure(job))
+        if (job := self.jobs.find(task.uuid)) is not None:
+            answer.extend(self._report(job, {"status": "success"}))
+        elif self._settings.unknown_task == "error":
+            answer.errors.append(self._not_found(task))
         return answer
 
-    def _details(self, task: Item) -> Answer:
-        job = self.jobs.find(check_task_uuid(task))
-        if job is None:
+    def _details(self, task: ValidTask) -> Answer:
+        if (job := self.jobs.find(task.uuid)) is None:
             return Answer(errors=[self._not_found(task)])
-        if job.state == "processing":
-            response: Item = {"data": [job.header() | {"status": "processing"}]}
-        elif job.answer is not None:
-            response = {"data": [job.answer]}
-        else:
-            response = {"errors": [self._failure(job)]}
-        item: Item = {"taskType": "getTaskDetails", "taskUUID": task["taskUUID"]}
+        report = self._report(job, {})
+        response = {"data": report.data} if report.data else {"errors": report.errors}
+        item: Item = {"taskType": "getTaskDetails", "taskUUID": task.uuid}
         return Answer([item | {"request": [job.request], "response": response}])
 
-    def _not_found(self, task: Item) -> Item:
-        refusal = Refusal("taskNotFound", "No task with this taskUUID is known.", "taskUUID")
-        return complaint(refusal, task, name_task=self._settings.errors_name_task)
-
-    def _failure(self, job: Job) -> Item:
-        """A failed job's error, as polling reports it [D]."""
+    def _report(self, job: Job, success: Item) -> Answer:
+        """Return the state of a job; `success` is added to the item of one that succeeded."""
+        if job.state == "processing":
+            return Answer([job.header() | {"status": "processing"}])
+        if job.answer is not None:
+            return Answer([job.answer | success])
         expired = Failed("taskExpired", "The result is not kept any more.")
-        return (job.error or self.error(job, expired)) | {"status": "error"}
+        return Answer(errors=[(job.error or self.error(job, expired)) | {"status": "error"}])
+
+    def _not_found(self, task: ValidTask) -> Item:
+        message = "No task with this taskUUID is known."
+        return self._error_item(RefusedError("taskNotFound", message, "taskUUID"), task.task)
+
+    def _error_item(self, error: RefusedError, task: Item) -> Item:
+        return error_item(error, task, name_task=self._settings.errors_name_task)
 
 
-def _kind(task: Item) -> str:
-    if "taskType" not in task:
-        raise Refusal("missingTaskType", "taskType is required.", "taskType")
-    kind = task["taskType"]
-    if not isinstance(kind, str):
-        raise Refusal("invalidTaskType", "taskType must be a string.", "taskType")
-    if kind not in _KINDS:
-        message = "This taskType is not supported here."
-        raise Refusal("unsupportedTaskType", message, "taskType", allowedValues=_KINDS)
-    return kind
-
-
-def _as_shown(task: Item, image: str, input_uuid: str) -> Item:
-    """The request as `getTaskDetails` shows it: an inline image by the UUID it was stored under."""
-    if is_uuid(image) or is_link(image):
-        return task
+def _with_image(task: Item, image: str) -> Item:
+    """Return a task with another image, as `getTaskDetails` shows one that was sent inline."""
     if "inputs" in task:
-        return task | {"inputs": {"image": input_uuid}}
+        return task | {"inputs": {"image": image}}
     member = "inputImage" if "inputImage" in task else "image"
-    return task | {member: input_uuid}
+    return task | {member: image}

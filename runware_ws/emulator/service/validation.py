@@ -1,15 +1,15 @@
-"""Is a task what the OpenAPI document allows? The first thing that is wrong refuses it.
+"""Validation: a task as it was sent becomes a `ValidTask`, or is refused for its first mistake.
 
-The members of an upscale and their limits are not written here but in the one table of
-`runware_ws.protocol.request`.
+The members of an upscale and their limits come from the one table of
+`runware_ws.protocol.request`, which the client checks its arguments against, too.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ...protocol.request import (
     MEMBERS,
@@ -21,155 +21,192 @@ from ...protocol.request import (
     problem_with,
 )
 from ...protocol.wire import Item
-from .answers import Refusal
+from .answers import RefusedError
 
-__all__ = [
-    "check_authentication",
-    "check_task_uuid",
-    "check_upload",
-    "check_upscale",
-    "is_link",
-    "is_uuid",
-]
+ImageForm: TypeAlias = Literal["uuid", "url", "inline"]
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
-_DATA_URI = re.compile(r"data:image/[a-zA-Z]+;base64,")
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+UPSCALE_TYPES = frozenset({"upscale", "imageUpscale"})
+_TASK_TYPES = ["upscale", "imageUpscale", "imageUpload", "getResponse", "getTaskDetails", "ping"]
 _UPSCALE = frozenset({"taskType", "taskUUID", "model", "inputs"}) | {m.wire for m in MEMBERS}
 _UPLOAD = frozenset({"taskType", "taskUUID", "image"})
 _AUTHENTICATION = frozenset({"taskType", "apiKey", "connectionSessionUUID"})
+_URI = next(member for member in MEMBERS if member.form == "uri")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_DATA_URI = re.compile(r"data:image/[a-zA-Z]+;base64,")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
 
-def is_uuid(text: str) -> bool:
-    """Whether `text` is a UUID of any version, as sessions and images have them."""
-    return _UUID.fullmatch(text) is not None
+class TaskImage(NamedTuple):
+    """The image of a task, and which of its forms it has: inline is base64 or a data URI."""
+
+    text: str
+    form: ImageForm
 
 
-def is_link(text: str) -> bool:
-    """Whether `text` is an address from which an image can be downloaded."""
-    if not text[:8].lower().startswith(("http://", "https://")):
-        return False
-    try:
-        return bool(urlsplit(text).hostname)
-    except ValueError:
-        return False
+@dataclass(frozen=True, slots=True)
+class ValidTask:
+    """A task that the service can run or answer.
+
+    Attributes:
+        task: the task as it was sent.
+        task_type: its taskType.
+        uuid: its taskUUID as it was sent; "" for a ping.
+        image: its image, if it has one.
+        options: the options of an upscale, by their names on the wire.
+    """
+
+    task: Item
+    task_type: str
+    uuid: str = ""
+    image: TaskImage = field(default=TaskImage("", "inline"), repr=False)
+    options: Item = field(default_factory=dict)
 
 
-def check_task_uuid(task: Mapping[str, Any]) -> str:
-    """The task's UUID as it was sent; `Refusal` when it is missing or none of version 4 [O]."""
-    value = _required(task, "taskUUID")
-    if not isinstance(value, str) or not is_uuid4(value):
-        raise Refusal("invalidTaskUUID", "taskUUID must be a UUID v4.", "taskUUID")
-    return value
+def parse_task(task: Item) -> ValidTask:
+    """Return a valid task.
+
+    Raises:
+        RefusedError: the first mistake in it.
+    """
+    task_type = _task_type(task)
+    if task_type == "ping":
+        return ValidTask(task, task_type)
+    uuid = _task_uuid(task)
+    if task_type in UPSCALE_TYPES:
+        image, options = _upscale(task, older=task_type == "imageUpscale")
+        return ValidTask(task, task_type, uuid, image, options)
+    if task_type == "imageUpload":
+        _refuse_unknown(task, _UPLOAD)
+        return ValidTask(task, task_type, uuid, _image(_required(task, "image"), "image"))
+    return ValidTask(task, task_type, uuid)
 
 
-def check_authentication(task: Mapping[str, Any]) -> tuple[str, str]:
-    """The key and the session to resume, "" for none; `Refusal` for anything else [O]."""
+def parse_authentication(task: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the key of an authentication, and the session to resume; "" for none.
+
+    Raises:
+        RefusedError: the first mistake in it.
+    """
     _refuse_unknown(task, _AUTHENTICATION)
     key = task.get("apiKey")
     if key is None or key == "":
-        raise Refusal("missingApiKey", "An API key is required.", "apiKey")
+        raise RefusedError("missingApiKey", "An API key is required.", "apiKey")
     if not isinstance(key, str):
-        raise Refusal("invalidApiKey", "Invalid API key.", "apiKey")
+        raise RefusedError("invalidApiKey", "Invalid API key.", "apiKey")
     session = task.get("connectionSessionUUID", "")
-    if session != "" and not (isinstance(session, str) and is_uuid(session)):
-        raise Refusal(
-            "invalidConnectionSessionUUID",
-            "connectionSessionUUID must be a UUID.",
-            "connectionSessionUUID",
+    if session != "" and not (isinstance(session, str) and _UUID.fullmatch(session)):
+        parameter = "connectionSessionUUID"
+        raise RefusedError(
+            "invalidConnectionSessionUUID", f"{parameter} must be a UUID.", parameter
         )
     return key, session
 
 
-def check_upload(task: Mapping[str, Any]) -> str:
-    """The image of an `imageUpload`; `Refusal` when the task is not what it should be [D]."""
-    _refuse_unknown(task, _UPLOAD)
-    return _image(_required(task, "image"), "image")
+def _image_form(text: str) -> ImageForm | None:
+    """Return the form of an image; None if it has none of them."""
+    if _UUID.fullmatch(text):
+        return "uuid"
+    if text[:8].lower().startswith(("http://", "https://")):  # megabytes are not looked at twice
+        return "url" if problem_with(_URI, text) is None else None
+    return "inline" if _is_base64(text) else None
 
 
-def check_upscale(task: Mapping[str, Any]) -> tuple[str, Item]:
-    """The image and the options of an upscale, as the engine wants them [O].
+def _is_base64(text: str) -> bool:
+    """Return True if `text` is base64, or a data URI of an image."""
+    head = _DATA_URI.match(text[:64])
+    body = text[head.end() :] if head else text
+    # Megabytes pass here, so it is done with two calls in place of a pattern.
+    return bool(body) and body.isascii() and not body.encode().translate(None, _BASE64)
 
-    Two forms are taken: that of the OpenAPI document, and the older one that official clients
-    still send: taskType ``imageUpscale``, the image as ``inputImage`` and no need of a model [S].
 
-    Raises:
-        Refusal: the first member that is unknown, missing or wrong.
+def _task_type(task: Mapping[str, Any]) -> str:
+    value = _required(task, "taskType")
+    if not isinstance(value, str):
+        raise RefusedError("invalidTaskType", "taskType must be a string.", "taskType")
+    if value not in _TASK_TYPES:
+        message, details = "This taskType is not supported here.", {"allowedValues": _TASK_TYPES}
+        raise RefusedError("unsupportedTaskType", message, "taskType", details)
+    return value
+
+
+def _task_uuid(task: Mapping[str, Any]) -> str:
+    value = _required(task, "taskUUID")
+    if not isinstance(value, str) or not is_uuid4(value):
+        raise RefusedError("invalidTaskUUID", "taskUUID must be a UUID v4.", "taskUUID")
+    return value
+
+
+def _upscale(task: Mapping[str, Any], *, older: bool) -> tuple[TaskImage, Item]:
+    """Return the image and the options of an upscale.
+
+    The older form, which Runware's SDKs still send, may have the image as ``inputImage``, and
+    needs no model.
     """
-    older = task.get("taskType") == "imageUpscale"
     _refuse_unknown(task, _UPSCALE | {"inputImage"} if older else _UPSCALE)
-    _check_model(task, older=older)
-    image = ""
-    if "inputs" in task or not (older and "inputImage" in task):
-        image = _inputs_image(_required(task, "inputs"))
-    if "inputImage" in task:
-        image = _image(task["inputImage"], "inputImage")
-    members: Item = {}
-    for name, value in task.items():
-        if (member := member_named(name)) and name != "taskUUID":
-            members[name] = _member(member, value)
-    return image, members
+    if "model" in task or not older:
+        _check_model(_required(task, "model"))
+    image = _upscale_image(task)
+    members = ((member_named(name), value) for name, value in task.items() if name != "taskUUID")
+    return image, {member.wire: _option(member, value) for member, value in members if member}
 
 
-def _check_model(task: Mapping[str, Any], *, older: bool) -> None:
-    if older and "model" not in task:
-        return
-    model = _required(task, "model")
+def _upscale_image(task: Mapping[str, Any]) -> TaskImage:
+    if "inputImage" not in task:
+        return _inputs_image(_required(task, "inputs"))
+    if "inputs" in task:
+        _inputs_image(task["inputs"])  # it must be right, though `inputImage` is taken
+    return _image(task["inputImage"], "inputImage")
+
+
+def _check_model(model: Any) -> None:
     if not isinstance(model, str):
-        raise Refusal("invalidModel", "model must be a string.", "model", type="string")
+        raise RefusedError("invalidModel", "model must be a string.", "model", {"type": "string"})
     if model != MODEL:
-        message = f"This model is not supported; use {MODEL}."
-        raise Refusal("unsupportedModel", message, "model", allowedValues=[MODEL])
+        message, details = f"This model is not supported; use {MODEL}.", {"allowedValues": [MODEL]}
+        raise RefusedError("unsupportedModel", message, "model", details)
 
 
-def _inputs_image(inputs: Any) -> str:
+def _inputs_image(inputs: Any) -> TaskImage:
     if not isinstance(inputs, dict):
-        raise Refusal("invalidInputs", "inputs must be an object.", "inputs", type="object")
+        details = {"type": "object"}
+        raise RefusedError("invalidInputs", "inputs must be an object.", "inputs", details)
     _refuse_unknown(inputs, {"image"}, "inputs.")
     return _image(_required(inputs, "image", "inputs."), "inputs.image")
 
 
-def _image(value: Any, parameter: str) -> str:
-    """One of the four forms of an image [O]; of the URIs, those that can be downloaded."""
+def _image(value: Any, parameter: str) -> TaskImage:
     if not isinstance(value, str):
-        raise Refusal("invalidImage", f"{parameter} must be a string.", parameter, type="string")
-    if is_uuid(value) or is_link(value) or _is_base64(value):
-        return value
-    message = f"{parameter} must be a UUID, a URL, a data URI or base64."
-    raise Refusal("invalidImage", message, parameter)
+        message, details = f"{parameter} must be a string.", {"type": "string"}
+        raise RefusedError("invalidImage", message, parameter, details)
+    if (form := _image_form(value)) is None:
+        message = f"{parameter} must be a UUID, a URL, a data URI or base64."
+        raise RefusedError("invalidImage", message, parameter)
+    return TaskImage(value, form)
 
 
-def _is_base64(text: str) -> bool:
-    """Whether only characters of base64 are there, after a data URI's head if it has one."""
-    head = _DATA_URI.match(text[:64])
-    body = text[head.end() :] if head else text
-    # Megabytes pass here, so this is done by two calls and not by a pattern.
-    return bool(body) and body.isascii() and not body.encode().translate(None, _BASE64)
-
-
-def _member(member: Member, value: Any) -> Any:
+def _option(member: Member, value: Any) -> Any:
     if member.kind is int and isinstance(value, float) and value.is_integer():
         value = int(value)  # JSON Schema counts 2.0 as an integer
     if problem := problem_with(member, value):
-        raise _refusal(member, problem)
+        raise _refused_option(member, problem)
     return value
 
 
-def _refusal(member: Member, problem: Problem) -> Refusal:
-    family = "unsupported" if problem.kind == "choice" else "invalid"
+def _refused_option(member: Member, problem: Problem) -> RefusedError:
     details: dict[str, Any] = {}
     if problem.kind == "choice":
         details["allowedValues"] = list(member.choices)
     if problem.kind == "range":
         limits = {"min": member.minimum, "max": member.maximum}
         details |= {name: limit for name, limit in limits.items() if limit is not None}
+    code = _code("unsupported" if problem.kind == "choice" else "invalid", member.wire)
     message = f"{member.wire}: {problem.text}; {problem.remedy}."
-    return Refusal(_code(family, member.wire), message, member.wire, **details)
+    return RefusedError(code, message, member.wire, details)
 
 
 def _required(mapping: Mapping[str, Any], name: str, path: str = "") -> Any:
     if name not in mapping:
-        raise Refusal(_code("missing", name), f"{path}{name} is required.", path + name)
+        raise RefusedError(_code("missing", name), f"{path}{name} is required.", path + name)
     return mapping[name]
 
 
@@ -177,7 +214,7 @@ def _refuse_unknown(mapping: Mapping[str, Any], known: Collection[str], path: st
     for name in mapping:
         if name not in known:
             parameter = path + name[:100]
-            raise Refusal("unknownParameter", f"{parameter!r} is not supported.", parameter)
+            raise RefusedError("unknownParameter", f"{parameter!r} is not supported.", parameter)
 
 
 def _code(family: str, name: str) -> str:
