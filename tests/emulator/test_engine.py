@@ -148,7 +148,6 @@ def test_the_store_drops_the_oldest_when_it_is_full() -> None:
     for uuid in uuids:
         store.put(uuid, StoredImage(b"0123456789", "image/png"))
     assert [store.get(uuid, 0) is None for uuid in uuids] == [True, False, False]
-    assert store.held_bytes == 20
 
 
 def test_the_newest_file_is_held_even_if_it_is_too_large() -> None:
@@ -158,18 +157,21 @@ def test_the_newest_file_is_held_even_if_it_is_too_large() -> None:
 
 
 def test_a_file_put_again_replaces_the_first() -> None:
-    store = ImageStore(100)
-    store.put("a", StoredImage(b"0123456789", "image/png"))
-    store.put("A", StoredImage(b"x", "image/png"))
-    assert store.held_bytes == 1
+    store = ImageStore(15)
+    for uuid, content in (("a", b"0123456789"), ("A", b"x"), ("b", b"0123456789")):
+        store.put(uuid, StoredImage(content, "image/png"))
+    kept = [store.get(uuid, 0) for uuid in ("a", "b")]
+    assert [image and image.content for image in kept] == [b"x", b"0123456789"]
 
 
 def test_a_file_is_gone_when_its_time_is_over() -> None:
-    store = ImageStore(100)
+    store = ImageStore(2)
     store.put("a", StoredImage(b"x", "image/png", expires=60))
     assert store.get("a", 59.9)
     assert store.get("a", 60) is None
-    assert store.held_bytes == 0
+    for uuid in ("b", "c"):
+        store.put(uuid, StoredImage(b"x", "image/png"))
+    assert store.get("b", 60), "its room is free again"
 
 
 # The engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import socket
@@ -21,7 +22,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from runware_ws.emulator import Emulator
-from runware_ws.emulator.server.background import BackgroundServer
+from runware_ws.emulator.server.background import BackgroundServer, listen
 from tests.emulator.bench import text_of, upscale
 from tests.emulator.sockets import PIXELS, TIMEOUT, Client, post, until
 
@@ -107,6 +108,24 @@ def test_what_prevents_the_start_is_raised_and_leaves_nothing_behind() -> None:
     server.error = None
     with server:
         pass
+
+
+async def sends_at_once(listening: socket.socket) -> bool:
+    """Accept a connection, and return True if its small writes are not held back."""
+    accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(lambda _, to: accepted.set_result(to), sock=listening)
+    async with server:
+        _, client = await asyncio.open_connection(*listening.getsockname())
+        peer = await accepted
+        option = peer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        client.close()
+        peer.close()
+    return bool(option)
+
+
+def test_a_small_write_does_not_wait_for_the_acknowledgment_of_the_one_before() -> None:
+    with listen("127.0.0.1", 0) as listening:
+        assert asyncio.run(sends_at_once(listening))
 
 
 def test_a_port_that_is_taken_is_an_error_at_once(emulator: Emulator) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from runware_ws.emulator import Emulator
@@ -29,6 +29,12 @@ def test_a_served_image_can_be_the_input_by_its_link(client: Client) -> None:
     first = client.receive()["data"][0]
     client.send(upscale(first["imageURL"]))
     assert "imageURL" in client.receive()["data"][0]
+
+
+def test_a_websocket_at_another_address_is_not_found(emulator: Emulator) -> None:
+    with pytest.raises(InvalidStatus) as caught, connect(emulator.url + "/other", proxy=None):
+        pass
+    assert caught.value.response.status_code == 404
 
 
 def test_frames_are_text_and_not_compressed(emulator: Emulator) -> None:

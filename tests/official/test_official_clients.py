@@ -145,7 +145,7 @@ def test_a_sync_task_does_not_outlive_the_drop(peer: Peer, name: str) -> None:
 def test_the_documented_answer_to_an_upload_is_seen_by_one_client_only(
     peer: Peer, name: str, documented: Emulator, photo: Path
 ) -> None:
-    """`data` is an object there [D], and those in Python look into lists only."""
+    """`data` is an object there, and those in Python look into lists only."""
     connect(peer, documented)
     if name == "@runware/sdk-js":
         assert UUID(peer.call("upload", path=str(photo))["imageUUID"]).version == 4
@@ -172,7 +172,7 @@ def test_the_older_form_is_taken_under_its_own_task_type_only(
     peer: Peer, name: str, emulator: Emulator
 ) -> None:
     """Two clients can name the task `imageUpscale`; the third puts the older member into the newer
-    task, where the service's document has no room for it [O].
+    task, where the service's document has no room for it.
     """
     connect(peer, emulator)
     if name == "@runware/sdk-js":

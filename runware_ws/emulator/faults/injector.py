@@ -19,7 +19,7 @@ from ..service.answers import HttpCall
 from ..service.core import Service
 from ..service.effects import Close, Cut, Delivery, Effect, Push, Respond
 from ..service.jobs import Failed, Job, JobOutcome
-from ..service.schedule import Schedule, earliest
+from ..service.schedule import Schedule
 from ..service.sessions import ServiceConnection
 from .inbound import EVENTS, InboundFaults
 from .kinds import Fail, Fault
@@ -127,7 +127,8 @@ class FaultInjector:
     # Time
 
     def next_timer(self) -> float | None:
-        return earliest(self._service.next_timer(), self._held.first())
+        times = self._service.next_timer(), self._held.first()
+        return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
         self._service.handle_timer(now)

@@ -73,6 +73,7 @@ class Fault:
     is given.
 
     Attributes:
+        kind: the name of its class in lower case; scripts name faults by it.
         of: the kind of event that it watches.
         nth: strike at this event, counted from 1.
         every: strike at each event whose number is a multiple of this.
@@ -87,13 +88,16 @@ class Fault:
         InputError: a value is not allowed.
     """
 
-    kind: ClassVar[str] = ""
+    kind: ClassVar[str]
     of: str = _of("")
     nth: int | None = _checked(None, _count)
     every: int | None = _checked(None, _count)
     probability: float | None = _checked(None, partial(_number, float, 0, 1, True))
     times: int | None = _checked(None, _count)
     match: Mapping[str, Any] | None = _checked(None, _members)
+
+    def __init_subclass__(cls) -> None:
+        cls.kind = cls.__name__.lower()
 
     def __post_init__(self) -> None:
         for member in fields(self):
@@ -116,7 +120,6 @@ class Refuse(Fault):
         code: the error code of a refused key; for example ``insufficientCredits``.
     """
 
-    kind: ClassVar[str] = "refuse"
     of: str = _of("connection", "authentication")
     status: int = _checked(503, partial(_number, int, 400, 599, False))
     code: str = _checked("invalidApiKey", partial(_text, False))
@@ -126,7 +129,6 @@ class Refuse(Fault):
 class Delay(Fault):
     """Delay one event by `seconds`. Later events overtake it."""
 
-    kind: ClassVar[str] = "delay"
     of: str = _of("result", "answer", "request", "question", "authentication")
     seconds: float = _checked(1.0, _seconds)
 
@@ -145,7 +147,6 @@ class Drop(Fault):
         written: treat a result that does not get through as written, so that it is not replayed.
     """
 
-    kind: ClassVar[str] = "drop"
     of: str = _of("result", "answer", "request", "question", "authentication", "connection")
     moment: Literal["before", "after"] = _checked("before", partial(_choice, ("before", "after")))
     how: Literal["close", "abort", "reset"] = _checked(
@@ -160,7 +161,6 @@ class Lose(Fault):
     """Lose it on a connection that lives on. The service treats a lost result as delivered, and
     never sees a lost request."""
 
-    kind: ClassVar[str] = "lose"
     of: str = _of("result", "answer", "request", "question", "authentication")
 
 
@@ -168,7 +168,6 @@ class Lose(Fault):
 class Duplicate(Fault):
     """Send it `copies` more times, at once or `seconds` later."""
 
-    kind: ClassVar[str] = "duplicate"
     of: str = _of("result", "answer")
     copies: int = _checked(1, partial(_number, int, 1, 1000, False))
     seconds: float = _checked(0.0, _seconds)
@@ -179,7 +178,6 @@ class Reorder(Fault):
     """Hold frames back until there are `size`, and send them in reverse order. After `timeout`
     seconds, send those that there are."""
 
-    kind: ClassVar[str] = "reorder"
     of: str = _of("result", "answer")
     size: int = _checked(2, _size)
     timeout: float = _checked(0.5, _seconds)
@@ -190,7 +188,6 @@ class Mix(Fault):
     """Hold frames back until there are `size`, and send their items and errors in one frame.
     After `timeout` seconds, send those that there are."""
 
-    kind: ClassVar[str] = "mix"
     of: str = _of("result", "answer")
     size: int = _checked(10, _size)
     timeout: float = _checked(0.5, _seconds)
@@ -201,7 +198,6 @@ class Garble(Fault):
     """Cut a frame off in the middle of its JSON. The service treats it as delivered, and later
     faults do not see it."""
 
-    kind: ClassVar[str] = "garble"
     of: str = _of("result", "answer")
 
 
@@ -209,7 +205,6 @@ class Garble(Fault):
 class Anonymous(Fault):
     """Remove the taskUUID from the errors of a frame. Only frames with such errors are counted."""
 
-    kind: ClassVar[str] = "anonymous"
     of: str = _of("any", "result", "answer")
 
 
@@ -225,7 +220,6 @@ class Fail(Fault):
             synchronous wait that ended with ``timeout``. Only for results.
     """
 
-    kind: ClassVar[str] = "fail"
     of: str = _of("result", "request")
     code: str = _checked("inferenceError", partial(_text, False))
     message: str = _checked(MESSAGE, partial(_text, False))
@@ -243,7 +237,6 @@ class Fail(Fault):
 class Stray(Fault):
     """Send an error that belongs to no task before the frame."""
 
-    kind: ClassVar[str] = "stray"
     of: str = _of("result", "answer")
     code: str = _checked("internalServerError", partial(_text, False))
     message: str = _checked(MESSAGE, partial(_text, False))
@@ -254,7 +247,6 @@ class Expire(Fault):
     """Forget the session of the connection, so that it cannot be resumed. The connection goes on;
     drop it to see the effect: ``[Expire(nth=5), Drop(nth=5)]``."""
 
-    kind: ClassVar[str] = "expire"
     of: str = _of("result", "answer", "request", "question")
 
 
@@ -268,7 +260,6 @@ class Silence(Fault):
             the connection that resumes the session.
     """
 
-    kind: ClassVar[str] = "silence"
     of: str = _of("result", "answer", "request", "question", "authentication", "connection")
     written: bool = _checked(False, _flag)
 
@@ -277,7 +268,6 @@ class Silence(Fault):
 class Oversize(Fault):
     """Pad the frame to `frame_bytes` with an unknown member."""
 
-    kind: ClassVar[str] = "oversize"
     of: str = _of("result", "answer")
     frame_bytes: int = _checked(2_000_000, partial(_number, int, 1, _MAX_PADDING_BYTES, False))
 
@@ -291,16 +281,9 @@ class Status(Fault):
         code: the code of the error in the body; by default one that fits the status.
     """
 
-    kind: ClassVar[str] = "status"
     of: str = _of("call")
     status: int = _checked(503, partial(_choice, _STATUSES))
     code: str | None = _checked(None, partial(_text, True))
 
 
-KINDS: dict[str, type[Fault]] = {
-    cls.kind: cls
-    for cls in (
-        *(Refuse, Delay, Drop, Lose, Duplicate, Reorder, Mix, Garble, Anonymous, Fail, Stray),
-        *(Expire, Silence, Oversize, Status),
-    )
-}
+KINDS: dict[str, type[Fault]] = {cls.kind: cls for cls in Fault.__subclasses__()}

@@ -52,8 +52,3 @@ class ImageStore:
     def _remove(self, uuid: str) -> None:
         if image := self._images.pop(uuid, None):
             self._bytes -= len(image.content)
-
-    @property
-    def held_bytes(self) -> int:
-        """The total size of the files."""
-        return self._bytes

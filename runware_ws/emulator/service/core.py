@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import count
+from typing import TypeAlias
 
 from ...errors import ProtocolError
 from ...protocol.wire import Item, decode_tasks, encode_answer
@@ -27,12 +28,13 @@ from .answers import Answer, HttpCall, RefusedError, error_item, http_status
 from .effects import Close, Delivery, Effect, Push, Respond, Run, Upload, Webhook
 from .history import History
 from .jobs import Failed, Job, JobOutcome
-from .schedule import Schedule, earliest
+from .schedule import Schedule
 from .sessions import ServiceConnection, ServiceSession, SessionTable
 from .settings import ServiceSettings
 from .tasks import TaskHandler
 from .validation import ValidTask, parse_authentication, parse_task
 
+_Scheduled: TypeAlias = ServiceConnection | ServiceSession | Job | Delivery
 _AUTHENTICATION: Item = {"taskType": "authentication"}
 _MAX_DOUBLINGS = 30  # of a delay, which is capped long before that
 
@@ -52,14 +54,12 @@ class Service:
     def __init__(self, settings: ServiceSettings, *, new_uuid: Callable[[], str]) -> None:
         self.settings = settings
         self.history = History(settings.max_records)
-        self.sessions = SessionTable(settings.session_memory)
+        self.sessions = SessionTable()
         self._handler = TaskHandler(settings, self.history, new_uuid)
         self._new_uuid = new_uuid
         self._effects: list[Effect] = []
         self._numbers = count(1)
-        self._idle: Schedule[ServiceConnection] = Schedule()
-        self._sync_waits: Schedule[Job] = Schedule()
-        self._retries: Schedule[Delivery] = Schedule()
+        self._schedule: Schedule[_Scheduled] = Schedule()
 
     # Events
 
@@ -129,8 +129,9 @@ class Service:
         """Take the outcome of a job; a second report for the same job is ignored."""
         if job.state != "processing":
             return
-        self._sync_waits.discard(job)
-        self._handler.settle(job, outcome, now)
+        self._schedule.set(job, now + self.settings.task_memory)
+        for forgotten in self._handler.settle(job, outcome):
+            self._schedule.discard(forgotten)
         if isinstance(endpoint := job.options.get("uploadEndpoint"), str) and job.answer:
             self._effects.append(Upload(endpoint, job.task_uuid, job.image_uuid))
         if isinstance(url := job.options.get("webhookURL"), str):
@@ -154,11 +155,12 @@ class Service:
             return
         doublings = min(delivery.attempt - 1, _MAX_DOUBLINGS)
         delay = min(self.settings.webhook_delay * 2**doublings, self.settings.webhook_delay_max)
-        self._retries.set(replace(delivery, attempt=delivery.attempt + 1), now + delay)
+        self._schedule.set(replace(delivery, attempt=delivery.attempt + 1), now + delay)
 
     def expire_session(self, uuid: str) -> None:
         """Let a session expire now. Its connection stays usable."""
         if session := self.sessions.find(uuid):
+            self._schedule.discard(session)
             self.sessions.forget(session)
 
     def find(self, task_uuid: str) -> Job | None:
@@ -169,23 +171,22 @@ class Service:
 
     def next_timer(self) -> float | None:
         """Return the time at which to call `handle_timer`; None if nothing is pending."""
-        return earliest(
-            self._idle.first(),
-            self._sync_waits.first(),
-            self._retries.first(),
-            self.sessions.first_expiry(),
-            self._handler.jobs.first_expiry(),
-        )
+        return self._schedule.first()
 
     def handle_timer(self, now: float) -> None:
         """Do all that is due by `now`."""
-        for connection in self._idle.pop_due(now):
-            self._close(connection, "no message for too long", now)
-        for job in self._sync_waits.pop_due(now):
-            self._stop_waiting(job, now)
-        self._effects += self._retries.pop_due(now)
-        self.sessions.expire(now)
-        self._handler.jobs.expire(now)
+        for due in self._schedule.pop_due(now):
+            match due:
+                case ServiceConnection():
+                    self._close(due, "no message for too long", now)
+                case ServiceSession():
+                    self.sessions.forget(due)
+                case Job(state="processing"):
+                    self._stop_waiting(due, now)
+                case Job():
+                    self._handler.jobs.forget(due)
+                case Webhook() | Upload():
+                    self._effects.append(due)
 
     def take_effects(self) -> list[Effect]:
         """Return the effects since the last call, in order."""
@@ -232,7 +233,7 @@ class Service:
         answer, job = self._handler.handle(task, owner)
         if job is not None:
             if job.awaited:
-                self._sync_waits.set(job, now + self.settings.sync_wait)
+                self._schedule.set(job, now + self.settings.sync_wait)
             self._effects.append(Run(job))
         return answer
 
@@ -243,9 +244,10 @@ class Service:
         session = self._resumed(connection, uuid)
         if session.connection is not None and session.connection is not connection:
             self._close(session.connection, "the session was resumed elsewhere", now)
-        if connection.session is not None and connection.session is not session:
-            self.sessions.drop(connection.session, now)
-        self.sessions.attach(session, connection)
+        if connection.session is not session:
+            self._detach(connection, now)
+        self._schedule.discard(session)
+        session.connection, connection.session = connection, session
         missed = [Push(connection, frame, is_result=True) for frame in session.take_missed()]
         if self.settings.replay == "before":
             self._effects += missed
@@ -359,7 +361,7 @@ class Service:
         self._effects.append(Push(connection, frame, is_result))
 
     def _touch(self, connection: ServiceConnection, now: float) -> None:
-        self._idle.set(connection, now + self.settings.idle_timeout)
+        self._schedule.set(connection, now + self.settings.idle_timeout)
 
     def _close(self, connection: ServiceConnection, reason: str, now: float) -> None:
         self._effects.append(Close(connection, 1000, reason))
@@ -367,9 +369,16 @@ class Service:
 
     def _release(self, connection: ServiceConnection, now: float) -> None:
         connection.is_open = False
-        self._idle.discard(connection)
-        if connection.session is not None and connection.session.connection is connection:
-            self.sessions.drop(connection.session, now)
+        self._schedule.discard(connection)
+        self._detach(connection, now)
+
+    def _detach(self, connection: ServiceConnection, now: float) -> None:
+        """Take the session from a connection; it expires unless it is resumed."""
+        session = connection.session
+        if session is not None and session.connection is connection:
+            session.connection = None
+            if session.is_known:
+                self._schedule.set(session, now + self.settings.session_memory)
 
 
 def _decoded(frame: bytes | str) -> list[Item]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from ...protocol.wire import Item
 from .answers import Answer, HttpCall
-from .schedule import Schedule
 from .sessions import ServiceSession
 from .validation import UPSCALE_TYPES, ImageForm
 
@@ -151,18 +151,16 @@ class JobTable:
     """All tasks that are known, by UUID regardless of case; finished ones are kept within limits.
 
     Args:
-        memory: seconds that a finished job is kept.
-        max_tasks: the number of finished jobs that are kept.
-        max_result_bytes: the total size of the results that are kept.
+        max_finished: the number of finished jobs that are kept.
+        max_result_bytes: the total size of their results.
     """
 
-    def __init__(self, memory: float, max_tasks: int, max_result_bytes: int) -> None:
-        self._memory = memory
-        self._max_tasks = max_tasks
+    def __init__(self, max_finished: int, max_result_bytes: int) -> None:
+        self._max_finished = max_finished
         self._max_result_bytes = max_result_bytes
         self._jobs: dict[str, Job] = {}
-        self._finished: Schedule[Job] = Schedule()
-        self._results: dict[Job, int] = {}  # sizes of those that are kept, the oldest first
+        self._finished: dict[Job, None] = {}  # in order, as is the next one
+        self._result_sizes: dict[Job, int] = {}
         self._result_bytes = 0
 
     def add(self, job: Job) -> None:
@@ -176,29 +174,28 @@ class JobTable:
         """The number of jobs that are accepted and not finished."""
         return len(self._jobs) - len(self._finished)
 
-    def finish(self, job: Job, size: int, now: float) -> None:
-        """Keep a finished job, the result of which has `size` bytes, for as long as allowed."""
-        self._finished.set(job, now + self._memory)
+    def finish(self, job: Job, size: int) -> list[Job]:
+        """Keep a finished job, and return those that are forgotten in favour of it.
+
+        Args:
+            job: the job.
+            size: the size of its result.
+        """
+        self._finished[job] = None
         if size:
-            self._results[job] = size
+            self._result_sizes[job] = size
             self._result_bytes += size
         while self._result_bytes > self._max_result_bytes:
-            oldest = next(iter(self._results))
-            self._drop_result(oldest)
+            oldest = next(iter(self._result_sizes))
+            self._result_bytes -= self._result_sizes.pop(oldest)
             oldest.state, oldest.answer = "expired", None
-        while len(self._finished) > self._max_tasks:
-            self._forget(self._finished.pop())
+        forgotten = list(islice(self._finished, max(0, len(self._finished) - self._max_finished)))
+        for one in forgotten:
+            self.forget(one)
+        return forgotten
 
-    def first_expiry(self) -> float | None:
-        return self._finished.first()
-
-    def expire(self, now: float) -> None:
-        for job in self._finished.pop_due(now):
-            self._forget(job)
-
-    def _forget(self, job: Job) -> None:
+    def forget(self, job: Job) -> None:
+        """Forget a finished job."""
         del self._jobs[job.key]
-        self._drop_result(job)
-
-    def _drop_result(self, job: Job) -> None:
-        self._result_bytes -= self._results.pop(job, 0)
+        del self._finished[job]
+        self._result_bytes -= self._result_sizes.pop(job, 0)

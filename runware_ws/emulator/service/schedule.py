@@ -8,6 +8,7 @@ from itertools import count
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+_SLACK = 100
 
 
 class Schedule(Generic[K]):
@@ -37,6 +38,9 @@ class Schedule(Generic[K]):
     def discard(self, key: K) -> None:
         """Remove `key`, if it is there."""
         self._due.pop(key, None)
+        if len(self._heap) > 2 * len(self._due) + _SLACK:  # stale entries hold their keys
+            self._heap = [(due, number, key) for key, (due, number) in self._due.items()]
+            heapq.heapify(self._heap)
 
     def first(self) -> float | None:
         """Return the time at which the next key is due; None if there is no key."""
@@ -72,8 +76,3 @@ class Schedule(Generic[K]):
 
     def __len__(self) -> int:
         return len(self._due)
-
-
-def earliest(*times: float | None) -> float | None:
-    """Return the earliest of the times that are not None; None if there is none."""
-    return min((time for time in times if time is not None), default=None)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 
-from .schedule import Schedule
-
 
 class ServiceConnection:
     """One WebSocket connection: a handle that names it in events and effects.
@@ -67,16 +65,10 @@ class ServiceSession:
 
 
 class SessionTable:
-    """All sessions that can be resumed, by UUID regardless of case.
+    """All sessions that can be resumed, by UUID regardless of case."""
 
-    Args:
-        memory: seconds that a session is kept after its connection has ended.
-    """
-
-    def __init__(self, memory: float) -> None:
-        self._memory = memory
+    def __init__(self) -> None:
         self._by_uuid: dict[str, ServiceSession] = {}
-        self._dropped: Schedule[ServiceSession] = Schedule()
 
     def add(self, uuid: str) -> ServiceSession:
         session = self._by_uuid[uuid.lower()] = ServiceSession(uuid)
@@ -85,31 +77,11 @@ class SessionTable:
     def find(self, uuid: str) -> ServiceSession | None:
         return self._by_uuid.get(uuid.lower())
 
-    def attach(self, session: ServiceSession, connection: ServiceConnection) -> None:
-        """Give a session to a connection."""
-        self._dropped.discard(session)
-        session.connection = connection
-        connection.session = session
-
-    def drop(self, session: ServiceSession, now: float) -> None:
-        """Take the connection from a session; it expires unless it is resumed."""
-        session.connection = None
-        if session.is_known:
-            self._dropped.set(session, now + self._memory)
-
     def forget(self, session: ServiceSession) -> None:
         """Let a session expire now."""
-        self._dropped.discard(session)
         self._by_uuid.pop(session.uuid.lower(), None)
         session.is_known = False
         session.take_missed()
-
-    def first_expiry(self) -> float | None:
-        return self._dropped.first()
-
-    def expire(self, now: float) -> None:
-        for session in self._dropped.pop_due(now):
-            self.forget(session)
 
     def __len__(self) -> int:
         return len(self._by_uuid)

@@ -8,7 +8,7 @@ from ...protocol.request import MEMBERS
 from ...protocol.wire import Item, encode_answer, encode_item
 from .answers import Answer, HttpCall, RefusedError, error_item
 from .history import History
-from .jobs import Failed, Job, JobOutcome, JobTable, Succeeded
+from .jobs import Failed, Job, JobOutcome, JobTable
 from .sessions import ServiceSession
 from .settings import ServiceSettings
 from .validation import UPSCALE_TYPES, ValidTask
@@ -28,7 +28,7 @@ class TaskHandler:
     def __init__(
         self, settings: ServiceSettings, history: History, new_uuid: Callable[[], str]
     ) -> None:
-        self.jobs = JobTable(settings.task_memory, settings.max_tasks, settings.max_result_bytes)
+        self.jobs = JobTable(settings.max_tasks, settings.max_result_bytes)
         self._settings = settings
         self._history = history
         self._new_uuid = new_uuid
@@ -53,14 +53,13 @@ class TaskHandler:
         acknowledgment = Answer([job.header()], group="acknowledgment")
         return (None if job.awaited else acknowledgment), job
 
-    def settle(self, job: Job, outcome: JobOutcome, now: float) -> None:
-        """Note the outcome of a job, and keep the job for as long as allowed."""
-        if isinstance(outcome, Succeeded):
-            job.succeed(outcome, image_url=self._settings.image_url, cost=self._settings.cost)
-            self.jobs.finish(job, len(outcome.base64), now)
-        else:
+    def settle(self, job: Job, outcome: JobOutcome) -> list[Job]:
+        """Note the outcome of a job, and return the jobs that are forgotten in favour of it."""
+        if isinstance(outcome, Failed):
             job.fail(self.error(job, outcome))
-            self.jobs.finish(job, 0, now)
+            return self.jobs.finish(job, 0)
+        job.succeed(outcome, image_url=self._settings.image_url, cost=self._settings.cost)
+        return self.jobs.finish(job, len(outcome.base64))
 
     def error(self, job: Job, failed: Failed) -> Item:
         """Return the error object that reports a failed job."""
