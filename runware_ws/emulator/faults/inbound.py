@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from ...errors import ProtocolError
 from ...protocol.wire import Item, decode_tasks
 from ..service.answers import RefusedError, error_item, http_status
 from ..service.core import Service
+from ..service.schedule import Schedule
 from ..service.validation import UPSCALE_TYPES
 from .kinds import MESSAGE, Delay, Drop, Expire, Fail, Fault, Refuse, Silence, Status
-from .state import Held, HeldSchedule, Line, Trigger
+from .state import Held, Line, Trigger
 
+_F = TypeVar("_F", bound=Fault)
 EVENTS = frozenset({"connection", "authentication", "request", "question", "call"})
 _WORK = ("imageUpload", *UPSCALE_TYPES)  # a tuple, since a taskType may be anything
 _CODES = {
@@ -27,31 +30,20 @@ _CODES = {
 
 
 class InboundFaults:
-    """Lets faults strike at what arrives, before the service sees it.
+    """Lets faults strike at what arrives, before the service sees it."""
 
-    Args:
-        service: the service.
-        triggers: the faults of inbound events, in order.
-        held: where delayed tasks are kept.
-    """
-
-    def __init__(self, service: Service, triggers: Iterable[Trigger], held: HeldSchedule) -> None:
+    def __init__(self, service: Service, triggers: Iterable[Trigger], held: Schedule[Held]) -> None:
         self._service = service
         self._triggers = list(triggers)
         self._held = held
 
     def connection_status(self) -> int | None:
         """Return the HTTP status that refuses the next connection; None if it is accepted."""
-        refusals = (one for one in self._triggers if isinstance(one.fault, Refuse))
-        for fault in _striking(refusals, "connection"):
-            if isinstance(fault, Refuse):
-                return fault.status
-        return None
+        return next((fault.status for fault in self._striking("connection", Refuse)), None)
 
     def connected(self, line: Line, now: float) -> None:
         """Let faults strike at a new connection."""
-        others = (one for one in self._triggers if not isinstance(one.fault, Refuse))
-        for fault in _striking(others, "connection"):
+        for fault in self._striking("connection", (Drop, Silence)):
             self._takes(fault, line, {}, now)
         line.end_frame()
 
@@ -64,15 +56,12 @@ class InboundFaults:
     def refused_call(self, body: bytes) -> tuple[int, Item] | None:
         """Return the status and the error that refuse an HTTP request; None if it is accepted."""
         tasks = self._tasks_of(body)
-        for fault in _striking(self._triggers, "call", *tasks):
-            if isinstance(fault, Status):
-                return fault.status, _error(fault.code or _CODES[fault.status], {})
-        failures = [one for one in self._triggers if isinstance(one.fault, Fail)]
+        for fault in self._striking("call", Status, *tasks):
+            return fault.status, _error(fault.code or _CODES[fault.status], {})
         for task in tasks:
-            for fault in _striking(failures, event_of(task), task):
-                if isinstance(fault, Fail):
-                    error = failure(fault, task)
-                    return http_status([error], any_data=False), error
+            for failing in self._striking(event_of(task), Fail, task):
+                error = failure(failing, task)
+                return http_status([error], any_data=False), error
         return None
 
     def _tasks_of(self, frame: bytes | str) -> list[Item]:
@@ -84,8 +73,17 @@ class InboundFaults:
         except ProtocolError:
             return []  # the service answers with what is wrong
 
+    def _striking(
+        self, event: str, kind: type[_F] | tuple[type[_F], ...], *tasks: Item
+    ) -> Iterator[_F]:
+        """Yield the faults of a kind that strike at an event, each counted when it is reached."""
+        for trigger in self._triggers:
+            fault = trigger.fault
+            if isinstance(fault, kind) and fault.of == event and trigger.strikes(lambda: tasks):
+                yield fault
+
     def _passes(self, line: Line, task: Item, now: float) -> bool:
-        for fault in _striking(self._triggers, event_of(task), task):
+        for fault in self._striking(event_of(task), Fault, task):
             if self._takes(fault, line, task, now):
                 return False
         return not line.is_dead
@@ -110,13 +108,6 @@ class InboundFaults:
             case Delay():
                 self._held.set(Held(line, tasks=[task]), now + fault.seconds)
         return True  # `Lose` does nothing else
-
-
-def _striking(triggers: Iterable[Trigger], event: str, *tasks: Item) -> Iterator[Fault]:
-    """Yield the faults that strike at an event. A fault counts the event when it is reached."""
-    for trigger in triggers:
-        if trigger.fault.of == event and trigger.strikes(lambda: tasks):
-            yield trigger.fault
 
 
 def event_of(task: Item) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from ...protocol.wire import encode_answer, encode_tasks
 from ..service.answers import HttpCall
@@ -32,9 +31,8 @@ class FaultInjector:
 
     Args:
         service: the service without faults.
-        faults: the faults, in order; see `runware_ws.emulator.faults`.
-        random_for: returns, for the fault at a place, a function that returns random numbers from
-            0 up to 1.
+        faults: the faults, in order.
+        random_for: returns the random numbers, from 0 up to 1, for the fault at a place.
     """
 
     def __init__(
@@ -152,8 +150,7 @@ class FaultInjector:
         for effect in self._service.take_effects():
             if isinstance(effect, Push):
                 is_stripped = anonymous and effect.is_result
-                frame = without_names(effect.frame) if is_stripped else effect.frame
-                self._outbound.send(replace(effect, frame=frame), now)
+                self._outbound.send(without_names(effect) if is_stripped else effect, now)
             elif isinstance(effect, Close | Cut):
                 self._lines[effect.connection].send(effect)
             else:

@@ -10,6 +10,7 @@ from ...errors import ProtocolError
 from ...protocol.wire import Item, decode, encode_answer
 from ..service.core import Service
 from ..service.effects import Push
+from ..service.schedule import Schedule
 from ..service.sessions import ServiceConnection
 from .inbound import expire_session, failure
 from .kinds import (
@@ -28,7 +29,7 @@ from .kinds import (
     Silence,
     Stray,
 )
-from .state import Held, HeldSchedule, Line, Trigger
+from .state import Held, Line, Trigger
 
 
 class OutboundFaults:
@@ -36,12 +37,6 @@ class OutboundFaults:
 
     A frame passes the faults in order. Each may let it pass, change it, or put other frames in
     its place, none included; these go on to the faults after it.
-
-    Args:
-        service: the service.
-        triggers: the faults of outbound events, in order.
-        lines: the connections, as far as faults have changed them.
-        held: where frames that are held back are kept.
     """
 
     def __init__(
@@ -49,7 +44,7 @@ class OutboundFaults:
         service: Service,
         triggers: Iterable[Trigger],
         lines: Mapping[ServiceConnection, Line],
-        held: HeldSchedule,
+        held: Schedule[Held],
     ) -> None:
         self._service = service
         self._triggers = list(triggers)
@@ -145,7 +140,7 @@ def _passing(fault: Fault, push: Push) -> Sequence[Push]:
             error = {"code": fault.code, "message": fault.message}
             return Push(push.connection, encode_answer(errors=[error])), push
         case Anonymous():
-            frame = without_names(frame)
+            return (without_names(push),)
         case Oversize():
             frame = _padded(frame, fault.frame_bytes)
         case Fail():
@@ -186,12 +181,12 @@ def _garbled(frame: bytes) -> bytes:
     return frame[: len(frame) // 2].decode(errors="ignore").encode()
 
 
-def without_names(frame: bytes) -> bytes:
-    """Return a frame the errors of which have no taskUUID."""
-    data, errors = _items_of(frame)
+def without_names(push: Push) -> Push:
+    """Return a frame without the taskUUIDs of its errors."""
+    data, errors = _items_of(push.frame)
     for error in errors:
         error.pop("taskUUID", None)
-    return _frame(data, errors)
+    return replace(push, frame=_frame(data, errors))
 
 
 def _padded(frame: bytes, size: int) -> bytes:

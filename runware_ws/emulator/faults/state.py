@@ -5,26 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from ...protocol.wire import Item, encode_answer
 from ..service.effects import Close, Cut, Effect, Push
-from ..service.schedule import Schedule
 from ..service.sessions import ServiceConnection
 from .kinds import Drop, Fault, Silence
 
 
 class Trigger:
-    """A fault, with the number of events that it has seen.
+    """A fault, with the number of events that it has seen, and at which it struck.
 
-    Args:
-        fault: the fault.
-        draw: returns a random number from 0 up to 1. Each trigger has its own generator, so that
-            its draws do not depend on the events that other faults see.
-
-    Attributes:
-        seen: the number of events that were counted.
-        struck: the number of events at which it struck.
+    Each trigger draws its own random numbers, from 0 up to 1, so that they do not depend on the
+    events that other faults see.
     """
 
     def __init__(self, fault: Fault, draw: Callable[[], float]) -> None:
@@ -77,10 +70,6 @@ def _is_equal(wanted: Any, value: Any) -> bool:
 class Line:
     """One connection, as far as faults have changed it.
 
-    Args:
-        connection: the connection.
-        effects: the list that its effects are appended to.
-
     Attributes:
         drop_after: the fault that ends the connection once the current frame was handled.
         gathering: the frames that are held back until there are enough, by the place of the fault.
@@ -130,19 +119,12 @@ class Line:
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """Frames or tasks of one connection that are held back together.
+    """Frames on their way out, or tasks on their way in, that are held back together.
 
-    Attributes:
-        line: their connection.
-        place: the place of the fault that holds frames; the faults after it are still to come.
-        pushes: the frames, on their way out.
-        tasks: the tasks, on their way in.
+    `place` is that of the fault that holds frames; the faults after it are still to come.
     """
 
     line: Line
     place: int = -1
     pushes: list[Push] = field(default_factory=list)
     tasks: list[Item] = field(default_factory=list)
-
-
-HeldSchedule: TypeAlias = Schedule[Held]

@@ -29,10 +29,9 @@ class Engine:
     """Fetches images, works on them in threads, and stores the results.
 
     Args:
-        store: where inputs by UUID are found, and results are put.
-        settings: the settings of the emulator.
+        store: holds inputs and results by UUID.
         clock: returns the time of the service.
-        http: returns the client for downloads; called when it is first needed.
+        http: returns the client for downloads.
         upscaler: makes the file of a result; see `pictures.upscale`.
     """
 

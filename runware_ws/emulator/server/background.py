@@ -35,7 +35,7 @@ class BackgroundServer(ABC):
         self._address = (host, port)
         self._lock = threading.Lock()
         self._portal: BlockingPortal | None = None
-        self._running = ExitStack()
+        self._running = ExitStack()  # closes the server, the portal and the socket
 
     @abstractmethod
     def _serving(self, listening: socket.socket) -> AbstractAsyncContextManager[None]:
@@ -62,8 +62,8 @@ class BackgroundServer(ABC):
     def stop(self) -> None:
         """Close all connections and stop, within seconds. It may be called again."""
         with self._lock:
-            self._portal = None
-            self._running.close()
+            self._portal, running, self._running = None, self._running, ExitStack()
+        running.close()
 
     async def __aenter__(self) -> Self:
         await anyio.to_thread.run_sync(self.start)

@@ -27,15 +27,6 @@ class Host:
     """Tells the service what happens, and performs its effects in order.
 
     All of it happens on the event loop's thread, so nothing is locked.
-
-    Args:
-        service: the service, with its faults.
-        settings: the settings of the emulator.
-        http: returns the client for downloads, webhooks and uploads.
-        upscaler: makes the file of a result.
-
-    Attributes:
-        store: the images that are served.
     """
 
     def __init__(

@@ -18,7 +18,6 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
-from websockets.typing import BytesLike
 
 from ..service.effects import Close, Cut, Push
 from ..service.sessions import ServiceConnection
@@ -32,24 +31,14 @@ _QUIET = logging.Logger("websocket", logging.CRITICAL)  # noqa: LOG001 - it must
 
 
 class WebSocketConnection(asyncio.Protocol):
-    """One WebSocket connection.
-
-    Args:
-        host: the host that it reports to.
-        connections: the set of open connections, which it enters and leaves.
-        max_frame_bytes: the largest message that is accepted.
-        _uvicorn: uvicorn's configuration and state; see `serving`.
-
-    Attributes:
-        closed: done when the connection has ended.
-    """
+    """One WebSocket connection. The future `closed` is done when it has ended."""
 
     def __init__(
         self,
         host: Host,
         connections: set[WebSocketConnection],
         max_frame_bytes: int,
-        **_uvicorn: Any,
+        **_uvicorn: Any,  # its configuration and state, which are not needed
     ) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._host = host
@@ -57,7 +46,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._protocol = ServerProtocol(max_size=max_frame_bytes, logger=_QUIET)
         self._transport: asyncio.Transport
         self._connection: ServiceConnection | None = None
-        self._fragments: list[BytesLike] = []
+        self._fragments: list[bytes | bytearray | memoryview] = []
         self._unsent: deque[Push | Close | Cut] = deque()
         self._is_ended = False  # by an effect; what comes after it stays unsent
         self._is_paused = False

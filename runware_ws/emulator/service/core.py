@@ -72,13 +72,9 @@ class Service:
     def disconnect(
         self, connection: ServiceConnection, now: float, unsent: Iterable[Push] = ()
     ) -> None:
-        """Note that a connection has ended.
+        """Note that a connection has ended, also one that the service has closed.
 
-        Args:
-            connection: the connection. It may have been closed by the service before.
-            now: the time.
-            unsent: pushes that could not be written. The results among them are kept for the
-                session.
+        Of the pushes that could not be written, `unsent`, the results are kept for the session.
         """
         self._release(connection, now)
         if connection.session is not None:
@@ -92,9 +88,9 @@ class Service:
             return
         self._touch(connection, now)
         try:
-            tasks = _decoded(frame)
-        except RefusedError as refused:
-            self._send(connection, self._refusal(refused, {}), now)
+            tasks = decode_tasks(frame)
+        except ProtocolError as error:
+            self._send(connection, self._unreadable(error), now)
             return
         for answer in self._answers(connection, tasks, now):
             self._send(connection, answer, now)
@@ -103,19 +99,16 @@ class Service:
         """Handle an HTTP request; it is answered with one `Respond`.
 
         A request with an invalid task is refused as a whole and runs nothing, so that it can be
-        corrected and sent again. Later errors concern single tasks; see `http_status`.
-
-        Args:
-            body: the array of tasks. The first one may be an authentication.
-            key: the bearer token; None if there was none.
-            now: the time.
+        corrected and sent again. Later errors concern single tasks; see `http_status`. The key is
+        the bearer token, if there was one; else the first task must be an authentication.
         """
         call = HttpCall()
         try:
             tasks = self._authorized(body, key)
+        except ProtocolError as error:
+            call.add(self._unreadable(error))
         except RefusedError as refused:
-            is_unreadable = refused.code == "invalidRequest"
-            call.add(self._refusal(refused, {} if is_unreadable else _AUTHENTICATION))
+            call.add(self._refusal(refused, _AUTHENTICATION))
         else:
             self._take_call(call, tasks, now)
         self._respond_if_complete(call)
@@ -143,10 +136,7 @@ class Service:
     def delivered(self, delivery: Delivery, accepted: bool, now: float) -> None:
         """Take the outcome of a webhook or upload, and retry it if it was not accepted.
 
-        Args:
-            delivery: the effect that was performed.
-            accepted: True if the answer had a 2xx status.
-            now: the time.
+        It is accepted with a 2xx status.
         """
         if accepted:
             return
@@ -280,7 +270,7 @@ class Service:
         """Return the tasks of a request with a valid key, in its header or as its first task."""
         if key is not None:
             self._check_key(key)
-        tasks = _decoded(body)
+        tasks = decode_tasks(body)
         if tasks and tasks[0].get("taskType") == "authentication":
             self._check_key(parse_authentication(tasks[0])[0])
             return tasks[1:]
@@ -350,6 +340,9 @@ class Service:
         error = error_item(refused, task, name_task=self.settings.errors_name_task)
         return Answer(errors=[error])
 
+    def _unreadable(self, error: ProtocolError) -> Answer:
+        return self._refusal(RefusedError("invalidRequest", f"Invalid request: {error}."), {})
+
     def _send(self, connection: ServiceConnection, answer: Answer, now: float) -> None:
         data = None if answer.errors and not answer.data else answer.data
         self._push(connection, encode_answer(data, answer.errors or None), now)
@@ -379,10 +372,3 @@ class Service:
             session.connection = None
             if session.is_known:
                 self._schedule.set(session, now + self.settings.session_memory)
-
-
-def _decoded(frame: bytes | str) -> list[Item]:
-    try:
-        return decode_tasks(frame)
-    except ProtocolError as error:
-        raise RefusedError("invalidRequest", f"Invalid request: {error}.") from None

@@ -14,11 +14,8 @@ from .sessions import ServiceConnection
 class Push:
     """Send a text frame.
 
-    Attributes:
-        connection: the connection to send it on.
-        frame: its content.
-        is_result: True for the outcome of a task, which is kept for the session if it could not
-            be written. Other answers are lost with their connection.
+    `is_result` is True for the outcome of a task, which is kept for the session if it could not
+    be written. Other answers are lost with their connection.
     """
 
     connection: ServiceConnection
@@ -39,10 +36,8 @@ class Close:
 class Cut:
     """End a connection without a WebSocket close frame.
 
-    Attributes:
-        connection: the connection to end.
-        how: ``abort`` ends it with FIN, after all that was written; ``reset`` ends it with RST,
-            and the bytes still in the buffers are lost.
+    ``abort`` ends it with FIN, after all that was written. ``reset`` ends it with RST, and the
+    bytes still in the buffers are lost.
     """
 
     connection: ServiceConnection

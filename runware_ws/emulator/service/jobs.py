@@ -175,11 +175,9 @@ class JobTable:
         return len(self._jobs) - len(self._finished)
 
     def finish(self, job: Job, size: int) -> list[Job]:
-        """Keep a finished job, and return those that are forgotten in favour of it.
+        """Keep a finished job with a result of `size` bytes.
 
-        Args:
-            job: the job.
-            size: the size of its result.
+        Return the jobs that are forgotten in favour of it.
         """
         self._finished[job] = None
         if size:

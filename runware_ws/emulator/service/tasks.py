@@ -17,13 +17,7 @@ _DEFAULTS = {member.wire: member.default for member in MEMBERS if member.default
 
 
 class TaskHandler:
-    """Handles tasks, without regard to the connection or request that brought them.
-
-    Args:
-        settings: the settings of the service.
-        history: where executions are noted.
-        new_uuid: returns a new UUID v4.
-    """
+    """Handles tasks, without regard to the connection or request that brought them."""
 
     def __init__(
         self, settings: ServiceSettings, history: History, new_uuid: Callable[[], str]
