@@ -1,4 +1,4 @@
-"""A service without a network, driven by hand: its clock, its UUIDs and its engine are ours."""
+"""A service without a network: its clock, its UUIDs and its engine are driven by the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How outcomes reach who asked: the synchronous wait, polling, details, webhooks, uploads."""
+"""The delivery of outcomes: the synchronous wait, polling, details, webhooks, uploads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for the service whatever comes: random requests, and random lives of connections."""
+"""Properties of the service: random requests, and random lives of connections."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Lives(RuleBasedStateMachine):
         self.ended[peer.connection] = len(peer.frames)
 
     def _delivered(self) -> Counter[str]:
-        """How often each task's outcome was pushed."""
+        """Return how often the outcome of each task was pushed."""
         outcomes: Counter[str] = Counter()
         for peer in self.bench.peers:
             outcomes.update(item["taskUUID"] for item in peer.items if "imageURL" in item)

@@ -1,4 +1,4 @@
-"""The relay: what it lets through, and what both ends see when it does not."""
+"""The relay: the bytes that it lets through, and its faults as both ends see them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def taken(end: socket.socket, count: int) -> bytes:
 
 
 def is_quiet(end: socket.socket) -> bool:
-    """Whether there is nothing to be read, not even an end."""
+    """Return True if there is nothing to be read, not even an end."""
     end.setblocking(False)
     try:
         end.recv(1)
@@ -333,7 +333,7 @@ class _Behind:
 async def test_the_client_survives_a_silence(direction: Direction, swallow: bool) -> None:
     async with Emulator(latency=0.05) as emulator, Relay(emulator.url) as relay:
         async with RunwareClient(
-            emulator.api_key, url=relay.url, keepalive=0.4, ping_timeout=0.4, connect_timeout=0.5
+            emulator.api_key, url=relay.url, keepalive=0.2, ping_timeout=0.2, connect_timeout=0.3
         ) as client:
             tasks = [await client.submit(picture((2 + n, 2))) for n in range(4)]
             relay.silence(direction, swallow=swallow)

@@ -88,7 +88,7 @@ def test_authenticating_again_keeps_the_session() -> None:
     assert peer.items[-1]["connectionSessionUUID"] == session
 
 
-def test_the_key_is_in_no_repr_and_no_record() -> None:
+def test_the_key_is_in_no_repr_and_no_history() -> None:
     bench = Bench()
     bench.peer()
     assert KEY not in repr(bench.settings)

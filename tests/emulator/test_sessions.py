@@ -1,4 +1,4 @@
-"""What outlives a connection: sessions, and the results that they missed."""
+"""Sessions, which outlive their connections, and the results that they missed."""
 
 from __future__ import annotations
 

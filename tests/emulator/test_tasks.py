@@ -1,4 +1,4 @@
-"""What the service promises of its tasks: scope of errors, run once, limits, the record."""
+"""The promises about tasks: the scope of errors, run once, limits, the history."""
 
 from __future__ import annotations
 
@@ -146,10 +146,10 @@ def test_a_setting_that_makes_no_sense_is_an_error(value: float) -> None:
         ServiceSettings(api_key=KEY, idle_timeout=value)
 
 
-# The record
+# The history
 
 
-def test_the_record_holds_each_request_without_its_bulk() -> None:
+def test_the_history_holds_each_request_without_its_bulk() -> None:
     bench = Bench()
     peer = bench.peer()
     bench.pass_time(5)
@@ -161,7 +161,7 @@ def test_the_record_holds_each_request_without_its_bulk() -> None:
     assert second.task["inputs"] == {"image": 3}
 
 
-def test_the_record_is_bounded() -> None:
+def test_the_history_is_bounded() -> None:
     bench = Bench(max_records=10)
     peer = bench.peer()
     tasks = [upscale() for _ in range(15)]

@@ -54,7 +54,7 @@ class FaultInjector:
 
     @property
     def struck(self) -> Counter[str]:
-        """How often each kind of fault has struck."""
+        """The number of times that each kind of fault has struck."""
         struck: Counter[str] = Counter()
         for trigger in self._triggers:
             if trigger.struck:

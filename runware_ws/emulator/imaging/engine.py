@@ -120,7 +120,7 @@ class Engine:
 
 
 def _started_pool(workers: int) -> ThreadPoolExecutor:
-    """Return a pool that has all its threads, so that none is started in the midst of a test."""
+    """Return a pool with all its threads, so that detectors of leaked threads see none start."""
     pool = ThreadPoolExecutor(workers, "runware-engine")
     all_there = threading.Barrier(workers)
     for _ in range(workers):

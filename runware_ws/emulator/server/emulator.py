@@ -102,7 +102,7 @@ class Emulator(BackgroundServer):
 
     @property
     def executions(self) -> Counter[str]:
-        """How often each task was run, by taskUUID in lower case."""
+        """The number of times that each task was run, by taskUUID in lower case."""
         return self.look(lambda service: Counter(service.history.executions))
 
     @property
@@ -117,7 +117,7 @@ class Emulator(BackgroundServer):
 
     @property
     def faults_struck(self) -> Counter[str]:
-        """How often each kind of fault has struck, for example ``{"drop": 3}``."""
+        """The number of times that each kind of fault struck, for example ``{"drop": 3}``."""
         return self._call(lambda: self._injector.struck)
 
     def look(self, view: Callable[[Service], _T]) -> _T:

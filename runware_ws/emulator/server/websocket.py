@@ -26,7 +26,7 @@ from .host import Host
 
 _PATHS = ("/v1", "/v1/")
 _CLOSE_TIMEOUT = 2.0  # seconds for a peer to answer a close frame
-# The first frame holds the key, so no frame may be logged, at whatever level the program logs.
+# The first frame holds the key, so no frame may be logged, whatever the program's log level.
 _QUIET = logging.Logger("websocket", logging.CRITICAL)  # noqa: LOG001 - it must have no parent
 
 

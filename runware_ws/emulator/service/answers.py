@@ -83,7 +83,7 @@ class Answer:
 class HttpCall:
     """An HTTP request, which is answered once, when all its tasks have their answers.
 
-    Answers are in the order of the tasks, in whatever order they became known.
+    Its answers have the order of its tasks, not that in which they became known.
 
     Attributes:
         is_open: False once the request was answered, or its client has gone.

@@ -116,7 +116,7 @@ class Job:
     def header(self) -> Item:
         """Return the members that every answer about this task begins with.
 
-        The taskType of an answer to an upscale is ``imageUpscale``, whatever that of the request.
+        The taskType of an answer to an upscale is always ``imageUpscale``, as documented.
         """
         kind = "imageUpload" if self.is_upload else "imageUpscale"
         return {"taskType": kind, "taskUUID": self.task_uuid}

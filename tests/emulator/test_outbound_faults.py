@@ -24,7 +24,7 @@ from runware_ws.emulator.faults import (
     Silence,
     Stray,
 )
-from tests.emulator.faulty import FaultyBench, ask, results
+from tests.emulator.fault_bench import FaultBench, ask, results
 
 # When
 
@@ -43,16 +43,16 @@ from tests.emulator.faulty import FaultyBench, ask, results
     ],
 )
 def test_a_fault_strikes_when_it_is_told_to(when: dict[str, Any], lost: list[int]) -> None:
-    bench = FaultyBench(Lose(**when))
+    bench = FaultBench(Lose(**when))
     peer = bench.peer()
     uuids = bench.run(peer, 6)
     assert results(peer) == [uuid for n, uuid in enumerate(uuids, 1) if n not in lost]
     assert bench.injector.struck == ({"lose": len(lost)} if lost else {})
 
 
-def test_chance_is_drawn_from_the_dice_and_for_each_fault_by_itself() -> None:
+def test_each_fault_draws_random_numbers_of_its_own() -> None:
     def struck(*faults: Fault) -> list[str]:
-        bench = FaultyBench(*faults, random_for=lambda n: random.Random(f"7/{n}").random)
+        bench = FaultBench(*faults, random_for=lambda n: random.Random(f"7/{n}").random)
         peer = bench.peer()
         uuids = bench.run(peer, 60)
         return [str(uuids.index(uuid)) for uuid in results(peer)]
@@ -66,7 +66,7 @@ def test_chance_is_drawn_from_the_dice_and_for_each_fault_by_itself() -> None:
     "match", [{"upscaleFactor": 4}, {"inputs": {"image": "https://other"}}, {"taskType": "UPS*"}]
 )
 def test_only_tasks_that_match_are_counted(match: dict[str, Any]) -> None:
-    bench = FaultyBench(Lose(nth=2, match=match))
+    bench = FaultBench(Lose(nth=2, match=match))
     peer = bench.peer()
     plain = bench.run(peer, 2, taskType="imageUpscale", model=None, inputImage="https://e.com/x")
     special = bench.run(peer, 2, image="https://other", upscaleFactor=4)
@@ -79,7 +79,7 @@ def test_only_tasks_that_match_are_counted(match: dict[str, Any]) -> None:
 
 
 def test_a_result_that_is_lost_counts_as_delivered() -> None:
-    bench = FaultyBench(Lose(nth=1))
+    bench = FaultBench(Lose(nth=1))
     peer = bench.peer()
     (uuid,) = bench.run(peer)
     assert results(peer) == []
@@ -90,7 +90,7 @@ def test_a_result_that_is_lost_counts_as_delivered() -> None:
 
 
 def test_a_result_comes_late_and_others_overtake_it() -> None:
-    bench = FaultyBench(Delay(nth=1, seconds=5))
+    bench = FaultBench(Delay(nth=1, seconds=5))
     peer = bench.peer()
     late, soon = bench.run(peer, 2)
     bench.pass_time(4.9)
@@ -100,7 +100,7 @@ def test_a_result_comes_late_and_others_overtake_it() -> None:
 
 
 def test_a_result_held_back_when_the_connection_ends_is_replayed() -> None:
-    bench = FaultyBench(Delay(nth=1, seconds=5), Mix(nth=1, size=9))
+    bench = FaultBench(Delay(nth=1, seconds=5), Mix(nth=1, size=9))
     peer = bench.peer()
     session = peer.session
     uuids = bench.run(peer, 2)
@@ -111,14 +111,14 @@ def test_a_result_held_back_when_the_connection_ends_is_replayed() -> None:
 
 
 def test_a_result_comes_several_times() -> None:
-    bench = FaultyBench(Duplicate(nth=1, copies=2))
+    bench = FaultBench(Duplicate(nth=1, copies=2))
     peer = bench.peer()
     first, second = bench.run(peer, 2)
     assert results(peer) == [first, first, first, second]
 
 
 def test_a_copy_may_come_much_later() -> None:
-    bench = FaultyBench(Duplicate(seconds=60))
+    bench = FaultBench(Duplicate(seconds=60))
     peer = bench.peer()
     (uuid,) = bench.run(peer)
     assert results(peer) == [uuid]
@@ -127,7 +127,7 @@ def test_a_copy_may_come_much_later() -> None:
 
 
 def test_results_come_in_the_opposite_order() -> None:
-    bench = FaultyBench(Reorder(size=3))
+    bench = FaultBench(Reorder(size=3))
     peer = bench.peer()
     uuids = bench.run(peer, 4)
     assert results(peer) == uuids[2::-1]
@@ -136,7 +136,7 @@ def test_results_come_in_the_opposite_order() -> None:
 
 
 def test_results_and_errors_come_in_one_frame() -> None:
-    bench = FaultyBench(Fail(nth=2), Mix(size=3))
+    bench = FaultBench(Fail(nth=2), Mix(size=3))
     peer = bench.peer()
     uuids = bench.run(peer, 4)
     frame = peer.frames[-1]
@@ -147,7 +147,7 @@ def test_results_and_errors_come_in_one_frame() -> None:
 
 
 def test_a_garbled_frame_is_text_but_no_json_and_counts_as_delivered() -> None:
-    bench = FaultyBench(Garble(nth=1))
+    bench = FaultBench(Garble(nth=1))
     peer = bench.peer()
     (uuid,) = bench.run(peer)
     garbled = bench.raw[peer.connection][-1]
@@ -159,7 +159,7 @@ def test_a_garbled_frame_is_text_but_no_json_and_counts_as_delivered() -> None:
 
 def test_a_garbled_frame_that_comes_back_unsent_is_replayed_as_it_is() -> None:
     rest = (Anonymous(), Mix(size=2), Oversize(frame_bytes=500), Fail(finished=True), Lose(nth=9))
-    bench = FaultyBench(Drop(nth=1), Garble(nth=1), *rest)
+    bench = FaultBench(Drop(nth=1), Garble(nth=1), *rest)
     peer = bench.peer()
     session = peer.session
     bench.run(peer)
@@ -170,7 +170,7 @@ def test_a_garbled_frame_that_comes_back_unsent_is_replayed_as_it_is() -> None:
 
 
 def test_a_result_is_padded_to_the_byte() -> None:
-    bench = FaultyBench(Oversize(nth=2, frame_bytes=123_456))
+    bench = FaultBench(Oversize(nth=2, frame_bytes=123_456))
     peer = bench.peer()
     uuids = bench.run(peer, 2)
     assert len(bench.raw[peer.connection][-1]) == 123_456
@@ -178,7 +178,7 @@ def test_a_result_is_padded_to_the_byte() -> None:
 
 
 def test_a_frame_that_is_larger_already_is_not_padded() -> None:
-    bench = FaultyBench(Oversize(frame_bytes=10))
+    bench = FaultBench(Oversize(frame_bytes=10))
     peer = bench.peer()
     assert bench.run(peer) == results(peer)
 
@@ -188,7 +188,7 @@ def test_a_frame_that_is_larger_already_is_not_padded() -> None:
 
 @pytest.mark.parametrize("code", ["timeout", "serviceUnavailable", "neverHeardOf"])
 def test_a_task_fails_and_stays_failed(code: str) -> None:
-    bench = FaultyBench(Fail(nth=1, code=code, message="So be it.", parameter="ttl"))
+    bench = FaultBench(Fail(nth=1, code=code, message="So be it.", parameter="ttl"))
     peer = bench.peer()
     (uuid,) = bench.run(peer)
     assert peer.errors[0]["code"] == code
@@ -199,7 +199,7 @@ def test_a_task_fails_and_stays_failed(code: str) -> None:
 
 
 def test_a_wait_may_fail_while_the_task_is_finished() -> None:
-    bench = FaultyBench(Fail(nth=1, code="timeout", finished=True))
+    bench = FaultBench(Fail(nth=1, code="timeout", finished=True))
     peer = bench.peer()
     (uuid,) = bench.run(peer)
     assert peer.errors[0]["code"] == "timeout"
@@ -210,7 +210,7 @@ def test_a_wait_may_fail_while_the_task_is_finished() -> None:
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_task_may_fail_without_its_name(finished: bool) -> None:
-    bench = FaultyBench(Fail(nth=1, anonymous=True, finished=finished))
+    bench = FaultBench(Fail(nth=1, anonymous=True, finished=finished))
     peer = bench.peer()
     bench.run(peer, 2)
     assert "taskUUID" not in peer.errors[0]
@@ -219,7 +219,7 @@ def test_a_task_may_fail_without_its_name(finished: bool) -> None:
 
 @pytest.mark.parametrize("of", ["any", "answer"])
 def test_errors_lose_the_names_of_their_tasks(of: str) -> None:
-    bench = FaultyBench(Anonymous(of=of))
+    bench = FaultBench(Anonymous(of=of))
     peer = bench.peer()
     bench.run(peer)
     peer.send({"taskType": "getResponse", "taskUUID": str(uuid4())})
@@ -229,7 +229,7 @@ def test_errors_lose_the_names_of_their_tasks(of: str) -> None:
 
 
 def test_an_error_of_nobody_comes_beside_a_result() -> None:
-    bench = FaultyBench(Stray(nth=1, code="unknownError"))
+    bench = FaultBench(Stray(nth=1, code="unknownError"))
     peer = bench.peer()
     uuids = bench.run(peer, 2)
     assert [error["code"] for error in peer.errors] == ["unknownError"]
@@ -242,7 +242,7 @@ def test_an_error_of_nobody_comes_beside_a_result() -> None:
 
 @pytest.mark.parametrize("how", ["close", "abort", "reset"])
 def test_a_drop_before_a_result_leaves_it_to_who_resumes(how: Any) -> None:
-    bench = FaultyBench(Drop(nth=2, how=how))
+    bench = FaultBench(Drop(nth=2, how=how))
     peer = bench.peer()
     session = peer.session
     uuids = bench.run(peer, 3)
@@ -253,7 +253,7 @@ def test_a_drop_before_a_result_leaves_it_to_who_resumes(how: Any) -> None:
 
 
 def test_what_a_drop_has_prevented_is_not_counted_until_it_is_replayed() -> None:
-    bench = FaultyBench(Drop(every=4))
+    bench = FaultBench(Drop(every=4))
     peer = bench.peer()
     session = peer.session
     uuids = bench.run(peer, 9)
@@ -267,7 +267,7 @@ def test_what_a_drop_has_prevented_is_not_counted_until_it_is_replayed() -> None
 
 
 def test_a_drop_after_a_result_lets_it_through() -> None:
-    bench = FaultyBench(Drop(nth=2, moment="after"))
+    bench = FaultBench(Drop(nth=2, moment="after"))
     peer = bench.peer()
     session = peer.session
     uuids = bench.run(peer, 3)
@@ -277,7 +277,7 @@ def test_a_drop_after_a_result_lets_it_through() -> None:
 
 
 def test_a_result_written_to_a_dead_socket_is_not_replayed() -> None:
-    bench = FaultyBench(Drop(nth=1, written=True))
+    bench = FaultBench(Drop(nth=1, written=True))
     peer = bench.peer()
     session = peer.session
     uuids = bench.run(peer, 2)
@@ -286,7 +286,7 @@ def test_a_result_written_to_a_dead_socket_is_not_replayed() -> None:
 
 
 def test_what_arrives_on_a_connection_that_was_cut_is_not_heard() -> None:
-    bench = FaultyBench(Drop(nth=1))
+    bench = FaultBench(Drop(nth=1))
     peer = bench.peer()
     bench.run(peer)
     bench.run(peer)
@@ -294,7 +294,7 @@ def test_what_arrives_on_a_connection_that_was_cut_is_not_heard() -> None:
 
 
 def test_an_expired_session_cannot_be_resumed_and_what_it_missed_is_found_by_asking() -> None:
-    bench = FaultyBench(Expire(nth=1), Drop(nth=1))
+    bench = FaultBench(Expire(nth=1), Drop(nth=1))
     peer = bench.peer()
     session = peer.session
     uuids = bench.run(peer, 2)
@@ -308,7 +308,7 @@ def test_an_expired_session_cannot_be_resumed_and_what_it_missed_is_found_by_ask
 
 @pytest.mark.parametrize("written", [False, True])
 def test_a_silent_connection_says_and_hears_nothing(written: bool) -> None:
-    bench = FaultyBench(Silence(nth=2, written=written), idle_timeout=50)
+    bench = FaultBench(Silence(nth=2, written=written), idle_timeout=50)
     peer = bench.peer()
     session = peer.session
     uuids = bench.run(peer, 3)

@@ -8,20 +8,20 @@ import pytest
 
 from runware_ws.emulator.faults import Delay, Drop, Fail, Garble, Lose, Refuse, Silence, Status
 from tests.emulator.bench import new_uuid, upscale
-from tests.emulator.faulty import FaultyBench, ask, results
+from tests.emulator.fault_bench import FaultBench, ask, results
 
 PING = {"taskType": "ping", "ping": True}
 
 
 def test_connections_are_refused_before_the_others_are_counted() -> None:
-    bench = FaultyBench(Refuse(nth=2, times=2, status=502), Drop(of="connection", nth=2))
+    bench = FaultBench(Refuse(nth=2, times=2, status=502), Drop(of="connection", nth=2))
     assert [bench.injector.connection_status() for _ in range(4)] == [None, 502, 502, None]
     assert bench.peer().connection not in bench.ended
     assert bench.peer().connection in bench.ended
 
 
 def test_a_right_key_is_refused_as_documented() -> None:
-    bench = FaultyBench(Refuse(of="authentication", nth=1))
+    bench = FaultBench(Refuse(of="authentication", nth=1))
     peer = bench.peer()
     (error,) = peer.errors
     assert error["code"] == "invalidApiKey"
@@ -33,7 +33,7 @@ def test_a_right_key_is_refused_as_documented() -> None:
 
 
 def test_a_request_that_never_arrives_is_unknown_and_its_neighbours_are_not() -> None:
-    bench = FaultyBench(Lose(of="request", nth=2))
+    bench = FaultBench(Lose(of="request", nth=2))
     peer = bench.peer()
     uuids = bench.run(peer, 3)
     assert results(peer) == [uuids[0], uuids[2]]
@@ -42,7 +42,7 @@ def test_a_request_that_never_arrives_is_unknown_and_its_neighbours_are_not() ->
 
 
 def test_a_question_may_be_lost_and_a_request_not_be_counted_for_it() -> None:
-    bench = FaultyBench(Lose(of="question", nth=1))
+    bench = FaultBench(Lose(of="question", nth=1))
     peer = bench.peer()
     bench.run(peer)
     assert peer.send(PING) == []
@@ -50,7 +50,7 @@ def test_a_question_may_be_lost_and_a_request_not_be_counted_for_it() -> None:
 
 
 def test_an_answer_may_be_lost_or_garbled() -> None:
-    bench = FaultyBench(
+    bench = FaultBench(
         Lose(of="answer", match={"taskType": "ping"}, nth=1), Garble(of="answer", nth=2)
     )
     peer = bench.peer()
@@ -61,7 +61,7 @@ PING_ANSWER = {"taskType": "ping", "pong": True}
 
 
 def test_a_request_arrives_late() -> None:
-    bench = FaultyBench(Delay(of="request", nth=1, seconds=5))
+    bench = FaultBench(Delay(of="request", nth=1, seconds=5))
     peer = bench.peer()
     bench.run(peer)
     assert bench.core.history.executions == {}
@@ -71,7 +71,7 @@ def test_a_request_arrives_late() -> None:
 
 
 def test_a_late_request_does_not_arrive_when_its_connection_is_gone() -> None:
-    bench = FaultyBench(Delay(of="request", seconds=5))
+    bench = FaultBench(Delay(of="request", seconds=5))
     peer = bench.peer()
     bench.run(peer)
     bench.end(peer)
@@ -81,7 +81,7 @@ def test_a_late_request_does_not_arrive_when_its_connection_is_gone() -> None:
 
 @pytest.mark.parametrize(("moment", "arrived"), [("before", 1), ("after", 3)])
 def test_a_connection_ends_around_a_request(moment: Any, arrived: int) -> None:
-    bench = FaultyBench(Drop(of="request", nth=2, moment=moment, how="reset"))
+    bench = FaultBench(Drop(of="request", nth=2, moment=moment, how="reset"))
     peer = bench.peer()
     bench.run(peer, 3)
     assert len(bench.core.history.executions) == arrived
@@ -89,20 +89,20 @@ def test_a_connection_ends_around_a_request(moment: Any, arrived: int) -> None:
 
 
 def test_silence_may_begin_before_the_reply_to_the_key() -> None:
-    bench = FaultyBench(Silence(of="authentication", nth=1))
+    bench = FaultBench(Silence(of="authentication", nth=1))
     peer = bench.peer()
     assert peer.frames == []
     assert bench.peer().frames != []
 
 
 def test_silence_may_begin_with_the_connection() -> None:
-    bench = FaultyBench(Silence(of="connection", nth=1))
+    bench = FaultBench(Silence(of="connection", nth=1))
     assert bench.peer().frames == []
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
 def test_a_request_is_refused_and_unknown_afterwards(anonymous: bool) -> None:
-    bench = FaultyBench(Fail(of="request", nth=1, code="rateLimitExceeded", anonymous=anonymous))
+    bench = FaultBench(Fail(of="request", nth=1, code="rateLimitExceeded", anonymous=anonymous))
     peer = bench.peer()
     task = upscale()
     peer.send(task)
@@ -114,10 +114,19 @@ def test_a_request_is_refused_and_unknown_afterwards(anonymous: bool) -> None:
 
 
 def test_a_frame_that_is_no_request_goes_to_the_service_as_it_is() -> None:
-    bench = FaultyBench(Lose(of="request"))
+    bench = FaultBench(Lose(of="request"))
     peer = bench.peer()
     assert peer.send_raw(b"nonsense")[0]["errors"][0]["code"] == "invalidRequest"
     assert peer.send() == []
+
+
+@pytest.mark.parametrize("task_type", [[], {}, 1, None])
+def test_a_task_type_that_is_no_text_goes_to_the_service_as_it_is(task_type: Any) -> None:
+    bench = FaultBench(Lose(of="request"), Status(nth=9))
+    peer = bench.peer()
+    peer.send({"taskType": task_type})
+    assert peer.errors[0]["code"] == "invalidTaskType"
+    assert bench.answer({"taskType": task_type})[0] == 400
 
 
 # REST
@@ -125,7 +134,7 @@ def test_a_frame_that_is_no_request_goes_to_the_service_as_it_is() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 429, 500, 503, 504])
 def test_a_call_gets_each_status_with_the_documented_body_and_runs_nothing(status: int) -> None:
-    bench = FaultyBench(Status(status=status, nth=1))
+    bench = FaultBench(Status(status=status, nth=1))
     given, body = bench.answer(upscale())
     assert given == status
     assert set(body) == {"errors"}
@@ -135,12 +144,12 @@ def test_a_call_gets_each_status_with_the_documented_body_and_runs_nothing(statu
 
 
 def test_a_call_is_refused_with_the_code_that_is_asked_for() -> None:
-    bench = FaultyBench(Status(status=429, code="inferenceRateLimitRequestTooLarge"))
+    bench = FaultBench(Status(status=429, code="inferenceRateLimitRequestTooLarge"))
     assert bench.answer(upscale())[1]["errors"][0]["code"] == "inferenceRateLimitRequestTooLarge"
 
 
 def test_a_call_fails_for_a_task_that_is_refused() -> None:
-    bench = FaultyBench(Fail(of="request", nth=2, code="insufficientCredits"))
+    bench = FaultBench(Fail(of="request", nth=2, code="insufficientCredits"))
     status, body = bench.answer(upscale(), upscale())
     assert status == 402
     assert body["errors"][0]["taskUUID"]
@@ -148,12 +157,12 @@ def test_a_call_fails_for_a_task_that_is_refused() -> None:
 
 
 def test_a_call_that_is_no_list_of_tasks_is_counted_all_the_same() -> None:
-    bench = FaultyBench(Status(status=500, nth=2))
+    bench = FaultBench(Status(status=500, nth=2))
     bench.post_raw(b"nonsense")
     assert bench.responses[bench.post_raw(b"nonsense")][0] == 500
 
 
 def test_a_call_for_the_answer_of_another_is_a_question() -> None:
-    bench = FaultyBench(Fail(of="request"))
+    bench = FaultBench(Fail(of="request"))
     assert bench.answer(*ask(new_uuid()))[0] == 400
     assert bench.injector.struck == {}

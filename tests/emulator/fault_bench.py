@@ -14,7 +14,7 @@ from runware_ws.emulator.service.sessions import ServiceConnection
 from tests.emulator.bench import Bench, Peer, upscale
 
 
-class FaultyBench(Bench):
+class FaultBench(Bench):
     """A service with faults, driven by hand; its peers see only the frames that are JSON.
 
     Attributes:
