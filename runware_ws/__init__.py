@@ -6,7 +6,7 @@ async with RunwareClient() as client:
 """
 
 from ._version import __version__
-from .batch import Outcome
+from .batch import Failure, Outcome, Outcomes, Success
 from .client import RunwareClient
 from .errors import (
     AuthenticationError,
@@ -31,38 +31,49 @@ from .errors import (
     TaskTimeoutError,
     ValidationError,
 )
+from .events import Events
 from .inputs import Image
+from .journal.recovery import Recovered
 from .options import UpscaleOptions
-from .protocol.effects import Event
+from .protocol.effects import Event, EventKind
+from .protocol.reconnector import ClientState
 from .results import UpscaleResult
 from .stats import Stats
-from .task import UpscaleTask
+from .task import TaskState, UpscaleTask
 
 __all__ = [
     "AuthenticationError",
     "ClientClosedError",
+    "ClientState",
     "ConnectionLostError",
     "ContentPolicyError",
     "DownloadError",
     "Event",
+    "EventKind",
+    "Events",
+    "Failure",
     "Image",
     "InputError",
     "InsufficientCreditsError",
     "JournalError",
     "MissingExtraError",
     "Outcome",
+    "Outcomes",
     "PermissionDeniedError",
     "ProtocolError",
     "ProviderError",
     "RateLimitError",
+    "Recovered",
     "ResultLostError",
     "RunwareClient",
     "RunwareError",
     "ServerError",
     "Stats",
+    "Success",
     "TaskCancelledError",
     "TaskError",
     "TaskNotFoundError",
+    "TaskState",
     "TaskTimeoutError",
     "UpscaleOptions",
     "UpscaleResult",

@@ -15,7 +15,7 @@ from collections.abc import (
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from uuid import UUID
 
 import anyio
@@ -23,16 +23,72 @@ import anyio
 from .errors import InputError, RunwareError
 from .results import UpscaleResult
 from .runtime.concurrency import Background, Notification
-from .task import UpscaleTask
 
-__all__ = ["Handed", "Outcome", "Outcomes", "Window", "check_images"]
+if TYPE_CHECKING:
+    from .runtime.submission import Submission
 
 T = TypeVar("T")
+_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Success(Generic[T]):
+    """The outcome of an image that was upscaled.
+
+    Attributes:
+        source: the image as it was given.
+        result: the result.
+        error: None.
+    """
+
+    source: T
+    result: UpscaleResult
+    error: None = None
+
+    def unwrap(self) -> UpscaleResult:
+        """Return the result."""
+        return self.result
+
+    def __repr__(self) -> str:
+        return f"<Success {_short(self.source)}: {self.result!r}>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Failure(Generic[T]):
+    """The outcome of an image that failed.
+
+    Attributes:
+        source: the image as it was given.
+        error: the reason.
+        result: None.
+    """
+
+    source: T
+    error: RunwareError
+    result: None = None
+
+    def unwrap(self) -> UpscaleResult:
+        """Raise the error."""
+        raise self.error
+
+    def __repr__(self) -> str:
+        return f"<Failure {_short(self.source)}: {self.error!r}>"
+
+
+Outcome = Success[T] | Failure[T]
+"""The outcome of one image. ``outcome.error is not None`` tells a failure from a success."""
+
+
+def _short(source: object) -> str:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return f"{memoryview(source).nbytes} bytes"
+    text = repr(source[: _SHOWN + 1] if isinstance(source, str) else source)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def check_images(images: object) -> None:
-    """Raise InputError for what holds no images, and for a single one, whatever its kind: a file,
-    too, can be iterated over."""
+    """Raise InputError unless `images` can be iterated over, and for a single image: a file, too,
+    can be iterated over."""
     single = isinstance(images, str | bytes | bytearray | memoryview | PurePath | UUID)
     if single or hasattr(images, "read"):
         raise InputError("images", "is a single image", "pass a list of images")
@@ -40,200 +96,193 @@ def check_images(images: object) -> None:
         raise InputError("images", f"is of type {type(images).__name__}", "pass a list of images")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
-    """What became of one image: a result, or an error; never both.
+class OutcomeIterator(AsyncIterator[Outcome[T]]):
+    """Outcomes that may be read by several loops at once, each outcome by one of them.
 
-    Attributes:
-        source: the image as it was given.
-        result: the result, or None.
-        error: the error, or None.
+    An ``async for`` acknowledges the result of its last turn when it asks for the next one: see
+    `UpscaleResult.ack`. A program that calls ``anext`` acknowledges or saves the results itself.
     """
 
-    source: T
-    result: UpscaleResult | None = None
-    error: RunwareError | None = None
+    def __aiter__(self) -> AsyncIterator[Outcome[T]]:
+        return _Loop(self)
+
+    async def __anext__(self) -> Outcome[T]:
+        raise NotImplementedError
+
+
+class _Loop(AsyncIterator[Outcome[T]]):
+    """One ``async for`` over outcomes. What it was given last is its own, whatever else reads."""
+
+    def __init__(self, outcomes: OutcomeIterator[T]) -> None:
+        self._outcomes = outcomes
+        self._last: UpscaleResult | None = None
+
+    async def __anext__(self) -> Outcome[T]:
+        if self._last is not None:
+            self._last.ack()
+            self._last = None
+        outcome = await self._outcomes.__anext__()
+        self._last = outcome.result
+        return outcome
 
 
 @dataclass(eq=False, slots=True)
 class _Place(Generic[T]):
-    """A source that is under way, or done and not yet taken out."""
+    """A source that is in flight, or settled and not yet yielded."""
 
     source: T
-    task: UpscaleTask | None = None
+    submission: Submission | None = None
     error: RunwareError | None = None
 
     def outcome(self) -> Outcome[T] | None:
         if self.error is not None:
-            return Outcome(self.source, error=self.error)
-        return None if self.task is None else outcome_of(self.source, self.task)
+            return Failure(self.source, self.error)
+        return None if self.submission is None else outcome_of(self.source, self.submission)
 
 
-def outcome_of(source: T, task: UpscaleTask) -> Outcome[T] | None:
-    """What became of a source, or None while its task is under way."""
-    settled = task.settled
-    if isinstance(settled, RunwareError):
-        return Outcome(source, error=settled)
-    return None if settled is None else Outcome(source, result=settled)
-
-
-class Handed:
-    """What each reader was handed last: when it asks for the next, it has dealt with that."""
-
-    def __init__(self) -> None:
-        self._takes: dict[int, Callable[[], None]] = {}
-
-    def give(self, take: Callable[[], None]) -> None:
-        """`take` is called when the present reader has dealt with what it gets now."""
-        self._takes[anyio.get_current_task().id] = take
-
-    def take(self) -> None:
-        """The present reader asks for more."""
-        if self._takes:
-            take = self._takes.pop(anyio.get_current_task().id, None)
-            if take is not None:
-                take()
+def outcome_of(source: T, submission: Submission) -> Outcome[T] | None:
+    """Return the outcome of a source, or None while its task is pending."""
+    outcome = submission.outcome
+    if isinstance(outcome, RunwareError):
+        return Failure(source, outcome)
+    return None if outcome is None else Success(source, outcome)
 
 
 class Window(Generic[T]):
-    """Takes sources in as fast as outcomes are taken out.
+    """Submits sources as fast as outcomes are yielded.
 
     Args:
-        submit: submits one.
-        size: how many may be taken in and not yet out.
+        submit: submits one source.
+        cancel: gives a task up.
+        size: how many sources may be taken and not yet yielded.
         ordered: whether outcomes come in the order of the sources.
-        lasting: whether what is under way is of use when nobody takes outcomes out any more.
+        lasting: whether tasks go on when nobody reads their outcomes any more.
     """
 
     def __init__(
         self,
-        submit: Callable[[T], Awaitable[UpscaleTask]],
+        submit: Callable[[T], Awaitable[Submission]],
+        cancel: Callable[[Submission], None],
         size: int,
         *,
         ordered: bool,
         lasting: bool,
     ) -> None:
         self._submit = submit
-        self._lasting = lasting
+        self._cancel = cancel
         self._size = size
         self._ordered = ordered
-        self._under_way: set[_Place[T]] = set()
-        self._places: deque[_Place[T]] = deque()
+        self._lasting = lasting
+        self._in_flight: set[_Place[T]] = set()
+        self._places: deque[_Place[T]] = deque()  # to be yielded, in this order
         self._room = Notification()
-        self._changed = Notification()
+        self._news = Notification()
         self._ended = False
         self._abandoned = False
-        self._handed = Handed()
         self._broken: Exception | None = None
 
     async def feed(self, sources: Iterable[T] | AsyncIterable[T]) -> None:
-        """Submit one source after the other; runs in a task of its own."""
+        """Submit one source after the other. It runs in a task of its own."""
         try:
             if isinstance(sources, AsyncIterable):
                 await self._feed_async(sources)
             else:
                 for source in sources:
                     await self._take(source)
-        except Exception as error:  # noqa: BLE001  # raised again where it is heard: in `outcomes`
+        except Exception as error:  # noqa: BLE001  # raised again for the reader, in `next`
             self._broken = error
         finally:
             self._ended = True
-            self._changed.tell()
+            self._news.notify()
 
     async def _feed_async(self, sources: AsyncIterable[T]) -> None:
         try:
             async for source in sources:
                 await self._take(source)
         finally:
-            if isinstance(sources, AsyncGenerator):  # trio warns of one that is left as it is
+            if isinstance(sources, AsyncGenerator):  # trio warns of one that is not closed
                 with anyio.CancelScope(shield=True):
                     await sources.aclose()
 
     async def _take(self, source: T) -> None:
-        await self._wait_for_room()
-        await self._submit_one(_Place(source))
-
-    async def _wait_for_room(self) -> None:
         while self._taken >= self._size:
             await self._room.wait()
+        await self._submit_one(_Place(source))
 
     @property
     def _taken(self) -> int:
-        # In order, a source has its place from the beginning, otherwise once it is done.
-        return len(self._places) + (0 if self._ordered else len(self._under_way))
+        # In order, a source has its place from the beginning; otherwise once it is settled.
+        return len(self._places) + (0 if self._ordered else len(self._in_flight))
 
     async def _submit_one(self, place: _Place[T]) -> None:
-        self._under_way.add(place)
+        self._in_flight.add(place)
         if self._ordered:
             self._places.append(place)
         try:
-            place.task = await self._submit(place.source)
+            place.submission = await self._submit(place.source)
         except RunwareError as error:
             place.error = error
             self._done(place)
         except BaseException:
-            self._under_way.discard(place)
+            self._in_flight.discard(place)
             if self._ordered:
                 self._places.remove(place)
             raise
         else:
-            place.task.when_settled(lambda: self._done(place))
+            place.submission.when_settled(lambda: self._done(place))
             if self._abandoned:  # while it was being submitted
-                self._give_up(place.task)
+                self._give_up(place.submission)
 
     def _done(self, place: _Place[T]) -> None:
-        self._under_way.discard(place)
+        self._in_flight.discard(place)
         if not self._ordered:
             self._places.append(place)
-        self._changed.tell()
+        self._news.notify()
 
     def _is_over(self) -> bool:
-        nothing_left = not self._taken and not self._under_way
+        nothing_left = not self._taken and not self._in_flight
         return self._abandoned or (self._ended and nothing_left)
 
     async def next(self) -> Outcome[T] | None:
-        """The next outcome; at the end None, or the error of the sources if they broke."""
-        self._handed.take()
+        """Wait for the next outcome. Return None at the end, or raise what the sources raised."""
         while not self._is_over():
             if self._places and (outcome := self._places[0].outcome()) is not None:
-                task = self._places.popleft().task
-                if task is not None and self._lasting:
-                    self._handed.give(task.take)
-                self._room.tell()
+                self._places.popleft()
+                self._room.notify()
                 if self._is_over():
-                    self._changed.tell()  # to whoever else waits for the next
+                    self._news.notify()  # for others who wait for the next
                 return outcome
-            await self._changed.wait()
+            await self._news.wait()
         if self._broken is not None:
             broken, self._broken = self._broken, None
             raise broken
         return None
 
     def abandon(self) -> None:
-        """Nobody takes outcomes out any more."""
+        """Stop: nobody reads outcomes any more."""
         self._abandoned = self._ended = True
         self._places.clear()
-        self._changed.tell()
-        for place in list(self._under_way):
-            if place.task is not None:
-                self._give_up(place.task)
+        self._news.notify()
+        for place in list(self._in_flight):
+            if place.submission is not None:
+                self._give_up(place.submission)
 
-    def tasks(self) -> Iterator[tuple[T, UpscaleTask]]:
-        """What was submitted and not taken out, with its source; also what was given up."""
-        for place in (*self._under_way, *self._places):
-            if place.task is not None:
-                yield place.source, place.task
-
-    def _give_up(self, task: UpscaleTask) -> None:
+    def _give_up(self, submission: Submission) -> None:
         if not self._lasting:
-            task.cancel()
+            self._cancel(submission)
+
+    def pending(self) -> Iterator[tuple[T, Submission]]:
+        """Yield what was submitted and not yielded, with its source; also what was given up."""
+        for place in (*self._in_flight, *self._places):
+            if place.submission is not None:
+                yield place.source, place.submission
 
 
-class Outcomes(AsyncIterator[Outcome[T]]):
-    """Outcomes as they come, or in the order of the sources.
+class Outcomes(OutcomeIterator[T]):
+    """The outcomes of `RunwareClient.upscale_many`, as they come or in the order of the images.
 
-    It is no generator, because trio warns of one that is left early, and this one may be: what is
-    to be done then needs no waiting.
+    It is no generator, because trio warns of one that is left early, and this one may be: ending it
+    needs no waiting.
     """
 
     def __init__(self, window: Window[T], sources: Iterable[T] | AsyncIterable[T]) -> None:
@@ -256,12 +305,15 @@ class Outcomes(AsyncIterator[Outcome[T]]):
             raise StopAsyncIteration
         return outcome
 
-    def tasks(self) -> Iterator[tuple[T, UpscaleTask]]:
-        """For this package: what is under way, or was when the iteration was left."""
-        return self._window.tasks()
+    def pending(self) -> list[tuple[T, str]]:
+        """Return each image that was submitted and not yielded, with its taskUUID.
+
+        After the iteration was left early, these are the tasks that were given up.
+        """
+        return [(source, submission.uuid) for source, submission in self._window.pending()]
 
     async def aclose(self) -> None:
-        """Leave early: see `RunwareClient.upscale_many`. Dropping the iterator does it too."""
+        """Leave the iteration early, as dropping it does: see `RunwareClient.upscale_many`."""
         self._close()
 
     def _close(self) -> None:
@@ -272,5 +324,5 @@ class Outcomes(AsyncIterator[Outcome[T]]):
             self._window.abandon()
 
     def __del__(self) -> None:
-        with suppress(RuntimeError):  # the event loop is not running, and perhaps never again
+        with suppress(RuntimeError):  # the event loop does not run, and perhaps never will
             self._close()

@@ -1,92 +1,93 @@
-"""Images as the caller has them, and as the service takes them.
+"""Images as the caller has them, and as they travel: inside the request, as base64 or as text.
 
-A source is looked at when it is given (`source_of`: what it is, how large, and whether it can
-be an image at all), and read and encoded only when its task is about to be sent (`Source.load`).
+A source is checked when it is given (`source_of`), and read and encoded only when its task is about
+to be sent (`Source.request`).
 """
 
 from __future__ import annotations
 
-import base64
 import io
 import os
-import re
-import sys
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from binascii import b2a_base64
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from stat import S_ISREG
 from typing import IO, Any, cast
 from uuid import UUID
 
 import anyio.lowlevel
-import anyio.to_thread
 
 from .errors import InputError
-from .runtime.concurrency import LARGE_BYTES, off_loop
-
-__all__ = ["Image", "Source", "encode_file", "source_of"]
+from .protocol.request import is_base64, is_data_uri, is_url, is_uuid
+from .protocol.wire import encode_text
+from .runtime.concurrency import LARGE_BYTES, run_in_thread
 
 Image = Path | bytes | bytearray | memoryview | IO[bytes] | str | UUID
 """A file by its path, its bytes, an open binary file, or a string: a URL, the UUID of an image
-that the service knows, a data URI, or base64."""
+at the service, a data URI, or base64."""
 
-_URL = re.compile(r"(?i:https?)://[!-~]+")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
-_DATA_URI = re.compile(r"data:image/[a-zA-Z]+;base64,[a-zA-Z0-9+/=]+")  # [O]
-_BASE64 = re.compile(r"[a-zA-Z0-9+/=]+")  # [O]
-# No image file is smaller than this; a string that short is rather a name that has no dot.
+# No image file is smaller than this; a string that short is rather a name without a dot.
 _MIN_BASE64 = 40
 _KINDS = "pass a pathlib.Path, bytes, a binary file, or a str with a URL, UUID, data URI or base64"
+# A multiple of 3, so that the base64 of the pieces joins up; small enough for the C library to keep
+# its memory from one piece to the next.
+_PIECE_BYTES = 48 * 1024
 
 
 class Source(ABC):
-    """An image that can be loaded.
+    """An image that can be put into a request.
 
     Attributes:
-        size: how many bytes it takes on the wire, or an estimate.
+        size: bytes that it takes in the request, or an estimate.
+        text: the image as a JSON string with its quotes, if nothing has to be read; else None.
     """
 
     size: int
+    text: bytes | None
 
     @abstractmethod
-    async def load(self) -> str | bytes:
-        """The image for the wire: a text, or base64 as bytes.
+    async def request(self, head: bytes, tail: bytes) -> bytes | bytearray:
+        """Return the bytes of a request: `head`, the image as a JSON string, and `tail`.
 
         Raises:
-            InputError: it cannot be read, or is empty.
+            InputError: the image cannot be read, or is empty.
         """
-
-    @property
-    def ready(self) -> str | None:
-        """The image for the wire, when nothing has to be loaded."""
-        return None
 
 
 class _Text(Source):
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self._encoded = text
         self.size = len(text)
 
-    async def load(self) -> str:
-        return self._text
-
-    @property
-    def ready(self) -> str:
-        return self._text
+    async def request(self, head: bytes, tail: bytes) -> bytes:
+        return b"".join((head, self._encoded, tail))
 
 
 class _Bytes(Source):
+    text = None
+
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self._data = _in_one_piece(data)
-        self.size = _encoded_size(memoryview(self._data).nbytes)
+        self._data = _as_view(data)
+        self.size = _encoded_size(len(self._data))
         if not self.size:
             raise InputError("image", "is empty", "pass the bytes of an image file")
 
-    async def load(self) -> bytes:
-        return await off_loop(base64.b64encode, self._data, self.size)
+    async def request(self, head: bytes, tail: bytes) -> bytearray:
+        if self.size < LARGE_BYTES:
+            return self._request(head, tail)
+        return await run_in_thread(self._request, head, tail)
+
+    def _request(self, head: bytes, tail: bytes) -> bytearray:
+        starts = range(0, len(self._data), _PIECE_BYTES)
+        pieces = (self._data[start : start + _PIECE_BYTES] for start in starts)
+        return _encode(pieces, self.size, head, tail)
 
 
 class _File(Source):
+    text = None
+
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
@@ -94,50 +95,96 @@ class _File(Source):
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from None
         if not S_ISREG(status.st_mode):
-            raise InputError("image", f"{str(path)!r} is not a file", "pass the path of an image")
+            raise _not_a_file(path)
         self.size = _encoded_size(status.st_size)
 
-    async def load(self) -> bytes:
-        await anyio.lowlevel.checkpoint()  # so that others have their turn between two files
-        if self.size < LARGE_BYTES and (data := _read_from_memory(self._path)):
-            return base64.b64encode(data)
-        return await anyio.to_thread.run_sync(encode_file, self._path, abandon_on_cancel=True)
+    async def request(self, head: bytes, tail: bytes) -> bytearray:
+        if self.size < LARGE_BYTES:
+            await anyio.lowlevel.checkpoint()  # so that others have a turn between two files
+            return encode_file(self._path, head, tail)
+        return await run_in_thread(encode_file, self._path, head, tail, abandon_on_cancel=True)
 
 
 class _Stream(Source):
+    text = None
+
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.size = _encoded_size(_rest_of(file))
 
-    async def load(self) -> bytes:
-        return await anyio.to_thread.run_sync(self._load)
+    async def request(self, head: bytes, tail: bytes) -> bytearray:
+        return await run_in_thread(self._request, head, tail)
 
-    def _load(self) -> bytes:
+    def _request(self, head: bytes, tail: bytes) -> bytearray:
         try:
             data: Any = self._file.read()
         except Exception as error:  # whatever the caller's own kind of file raises
             problem = f"the file cannot be read: {type(error).__name__}: {error}"
             raise InputError("image", problem, "pass an open binary file") from error
         if not isinstance(data, bytes | bytearray):
-            raise InputError("image", "the file gives text", "open it in binary mode ('rb')")
-        return _encode(data, "the file")
+            raise InputError("image", "the file returns text", "open it in binary mode ('rb')")
+        if not data:
+            raise InputError("image", "the file is empty", "pass an image file")
+        return _Bytes(data)._request(head, tail)
 
 
-def encode_file(path: Path) -> bytes:
-    """A file as base64; it blocks.
+def encode_file(path: Path, head: bytes = b"", tail: bytes = b"") -> bytearray:
+    """Return a file as the base64 string of a request; see `Source.request`. It blocks.
 
     Raises:
-        InputError: it cannot be read, or is empty.
+        InputError: the file cannot be read, or is empty.
     """
     try:
-        data = path.read_bytes()
+        with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not S_ISREG(status.st_mode):  # it has become another one meanwhile
+                raise _not_a_file(path)
+            encoded = _encode(_pieces_of(file), _encoded_size(status.st_size), head, tail)
     except OSError as error:
         raise _unreadable(path, error) from None
-    return _encode(data, f"the file {str(path)!r}")
+    if len(encoded) == len(head) + len(tail) + 2:
+        raise InputError("image", f"the file {str(path)!r} is empty", "pass an image file")
+    return encoded
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, and do not wait if it is a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _pieces_of(file: io.FileIO) -> Iterator[memoryview]:
+    buffer = memoryview(bytearray(_PIECE_BYTES))
+    while count := _read_into(file, buffer):
+        yield buffer[:count]
+
+
+def _read_into(file: io.FileIO, buffer: memoryview) -> int:
+    """Fill the buffer, unless the file ends before."""
+    count = 0
+    while count < len(buffer) and (read := file.readinto(buffer[count:])):
+        count += read
+    return count
+
+
+def _encode(pieces: Iterable[memoryview], size: int, head: bytes, tail: bytes) -> bytearray:
+    """Encode pieces in place between `head` and `tail`, as a JSON string.
+
+    An image of megabytes is not copied: each copy takes fresh memory from the system, which costs
+    more than the encoding. `size` may turn out to be wrong: a file may grow or shrink.
+    """
+    request = bytearray(len(head) + size + 2 + len(tail))
+    request[: len(head) + 1] = head + b'"'
+    end = len(head) + 1
+    for piece in pieces:
+        encoded = b2a_base64(piece, newline=False)
+        request[end : end + len(encoded)] = encoded
+        end += len(encoded)
+    request[end:] = b'"' + tail
+    return request
 
 
 def source_of(image: Image) -> Source:
-    """See what an image is, without reading it.
+    """Check an image without reading it.
 
     Raises:
         InputError: it is none of the kinds of `Image`, or cannot be an image.
@@ -149,22 +196,21 @@ def source_of(image: Image) -> Source:
     if isinstance(image, bytes | bytearray | memoryview):
         return _Bytes(image)
     if isinstance(image, UUID):
-        return _Text(str(image))
+        return _Text(encode_text(str(image)))
     return _Stream(_checked_file(image))
 
 
-def _in_one_piece(data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
-    """The same bytes in a form that can be encoded: a view may have gaps, or be released."""
-    if not isinstance(data, memoryview):
-        return data
+def _as_view(data: bytes | bytearray | memoryview) -> memoryview:
+    """Return a flat view of the bytes; a memoryview may have gaps, or be released."""
     try:
-        return data if data.c_contiguous else data.tobytes()
+        view = memoryview(data)
+        return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
     except ValueError as error:
         raise InputError("image", f"cannot be read: {error}", "pass the bytes of a file") from None
 
 
 def _checked_file(image: Any) -> IO[bytes]:
-    """What is none of the other kinds, and whatever a type checker did not see."""
+    """Return a binary file; whatever else a type checker did not see is refused."""
     if isinstance(image, io.TextIOBase):
         raise InputError("image", "the file is open as text", "open it in binary mode ('rb')")
     if hasattr(image, "read"):
@@ -172,52 +218,26 @@ def _checked_file(image: Any) -> IO[bytes]:
     raise InputError("image", f"is of type {type(image).__name__}", _KINDS)
 
 
-def _checked_text(text: str) -> str:
-    if _URL.fullmatch(text) or _UUID.fullmatch(text) or _DATA_URI.fullmatch(text):
-        return text
-    if _BASE64.fullmatch(text) and len(text) >= _MIN_BASE64:
-        return text
+def _checked_text(text: str) -> bytes:
+    if is_url(text) or is_uuid(text):
+        return encode_text(text)
+    if is_data_uri(text) or (len(text) >= _MIN_BASE64 and is_base64(text)):
+        return f'"{text}"'.encode()  # nothing in it needs an escape
     raise InputError("image", *_why_not(text))
 
 
 def _why_not(text: str) -> tuple[str, str]:
-    """What is wrong with a string, and what to do instead."""
+    """Return what is wrong with a string, and what to do instead."""
     if not text.strip():
         return "is an empty string", _KINDS
     if text[:5].lower() == "data:":
         return "is not a data URI of an image", "pass data:image/…;base64,…"
-    if re.match(r"[a-z][a-z0-9+.-]*://", text, re.I):
+    if "://" in text[:32]:
         return "is not a URL that the service can fetch", "use http:// or https://"
-    if len(text) > 300 and _BASE64.fullmatch("".join(text.split())):
+    if len(text) > 300 and is_base64("".join(text.split())):
         return "is base64 with white space in it", "remove the white space"
     shown = repr(text if len(text) <= 60 else text[:57] + "...")
     return f"{shown} looks like a path; a string is never opened as a file", f"pass Path({shown})"
-
-
-def _read_from_memory(path: Path) -> bytearray | None:
-    """A small file, if the system has it in memory; None if its disk would be waited for.
-
-    Files of 32 KiB cost a third of the CPU that they do by way of a thread (`e2` in benchmarks/).
-    Only Linux can tell, not of every file system, and not in every build of Python.
-    """
-    if sys.platform == "linux" and hasattr(os, "RWF_NOWAIT"):
-        with suppress(OSError, NotImplementedError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                status = os.fstat(descriptor)  # it may be another one by now
-                if S_ISREG(status.st_mode) and _encoded_size(status.st_size) < LARGE_BYTES:
-                    data = bytearray(status.st_size)
-                    if os.preadv(descriptor, [data], 0, os.RWF_NOWAIT) == len(data):
-                        return data
-            finally:
-                os.close(descriptor)
-    return None
-
-
-def _encode(data: bytes | bytearray, name: str) -> bytes:
-    if not data:
-        raise InputError("image", f"{name} is empty", "pass an image file")
-    return base64.b64encode(data)
 
 
 def _encoded_size(size: int) -> int:
@@ -225,7 +245,7 @@ def _encoded_size(size: int) -> int:
 
 
 def _rest_of(file: IO[bytes]) -> int:
-    """Bytes from the present position to the end; 0 when that cannot be known beforehand."""
+    """Return the bytes from the present position to the end; 0 if that is not known beforehand."""
     try:
         here = file.tell()
         end = file.seek(0, os.SEEK_END)
@@ -233,6 +253,10 @@ def _rest_of(file: IO[bytes]) -> int:
         return max(0, end - here)
     except (OSError, ValueError, AttributeError, TypeError):
         return 0
+
+
+def _not_a_file(path: Path) -> InputError:
+    return InputError("image", f"{str(path)!r} is not a file", "pass the path of an image")
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

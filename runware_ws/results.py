@@ -1,24 +1,20 @@
-"""The result of an upscale task, and how to get at the image."""
+"""The result of an upscale task, with the ways to get its image."""
 
 from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import anyio.to_thread
-
 from .errors import ProtocolError
-from .runtime.concurrency import off_loop
+from .runtime.concurrency import run_in_thread, run_off_loop
 from .runtime.download import download
 
-__all__ = ["UpscaleResult"]
-
-# The first bytes of the formats that the service makes [O], and of some that it may make one day.
+# The first bytes of the formats that the service makes, and of some that it may make one day.
 _SIGNATURES = (
     (b"\xff\xd8\xff", ".jpg"),
     (b"\x89PNG\r\n\x1a\n", ".png"),
@@ -31,45 +27,66 @@ _SAME = {".jpeg": ".jpg", ".tif": ".tiff"}
 
 
 class UpscaleResult:
-    """An upscaled image, as the service delivered it [D].
+    """An upscaled image, as the service delivered it.
 
     Attributes:
         task_uuid: the UUID under which it was run.
-        raw: every member as received, also those not known here.
+        raw: every member as received, also those that this package does not know.
         attempts: how often the task was run until it succeeded (see ``max_retries``).
     """
 
-    def __init__(self, task_uuid: str, raw: Mapping[str, Any], attempts: int = 1) -> None:
+    def __init__(
+        self,
+        task_uuid: str,
+        raw: Mapping[str, Any],
+        attempts: int = 1,
+        on_ack: Callable[[], None] | None = None,
+    ) -> None:
         self.task_uuid = task_uuid
         self.raw = raw
         self.attempts = attempts
+        self._on_ack = on_ack
+
+    def ack(self) -> None:
+        """Tell the journal that the result is safe, so that it forgets the task.
+
+        Until then, a new client on the same journal gets the result again from
+        `RunwareClient.recovered`. `save` does this too, and so does an ``async for`` over outcomes
+        when it asks for the next one. Without a journal it does nothing.
+        """
+        on_ack, self._on_ack = self._on_ack, None
+        if on_ack is not None:
+            on_ack()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_on_ack": None}  # a copy in another process cannot acknowledge
 
     @property
     def image_uuid(self) -> str | None:
-        """The UUID under which the service keeps the image; it can be an input again."""
+        """UUID of the image at the service, or None. It can be the input of another task."""
         return self._text("imageUUID", "mediaUUID")
 
     @property
     def image_url(self) -> str | None:
-        """Where the image is, with ``output_type="URL"``; else None."""
+        """Link to the image, with ``output_type="URL"``; else None."""
         return self._text("imageURL", "mediaURL")
 
     @property
     def input_image_uuid(self) -> str | None:
-        """The UUID of the image that was upscaled."""
+        """UUID of the input image at the service, or None."""
         return self._text("inputImageUUID", "inputMediaUUID")
 
     @property
     def cost(self) -> float | None:
-        """What the task cost, in US dollars, with ``include_cost=True``; else None."""
+        """Cost of the task in US dollars, with ``include_cost=True``; else None."""
         value = self.raw.get("cost")
         return float(value) if isinstance(value, int | float) else None
 
     @cached_property
     def data(self) -> bytes:
-        """The image file, with ``output_type`` ``"base64Data"`` or ``"dataURI"``.
+        """Content of the image file, with ``output_type`` ``"base64Data"`` or ``"dataURI"``.
 
-        It is decoded when it is first asked for, and kept.
+        It is decoded on first use, and kept.
 
         Raises:
             ProtocolError: the result is a link (use `read`), or its base64 is broken.
@@ -90,9 +107,7 @@ class UpscaleResult:
         return self._text("imageBase64Data", "mediaBase64Data")
 
     async def read(self) -> bytes:
-        """The image file, from wherever it is: a link is downloaded.
-
-        Downloading needs the extra ``http``.
+        """Return the content of the image file. A link is downloaded, with the extra ``http``.
 
         Raises:
             DownloadError: the link cannot be fetched.
@@ -101,18 +116,18 @@ class UpscaleResult:
         """
         text = self._base64
         if text is not None:
-            return await off_loop(lambda result: result.data, self, len(text))
+            return await run_off_loop(lambda result: result.data, self, len(text))
         if self.image_url is None:
             raise ProtocolError(f"the result of task {self.task_uuid} holds neither data nor link")
         return await download(self.image_url)
 
     async def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the image file: whole, or not at all.
+        """Write the image file, whole or not at all, and acknowledge the result (see `ack`).
 
         Args:
-            path: a file, whose ending is set to that of the content (``photo`` or ``photo.png``
+            path: a file, whose suffix is set to that of the content (``photo`` or ``photo.png``
                 become ``photo.jpg`` for a JPEG); or an existing folder, in which the file is
-                named after the task. Missing folders are made.
+                named after the task. Missing folders are created.
 
         Returns:
             The path of the file.
@@ -122,7 +137,9 @@ class UpscaleResult:
             DownloadError, MissingExtraError, ProtocolError: as `read`.
         """
         data = await self.read()
-        return await anyio.to_thread.run_sync(_write, Path(path), self.task_uuid, data)
+        saved = await run_in_thread(_write, Path(path), self.task_uuid, data)
+        self.ack()
+        return saved
 
     def _text(self, *names: str) -> str | None:
         for name in names:

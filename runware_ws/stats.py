@@ -5,32 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from .runtime.submission import Intake
+from .protocol.reconnector import ClientState
 
-__all__ = ["Stats", "take_stats"]
+if TYPE_CHECKING:
+    from .runtime.submission import Submitter
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What is under way, and what has happened since the client was opened.
+    """The tasks in flight, and what has happened since the client was opened.
 
     Attributes:
         state: as `RunwareClient.state`.
-        tasks: how many tasks are ``queued``, ``sent``, ``accepted`` and ``reconciling``.
-        waiting: how many calls of `submit` wait for admission.
+        tasks: number of tasks that are ``queued``, ``sent``, ``accepted`` and ``reconciling``.
+        waiting: number of calls of `submit` that wait for admission.
         submitted, succeeded, failed: tasks so far; failed ones include the cancelled.
         retried: how often a task was run again after a failure.
         reconnects: connections after the first.
         recovered: results of tasks whose fate had been in doubt, by what settled it.
-        dropped: answers that nobody waited for: late, doubled, or about no task of ours.
+        dropped: answers that nobody waited for: late, doubled, or about no task of this client.
         garbled: frames that could not be read.
         frames_sent, frames_received: frames so far.
-        cost: what the results said they cost, in US dollars.
-        round_trip: of the last ping, in seconds, or None.
+        cost: sum of the costs in the results, in US dollars.
+        round_trip: seconds that the last ping took, or None.
     """
 
-    state: str
+    state: ClientState
     tasks: Mapping[str, int] = field(default_factory=dict)
     waiting: int = 0
     submitted: int = 0
@@ -47,15 +49,15 @@ class Stats:
     round_trip: float | None = None
 
 
-def take_stats(state: str, intake: Intake | None) -> Stats:
-    """The snapshot of a client."""
-    if intake is None:
+def take_stats(state: ClientState, submitter: Submitter | None) -> Stats:
+    """Return the snapshot of a client."""
+    if submitter is None:
         return Stats(state)
-    counters = intake.session.counters
+    counters = submitter.session.counters
     return Stats(
         state=state,
-        tasks=Counter(task.stage.value for task in intake.session.tasks.values()),
-        waiting=intake.admission.waiting,
+        tasks=Counter(task.stage.value for task in submitter.session.tasks.values()),
+        waiting=submitter.admission.waiting,
         submitted=counters.submitted,
         succeeded=counters.succeeded,
         failed=counters.failed,
@@ -67,5 +69,5 @@ def take_stats(state: str, intake: Intake | None) -> Stats:
         frames_sent=counters.frames_sent,
         frames_received=counters.frames_received,
         cost=counters.cost,
-        round_trip=intake.driver.round_trip,
+        round_trip=submitter.driver.round_trip,
     )

@@ -219,7 +219,7 @@ def test_each_program_runs(
     number: int, folder: Path, emulator: Emulator, hook: tuple[str, list[bytes]]
 ) -> None:
     code = blocks("python")[number]
-    if "import trio" in code and importlib.util.find_spec("websockets.trio") is None:
+    if "import trio" in code and importlib.util.find_spec("trio") is None:
         pytest.skip("the extra `trio` is not installed")
     if WEB_IMAGE in code:
         code = code.replace(WEB_IMAGE, served_image(emulator))

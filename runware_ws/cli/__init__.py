@@ -7,7 +7,7 @@ import io
 import sys
 
 from ..errors import MissingExtraError
-from .streams import complaint, let_go_of
+from .output import discard, stdout_error
 
 __all__ = ["main"]
 
@@ -15,19 +15,19 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command, and exit with its status."""
     try:
-        import rich  # noqa: F401  # loaded by others only when there is something to show
+        import rich  # noqa: F401  # otherwise imported only when there is something to show
 
         from .app import app
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("runware_ws"):
             raise
         sys.exit(str(MissingExtraError("runware-ws", "cli")))
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file may have a name that it cannot encode
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may not fit its encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="runware-ws")
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        let_go_of("stdout")
-        sys.exit(complaint(error))
+        discard("stdout")
+        sys.exit(stdout_error(error))

@@ -1,168 +1,90 @@
-"""The commands, and what they are given."""
+"""The application ``runware-ws``: its commands and its global options."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import inspect
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from .._version import __version__
-from . import options as given
-from .connect import Target
-from .emulating import emulate_until_stopped, script_from
-from .pinging import ping as ping_all
-from .running import exit_on_error, exit_with
-from .upscaling import Order, options_of, upscale_all
+from .emulate import emulate
+from .errors import one_line
+from .exit_status import INTERRUPTED, USAGE
+from .options import as_command, option
+from .ping import ping
+from .upscale import upscale
 
-__all__ = ["app"]
+# In a narrow terminal, the tables of rich would cut off the names of the options.
+_USE_RICH = shutil.get_terminal_size().columns >= 60
+
+# The base class of errors about arguments, of which typer exports only this subclass.
+_ArgumentError: Any = typer.BadParameter.__base__
+
+
+class _Group(TyperGroup):
+    """Report wrong arguments on one line, like every other error."""
+
+    def main(self, *arguments: Any, **settings: Any) -> NoReturn:
+        try:
+            status = super().main(*arguments, **settings | {"standalone_mode": False})
+        except _ArgumentError as error:
+            command = error.ctx.command_path if error.ctx else "runware-ws"
+            message = one_line(error.format_message()).rstrip(".")
+            typer.echo(f"error: {message} (see {command} --help)", err=True)
+            status = USAGE
+        except typer.Abort:  # Ctrl-C before a command has started
+            status = INTERRUPTED
+        sys.exit(status)
+
 
 app = typer.Typer(
+    cls=_Group,
+    invoke_without_command=True,
     add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    # A pretty traceback shows local variables, and may be pasted anywhere.
-    pretty_exceptions_enable=False,
-    pretty_exceptions_show_locals=False,
+    rich_markup_mode="rich" if _USE_RICH else None,
+    pretty_exceptions_enable=False,  # a pretty traceback shows local variables
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def _version(wanted: bool) -> None:
+def _help(function: Callable[..., object]) -> str:
+    text = inspect.getdoc(function) or ""
+    return text.replace("\b\n", "") if _USE_RICH else text
+
+
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"runware-ws {__version__}")
         raise typer.Exit
 
 
-@app.callback()
-def main(
+def global_options(
+    context: typer.Context,
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_version, is_eager=True, help="Show the version.", metavar=""
-        ),
+        bool, option("Show the version.", "--version", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Upscale images with Runware (Real-ESRGAN) over one persistent connection.
 
-    The key is read from the environment variable RUNWARE_API_KEY, never from an option. Make one
-    at https://my.runware.ai/keys, or try everything on the built-in emulator.
+    The API key is read from the environment variable RUNWARE_API_KEY. Create one
+    at https://my.runware.ai/keys, or try the commands on the built-in emulator.
 
-    [bold]Examples[/]
-
+    \b
+    Examples:
       runware-ws upscale photo.jpg --emulator
       runware-ws upscale holiday/ --recursive --factor 2 --out large
       runware-ws emulate
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(USAGE)
 
 
-@app.command()
-def upscale(
-    images: given.Images,
-    *,
-    out: given.Out = "upscaled",
-    recursive: given.Recursive = False,
-    factor: given.Factor = 4,
-    format: given.Format = None,  # noqa: A002  # the option's name
-    quality: given.Quality = None,
-    as_json: given.AsJson = False,
-    max_in_flight: given.MaxInFlight = given.MAX_IN_FLIGHT,
-    max_retries: given.MaxRetries = given.MAX_RETRIES,
-    timeout: given.Timeout = given.TIMEOUT,
-    max_reconnect_time: given.MaxReconnectTime = 300.0,
-    journal: given.Journal = None,
-    delivery: given.Delivery = None,
-    url: given.Url = None,
-    emulator: given.UseEmulator = False,
-    allow_insecure: given.AllowInsecure = False,
-    api_key: given.ApiKey = None,
-) -> None:
-    """Upscale images.
-
-    [bold]Examples[/]
-
-      runware-ws upscale photo.jpg --out large
-      runware-ws upscale holiday/ --recursive --factor 2 --format png
-      runware-ws upscale https://example.com/photo.jpg
-      runware-ws upscale photos/ --json > results.jsonl
-      runware-ws upscale photos/ --journal jobs.db   (may be killed and started again)
-      runware-ws upscale photos/ --emulator          (no key, no cost)
-
-    [bold]Exit status[/]
-
-      0  all images are done
-      1  some failed, each is named with its reason; or there is no connection
-      2  nothing was sent: a wrong argument, no key, a key that was refused, no image found
-      130, 143  Ctrl-C, or SIGTERM
-    """
-    with exit_on_error():
-        order = Order(
-            images=images,
-            out=Path(out),
-            recursive=recursive,
-            as_json=as_json,
-            options=options_of(factor, format, quality, delivery),
-            target=Target(
-                url=url,
-                emulator=emulator,
-                settings={
-                    "max_in_flight": max_in_flight,
-                    "max_retries": max_retries,
-                    "timeout": timeout,
-                    "max_reconnect_time": max_reconnect_time,
-                    "allow_insecure": allow_insecure,
-                    "journal": journal,
-                },
-            ),
-        )
-        exit_with(upscale_all(order))
-
-
-@app.command()
-def emulate(
-    *,
-    host: given.Host = "127.0.0.1",
-    port: given.Port = 8765,
-    key: given.EmulatorKey = None,
-    latency: given.Latency = 0.0,
-    workers: given.Workers = None,
-    cost: given.Cost = given.COST,
-    credit: given.Credit = None,
-    upload_array: given.UploadArray = False,
-    faults: given.Faults = None,
-    fault: given.FaultLines = None,
-    seed: given.Seed = None,
-) -> None:
-    """Run a Runware on this machine, for trying, testing and working offline.
-
-    It speaks the protocol of the service and really upscales, though with Lanczos in place of
-    the model. It says how to use it, and runs until Ctrl-C.
-    """
-    with exit_on_error():
-        script = script_from(faults, fault or (), seed)
-        settings = {
-            "api_key": key,
-            "latency": latency,
-            "workers": workers,
-            "cost": cost,
-            "credit": credit,
-            "upload_data": "array" if upload_array else "object",
-        }
-        exit_with(emulate_until_stopped(host, port, script, **settings))
-
-
-@app.command()
-def ping(
-    *,
-    count: given.Count = 4,
-    interval: given.Interval = 0.5,
-    url: given.Url = None,
-    emulator: given.UseEmulator = False,
-    allow_insecure: given.AllowInsecure = False,
-    api_key: given.ApiKey = None,
-) -> None:
-    """Check key and connection, and measure how long a message takes to the service and back."""
-    with exit_on_error():
-        settings = {"allow_insecure": allow_insecure}
-        target = Target(url=url, emulator=emulator, settings=settings)
-        exit_with(ping_all(target, count, interval))
+app.callback(help=_help(global_options))(global_options)
+for command in (upscale, emulate, ping):
+    app.command(help=_help(command))(as_command(command))

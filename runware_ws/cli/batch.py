@@ -1,11 +1,17 @@
-"""Upscales the pictures, saves the results, and tells what becomes of each."""
+"""The run over all images: upscale each one, save its result, and report its outcome.
+
+With a journal, a run that was killed is finished by the same command. First it saves the results
+of tasks that the earlier run has left in the journal. Then it upscales every image that has no
+result in the output folder. A result leaves the journal when it is saved.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -17,208 +23,190 @@ from ..client import RunwareClient
 from ..errors import JournalError, RunwareError, TaskError
 from ..options import UpscaleOptions
 from ..results import UpscaleResult
-from .complaints import InterruptedByUser
-from .report import Finished, Reporter, Tally
-from .sources import Picture, Sources, absolute
+from .errors import InterruptedByUser
+from .inputs import ImageFinder, InputImage, absolute_path
+from .output import Output
+from .summary import ImageReport, Summary
 
-__all__ = ["Batch", "LastingBatch"]
-
-_SAVING = 8  # at once; each holds one result in memory
-_TICK = 0.1
+_SAVERS = 8  # each holds one result in memory
+_REFRESH_INTERVAL = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class _UnderWay:
-    picture: Picture
-    since: float
+@dataclass(eq=False)
+class Batch:
+    """A run over all images.
 
-    def finished(
-        self,
-        outcome: Outcome[Any] | None,
-        output: Path | None = None,
-        error: Exception | None = None,
-    ) -> Finished:
-        answer = outcome and (outcome.result or outcome.error)
-        return Finished(
-            source=str(self.picture.image),
-            output=output,
-            error=error,
-            seconds=time.monotonic() - self.since,
-            task_uuid=getattr(answer, "task_uuid", None),
-            cost=answer.cost if isinstance(answer, UpscaleResult) else None,
-            attempts=getattr(answer, "attempts", None),
+    Attributes:
+        client: a connected client.
+        finder: finds the images.
+        out: the output folder.
+        output: prints the outcome of each image.
+        summary: is kept up to date. Its ``resumable`` tells that the client has a journal.
+        options: the options of each task.
+    """
+
+    client: RunwareClient
+    finder: ImageFinder
+    out: Path
+    output: Output
+    summary: Summary
+    options: UpscaleOptions
+    _started: dict[Path | str, tuple[InputImage, float]] = field(default_factory=dict)
+    _recovered: set[Path | str] = field(default_factory=set)
+    _outcomes: Outcomes[Path | str] | None = None
+    _stop_reason: str = ""
+
+    async def run(self) -> None:
+        """Return when every image is done or has failed.
+
+        When cancelled, results that have arrived are saved and the other images are given up.
+        """
+        try:
+            with self._refreshed_output():
+                await self._save_recovered()
+                if not self._stop_reason:
+                    await self._upscale()
+        except anyio.get_cancelled_exc_class():
+            self._report_interrupted()
+            raise
+        if self._stop_reason:
+            self.output.message(f"stopped: {self._stop_reason}")
+
+    # Results of an earlier run
+
+    async def _save_recovered(self) -> None:
+        images: dict[str, InputImage] | None = None
+        async for outcome in self.client.recovered():
+            if isinstance(outcome.error, TaskError):
+                continue  # the image has no result, so it is upscaled again
+            if images is None:
+                images = await anyio.to_thread.run_sync(self._images_by_path)
+            image = images.get(_key(outcome.source)) or self._unknown_image(outcome)
+            self._recovered.add(image.source)
+            await self._finish(image, time.monotonic(), outcome)
+            if self._stop_reason:
+                return
+
+    def _images_by_path(self) -> dict[str, InputImage]:
+        return {_key(image.source): image for image in self.finder.find()}
+
+    def _unknown_image(self, outcome: Outcome[Any]) -> InputImage:
+        """Return an image that the arguments do not name; its output is named after its task."""
+        self.summary.total += 1
+        task_uuid = getattr(outcome.result or outcome.error, "task_uuid", None)
+        return InputImage(outcome.source or "an image", PurePath(f"{task_uuid}.jpg"))
+
+    # Results of this run
+
+    async def _upscale(self) -> None:
+        async with aclosing(self.client.upscale_many(self._sources(), **self.options)) as outcomes:
+            self._outcomes = outcomes
+            async with anyio.create_task_group() as savers:
+                for _ in range(_SAVERS):
+                    savers.start_soon(self._save_outcomes, outcomes, savers.cancel_scope)
+
+    async def _save_outcomes(
+        self, outcomes: Outcomes[Path | str], savers: anyio.CancelScope
+    ) -> None:
+        async for outcome in outcomes:
+            if savers.cancel_called:
+                return
+            await self._finish(*self._started[outcome.source], outcome)
+            del self._started[outcome.source]
+            if self._stop_reason:
+                savers.cancel()
+                return
+
+    async def _sources(self) -> AsyncIterator[Path | str]:
+        """Yield the images that are still to be upscaled.
+
+        They are searched in a thread, because a folder may be large or on another machine.
+        """
+        images = self.finder.find()
+        while (image := await anyio.to_thread.run_sync(next, images, None)) is not None:
+            if self.summary.resumable and await self._is_done(image):
+                continue
+            self._started[image.source] = image, time.monotonic()
+            yield image.source
+
+    async def _is_done(self, image: InputImage) -> bool:
+        if image.source in self._recovered:
+            return True
+        suffix = "." + (self.options.get("output_format") or "JPG").lower()
+        exists = await anyio.Path(self.out / image.output).with_suffix(suffix).exists()
+        self.summary.counts["existing"] += exists
+        return exists
+
+    # The end of an image
+
+    async def _finish(self, image: InputImage, started: float, outcome: Outcome[Any]) -> None:
+        # A result that has arrived is paid for, so it is saved even when the run is cancelled.
+        with anyio.CancelScope(shield=True):
+            output, error = await self._save(image, outcome)
+        answer = outcome.result or outcome.error
+        self._report(
+            ImageReport(
+                source=str(image.source),
+                seconds=time.monotonic() - started,
+                output=output,
+                error=error,
+                task_uuid=getattr(answer, "task_uuid", None),
+                cost=answer.cost if isinstance(answer, UpscaleResult) else None,
+                attempts=getattr(answer, "attempts", None),
+            )
         )
 
-
-class Batch:
-    """One run over all pictures.
-
-    Args:
-        client: is connected.
-        sources: what to upscale.
-        out: the folder of the results.
-        reporter: hears of each image.
-        tally: is kept up to date.
-    """
-
-    def __init__(
-        self, client: RunwareClient, sources: Sources, out: Path, reporter: Reporter, tally: Tally
-    ) -> None:
-        self._client = client
-        self._sources = sources
-        self._out = out
-        self._reporter = reporter
-        self._tally = tally
-        self._under_way: dict[int, _UnderWay] = {}  # by the identity of the image
-        self._outcomes: Outcomes[Path | str] | None = None
-        self._room = anyio.Semaphore(_SAVING)
-
-    async def run(self, options: UpscaleOptions) -> None:
-        """Return once every image is done or has failed. Cancelled, results that have arrived
-        are saved, and the rest is given up."""
-        try:
-            async with anyio.create_task_group() as showing:
-                showing.start_soon(self._show)
-                await self._work(options)
-                showing.cancel_scope.cancel()
-            self._show_now()
-        except anyio.get_cancelled_exc_class():
-            self._reporter.close()
-            self._tell_what_is_given_up()
-            raise
-
-    def _tell_what_is_given_up(self) -> None:
-        tasks = () if self._outcomes is None else self._outcomes.tasks()
-        sent = {id(source): task.task_uuid for source, task in tasks}
-        for key, one in self._under_way.items():
-            finished = one.finished(None, error=InterruptedByUser(self._tally.lasting))
-            self._tell(replace(finished, task_uuid=sent.get(key)))
-
-    async def _work(self, options: UpscaleOptions) -> None:
-        self._outcomes = self._client.upscale_many(self._images(), **options)
-        async with anyio.create_task_group() as saving:
-            async for outcome in self._outcomes:
-                saving.start_soon(self._finish_one, outcome)
-                await self._room.acquire()  # after it: Ctrl-C here loses no result
-
-    async def _images(self) -> AsyncIterator[Path | str]:
-        """The images, one at a time, found in a thread: a folder may be large or far away."""
-        pictures = self._sources.pictures()
-        while (picture := await anyio.to_thread.run_sync(next, pictures, None)) is not None:
-            if await self._is_wanted(picture):
-                self._under_way[id(picture.image)] = _UnderWay(picture, time.monotonic())
-                yield picture.image
-
-    async def _is_wanted(self, picture: Picture) -> bool:
-        return True
-
-    async def _finish_one(self, outcome: Outcome[Path | str]) -> None:
-        try:
-            await self._finish(outcome)
-        finally:
-            self._room.release()
-
-    async def _finish(self, outcome: Outcome[Path | str]) -> Finished:
-        # What has arrived is paid for, so it is saved even when the rest is given up.
-        with anyio.CancelScope(shield=True):
-            one = self._under_way[id(outcome.source)]
-            finished = await self._saved(one, outcome)
-            del self._under_way[id(outcome.source)]
-            self._tell(finished)
-        return finished
-
-    async def _saved(self, one: _UnderWay, outcome: Outcome[Any]) -> Finished:
+    async def _save(
+        self, image: InputImage, outcome: Outcome[Any]
+    ) -> tuple[Path | None, Exception | None]:
         if outcome.result is None:
-            return one.finished(outcome, error=outcome.error)
+            if isinstance(outcome.error, JournalError):
+                self._stop_reason = "the journal cannot be written"
+            return None, outcome.error
         try:
-            output = await outcome.result.save(self._out / one.picture.name)
-        except (OSError, RunwareError) as error:
-            return one.finished(outcome, error=error)
-        return one.finished(outcome, output=output)
+            return await outcome.result.save(self.out / image.output), None
+        except RunwareError as error:
+            return None, error
+        except OSError as error:
+            # The disk may be full. Another result would leave the journal without being saved.
+            if self.summary.resumable:
+                self._stop_reason = "a result cannot be saved; it stays in the journal"
+            return None, error
 
-    def _tell(self, finished: Finished) -> None:
-        self._tally.add(finished)
-        self._reporter.finished(finished)
+    def _report(self, report: ImageReport) -> None:
+        self.summary.add(report)
+        self.output.image(report)
 
-    async def _show(self) -> None:
+    def _report_interrupted(self) -> None:
+        self.output.close()
+        task_uuids = dict(self._outcomes.pending()) if self._outcomes is not None else {}
+        for source, (_, started) in self._started.items():
+            error = InterruptedByUser(self.summary.resumable)
+            seconds = time.monotonic() - started
+            task_uuid = task_uuids.get(source)
+            self._report(ImageReport(str(source), seconds, error=error, task_uuid=task_uuid))
+
+    # Progress
+
+    @contextmanager
+    def _refreshed_output(self) -> Iterator[None]:
+        """Show the progress until the block ends."""
+        refreshing = asyncio.create_task(self._refresh())
+        try:
+            yield
+            self._show_progress()
+        finally:
+            refreshing.cancel()
+
+    async def _refresh(self) -> None:
         while True:
-            self._show_now()
-            await anyio.sleep(_TICK)
+            self._show_progress()
+            await asyncio.sleep(_REFRESH_INTERVAL)
 
-    def _show_now(self) -> None:
-        self._tally.in_flight = sum(self._client.stats().tasks.values())
-        self._reporter.tick(self._tally)
-
-
-class LastingBatch(Batch):
-    """A run with a journal: killed at any moment and started again, it goes on where it was.
-
-    A result leaves the journal when the next one is asked for, so each is saved before that.
-    What an earlier run left comes first; then every image that has no result yet.
-    """
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._left: set[Path | str] = set()
-        self._suffix = ".jpg"
-
-    async def _work(self, options: UpscaleOptions) -> None:
-        # The service makes JPG unless it is told otherwise [O].
-        self._suffix = "." + (options.get("output_format") or "JPG").lower()
-        if not await self._save_what_was_left():
-            return
-        async with aclosing(self._client.upscale_many(self._images(), **options)) as outcomes:
-            async for outcome in outcomes:
-                if not self._goes_on_after(await self._finish(outcome)):
-                    return
-
-    async def _is_wanted(self, picture: Picture) -> bool:
-        if _key(picture.image) in self._left:
-            return False
-        is_done = await anyio.Path(self._out / picture.name).with_suffix(self._suffix).exists()
-        self._tally.before += is_done
-        return not is_done
-
-    async def _save_what_was_left(self) -> bool:
-        """Whether all of it could be saved."""
-        pictures: dict[Path | str, Picture] | None = None
-        async for outcome in self._client.recovered():
-            if isinstance(outcome.error, TaskError):
-                continue  # there is no result, and there will be none: it has its turn again
-            if pictures is None:
-                pictures = await anyio.to_thread.run_sync(self._pictures)
-            picture = self._picture(pictures, outcome)
-            self._left.add(_key(picture.image))
-            with anyio.CancelScope(shield=True):
-                finished = await self._saved(_UnderWay(picture, time.monotonic()), outcome)
-                self._tell(finished)
-            if not self._goes_on_after(finished):
-                return False
-        return True
-
-    def _pictures(self) -> dict[Path | str, Picture]:
-        return {_key(one.image): one for one in self._sources.pictures()}
-
-    def _picture(self, pictures: dict[Path | str, Picture], outcome: Outcome[Any]) -> Picture:
-        """Which one it is; what other arguments have left behind is named after its task."""
-        known = pictures.get(_key(outcome.source))
-        if known is not None:
-            return known
-        self._tally.total += 1
-        name = getattr(outcome.result or outcome.error, "task_uuid", None)
-        return Picture(outcome.source or "an image", PurePath(f"{name}.jpg"))
-
-    def _goes_on_after(self, finished: Finished) -> bool:
-        """The disk may be full: no other result is to be taken out of the journal for nothing, and
-        nothing can be done without a journal."""
-        error = finished.error
-        if isinstance(error, JournalError):
-            return False
-        if isinstance(error, RunwareError) or not isinstance(error, OSError):  # a timeout is both
-            return True
-        self._reporter.note("stopped: a result cannot be saved. It stays in the journal.")
-        return False
+    def _show_progress(self) -> None:
+        self.summary.in_flight = sum(self.client.stats().tasks.values())
+        self.output.update(self.summary)
 
 
-def _key(image: Path | str) -> Path | str:
-    return absolute(image) if isinstance(image, Path) else image
+def _key(source: Path | str | None) -> str:
+    return absolute_path(source) if isinstance(source, Path) else str(source)

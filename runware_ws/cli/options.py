@@ -1,328 +1,102 @@
-"""The options of the command. What they may be stands in the table of the request's members,
-and in the client; here are only their names and their order."""
+"""Options that several commands share, and the way from a dataclass of options to a command."""
 
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from ..client import RunwareClient
-from ..emulator import ServiceSettings
-from ..protocol.request import member_named
+from ..protocol.request import MEMBERS
+from .exit_status import exit_with
 
-__all__ = [
-    "COST",
-    "MAX_IN_FLIGHT",
-    "MAX_RETRIES",
-    "TIMEOUT",
-    "AllowInsecure",
-    "ApiKey",
-    "AsJson",
-    "Cost",
-    "Count",
-    "Credit",
-    "Delivery",
-    "EmulatorKey",
-    "Factor",
-    "FaultLines",
-    "Faults",
-    "Format",
-    "Host",
-    "Images",
-    "Interval",
-    "Journal",
-    "Latency",
-    "MaxInFlight",
-    "MaxReconnectTime",
-    "MaxRetries",
-    "Out",
-    "Port",
-    "Quality",
-    "Recursive",
-    "Seed",
-    "Timeout",
-    "UploadArray",
-    "Url",
-    "UseEmulator",
-    "Workers",
-]
-
-_RESULT, _LIMITS, _CONNECTION = "What comes out", "Limits", "Connection"
-_FAULTS = "What goes wrong"
+# Panels that group the options in --help.
+RESULTS, LIMITS, CONNECTION, FAULTS = "Results", "Limits", "Connection", "Faults"
 
 
-def _member_help(wire: str) -> str:
-    """The help for an option that becomes a member of the request."""
-    member = member_named(wire)
-    assert member is not None  # noqa: S101  # a name in this file
-    if member.default is None:
-        return member.description
-    return f"{member.description} The service's default: {member.default}."
+def option(
+    text: str, *names: str, value: str = "", panel: str | None = None, **settings: Any
+) -> Any:
+    """Return an option with `text` as its help; `value` names its value, if it takes one."""
+    return typer.Option(*names, metavar=value, help=text, rich_help_panel=panel, **settings)
 
 
-def _member_values(wire: str) -> str:
-    """What such an option may be."""
-    member = member_named(wire)
-    assert member is not None  # noqa: S101  # a name in this file
-    if member.choices:
-        return "|".join(map(str, member.choices))
-    return f"{member.minimum}-{member.maximum}"
+def request_option(member_name: str, *names: str, panel: str = RESULTS) -> Any:
+    """Return the option for a member of the request, with the help and the limits of the table."""
+    (member,) = (one for one in MEMBERS if one.name == member_name)
+    values = "|".join(map(str, member.choices)) or f"{member.minimum}-{member.maximum}"
+    default = "" if member.default is None else f" Default: {member.default}."
+    return option(member.description + default, *names, value=values, panel=panel)
 
 
-def _default(name: str) -> Any:
-    """The client's own default of one of its arguments."""
-    return inspect.signature(RunwareClient).parameters[name].default
+def default_of(function: Callable[..., Any], parameter: str) -> Any:
+    """Return the default value of a parameter."""
+    return inspect.signature(function).parameters[parameter].default
 
 
 def _refuse_key(value: str | None) -> None:
     if value is not None:
         raise typer.BadParameter(
-            "a key on the command line is seen by others and kept in the shell's history; "
+            "a key on the command line is visible to other users and kept in the shell's history; "
             "set the environment variable RUNWARE_API_KEY instead"
         )
 
 
-# The client's own defaults.
-MAX_IN_FLIGHT: int = _default("max_in_flight")
-MAX_RETRIES: int = _default("max_retries")
-TIMEOUT: float = _default("timeout")
-# The emulator's.
-COST: float = inspect.signature(ServiceSettings).parameters["cost"].default
+@dataclass(frozen=True, kw_only=True)
+class ConnectionArguments:
+    """The options of every command that connects."""
 
-Images = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="IMAGES",
-        help="Image files, folders, and URLs. A folder stands for the JPG, PNG and WEBP files in "
-        "it, sorted by name; hidden ones are left alone, and without --recursive so are folders "
-        "in it.",
-        show_default=False,
-    ),
-]
-Out = Annotated[
-    str,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="DIR",
-        help="Folder for the results, made if missing. photo.png becomes photo.jpg there; a "
-        "second photo becomes photo-2.jpg; files of an earlier run are replaced.",
-        rich_help_panel=_RESULT,
-    ),
-]
-Recursive = Annotated[
-    bool,
-    typer.Option(
-        "--recursive", "-r", metavar="", help="Look into folders in folders; --out mirrors them."
-    ),
-]
-Factor = Annotated[
-    int,
-    typer.Option(
-        "--factor",
-        "-f",
-        metavar=_member_values("upscaleFactor"),
-        help=_member_help("upscaleFactor"),
-        rich_help_panel=_RESULT,
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        metavar=_member_values("outputFormat"),
-        help=_member_help("outputFormat"),
-        show_default=False,
-        rich_help_panel=_RESULT,
-    ),
-]
-Quality = Annotated[
-    int | None,
-    typer.Option(
-        metavar=_member_values("outputQuality"),
-        help=_member_help("outputQuality"),
-        show_default=False,
-        rich_help_panel=_RESULT,
-    ),
-]
-AsJson = Annotated[
-    bool,
-    typer.Option(
-        "--json",
-        metavar="",
-        help="One JSON object per image on stdout: source, output, task_uuid, cost, attempts, "
-        "seconds, error.",
-        rich_help_panel=_RESULT,
-    ),
-]
-MaxInFlight = Annotated[
-    int,
-    typer.Option(
-        metavar="NUMBER",
-        help="How many images are under way at once.",
-        rich_help_panel=_LIMITS,
-    ),
-]
-MaxRetries = Annotated[
-    int,
-    typer.Option(
-        metavar="NUMBER",
-        help="How often an image is tried again after a failure that may pass.",
-        rich_help_panel=_LIMITS,
-    ),
-]
-Timeout = Annotated[
-    float,
-    typer.Option(
-        metavar="SECONDS",
-        help="How long one image may take.",
-        rich_help_panel=_LIMITS,
-    ),
-]
-MaxReconnectTime = Annotated[
-    float,
-    typer.Option(
-        metavar="SECONDS",
-        help="How long to try when the connection is lost under way.",
-        rich_help_panel=_LIMITS,
-    ),
-]
-Journal = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="A file that makes the command one that may be killed: with the same arguments it "
-        "goes on where it was. Images whose result is in --out already are left out. Made if "
-        "missing; it may hold images and links, so only its owner can read it.",
-        show_default=False,
-        rich_help_panel=_CONNECTION,
-    ),
-]
-Delivery = Annotated[
-    str | None,
-    typer.Option(
-        metavar=_member_values("deliveryMethod"),
-        help=_member_help("deliveryMethod"),
-        show_default=False,
-        rich_help_panel=_CONNECTION,
-    ),
-]
-Url = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="Where to connect. Default: RUNWARE_URL, or else the service.",
-        show_default=False,
-        rich_help_panel=_CONNECTION,
-    ),
-]
-UseEmulator = Annotated[
-    bool,
-    typer.Option(
-        "--emulator",
-        metavar="",
-        help="Start an emulator and use it: no key, no cost, no network. Lanczos stands in for "
-        "the model.",
-        rich_help_panel=_CONNECTION,
-    ),
-]
-AllowInsecure = Annotated[
-    bool,
-    typer.Option(
-        "--allow-insecure",
-        metavar="",
-        help="Allow ws:// to another machine: the key travels unencrypted.",
-        rich_help_panel=_CONNECTION,
-    ),
-]
-ApiKey = Annotated[
-    str | None,
-    typer.Option("--api-key", "--key", hidden=True, callback=_refuse_key, expose_value=False),
-]
-Count = Annotated[int, typer.Option(metavar="NUMBER", min=1, help="How many pings.")]
-Interval = Annotated[
-    float, typer.Option(metavar="SECONDS", min=0, help="How long to wait between two.")
-]
-Host = Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")]
-Port = Annotated[
-    int,
-    typer.Option(
-        metavar="NUMBER", min=0, max=65535, help="The port to listen on; 0 takes a free one."
-    ),
-]
-EmulatorKey = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEXT",
-        help="The key to accept, a made-up one. Default: a random one.",
-        show_default=False,
-    ),
-]
-Latency = Annotated[
-    float,
-    typer.Option(
-        metavar="SECONDS", min=0, help="How much longer each image takes, as if a model worked."
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        metavar="NUMBER",
-        min=1,
-        help="How many images are worked on at once. Default: one per processor.",
-        show_default=False,
-    ),
-]
-Cost = Annotated[
-    float, typer.Option(metavar="DOLLARS", min=0, help="What an image is said to cost.")
-]
-Credit = Annotated[
-    float | None,
-    typer.Option(
-        metavar="DOLLARS",
-        min=0,
-        help="What the account holds. Default: it never runs out.",
-        show_default=False,
-    ),
-]
-UploadArray = Annotated[
-    bool,
-    typer.Option(
-        "--upload-array",
-        metavar="",
-        help="Answer an upload on a WebSocket with an array of one, which is all that the official "
-        "clients in Python understand; by default with an object, as documented.",
-    ),
-]
-Faults = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="A script of what is to go wrong, TOML or JSON; see runware_ws.emulator.faults.",
-        show_default=False,
-        rich_help_panel=_FAULTS,
-    ),
-]
-FaultLines = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--fault",
-        metavar="'KIND NAME=VALUE…'",
-        help="One thing that is to go wrong, such as 'drop every=10 how=reset', "
-        "'fail nth=3 code=timeout' or 'lose probability=0.05'. May be given several times.",
-        show_default=False,
-        rich_help_panel=_FAULTS,
-    ),
-]
-Seed = Annotated[
-    int | None,
-    typer.Option(
-        metavar="NUMBER",
-        help="For the faults that are left to chance. Default: that of the script, or a random "
-        "one, which is shown.",
-        show_default=False,
-        rich_help_panel=_FAULTS,
-    ),
-]
+    url: Annotated[
+        str | None,
+        option(
+            "WebSocket URL to connect to. Default: RUNWARE_URL, or else the Runware service.",
+            value="URL",
+            panel=CONNECTION,
+        ),
+    ] = None
+    emulator: Annotated[
+        bool,
+        option(
+            "Start an emulator and connect to it: no key, no cost, no network. It resamples with "
+            "Lanczos instead of running the model.",
+            "--emulator",
+            panel=CONNECTION,
+        ),
+    ] = False
+    allow_insecure: Annotated[
+        bool,
+        option(
+            "Allow ws:// to another machine. The key is then sent unencrypted.",
+            "--allow-insecure",
+            panel=CONNECTION,
+        ),
+    ] = False
+    api_key: Annotated[
+        str | None, typer.Option("--api-key", "--key", hidden=True, callback=_refuse_key)
+    ] = None  # always: it is only there to be refused with a reason
+
+
+def as_command(run: Callable[..., Coroutine[Any, Any, int]]) -> Callable[..., None]:
+    """Return a typer command that calls `run` and exits with the status that it returns.
+
+    Each parameter of `run` has a dataclass as its type. The fields of the dataclasses become the
+    arguments and options of the command, so that each of them is declared once.
+    """
+    groups = get_type_hints(run)
+    del groups["return"]
+
+    def command(**values: Any) -> None:
+        arguments = {
+            name: group(**{field.name: values[field.name] for field in fields(group)})
+            for name, group in groups.items()
+        }
+        exit_with(run(**arguments))
+
+    signatures = [inspect.signature(group, eval_str=True) for group in groups.values()]
+    parameters = [one for signature in signatures for one in signature.parameters.values()]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+    command.__name__ = run.__name__
+    command.__doc__ = run.__doc__
+    return command

@@ -1,99 +1,87 @@
-"""What a process that died left in the journal: taken up again, and handed over."""
+"""The tasks that an earlier process left in the journal: taken up again, and handed over."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import anyio.to_thread
-
-from ..batch import Handed, Outcome, outcome_of
+from ..batch import Outcome, OutcomeIterator, Success, outcome_of
 from ..errors import InputError
 from ..inputs import encode_file
-from ..protocol.tasks import Task
-from ..protocol.wire import decode_tasks, encode_task
+from ..protocol.wire import around_image
 from ..results import UpscaleResult
-from ..runtime.concurrency import Notification
-from ..runtime.submission import Intake
-from ..task import UpscaleTask
+from ..runtime.concurrency import Notification, run_in_thread
+from ..runtime.submission import Submission, Submitter
 from .store import Entry, Journal, Origin, digest
 
-__all__ = ["Found", "Recovered", "find", "found_in", "take_up", "task_of"]
-
-Left = Path | str | None
+RecoveredSource = Path | str | None
 
 
-class Recovered(AsyncIterator[Outcome[Left]]):
-    """The outcomes of tasks that an earlier process left unfinished, each once.
+class Recovered(OutcomeIterator[RecoveredSource]):
+    """The outcomes of the tasks that an earlier process left unfinished, each once.
 
-    A result counts as taken, and leaves the journal, when the next one is asked for. An error
-    has left it by then, unless it is the client's own end, which no task is to suffer from.
+    A result stays in the journal until it is acknowledged: see `UpscaleResult.ack`.
     """
 
-    def __init__(self, intake: Intake | None = None, journal: Journal | None = None) -> None:
-        self._intake = intake
-        self._make_writer = None if intake is None else intake.driver.writer
+    def __init__(self, submitter: Submitter | None = None, journal: Journal | None = None) -> None:
+        self._submitter = submitter
         self._journal = journal
         self._stored: deque[Entry] = deque()
-        self._settled: deque[tuple[Left, UpscaleTask]] = deque()
-        self._under_way = 0
-        self._changed = Notification()
-        self._handed = Handed()
+        self._settled: deque[tuple[RecoveredSource, Submission]] = deque()
+        self._in_flight = 0
+        self._news = Notification()
 
-    def store(self, entry: Entry) -> None:
-        """For this package: an outcome that is in the journal already."""
+    def _store(self, entry: Entry) -> None:
+        """Add a task whose result is in the journal."""
         self._stored.append(entry)
-        if self._make_writer is not None:
-            self._make_writer.untaken.add(entry.uuid)
+        if self._submitter is not None and self._submitter.driver.writer is not None:
+            self._submitter.driver.writer.untaken.add(entry.uuid)
 
-    def expect(self, source: Left, task: UpscaleTask) -> None:
-        """For this package: a task that was taken up again."""
-        self._under_way += 1
+    def _expect(self, source: RecoveredSource, submission: Submission) -> None:
+        """Add a task that was taken up again."""
+        self._in_flight += 1
 
         def done() -> None:
-            self._under_way -= 1
-            self._settled.append((source, task))
-            self._changed.tell()
+            self._in_flight -= 1
+            self._settled.append((source, submission))
+            self._news.notify()
 
-        task.when_settled(done)
+        submission.when_settled(done)
 
-    async def __anext__(self) -> Outcome[Left]:
-        self._handed.take()
-        if self._stored and self._journal is not None:
-            return await self._from_journal(self._journal)
+    async def __anext__(self) -> Outcome[RecoveredSource]:
+        if self._stored and self._journal is not None and self._submitter is not None:
+            return await self._from_journal(self._journal, self._submitter)
         while not self._settled:
-            if not self._under_way:
+            if not self._in_flight:
                 raise StopAsyncIteration
-            await self._changed.wait()
-        source, task = self._settled.popleft()
-        outcome = outcome_of(source, task)
+            await self._news.wait()
+        outcome = outcome_of(*self._settled.popleft())
         if outcome is None:
             raise RuntimeError("woken without an outcome")
-        self._handed.give(task.take)
         return outcome
 
-    async def _from_journal(self, journal: Journal) -> Outcome[Left]:
-        if self._intake is not None:
-            self._intake.driver.check_open()
+    async def _from_journal(
+        self, journal: Journal, submitter: Submitter
+    ) -> Outcome[RecoveredSource]:
+        submitter.driver.check_open()
         entry = self._stored.popleft()
         try:
-            answer = await anyio.to_thread.run_sync(journal.answer, entry.uuid)
+            answer = await run_in_thread(journal.answer, entry.uuid)
         except BaseException:
             self._stored.appendleft(entry)
             raise
-        if self._make_writer is not None:
-            self._handed.give(partial(self._make_writer.forget, entry.uuid))
-        result = UpscaleResult(entry.uuid, answer or {}, entry.attempts)
-        return Outcome(_source(entry), result=result)
+        on_ack = partial(submitter.forget, entry.uuid)
+        result = UpscaleResult(entry.uuid, answer or {}, entry.attempts, on_ack)
+        return Success(_source(entry), result)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A journal, open, and what is in it: each task with its bytes, if it can be sent again."""
+    """An open journal with its content: each task with its bytes, if it can be sent again."""
 
     journal: Journal
     session_uuid: str | None
@@ -101,10 +89,10 @@ class Found:
 
 
 def find(path: str | os.PathLike[str]) -> Found:
-    """Open a journal and read what an earlier process left in it; it blocks.
+    """Open a journal and read what an earlier process left in it. It blocks.
 
     Raises:
-        JournalError: it cannot be used.
+        JournalError: the journal cannot be used.
     """
     journal = Journal(path)
     try:
@@ -115,57 +103,57 @@ def find(path: str | os.PathLike[str]) -> Found:
 
 
 def found_in(journal: Journal) -> Found:
-    """What an earlier process left in a journal; it blocks."""
+    """Return what an earlier process left in a journal. It blocks."""
     entries = [(entry, _payload(entry)) for entry in journal.entries()]
     return Found(journal, journal.session(), entries)
 
 
-def take_up(found: Found, intake: Intake, timeout: float | None) -> Recovered:
-    """Hand what was found to a session that has not yet begun to connect: the replay may come
-    first of all, and must find the tasks there."""
-    recovered = Recovered(intake, found.journal)
-    intake.session.reconnector.session_uuid = found.session_uuid
+def take_up(found: Found, submitter: Submitter, timeout: float | None) -> Recovered:
+    """Hand what was found to a session that has not begun to connect.
+
+    The replay may be the first thing that arrives, and must find the tasks there.
+    """
+    recovered = Recovered(submitter, found.journal)
+    submitter.session.reconnector.session_uuid = found.session_uuid
+    deadline = None if timeout is None else submitter.driver.clock() + timeout
     for entry, payload in found.entries:
         if entry.has_result:
-            recovered.store(entry)
+            recovered._store(entry)
             continue
-        deadline = None if timeout is None else intake.driver.clock() + timeout
-        record = task_of(entry, payload, timeout, deadline)
-        intake.admission.enter_anyway(len(payload))
-        recovered.expect(_source(entry), intake.take_up(record))
+        submission = Submission(
+            entry.uuid, payload, len(payload), **task_options(entry, timeout, deadline)
+        )
+        submitter.admission.enter_anyway(len(payload))
+        recovered._expect(_source(entry), submission)
+        submitter.take_up(submission)
     return recovered
 
 
-def task_of(entry: Entry, payload: bytes, timeout: float | None, deadline: float | None) -> Task:
-    """A task again that an earlier process had, for `Session.attach`."""
-    task = Task(
-        entry.uuid,
-        payload,
-        owned=entry.owned,
-        polled=entry.polled,
-        timeout=timeout,
-        deadline=deadline,
-        origin=Origin(b"", entry.source, entry.digest, entry.uuid),
-    )
-    task.attempts = entry.attempts
-    task.writes = 1  # perhaps: who knows how far it came
-    return task
+def task_options(entry: Entry, timeout: float | None, deadline: float | None) -> dict[str, Any]:
+    """Return the arguments that make a task of an entry."""
+    return {
+        "owned": entry.owned,
+        "polled": entry.polled,
+        "timeout": timeout,
+        "deadline": deadline,
+        "origin": Origin(b"", entry.source, entry.digest, entry.uuid),
+        "attempts": entry.attempts,
+        "writes": 1,  # perhaps: nobody knows how far it came
+    }
 
 
-def _source(entry: Entry) -> Left:
+def _source(entry: Entry) -> RecoveredSource:
     return Path(entry.source) if entry.digest and entry.source else entry.source
 
 
 def _payload(entry: Entry) -> bytes:
-    """The task's bytes again; b"" when it must not be sent again, or cannot be, as its file is
-    not what it was."""
+    """Return the bytes of a task again; b"" if it must not be sent again, or its file changed."""
     if not entry.request or not entry.digest or entry.source is None:
         return entry.request
+    head, tail = around_image(entry.request)
     try:
-        image = encode_file(Path(entry.source))
+        payload = encode_file(Path(entry.source), head, tail)
     except InputError:
         return b""
-    if digest(image) != entry.digest:
-        return b""
-    (task,) = decode_tasks(entry.request)
-    return encode_task(task, image)
+    image = memoryview(payload)[len(head) + 1 : len(payload) - len(tail) - 1]  # without quotes
+    return bytes(payload) if digest(image) == entry.digest else b""

@@ -95,7 +95,7 @@ class Keep:
         if origin.kept_as:  # it is tried again under another UUID
             query = "SELECT request FROM task WHERE uuid=?"
             (kept,) = database.execute(query, (origin.kept_as,)).fetchone() or (None,)
-            request = with_uuid(kept or b"", origin.kept_as, self.uuid)
+            request = bytes(with_uuid(kept or b"", origin.kept_as, self.uuid))
             database.execute("DELETE FROM task WHERE uuid=?", (origin.kept_as,))
         # It can be large, and nobody needs it here any more.
         origin.kept_as, origin.request = self.uuid, b""
@@ -160,8 +160,8 @@ class Entry:
     has_result: bool
 
 
-def digest(image: bytes) -> str:
-    """The hash of an encoded image."""
+def digest(image: bytes | bytearray | memoryview) -> str:
+    """Return the hash of an image in base64."""
     return hashlib.sha256(image).hexdigest()
 
 

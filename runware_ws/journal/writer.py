@@ -1,7 +1,7 @@
-"""Between the session and the world, when there is a journal: nothing goes on unwritten.
+"""Records effects in the journal before they are performed.
 
-Changes are gathered while a commit is under way and make up the next one, so the more there is
-to write, the less each change costs.
+Changes that come while a commit is being written make up the next one, so that each change costs
+less the more there are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from ..errors import (
     AuthenticationError,
@@ -21,57 +20,56 @@ from ..errors import (
     TaskCancelledError,
     TaskTimeoutError,
 )
-from ..protocol.effects import Kept, Settle
+from ..protocol.effects import Record, Settle
 from ..protocol.tasks import Task
+from ..runtime.concurrency import run_in_thread
 from .store import Change, Forget, Journal, Keep, KeepName, KeepResult
 
-__all__ = ["JournalWriter", "change_of"]
-
 # The client ended, not the task: the next process takes it up.
-_OUTLIVED = (AuthenticationError, ClientClosedError, ConnectionLostError, JournalError)
-# Nobody waits any more for what was sent; if it is done all the same, it is billed, so the next
-# process asks for it.
+_CLIENT_ENDED = (AuthenticationError, ClientClosedError, ConnectionLostError, JournalError)
+# Nobody waits any more for a task that was sent. It may be finished and billed all the same, so the
+# next process asks for it.
 _GIVEN_UP = (TaskCancelledError, TaskTimeoutError)
 
 
 class JournalWriter:
-    """Writes effects down, and then passes them on.
+    """Writes the journal in a task of its own.
 
     Args:
-        journal: where to.
-        session: gives the session that is open.
-        passed: called with each effect that was written.
+        journal: the journal.
+        session_uuid: returns the UUID of the session that is open, or None.
+        recorded: called with the effects of each commit, in their order.
         failed: called once, when the journal cannot be written any more.
 
     Attributes:
-        untaken: the UUIDs of tasks whose results are in the journal, or on their way there.
+        untaken: UUIDs of the tasks whose results are in the journal, or about to be.
     """
 
     def __init__(
         self,
         journal: Journal,
-        session: Callable[[], str | None],
-        passed: Callable[[Kept | Settle], None],
+        session_uuid: Callable[[], str | None],
+        recorded: Callable[[list[Record | Settle]], None],
         failed: Callable[[JournalError], None],
     ) -> None:
         self.untaken: set[str] = set()
         self._journal = journal
-        self._session = session
-        self._passed = passed
+        self._session_uuid = session_uuid
+        self._recorded = recorded
         self._failed = failed
         self._broken = False
-        # What was taken was written in an earlier commit, so it can be forgotten before the rest;
-        # like changes in a row cost less.
-        self._taken: list[Change] = []
+        # What was acknowledged was written in an earlier commit, so it can go before the rest;
+        # equal changes in a row cost less.
+        self._acknowledged: list[Change] = []
         self._changes: list[Change] = []
-        self._effects: list[Kept | Settle] = []
+        self._effects: list[Record | Settle] = []
         self._work = anyio.Event()
         self._has_work = False
 
-    def add(self, effect: Kept | Settle) -> None:
-        """Write `effect` down and pass it on, after all that came before."""
+    def add(self, effect: Record | Settle) -> None:
+        """Record an effect, and report it once it and all before it are written."""
         if self._broken:
-            self._passed(effect)
+            self._recorded([effect])
             return
         change = change_of(effect)
         if change is not None:
@@ -82,65 +80,60 @@ class JournalWriter:
         self.touch()
 
     def forget(self, uuid: str) -> None:
-        """A result was taken."""
+        """Forget a task whose result was acknowledged."""
         self.untaken.discard(uuid)
-        self._taken.append(Forget(uuid))
+        self._acknowledged.append(Forget(uuid))
         self.touch()
 
     def touch(self) -> None:
-        """Write what there is, and the session that is open."""
+        """Write soon, with the session that is open and the time."""
         if not self._has_work:
             self._has_work = True
             self._work.set()
 
     async def run(self) -> None:
-        """Write whatever comes, until cancelled; what is begun is finished first."""
+        """Write whatever comes, until cancelled. A commit that was begun is finished first."""
         while not self._broken:
             await self._work.wait()
             self._work, self._has_work = anyio.Event(), False
             with anyio.CancelScope(shield=True):
                 changes, effects = self._take()
                 try:
-                    commit = self._journal.commit
-                    await anyio.to_thread.run_sync(commit, changes, self._session())
+                    await run_in_thread(self._journal.commit, changes, self._session_uuid())
                 except JournalError as error:
                     self._give_up(effects, error)
                 else:
-                    self._pass_on(effects)
+                    self._recorded(effects)
 
     def close(self) -> None:
-        """Write what is left, pass it on, and let go of the journal."""
+        """Write what is left, report it, and close the journal."""
         changes, effects = self._take()
         try:
             if not self._broken:
-                self._journal.commit(changes, self._session())
+                self._journal.commit(changes, self._session_uuid())
         except JournalError as error:
             self._give_up(effects, error)
         else:
-            self._pass_on(effects)
+            self._recorded(effects)
         self._broken = True
         self._journal.close()
 
-    def _take(self) -> tuple[list[Change], list[Kept | Settle]]:
-        changes, effects = self._taken + self._changes, self._effects
-        self._taken, self._changes, self._effects = [], [], []
+    def _take(self) -> tuple[list[Change], list[Record | Settle]]:
+        changes, effects = self._acknowledged + self._changes, self._effects
+        self._acknowledged, self._changes, self._effects = [], [], []
         return changes, effects
 
-    def _pass_on(self, effects: list[Kept | Settle]) -> None:
-        for effect in effects:
-            self._passed(effect)
-
-    def _give_up(self, effects: list[Kept | Settle], error: JournalError) -> None:
-        """Outcomes are handed over all the same; what was not written is not sent."""
+    def _give_up(self, effects: list[Record | Settle], error: JournalError) -> None:
+        """Hand outcomes over all the same. What was not written is not sent."""
         self._broken = True
-        self._pass_on([effect for effect in effects if isinstance(effect, Settle)])
+        self._recorded([effect for effect in effects if isinstance(effect, Settle)])
         self._failed(error)
 
 
-def change_of(effect: Kept | Settle) -> Change | None:
-    """What an effect changes in the journal, if anything."""
+def change_of(effect: Record | Settle) -> Change | None:
+    """Return what an effect changes in the journal, or None."""
     task = effect.task
-    if task.origin is None:  # asked for by its UUID alone; what stands under that is another's
+    if task.origin is None:  # asked for by its UUID alone; what is under that is another task's
         return None
     if isinstance(effect, Settle):
         return _ending(task, effect.outcome)
@@ -150,7 +143,7 @@ def change_of(effect: Kept | Settle) -> Change | None:
 def _ending(task: Task, outcome: dict[str, Any] | RunwareError) -> Change | None:
     if not isinstance(outcome, RunwareError):
         return KeepResult(task.uuid, outcome)
-    if isinstance(outcome, _OUTLIVED):
+    if isinstance(outcome, _CLIENT_ENDED):
         return None
     if isinstance(outcome, _GIVEN_UP) and task.writes:
         return KeepName(task.uuid)

@@ -1,28 +1,27 @@
-"""What the session wants done, in order. The driver does it and decides nothing."""
+"""The session's effects: orders to the driver, which performs them in their order."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import RunwareError
 from .tasks import Task
 
-__all__ = ["Connect", "Disconnect", "Effect", "Event", "Frame", "Kept", "Notify", "Pong", "Settle"]
+EventKind = Literal["connected", "lost", "reconciling", "key_refused", "closed"]
 
 
 @dataclass(slots=True)
 class Settle:
-    """Hand a task's outcome, an item as received or an error, to whoever waits for it."""
+    """Hand the outcome of a task, an item as received or an error, to its callers."""
 
     task: Task
     outcome: dict[str, Any] | RunwareError
 
 
 @dataclass(slots=True)
-class Kept:
-    """Write a task down, if there is a journal, and then call `Session.kept`: only then is it
-    sent."""
+class Record:
+    """Record a task in the journal, then call `Session.recorded`: only then is it sent."""
 
     task: Task
 
@@ -34,28 +33,28 @@ class Connect:
 
 @dataclass(slots=True)
 class Disconnect:
-    """Let go of the connection."""
+    """Drop the connection."""
 
 
 @dataclass(slots=True)
 class Pong:
-    """A ping came back after `seconds`."""
+    """Report that a ping came back after `seconds`."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that people may want to know of.
+    """An event of the connection; see `RunwareClient.events`.
 
     Attributes:
         kind: ``connected``, ``lost``, ``reconciling``, ``key_refused`` or ``closed``.
-        detail: what happened, in words.
-        resumed: with ``connected``: whether the service took up the old session.
-        count: with ``reconciling``: how many tasks were in doubt.
+        detail: a description.
+        resumed: for ``connected``: whether the service resumed the old session.
+        count: for ``reconciling``: number of tasks that the service is asked for.
     """
 
-    kind: str
+    kind: EventKind
     detail: str = ""
     resumed: bool = False
     count: int = 0
@@ -63,17 +62,17 @@ class Event:
 
 @dataclass(slots=True)
 class Notify:
-    """Tell people."""
+    """Report an event."""
 
     event: Event
 
 
 @dataclass(slots=True)
 class Frame:
-    """Bytes for the connection. They may hold the key, so a repr does not show them."""
+    """A message to be sent. It may hold the key, so its repr does not show the bytes."""
 
-    data: bytes = field(repr=False)
+    data: bytes | bytearray = field(repr=False)
     is_ping: bool = False
 
 
-Effect = Settle | Kept | Connect | Disconnect | Pong | Notify
+Effect = Settle | Record | Connect | Disconnect | Pong | Notify

@@ -9,35 +9,32 @@ accepted again [S], so there a breaker waits, longer each time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
+from typing import Literal
 
 from .backoff import full_jitter
-
-__all__ = ["Reconnector", "State"]
 
 _RECONNECT = (0.1, 30.0)  # first and highest ceiling of the delays, in seconds
 _RESUMES = 2
 _BREAKER = (2.0, 60.0)
 
 
-class State(Enum):
-    """The state of a client; the values are what `RunwareClient.state` shows."""
-
-    NEW = "new"
-    CONNECTING = "connecting"
-    AUTHENTICATING = "authenticating"
-    CONNECTED = "connected"
-    WAITING = "waiting"
-    KEY_REFUSED = "key refused"
-    FAILED = "failed"
-    CLOSED = "closed"
+ClientState = Literal[
+    "new",
+    "connecting",
+    "authenticating",
+    "connected",
+    "waiting",
+    "key_refused",
+    "failed",
+    "closed",
+]
 
 
 class Reconnector:
     """The state of the client, and the plan of its attempts to connect.
 
     Attributes:
-        state: see `State`.
+        state: see `RunwareClient.state`.
         ended: whether it is for good.
         session_uuid: the session to resume, or None.
         ever_ready: whether the key was accepted once.
@@ -48,7 +45,7 @@ class Reconnector:
     """
 
     def __init__(self, rng: Callable[[], float], max_reconnect_time: float | None) -> None:
-        self.state = State.NEW
+        self.state: ClientState = "new"
         self.ended = False
         self.session_uuid: str | None = None
         self.ever_ready = False
@@ -66,25 +63,25 @@ class Reconnector:
     @property
     def why_away(self) -> str:
         """The state and its reason; "" while connected."""
-        return "" if self.state is State.CONNECTED else f"{self.state.value}: {self.reason}"
+        return "" if self.state == "connected" else f"{self.state}: {self.reason}"
 
     def start(self, now: float) -> None:
         """Connect for the first time."""
         self._away_since = now
         self.connect_at = now
-        self.state = State.WAITING
+        self.state = "waiting"
 
     def attempt(self) -> None:
         """An attempt to connect begins."""
         self.connect_at = None
         self._attempts += 1
-        self.state = State.CONNECTING
+        self.state = "connecting"
 
     def ready(self, session_uuid: str) -> bool:
         """The key was accepted. Whether the session asked for was resumed."""
         resumed = session_uuid == self.session_uuid
         self.session_uuid = session_uuid
-        self.state = State.CONNECTED
+        self.state = "connected"
         self.ever_ready = True
         self.reason = ""
         self._attempts = self._failed_resumes = 0
@@ -110,12 +107,12 @@ class Reconnector:
 
         A service that accepts the key and then hangs up is not asked in a tight loop.
         """
-        if self.state is State.CONNECTED:
+        if self.state == "connected":
             self._away_since = now
             self._flaps += 1
             self.unproved = True
         self.reason = reason
-        self.state = State.WAITING
+        self.state = "waiting"
         failures = self._attempts + max(0, self._flaps - 1)
         delay = full_jitter(failures - 1, *_RECONNECT, self._rng) if failures else 0.0
         self.connect_at = now + delay
@@ -123,7 +120,7 @@ class Reconnector:
     def refused(self, reason: str, now: float) -> None:
         """The key was refused, after it had been accepted before."""
         self.lost(reason, now)
-        self.state = State.KEY_REFUSED
+        self.state = "key_refused"
         start, limit = _BREAKER
         # Half of the ceiling is fixed: the service is not asked in a tight loop.
         ceiling = min(limit, start * 2.0 ** min(self._refusals, 16))
@@ -143,7 +140,7 @@ class Reconnector:
     @property
     def give_up_at(self) -> float | None:
         """When the limit to reconnecting passes; None while connected, or in an attempt."""
-        waits = self.state in (State.WAITING, State.KEY_REFUSED) and self._attempts
+        waits = self.state in ("waiting", "key_refused") and self._attempts
         return self._away_since + self._limit if waits and self._limit is not None else None
 
     def moments(self) -> tuple[float | None, ...]:
@@ -154,7 +151,7 @@ class Reconnector:
         """Whether the limit to reconnecting has passed."""
         return self._limit is not None and self.away(now) >= self._limit
 
-    def end(self, state: State, reason: str) -> None:
+    def end(self, state: ClientState, reason: str) -> None:
         """No more attempts."""
         self.state = state
         self.ended = True

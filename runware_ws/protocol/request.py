@@ -157,6 +157,10 @@ PATTERNS = {
         r"([/?#][!-~]*)?$"
     ),
 }
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_DATA_URI_HEAD = re.compile(r"data:image/[a-zA-Z]+;base64,")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_PIECE = 64 * 1024
 _UUID4, _URI = (re.compile(PATTERNS[form], re.ASCII) for form in ("uuid4", "uri"))
 
 
@@ -173,11 +177,19 @@ class Problem:
 
 
 def is_uuid4(text: str) -> bool:
-    """Whether `text` is a UUID v4 in its usual form, in upper or lower case."""
+    """Return whether a text is a UUID v4 in its usual form, in upper or lower case."""
     return _UUID4.fullmatch(text) is not None
 
 
-def _is_uri(text: str) -> bool:
+def is_uuid(text: str) -> bool:
+    """Return whether a text is a UUID of any version, as sessions and images have them."""
+    return len(text) == 36 and _UUID.fullmatch(text) is not None
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text is an http or https URL."""
+    if not text[:8].lower().startswith(("http://", "https://")):
+        return False  # at once, since it may be an image of megabytes
     try:
         urlsplit(text)  # knows what may stand between brackets
     except ValueError:
@@ -185,9 +197,24 @@ def _is_uri(text: str) -> bool:
     return _URI.fullmatch(text) is not None
 
 
+def is_data_uri(text: str) -> bool:
+    """Return whether a text is the data URI of an image, in base64."""
+    head = _DATA_URI_HEAD.match(text[:64])
+    return head is not None and is_base64(text, head.end())
+
+
+def is_base64(text: str, start: int = 0) -> bool:
+    """Return whether a text has only characters of base64 from `start` on, and at least one."""
+    if len(text) <= start or not text.isascii():
+        return False
+    # In pieces, which is faster than a regular expression, and needs no copy of megabytes.
+    starts = range(start, len(text), _PIECE)
+    return not any(text[one : one + _PIECE].encode().translate(None, _BASE64) for one in starts)
+
+
 _FORMS = {
     "uuid4": (is_uuid4, "is not a UUID v4", "pass one such as str(uuid.uuid4())"),
-    "uri": (_is_uri, "is not an http(s) URL", "pass one that starts with http:// or https://"),
+    "uri": (is_url, "is not an http(s) URL", "pass one that starts with http:// or https://"),
 }
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from ..settings import Settings
 from .connection_state import ConnectionState
 from .effects import Frame
 from .reconcile import ALONE_LIMIT, Reconciler
-from .records import Limits
 from .secret import Secret
 from .tasks import Stage, Step, Task
 from .wire import encode_tasks, join_tasks
@@ -25,9 +25,9 @@ _PING = encode_tasks([{"taskType": "ping", "ping": True}])
 class SendQueue:
     """The key, new tasks in the order of their submission, and the choice of the next frame."""
 
-    def __init__(self, key: Secret, limits: Limits, reconciler: Reconciler) -> None:
+    def __init__(self, key: Secret, settings: Settings, reconciler: Reconciler) -> None:
         self._key = key
-        self._limits = limits
+        self._limits = settings
         self._reconciler = reconciler
         self._new: deque[Task] = deque()
 
@@ -142,7 +142,7 @@ class SendQueue:
         So is what queued twice (see `Reconciler.alive`): once written, it is wanted no more.
         """
         limit = limit or self._limits.max_tasks_per_frame
-        batch: list[bytes] = []
+        batch: list[bytes | bytearray] = []
         size = 1
         while queue and len(batch) < limit:
             task = queue[0]

@@ -28,13 +28,13 @@ from ..errors import (
     TaskCancelledError,
     TaskTimeoutError,
 )
+from ..settings import Settings
 from .answers import Subject, is_fatal, refusal, subject_of
 from .connection_state import ConnectionState
 from .dispatcher import Dispatcher
-from .effects import Connect, Disconnect, Effect, Frame, Kept, Pong
+from .effects import Connect, Disconnect, Effect, Frame, Pong, Record
 from .reconcile import OVERDUE, Reconciler
-from .reconnector import Reconnector, State
-from .records import SessionSettings
+from .reconnector import ClientState, Reconnector
 from .secret import Secret
 from .send_queue import SendQueue
 from .task_table import TaskTable
@@ -55,19 +55,21 @@ class Session:
         failure: what ended the client, if it failed.
 
     Args:
-        settings: see `SessionSettings`.
+        settings: the client's settings.
         api_key: the key.
         new_uuid: gives a UUID v4 in lower case.
-        rng: gives a number from 0 to 1, for jitter.
+        rng: returns a random number from 0 to 1, for jitter.
+        journaled: whether a task is sent only after `recorded` was called for it.
     """
 
     def __init__(
         self,
-        settings: SessionSettings,
+        settings: Settings,
         *,
         api_key: Secret,
         new_uuid: Callable[[], str],
         rng: Callable[[], float],
+        journaled: bool = False,
     ) -> None:
         self._table = TaskTable(new_uuid, rng)
         self.tasks: Mapping[str, Task] = self._table.tasks
@@ -76,10 +78,11 @@ class Session:
         self.reconnector = Reconnector(rng, settings.max_reconnect_time)
         self.failure: RunwareError | None = None
         self._settings = settings
+        self._journaled = journaled
         self._key = api_key
         self._reconciler = Reconciler(self._table)
         self._dispatcher = Dispatcher(self._table, self._reconciler, settings.max_retries)
-        self._send_queue = SendQueue(api_key, settings.limits, self._reconciler)
+        self._send_queue = SendQueue(api_key, settings, self._reconciler)
 
     # What the caller wants.
 
@@ -95,13 +98,13 @@ class Session:
         self._enqueue(task)
 
     def _enqueue(self, task: Task) -> None:
-        if self._settings.journaled:
-            self._table.effects.append(Kept(task))
+        if self._journaled:
+            self._table.effects.append(Record(task))
         else:
             self._send_queue.add(task)
 
-    def kept(self, task: Task) -> None:
-        """A `Kept` was carried out: the task may be sent."""
+    def recorded(self, task: Task) -> None:
+        """Send a task whose `Record` was performed."""
         if task.stage is Stage.QUEUED:
             self._send_queue.add(task)
 
@@ -131,18 +134,18 @@ class Session:
     def fail(self, error: RunwareError) -> None:
         """End for good, and for this reason."""
         self.failure = error
-        self._end(State.FAILED, lambda _: type(error)(*error.args), str(error))
+        self._end("failed", lambda _: type(error)(*error.args), str(error))
 
     def close(self, reason: str) -> None:
         """End for good: whatever is not settled fails."""
-        self._end(State.CLOSED, lambda task: ClientClosedError(reason, task.uuid), reason)
+        self._end("closed", lambda task: ClientClosedError(reason, task.uuid), reason)
 
     # What the connection does.
 
     def connected(self, now: float) -> None:
         """A connection is open."""
         self._table.timers.moved = True
-        self.reconnector.state = State.AUTHENTICATING
+        self.reconnector.state = "authenticating"
         self._table.link = ConnectionState(
             now,
             resuming=self.reconnector.session_uuid,
@@ -386,9 +389,11 @@ class Session:
         limit = self._settings.max_reconnect_time
         reason = f"no connection for {limit:g} s (max_reconnect_time): {self.reconnector.reason}"
         self.failure = ConnectionLostError(reason)
-        self._end(State.FAILED, lambda task: ConnectionLostError(reason, task.uuid), reason)
+        self._end("failed", lambda task: ConnectionLostError(reason, task.uuid), reason)
 
-    def _end(self, state: State, error_for: Callable[[Task], RunwareError], reason: str) -> None:
+    def _end(
+        self, state: ClientState, error_for: Callable[[Task], RunwareError], reason: str
+    ) -> None:
         if self.reconnector.ended:
             return
         for task in list(self._table.tasks.values()):

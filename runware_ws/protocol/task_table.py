@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from ..errors import RunwareError
 from .backoff import full_jitter
 from .connection_state import ConnectionState
-from .effects import Effect, Event, Notify, Settle
-from .records import Counters
+from .effects import Effect, Event, EventKind, Notify, Settle
 from .tasks import Stage, Step, Task, Transition, move
 from .timers import Timers
 from .wire import Item, with_uuid
 
 __all__ = ["TaskTable"]
 
+_COST_UNITS = 10**12
+_MAX_COST = 10**9
 _RETRY_DELAYS = (0.5, 10.0)  # first and highest ceiling, in seconds
+
+
+@dataclass(slots=True)
+class Counters:
+    """Counts of what happened since the client was opened; see `Stats`."""
+
+    submitted: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    reconnects: int = 0
+    recovered: Counter[str] = field(default_factory=Counter)
+    dropped: int = 0
+    garbled: int = 0
+    frames_sent: int = 0
+    frames_received: int = 0
+    cost_units: int = 0
+
+    @property
+    def cost(self) -> float:
+        """The sum of all costs, in US dollars."""
+        return self.cost_units / _COST_UNITS
+
+    def add_cost(self, cost: object) -> None:
+        """Add the cost of a result. The sum is kept in whole units, so that it is exact."""
+        if isinstance(cost, int | float) and 0 < cost < _MAX_COST:
+            self.cost_units += round(cost * _COST_UNITS)
 
 
 class TaskTable:
@@ -83,9 +113,8 @@ class TaskTable:
         counters.succeeded += 1
         if task.stage is Stage.SUSPECT or task.writes > 1 or task.known_since is not None:
             counters.recovered[task.step.value] += 1
-        cost = item.get("cost")
-        if cost and isinstance(cost, int | float):
-            counters.cost += cost
+        if cost := item.get("cost"):
+            counters.add_cost(cost)
         self.settle(task, item)
 
     def retry(self, task: Task, now: float) -> None:
@@ -118,6 +147,8 @@ class TaskTable:
         delay = full_jitter(task.attempts - 2, *_RETRY_DELAYS, self._rng)
         self.timers.schedule(task, now + delay)
 
-    def notify(self, kind: str, detail: str, *, resumed: bool = False, count: int = 0) -> None:
+    def notify(
+        self, kind: EventKind, detail: str, *, resumed: bool = False, count: int = 0
+    ) -> None:
         """Tell people."""
         self.effects.append(Notify(Event(kind, detail, resumed, count)))

@@ -83,7 +83,6 @@ class Task:
         polled: whether its outcome is asked for, not pushed: delivery ``async``, or a webhook.
         timeout: seconds from submission, or None.
         deadline: the same as a moment, or None.
-        owner: whoever waits; not looked at here.
         origin: what the journal keeps of it; not looked at here.
         stage, step: see above.
         due: the moment at which it wants attention, managed by `Timers`.
@@ -110,7 +109,6 @@ class Task:
         "no_details",
         "origin",
         "owned",
-        "owner",
         "payload",
         "polled",
         "sent_at",
@@ -125,14 +123,15 @@ class Task:
     def __init__(
         self,
         uuid: str,
-        payload: bytes,
+        payload: bytes | bytearray,
         *,
         owned: bool = True,
         polled: bool = False,
         timeout: float | None = None,
         deadline: float | None = None,
-        owner: Any = None,
         origin: Any = None,
+        attempts: int = 1,
+        writes: int = 0,
     ) -> None:
         self.uuid = uuid
         self.payload = payload
@@ -140,14 +139,13 @@ class Task:
         self.polled = polled
         self.timeout = timeout
         self.deadline = deadline
-        self.owner = owner
         self.origin = origin
         self.stage = Stage.QUEUED
         self.step = Step.NONE
         self.due: float | None = None
         self.wake: float | None = None
-        self.attempts = 1
-        self.writes = 0
+        self.attempts = attempts
+        self.writes = writes
         self.sent_at = 0.0
         self.asks = 0
         self.asked_at = 0.0

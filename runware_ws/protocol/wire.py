@@ -18,18 +18,20 @@ from ..errors import ProtocolError
 __all__ = [
     "ErrorItem",
     "Item",
+    "around_image",
     "decode",
     "decode_item",
     "decode_tasks",
     "encode_answer",
     "encode_item",
-    "encode_parts",
     "encode_task",
     "encode_tasks",
+    "encode_text",
     "join_tasks",
-    "split_task",
+    "split_at_uuid",
     "unwrap",
     "with_uuid",
+    "without_image",
 ]
 
 Item = dict[str, Any]
@@ -181,40 +183,35 @@ def _loads(frame: bytes | bytearray | memoryview | str) -> Any:
         raise ProtocolError(f"a frame is not JSON: {error.msg}") from None
 
 
-def encode_task(members: Mapping[str, Any], image: str | bytes | None = None) -> bytes:
-    """A task as a frame of its own; see `encode_parts`."""
-    head, tail = split_task(members)
-    return encode_parts(head, str(members.get("taskUUID", "")), tail, image)
+def encode_task(members: Mapping[str, Any]) -> bytes:
+    """Return a task as a frame of its own."""
+    return orjson.dumps([members])
 
 
-def split_task(members: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """What stands before and after the taskUUID of a task, which must have one, in a frame of
-    its own."""
+def encode_text(text: str) -> bytes:
+    """Return a text as JSON, with its quotes."""
+    return orjson.dumps(text)
+
+
+def split_at_uuid(task: bytes) -> tuple[bytes, bytes]:
+    """Split an encoded task before and after its taskUUID, which it must have."""
     mark = b'"taskUUID":"'
-    encoded = orjson.dumps([members])
-    start = encoded.index(mark) + len(mark)
-    return encoded[:start], encoded[encoded.index(b'"', start) :]
+    start = task.index(mark) + len(mark)
+    return task[:start], task[task.index(b'"', start) :]
 
 
-def encode_parts(head: bytes, task_uuid: str, tail: bytes, image: str | bytes | None) -> bytes:
-    """A task as a frame of its own, from its parts.
+# An encoded task ends in "}]". This and `IMAGE_TAIL` put an image in its place.
+IMAGE_HEAD, IMAGE_TAIL = b',"inputs":{"image":', b"}}]"
 
-    Sent alone, as a large one is, it is not copied again; see `join_tasks`.
 
-    Args:
-        head, tail: from `split_task`.
-        task_uuid: its taskUUID.
-        image: a text such as a URL, or base64 as bytes, which are taken as they are: their
-            alphabet needs no escapes, so megabytes are not looked at again. None for none.
-    """
-    if image is None:
-        return b"".join((head, task_uuid.encode(), tail))
-    if isinstance(image, str):
-        # Joined, since what orjson returns takes 4 KiB however short it is.
-        inputs = (b',"inputs":{"image":', orjson.dumps(image), b"}}]")
-    else:
-        inputs = (b',"inputs":{"image":"', image, b'"}}]')
-    return b"".join((head, task_uuid.encode(), tail[:-2], *inputs))
+def without_image(before_image: bytes) -> bytes:
+    """Return an encoded task again, from the first of the parts of `around_image`."""
+    return before_image[: -len(IMAGE_HEAD)] + b"}]"
+
+
+def around_image(task: bytes) -> tuple[bytes, bytes]:
+    """Return the bytes before and after an image that is added to an encoded task."""
+    return task[:-2] + IMAGE_HEAD, IMAGE_TAIL
 
 
 def encode_item(item: Mapping[str, Any]) -> bytes:
@@ -237,12 +234,12 @@ def decode_item(data: bytes) -> Item:
     return item
 
 
-def with_uuid(payload: bytes, old: str, new: str) -> bytes:
+def with_uuid(payload: bytes | bytearray, old: str, new: str) -> bytes | bytearray:
     """An encoded task under another taskUUID, which comes before any free text in it."""
     return payload.replace(old.encode(), new.encode(), 1)
 
 
-def join_tasks(frames: Sequence[bytes]) -> bytes:
+def join_tasks(frames: Sequence[bytes | bytearray]) -> bytes | bytearray:
     """Frames of a task each, of which there is at least one, as one frame."""
     if len(frames) == 1:
         return frames[0]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import anyio
 
+from ..inputs import Source
 from .concurrency import Notification
 
 __all__ = ["Admission"]
@@ -86,15 +87,15 @@ class Admission:
         if self._waiters:
             self._admit()
         if not self.tasks:
-            self._emptied.tell()
+            self._emptied.notify()
 
     @contextmanager
-    def given_back_on_error(self, size: int) -> Iterator[None]:
+    def given_back_on_error(self, source: Source) -> Iterator[None]:
         """Leave again if what follows on entering fails."""
         try:
             yield
         except BaseException:
-            self.leave(size)
+            self.leave(source.size)
             raise
 
     def _fits(self, size: int) -> bool:

@@ -1,44 +1,56 @@
-"""Work that outlives the call that starts it, on asyncio and on trio.
-
-No task group is held across the caller's ``async with``: the client may be opened in one task
-and closed in another (a FastAPI lifespan, a pytest fixture, an AsyncExitStack).
-"""
+"""Small tools of concurrency that behave alike on asyncio and trio."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
-__all__ = [
-    "LARGE_BYTES",
-    "Background",
-    "Event",
-    "Notification",
-    "event_factory",
-    "off_loop",
-    "running_on_trio",
-]
+from ..transport import running_on_trio
 
+T = TypeVar("T")
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
-def running_on_trio() -> bool:
-    """Whether the caller runs on trio; otherwise it runs on asyncio."""
-    trio = sys.modules.get("trio")
-    if trio is None:
-        return False
-    try:
-        trio.lowlevel.current_task()
-    except RuntimeError:
-        return False
-    return True
+# Encoding, decoding or hashing more than this would hold up the event loop for up to a millisecond;
+# for less, a worker thread costs more than the work.
+LARGE_BYTES = 256 * 1024
 
 
-class Event(Protocol):
-    """What trio's events and ours for asyncio have in common. They cost a third of anyio's."""
+_MAX_THREADS = 16
+_limiter: RunVar[anyio.CapacityLimiter] = RunVar("runware_ws threads")
+
+
+async def run_in_thread(
+    function: Callable[[Unpack[Ts]], R], *args: *Ts, abandon_on_cancel: bool = False
+) -> R:
+    """Call a function in a worker thread.
+
+    The threads are counted apart from those of the program: it may need all of its own to wait for
+    this client.
+    """
+    limiter = _limiter.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(_MAX_THREADS)
+        _limiter.set(limiter)
+    return await anyio.to_thread.run_sync(
+        function, *args, abandon_on_cancel=abandon_on_cancel, limiter=limiter
+    )
+
+
+async def run_off_loop(function: Callable[[T], R], argument: T, size: int) -> R:
+    """Call a function that works on `size` bytes, in a worker thread if these are many."""
+    if size < LARGE_BYTES:
+        return function(argument)
+    return await run_in_thread(function, argument)
+
+
+class OneShotEvent(Protocol):
+    """An event that is set once. It costs a third of `anyio.Event`, and each task may have one."""
 
     def set(self) -> None: ...
 
@@ -46,20 +58,17 @@ class Event(Protocol):
 
 
 class _AsyncioEvent:
-    """An event for one or few to wait for, which takes a tenth of the memory of asyncio's own."""
+    """An event that takes a tenth of the memory of asyncio's own while one task waits for it."""
 
-    __slots__ = ("_first", "_is_set", "_others")
+    __slots__ = ("_is_set", "_waiters")
 
     def __init__(self) -> None:
         self._is_set = False
-        self._first: asyncio.Future[None] | None = None
-        self._others: list[asyncio.Future[None]] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
 
     def set(self) -> None:
         self._is_set = True
-        if self._first is not None and not self._first.done():
-            self._first.set_result(None)
-        for waiter in self._others or ():
+        for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -67,49 +76,53 @@ class _AsyncioEvent:
         waiter = asyncio.get_running_loop().create_future()
         if self._is_set:
             waiter.set_result(None)
-        elif self._first is None or self._first.done():
-            self._first = waiter
         else:
-            self._others = [one for one in self._others or () if not one.done()]  # not cancelled
-            self._others.append(waiter)
+            if self._waiters:
+                self._waiters = [one for one in self._waiters if not one.done()]  # or cancelled
+            self._waiters.append(waiter)
         return waiter
 
 
-def event_factory() -> Callable[[], Event]:
-    """The event of the event loop that runs."""
+def one_shot_event() -> OneShotEvent:
+    """Return a new event for the event loop that runs."""
     if running_on_trio():
         import trio
 
-        return trio.Event
-    return _AsyncioEvent
+        return trio.Event()
+    return _AsyncioEvent()
 
 
 class Notification:
-    """Something that changes, for any number who wait: all are woken, to look again."""
+    """Wakes everybody who waits for a change, so that they look again."""
 
     __slots__ = ("_event",)
 
     def __init__(self) -> None:
-        self._event: Event | None = None  # made when waited for: before, no event loop may run
+        self._event: OneShotEvent | None = None  # made when waited for: no event loop may run yet
 
-    def tell(self) -> None:
-        """It has changed."""
+    def notify(self) -> None:
+        """Wake all who wait at present."""
         if self._event is not None:
             event, self._event = self._event, None
             event.set()
 
     async def wait(self) -> None:
-        """Wait for the next change. Cancelled, the others go on waiting."""
+        """Wait for the next `notify`. Cancelling one waiter does not affect the others."""
         if self._event is None:
-            self._event = event_factory()()
+            self._event = one_shot_event()
         await self._event.wait()
 
 
 class Background:
-    """One async function, run in a task of its own from now on.
+    """An async function that runs in a task of its own and outlives the call that starts it.
 
-    It ends by itself, when it is cancelled here, or when the event loop ends. `function` must
-    deal with its own errors: nobody waits for them.
+    No task group is held across the caller's ``async with``, so that the client may be opened in
+    one task and closed in another (a FastAPI lifespan, a pytest fixture, an AsyncExitStack). The
+    task ends by itself, when it is cancelled, or when the event loop ends.
+
+    Args:
+        function: what to run. It must handle its own errors, since nobody waits for them.
+        name: name of the task, for debuggers.
     """
 
     def __init__(self, function: Callable[[], Awaitable[None]], name: str) -> None:
@@ -121,7 +134,7 @@ class Background:
 
             trio.lowlevel.spawn_system_task(self._run, name=name)
         else:
-            # The loop itself keeps only a weak reference.
+            # The event loop keeps only a weak reference to its tasks.
             self._task = asyncio.get_running_loop().create_task(self._run(), name=name)
 
     async def _run(self) -> None:
@@ -132,25 +145,10 @@ class Background:
             self._done.set()
 
     def cancel(self) -> None:
-        """Cancel it; it may still be busy with its own end."""
+        """Cancel the task; it may need some time to end."""
         if not self._done.is_set():
             self._scope.cancel()
 
     async def wait(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the task has ended."""
         await self._done.wait()
-
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-# From here on, decoding would hold up the event loop for about a millisecond, encoding and hashing
-# for less. Below, the way to a thread and back costs more: of a file of 32 KiB, two thirds of all.
-LARGE_BYTES = 256 * 1024
-
-
-async def off_loop(function: Callable[[T], R], argument: T, size: int) -> R:
-    """Call a function that works on so many bytes, in a thread if these are many."""
-    if size < LARGE_BYTES:
-        return function(argument)
-    return await anyio.to_thread.run_sync(function, argument)

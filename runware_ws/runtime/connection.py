@@ -1,126 +1,175 @@
-"""One connection between the session and an open socket, from the attempt to make it to its end."""
+"""One connection to the service: bytes in, frames to the session, effects, frames out, timer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import anyio
 
 from ..protocol.effects import Frame
-from ..protocol.session import Session
-from ..settings import Endpoint
-from ..transport import Data, DisconnectedError, Socket, open_socket
+from ..transport import DisconnectedError, Receiver, Stream, WebSocket, open_stream
+from ..transport.base import CLOSE_TIMEOUT
+
+if TYPE_CHECKING:
+    from .driver import Driver
 
 __all__ = ["Connection"]
 
 
-class Connection:
-    """Carries frames, as long as the session means this connection when it speaks of one.
+class Connection(Receiver):
+    """A connection from the attempt to make it until it ends.
+
+    It lives in a task of its own (`run`). The session hears of it only while it is current: a
+    connection that was dropped may take a while to end, and is not heard any more.
 
     Args:
-        session: the session.
-        clock: the time.
-        changed: called when the session has something to be done.
-        failed: called with an error that nobody thought of.
+        driver: performs what the session decides.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        clock: Callable[[], float],
-        changed: Callable[[], None],
-        failed: Callable[[Exception], None],
-    ) -> None:
-        self.is_present = True
-        self._session = session
-        self._clock = clock
-        self._changed = changed
-        self._failed = failed
+    def __init__(self, driver: Driver) -> None:
+        self.is_current = True
+        self._driver = driver
+        self._session = driver.session
+        self._clock = driver.clock
         self._scope = anyio.CancelScope()
-        self._socket: Socket | None = None
+        self._ended = anyio.Event()
+        self._websocket = WebSocket(driver.target.url, driver.settings.max_size)
+        self._stream: Stream | None = None
+        self._opened = False
+        self._heard_at = 0.0
         self._frame: Frame | None = None
+        self._pieces: Iterator[bytes] = iter(())  # of the frame, still to be written
+        self._unwritten_bytes = 0
+        self._replies = b""
+        self._write_is_due = False
 
-    async def run(self, endpoint: Endpoint) -> DisconnectedError:
-        """Connect, and carry frames until the connection ends. Why it did."""
-        why = DisconnectedError("the connection was closed")
-        with self._scope:
-            try:
-                async with open_socket(endpoint) as socket:
-                    why = await self._carry(socket)
-            except DisconnectedError as lost:
-                why = lost
-            except Exception as error:  # noqa: BLE001  # of a library: this connection's end only
-                why = DisconnectedError(f"{type(error).__name__}: {error}")
-        return why
-
-    async def _carry(self, socket: Socket) -> DisconnectedError:
-        if not self.is_present:
-            return DisconnectedError("dropped while it was being opened")
-        self._socket = socket
-        self._session.connected(self._clock())
-        self._changed()
+    async def run(self) -> DisconnectedError:
+        """Connect and exchange frames until the connection ends. Return why it ended."""
+        self._scope.deadline = self._clock() + self._driver.settings.connect_timeout
         try:
-            return await socket.run(self)
+            with self._scope:
+                return await self._run()
+        except Exception as error:  # noqa: BLE001  # whatever it is, it ends this connection alone
+            return DisconnectedError(_words(error))
         finally:
-            with anyio.CancelScope(shield=True):
-                await socket.close()
+            self._ended.set()
+        return DisconnectedError("no answer in time")
+
+    async def _run(self) -> DisconnectedError:
+        async with open_stream(self._driver.target, self) as stream:
+            self._stream = stream
+            stream.write(self._websocket.handshake())
+            error = await stream.run()
+        return self._websocket.why_ended(error)
 
     def drop(self) -> None:
-        """End it at once; the session knows."""
-        self.is_present = False
+        """End the connection at once. The session knows already."""
+        self.is_current = False
         self._scope.cancel()
 
     async def close(self) -> None:
-        """End it with a goodbye; the session knows."""
-        self.is_present = False
+        """End the connection with a close frame. The session knows already."""
+        self.is_current = False
         try:
-            if self._socket is not None:
-                await self._socket.close()
+            can_speak = self._stream is not None and self._frame is None
+            if self._stream is not None and can_speak and (goodbye := self._websocket.goodbye()):
+                self._stream.write(goodbye)
+                with anyio.move_on_after(CLOSE_TIMEOUT):
+                    await self._ended.wait()
         finally:
             self._scope.cancel()
 
-    def wake(self) -> None:
-        """The session may have a frame."""
-        socket = self._socket
-        if socket is not None and not socket.is_awake and self._session.has_frame:
-            # What is alone in flight is not joined by others that were woken by the same answers.
-            socket.wake(at_once=len(self._session.tasks) <= 1)
+    # Called by the stream. An exception would end up in the event loop, where nobody handles it, so
+    # it is reported as the bug that it is.
 
-    def look(self, now: float) -> None:
-        """Tell the session what only the socket sees."""
-        if self._socket is not None:
-            self._session.traffic(self._socket.heard_at, self._socket.unsent_bytes(), now)
-
-    # As `Peer`: nothing once it is over, and never an exception. It is called from within the event
-    # loop's or a library's own code, where nobody could deal with a bug; so a bug is told.
-
-    def received(self, data: Data) -> None:
-        if self.is_present:
-            try:
-                self._session.receive(data, self._clock())
-            except Exception as error:  # noqa: BLE001
-                self._failed(error)
-
-    def received_all(self) -> None:
-        if self.is_present:
-            try:
-                self._changed()
-            except Exception as error:  # noqa: BLE001
-                self._failed(error)
-
-    def next_frame(self) -> bytes | None:
-        if not self.is_present:
-            return None
+    def data_received(self, data: bytes | bytearray | memoryview) -> None:
         try:
-            self._frame = self._session.next_frame(self._clock())
-            if self._session.timer_moved:
-                self._changed()
+            self._receive(data)
         except Exception as error:  # noqa: BLE001
-            self._failed(error)
-            return None
-        return None if self._frame is None else self._frame.data
+            self._driver.failed(error)
 
-    def written(self) -> None:
-        frame, self._frame = self._frame, None
-        if self.is_present and frame is not None:
-            self._session.written(frame, self._clock())
+    def write_ready(self) -> None:
+        try:
+            self._write_is_due = False
+            self._write()
+        except Exception as error:  # noqa: BLE001
+            self._driver.failed(error)
+
+    def _receive(self, data: bytes | bytearray | memoryview) -> None:
+        now = self._heard_at = self._clock()
+        messages = self._websocket.receive(data)
+        if self.is_current:
+            if not self._opened and self._websocket.is_open:
+                self._opened = True
+                self._scope.deadline = float("inf")
+                self._session.connected(now)
+            for message in messages:
+                self._session.receive(message, now)
+            self._driver.step()
+        self._reply()
+
+    def _reply(self) -> None:
+        """Answer control frames, and close after the server did.
+
+        A server that sends pings without reading the answers gets the last one.
+        """
+        self._replies = self._websocket.replies() or self._replies
+        stream = self._stream
+        if stream is not None and self._replies and stream.can_write and self._frame is None:
+            stream.write(self._replies)
+            self._replies = b""
+        if stream is not None and self._websocket.is_over:
+            stream.abort()
+
+    # Called by the driver.
+
+    def request_write(self) -> None:
+        """Write what the session has to send: at once, or with whatever joins it until then."""
+        if self._write_is_due or self._stream is None or not self._session.has_frame:
+            return
+        if len(self._session.tasks) <= 1:  # a lone task gains nothing from batching: write it now
+            self._write()
+        else:
+            self._write_is_due = True
+            self._stream.call_write_ready()
+
+    def report_traffic(self, now: float) -> None:
+        """Tell the session what it cannot see: when bytes arrived, and how uploads go on."""
+        if self._stream is not None and self._opened:
+            unsent = self._unwritten_bytes + self._stream.unsent_bytes
+            self._session.traffic(self._heard_at, unsent, now)
+
+    @property
+    def _can_write(self) -> bool:
+        return self.is_current and self._websocket.is_open
+
+    def _write(self) -> None:
+        """Write frames as long as the stream takes them."""
+        stream = self._stream
+        while self._can_write and stream is not None and stream.can_write:
+            if (piece := next(self._pieces, None)) is not None:
+                self._unwritten_bytes = max(0, self._unwritten_bytes - len(piece))
+                stream.write(piece)
+            elif not self._begin_frame(self._clock()):
+                break
+        self._driver.set_timer()
+
+    def _begin_frame(self, now: float) -> bool:
+        """Report the frame that was written, and begin the next. Return False if there is none."""
+        if self._frame is not None:
+            self._session.written(self._frame, now)
+            self._frame = None
+            self._reply()
+        self._frame = self._session.next_frame(now)
+        if self._frame is None:
+            return False
+        self._unwritten_bytes = len(self._frame.data)
+        self._pieces = self._websocket.message(self._frame.data)
+        return True
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

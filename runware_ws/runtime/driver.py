@@ -1,13 +1,17 @@
-"""The loop that performs the session's effects: it moves bytes, keeps time, and decides nothing.
+"""The loop that performs the session's effects: it moves bytes and keeps time.
 
-One background task keeps time. Each connection lives in a task of its own, as an `Connection`; the
-present one is the only one that the session hears of.
+One background task keeps time. Each connection lives in a task of its own, as a `Connection`; the
+session hears only of the current one.
+
+`step` is the one way out of the session: it performs the effects in their order, has the connection
+write, and sets the timer. Whoever calls the session calls `step` afterwards.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from threading import get_ident
@@ -20,19 +24,16 @@ from ..errors import ClientClosedError, ConnectionLostError, JournalError, Runwa
 from ..events import Events
 from ..journal.store import Journal
 from ..journal.writer import JournalWriter
-from ..protocol.effects import Connect, Disconnect, Effect, Event, Kept, Notify, Pong, Settle
+from ..protocol.effects import Connect, Disconnect, Effect, Event, Notify, Pong, Record, Settle
 from ..protocol.session import Session
 from ..protocol.tasks import Task
-from ..settings import Endpoint
-from .concurrency import Background, event_factory, running_on_trio
+from ..settings import Settings
+from ..transport import Target, running_on_trio
+from .concurrency import Background, one_shot_event
 from .connection import Connection
-
-__all__ = ["Driver"]
 
 _log = logging.getLogger("runware_ws")
 _LEVELS = {"lost": logging.WARNING, "key_refused": logging.ERROR}
-# The clock of the event loop stands still while the machine sleeps; the wall clock does not.
-_SLEPT = 5.0
 
 
 class Driver:
@@ -40,44 +41,49 @@ class Driver:
 
     Args:
         session: the session, not started.
-        endpoint: where to connect.
+        settings: the client's settings.
         settled: called with each task and its outcome. It must not raise or wait.
-        journal: where tasks and outcomes are written down, if anywhere; the driver closes it.
+        journal: where tasks and outcomes are recorded, or None. The driver closes it.
+
+    Attributes:
+        clock: returns the time of the event loop, in seconds.
+        round_trip: seconds that the last ping took, or None.
+        listeners: the readers of events.
+        writer: writes the journal, or None.
     """
 
     def __init__(
         self,
         session: Session,
-        endpoint: Endpoint,
+        settings: Settings,
         settled: Callable[[Task, dict[str, Any] | RunwareError], None],
         journal: Journal | None = None,
     ) -> None:
         self.session = session
+        self.settings = settings
+        self.target = Target(settings.url)
         self.clock = _clock()
-        self._thread = get_ident()
-        self.new_event = event_factory()
         self.round_trip: float | None = None
-        self._endpoint = endpoint
-        self._settled = settled
-        self._first = anyio.Event()
-        self._connection: Connection | None = None
-        self._to_wait_less = self.new_event()
-        self._waiting_until = 0.0
-        self._pings: list[_Ping] = []
         self.listeners: WeakSet[Events] = WeakSet()
         self.writer = None if journal is None else self._make_writer(journal)
-        self._carry_out = self._pass if self.writer is None else self.writer.add
+        self._thread = get_ident()
+        self._settled = settled
+        self._first_attempt = anyio.Event()
+        self._connection: Connection | None = None
+        self._timer_is_sooner = one_shot_event()
+        self._timer_at = -math.inf
+        self._pings: list[_Ping] = []
         session.start(self.clock())
         self._background = Background(self._run, "runware_ws")
 
-    # For the client.
+    # Called by the client.
 
     async def first_attempt(self) -> None:
         """Wait until the first attempt to connect has succeeded or failed."""
-        await self._first.wait()
+        await self._first_attempt.wait()
 
     def check_open(self) -> None:
-        """Raise what ended the client, if it has ended, or that it is another thread's."""
+        """Raise the error that ended the client, or RuntimeError in another thread than its own."""
         if get_ident() != self._thread:
             text = "the client belongs to the event loop that opened it, in another thread"
             raise RuntimeError(f"{text}: use `asyncio.run_coroutine_threadsafe` or the like")
@@ -88,19 +94,8 @@ class Driver:
             raise type(failure)(*failure.args)
         raise ClientClosedError(self.session.reconnector.reason)
 
-    def changed(self) -> None:
-        """Carry out what a call to the session has brought about."""
-        for effect in self.session.take_effects():
-            self._perform(effect)
-        if self._connection is not None:
-            self._connection.wake()
-        if self.session.timer_moved:
-            moment = self.session.next_timer()
-            if moment is not None and moment < self._waiting_until:
-                self._to_wait_less.set()
-
     async def ping(self) -> float:
-        """Seconds that a ping takes to come back.
+        """Return the seconds that a ping takes to come back.
 
         Raises:
             ConnectionLostError: there is no connection, or it was lost meanwhile.
@@ -109,77 +104,92 @@ class Driver:
             raise ConnectionLostError(f"not connected: {self.session.reconnector.reason}")
         ping = _Ping()
         self._pings.append(ping)
-        self.changed()
+        self.step()
         return await ping.wait()
 
     async def close(self, reason: str) -> None:
-        """End: everything unsettled fails, and the connection is closed."""
-        connection, self._connection = self._connection, None  # not to be dropped: it says goodbye
+        """End the client: every pending task fails, and the connection is closed."""
+        connection, self._connection = self._connection, None  # it is to say goodbye
         self.session.close(reason)
-        self._ended()
+        self._end()
         if connection is not None:
             await connection.close()
         await self._background.wait()
 
     # Effects.
 
+    def step(self) -> None:
+        """Perform what a call to the session has brought about."""
+        for effect in self.session.take_effects():
+            self._perform(effect)
+        if self._connection is not None:
+            self._connection.request_write()
+        self.set_timer()
+
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Settle() | Kept():
-                self._carry_out(effect)
+            case Settle() | Record():
+                if self.writer is None:
+                    self._pass_on(effect)
+                else:
+                    self.writer.add(effect)
             case Connect():
                 # Made here, so that it can be dropped before its task has begun.
-                self._connection = Connection(self.session, self.clock, self.changed, self._failed)
+                self._connection = Connection(self)
                 self._connections.start_soon(self._connect, self._connection)
             case Disconnect():
-                self._drop()
+                if self._connection is not None:
+                    self._connection.drop()
+                    self._connection = None
             case Pong(seconds):
                 self.round_trip = seconds
                 self._answer_pings(seconds)
-                if self.writer is not None:
-                    self.writer.touch()  # the session is alive, also while no task is
-            case Notify(happening):
-                self._notify(happening)
+                self._touch_journal()  # the session is alive, also while there are no tasks
+            case Notify(event):
+                self._notify(event)
 
-    def _pass(self, effect: Settle | Kept) -> None:
-        """What the journal, if there is one, has written."""
+    def _pass_on(self, effect: Settle | Record) -> None:
+        """Perform an effect that needs no journal, or that the journal has recorded."""
         if isinstance(effect, Settle):
             self._settled(effect.task, effect.outcome)
         else:
-            self.session.kept(effect.task)
-            if self._connection is not None:
-                self._connection.wake()
+            self.session.recorded(effect.task)
 
-    def _make_writer(self, journal: Journal) -> JournalWriter:
-        def failed(error: JournalError) -> None:
-            _log.error("%s", error)
-            self.session.fail(error)
-            self._ended()
-
-        return JournalWriter(
-            journal, lambda: self.session.reconnector.session_uuid, self._pass, failed
-        )
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.drop()
-            self._connection = None
-
-    def _notify(self, happening: Event) -> None:
-        level = _LEVELS.get(happening.kind, logging.INFO)
-        _log.log(level, "%s: %s", happening.kind.replace("_", " "), happening.detail)
-        self._first.set()
+    def _notify(self, event: Event) -> None:
+        level = _LEVELS.get(event.kind, logging.INFO)
+        _log.log(level, "%s: %s", event.kind.replace("_", " "), event.detail)
+        self._first_attempt.set()
         for listener in self.listeners:
-            listener.tell(happening)
-        if happening.kind == "connected" and self.writer is not None:
-            self.writer.touch()
-        if happening.kind in ("lost", "closed"):
-            self._answer_pings(ConnectionLostError(happening.detail))
+            listener._add(event)
+        if event.kind == "connected":
+            self._touch_journal()
+        elif event.kind in ("lost", "closed"):
+            self._answer_pings(ConnectionLostError(event.detail))
 
     def _answer_pings(self, answer: float | RunwareError) -> None:
         pings, self._pings = self._pings, []
         for ping in pings:
             ping.answer(answer)
+
+    # The journal.
+
+    def _make_writer(self, journal: Journal) -> JournalWriter:
+        def failed(error: JournalError) -> None:
+            _log.error("%s", error)
+            self.session.fail(error)
+            self._end()
+
+        def recorded(effects: list[Settle | Record]) -> None:
+            for effect in effects:
+                self._pass_on(effect)
+            self.step()
+
+        session_uuid = lambda: self.session.reconnector.session_uuid  # noqa: E731
+        return JournalWriter(journal, session_uuid, recorded, failed)
+
+    def _touch_journal(self) -> None:
+        if self.writer is not None:
+            self.writer.touch()
 
     # Time.
 
@@ -191,51 +201,58 @@ class Driver:
                 async with anyio.create_task_group() as self._connections:
                     await self._keep_time()
                 writing.cancel_scope.cancel()
-        except Exception as error:  # noqa: BLE001
-            self._failed(error)
+        except Exception as error:  # noqa: BLE001  # nobody waits for this task
+            self.failed(error)
         finally:
             self.session.close("the event loop ended")
-            self.changed()
+            self.step()
             if self.writer is not None:
                 self.writer.close()
 
     async def _keep_time(self) -> None:
-        asleep = _SleepDetector(self.clock)
+        sleep_detector = _SleepDetector(self.clock)
         while not self.session.reconnector.ended:
             now = self.clock()
             if self._connection is not None:
-                self._connection.look(now)
-            if asleep.look():
+                self._connection.report_traffic(now)
+            if sleep_detector.has_slept():
                 self.session.ping()
             self.session.handle_timer(now)
-            self._to_wait_less = self.new_event()
-            moment = self.session.next_timer()
-            self._waiting_until = float("inf") if moment is None else moment
-            self.changed()
-            with anyio.CancelScope(deadline=self._waiting_until):
-                await self._to_wait_less.wait()
+            when = self.session.next_timer()
+            self._timer_at = math.inf if when is None else when
+            self._timer_is_sooner = one_shot_event()
+            self.step()
+            with anyio.CancelScope(deadline=self._timer_at):
+                await self._timer_is_sooner.wait()
+
+    def set_timer(self) -> None:
+        """Have the session called when it wants to be, if that is sooner than planned."""
+        if self.session.timer_moved:
+            when = self.session.next_timer()
+            if when is not None and when < self._timer_at:
+                self._timer_is_sooner.set()
 
     # Connections.
 
     async def _connect(self, connection: Connection) -> None:
-        why = await connection.run(self._endpoint)
-        if connection.is_present:
+        why = await connection.run()
+        if connection.is_current:
             self._connection = None
             self.session.lost(why.reason, self.clock(), too_big=why.too_big)
-            self.changed()
+            self.step()
 
     # Ends.
 
-    def _ended(self) -> None:
-        """Let the session's end be seen."""
-        self.changed()
-        self._to_wait_less.set()
+    def _end(self) -> None:
+        """Let the end of the session take effect."""
+        self.step()
+        self._timer_is_sooner.set()
 
-    def _failed(self, error: Exception) -> None:
-        """Something went wrong that nobody thought of, where nobody would hear of it."""
+    def failed(self, error: Exception) -> None:
+        """End the client over an error that is a bug of this package, and log it."""
         _log.error("the client failed; this is a bug in runware_ws", exc_info=error)
         self.session.close(f"a bug in runware_ws: {type(error).__name__}")
-        self._ended()
+        self._end()
 
 
 class _Ping:
@@ -257,16 +274,19 @@ class _Ping:
 
 
 class _SleepDetector:
-    """Finds out that the machine slept: the wall clock went on, the other did not."""
+    """Notices that the machine slept: the wall clock went on while the event loop's did not."""
+
+    _MIN_SLEEP = 5.0
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._ahead = time.time() - clock()
+        self._offset = time.time() - clock()
 
-    def look(self) -> bool:
-        ahead = time.time() - self._clock()
-        slept = ahead - self._ahead > _SLEPT
-        self._ahead = ahead
+    def has_slept(self) -> bool:
+        """Return whether the machine slept since the last call."""
+        offset = time.time() - self._clock()
+        slept = offset - self._offset > self._MIN_SLEEP
+        self._offset = offset
         return slept
 
 
@@ -275,7 +295,4 @@ def _clock() -> Callable[[], float]:
         import trio
 
         return trio.current_time
-    loop = asyncio.get_running_loop()
-    # It is read half a dozen times for each task; asyncio's own only passes this one on.
-    is_its_own = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
-    return time.monotonic if is_its_own else loop.time
+    return asyncio.get_running_loop().time

@@ -1,39 +1,95 @@
-"""The way in: from an image and its options to a task in the session, and its outcome back."""
+"""From an image and its options to a task of the session, and from its outcome to the caller."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 
 from ..errors import InputError, RunwareError, TaskTimeoutError
 from ..inputs import Image, Source, source_of
 from ..journal.store import Journal, Origin, digest
-from ..options import RequestTemplate, new_uuid, template_for
+from ..options import RequestTemplate, new_uuid
 from ..protocol.secret import Secret
 from ..protocol.session import Session
 from ..protocol.tasks import Stage, Task
-from ..settings import Settings, check_timeout
-from ..task import UpscaleTask
+from ..results import UpscaleResult
+from ..settings import Settings
 from .admission import Admission
-from .concurrency import off_loop
+from .concurrency import OneShotEvent, one_shot_event, run_off_loop
 from .driver import Driver
 
-__all__ = ["Intake"]
+
+class Submission(Task):
+    """A task of the session with its outcome, for the callers who wait for it.
+
+    Attributes:
+        size: bytes of input that it holds at the gate.
+        outcome: its result or its error; None while it is pending.
+    """
+
+    __slots__ = ("_callback", "_event", "outcome", "size")
+
+    def __init__(self, uuid: str, payload: bytes | bytearray, size: int, **options: Any) -> None:
+        super().__init__(uuid, payload, **options)
+        self.size = size
+        self.outcome: UpscaleResult | RunwareError | None = None
+        self._event: OneShotEvent | None = None  # made when somebody waits
+        self._callback: Callable[[], None] | None = None
+
+    def wait(self) -> Awaitable[Any]:
+        """Wait until the task is settled. Cancelling the waiter does not cancel the task."""
+        if self._event is None:
+            self._event = one_shot_event()
+            if self.outcome is not None:
+                self._event.set()
+        return self._event.wait()
+
+    def result(self) -> UpscaleResult:
+        """Return the result of a settled task, or raise its error."""
+        if isinstance(self.outcome, UpscaleResult):
+            return self.outcome
+        raise self.outcome or RuntimeError("not settled")
+
+    def discard(self) -> None:
+        """Have the journal forget the result of a settled task: its caller has given up."""
+        if isinstance(self.outcome, UpscaleResult):
+            self.outcome.ack()
+
+    def when_settled(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once the task is settled. It must not raise or wait."""
+        if self.outcome is not None:
+            callback()
+        else:
+            self._callback = callback
+
+    def finish(
+        self, outcome: dict[str, Any] | RunwareError, on_ack: Callable[[], None] | None
+    ) -> None:
+        """Set the outcome, and wake everybody who waits for it."""
+        if isinstance(outcome, RunwareError):
+            self.outcome = outcome
+        else:
+            self.outcome = UpscaleResult(self.uuid, outcome, self.attempts, on_ack)
+        if self._event is not None:
+            self._event.set()
+        if self._callback is not None:
+            self._callback()
 
 
-class Intake:
-    """A session on its driver, with a gate before it.
+class Submitter:
+    """Admits, reads and encodes images and hands them to the session as tasks.
 
     Args:
-        settings: those of the client.
-        key: the key.
-        journal: where tasks are written down, if anywhere.
+        settings: the client's settings.
+        key: the API key.
+        journal: where tasks are recorded, or None.
     """
 
     def __init__(self, settings: Settings, key: Secret, journal: Journal | None) -> None:
@@ -41,150 +97,143 @@ class Intake:
         self._is_journaled = journal is not None
         self.admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
         self.session = Session(
-            settings.for_session(journaled=self._is_journaled),
+            settings,
             api_key=key,
             new_uuid=new_uuid,
             rng=random.random,
+            journaled=self._is_journaled,
         )
-        self.driver = Driver(self.session, settings.endpoint(), self._settled, journal)
+        self.driver = Driver(self.session, settings, self._settled, journal)
 
-    async def submit(self, image: Image, options: Mapping[str, Any]) -> UpscaleTask:
-        """See `RunwareClient.submit`."""
-        timeout, deadline = self._limit(options)
-        template = template_for(options)
-        task_uuid = template.task_uuid or new_uuid()
-        self._refuse_used(template.task_uuid)
+    async def submit(
+        self,
+        image: Image,
+        template: RequestTemplate,
+        task_uuid: str | None,
+        timeout: float | None,
+    ) -> Submission:
+        """Submit an image once there is room for it; see `RunwareClient.submit`."""
+        now = self.driver.clock()
+        deadline = None if timeout is None else now + timeout
+        uuid = task_uuid or new_uuid()
+        if task_uuid is not None:
+            self._refuse_used(task_uuid)
         source = source_of(image)
+        head, tail = template.before_image(uuid), template.tail
         origin = None
-        loaded: str | bytes | None = source.ready
-        if loaded is None or not self.admission.try_enter(source.size):
-            loaded = await self._load(source, task_uuid, timeout, deadline)
-            with self.admission.given_back_on_error(source.size):
+        text = source.text
+        if text is not None and not self._is_journaled and self.admission.try_enter(source.size):
+            payload: bytes | bytearray = b"".join((head, text, tail))
+        else:
+            with _time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
+                await self.admission.enter(source.size)
+            with self.admission.given_back_on_error(source):
+                with _time_limit(uuid, timeout, deadline, "the image was being read"):
+                    payload = await source.request(head, tail)
+                self._correct_size(source, len(payload) - len(head) - len(tail))
                 if self._is_journaled:
-                    origin = await self._origin(image, template, task_uuid, loaded)
+                    origin = await _origin(image, template, uuid, payload)
+                now = self.driver.clock()
                 self.driver.check_open()  # it may have been closed meanwhile
-                self._refuse_used(template.task_uuid)
-        elif self._is_journaled:
-            origin = _origin_without_file(loaded)
-        payload = template.encode(task_uuid, loaded)
-        if origin is not None and not origin.digest:
-            origin.request = payload  # it can be large: one copy is enough
-        record = Task(
-            task_uuid,
+                if task_uuid is not None:
+                    self._refuse_used(task_uuid)
+        submission = Submission(
+            uuid,
             payload,
-            owned=not template.task_uuid,
+            source.size,
+            owned=task_uuid is None,
             polled=template.polled,
             timeout=timeout,
             deadline=deadline,
             origin=origin,
         )
-        task = self._handle(record, source.size)
-        self.session.submit(record, self.driver.clock())
-        self.driver.changed()
-        return task
+        self.session.submit(submission, now)
+        self.driver.step()
+        return submission
 
-    async def attach(self, task_uuid: str, options: Mapping[str, Any]) -> UpscaleTask:
-        """See `RunwareClient.attach`."""
-        if (known := self._under_way(task_uuid)) is not None:
+    async def attach(self, task_uuid: str, timeout: float | None) -> Submission:
+        """Find a task by its UUID; see `RunwareClient.attach`."""
+        if (known := self._in_flight(task_uuid)) is not None:
             return known
-        timeout, deadline = self._limit(options)
-        with _in_time(task_uuid, timeout, deadline, "max_in_flight was reached"):
+        deadline = None if timeout is None else self.driver.clock() + timeout
+        with _time_limit(task_uuid, timeout, deadline, "max_in_flight was reached"):
             await self.admission.enter(0)
-        with self.admission.given_back_on_error(0):
-            self.driver.check_open()
-        if (known := self._under_way(task_uuid)) is not None:
+        known = self._in_flight(task_uuid)
+        if known is not None or self.session.reconnector.ended:
             self.admission.leave(0)
+            self.driver.check_open()
+        if known is not None:
             return known
-        return self.take_up(Task(task_uuid, b"", timeout=timeout, deadline=deadline))
+        submission = Submission(task_uuid, b"", 0, timeout=timeout, deadline=deadline)
+        self.take_up(submission)
+        return submission
 
-    def take_up(self, record: Task) -> UpscaleTask:
-        """Find out about a task that the session did not send; its place is taken already."""
-        task = self._handle(record, len(record.payload))
-        self.session.attach(record, self.driver.clock())
-        self.driver.changed()
-        return task
+    def take_up(self, submission: Submission) -> None:
+        """Find out about a task that this session did not send. It has been admitted already."""
+        self.session.attach(submission, self.driver.clock())
+        self.driver.step()
 
-    def cancel(self, record: Task) -> None:
+    def cancel(self, submission: Submission) -> None:
         """Give a task up."""
-        if record.stage is not Stage.SETTLED:
-            self.session.cancel(record)
-            self.driver.changed()
+        if submission.stage is not Stage.SETTLED:
+            self.session.cancel(submission)
+            self.driver.step()
 
-    def taken(self, record: Task) -> None:
-        """The caller has a task's result; the journal need not keep it any more."""
-        if self.driver.writer is not None and record.origin is not None:
-            self.driver.writer.forget(record.uuid)
-            record.origin = None  # once: later, the UUID may be another task's
+    def forget(self, uuid: str) -> None:
+        """Have the journal forget a task: its result was acknowledged."""
+        if self.driver.writer is not None:
+            self.driver.writer.forget(uuid)
 
-    def _settled(self, record: Task, outcome: dict[str, Any] | RunwareError) -> None:
-        size = record.owner.settle(outcome)
-        self.admission.leave(size)
+    def _settled(self, task: Task, outcome: dict[str, Any] | RunwareError) -> None:
+        submission = cast(Submission, task)
+        on_ack = None
+        if submission.origin is not None:  # it is in the journal
+            on_ack = partial(self.forget, submission.uuid)
+        submission.finish(outcome, on_ack)
+        self.admission.leave(submission.size)
 
-    def _handle(self, record: Task, size: int) -> UpscaleTask:
-        task = UpscaleTask(record, size, self)
-        record.owner = task
-        return task
-
-    def _limit(self, options: Mapping[str, Any]) -> tuple[float | None, float | None]:
-        """The timeout of a task, and until when it must be settled."""
-        timeout = self._settings.timeout
-        if "timeout" in options:
-            timeout = options["timeout"]
-            check_timeout(timeout)
-        return timeout, None if timeout is None else self.driver.clock() + timeout
-
-    def _under_way(self, task_uuid: str) -> UpscaleTask | None:
-        """The task under way of this name, which may be the one before it was run again."""
-        record = self.session.tasks.get(task_uuid)
-        if record is None and self.session.renamed:
+    def _in_flight(self, task_uuid: str) -> Submission | None:
+        """Return the task in flight of this name; a retry may run under another UUID."""
+        task = self.session.tasks.get(task_uuid)
+        if task is None and self.session.renamed:
             renamed = self.session.renamed.items()
-            record = next((task for task, given in renamed if given == task_uuid), None)
-        return None if record is None else record.owner
+            task = next((task for task, given in renamed if given == task_uuid), None)
+        return cast("Submission | None", task)
 
     def _refuse_used(self, task_uuid: str) -> None:
-        if not task_uuid:  # it is going to have one of ours
-            return
-        self.driver.changed()  # an answer may have come that is not carried out yet
-        if self._under_way(task_uuid) is not None:
+        self.driver.step()  # an answer may have come whose effects are not performed yet
+        if self._in_flight(task_uuid) is not None:
             remedy = "await the task that there is, or leave it out"
-            raise InputError("task_uuid", "is in use by a task under way", remedy)
+            raise InputError("task_uuid", "is in use by a task in flight", remedy)
         if self.driver.writer is not None and task_uuid in self.driver.writer.untaken:
             remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 
-    async def _load(
-        self, source: Source, task_uuid: str, timeout: float | None, deadline: float | None
-    ) -> str | bytes:
-        """Wait for room, then load the image. On an error, the room is given back."""
-        with _in_time(task_uuid, timeout, deadline, "max_in_flight was reached"):
-            await self.admission.enter(source.size)
-        with (
-            self.admission.given_back_on_error(source.size),
-            _in_time(task_uuid, timeout, deadline, "the image was being read"),
-        ):
-            loaded = await source.load()
-        self.admission.resize(source.size, len(loaded))
-        source.size = len(loaded)
-        return loaded
-
-    @staticmethod
-    async def _origin(
-        image: Image, template: RequestTemplate, task_uuid: str, loaded: str | bytes
-    ) -> Origin:
-        if isinstance(image, Path) and isinstance(loaded, bytes):
-            hashed = await off_loop(digest, loaded, len(loaded))
-            return Origin(template.encode(task_uuid, None), str(image.absolute()), hashed)
-        return _origin_without_file(loaded)
+    def _correct_size(self, source: Source, size: int) -> None:
+        """Correct the size of an image at the gate, which was an estimate."""
+        self.admission.resize(source.size, size)
+        source.size = size
 
 
-def _origin_without_file(loaded: str | bytes) -> Origin:
-    return Origin(b"", loaded if isinstance(loaded, str) and "://" in loaded[:8] else None)
+async def _origin(
+    image: Image, template: RequestTemplate, task_uuid: str, payload: bytes | bytearray
+) -> Origin:
+    """Return what the journal keeps of a task's input: a file by its path and hash."""
+    if isinstance(image, Path):
+        start = len(template.before_image(task_uuid)) + 1  # without the quotes
+        end = len(payload) - len(template.tail) - 1
+        encoded = memoryview(payload)[start:end]
+        hashed = await run_off_loop(digest, encoded, len(encoded))
+        return Origin(template.without_image(task_uuid), str(image.absolute()), hashed)
+    is_url = isinstance(image, str) and "://" in image[:8]
+    return Origin(bytes(payload), str(image) if is_url else None)
 
 
 @contextmanager
-def _in_time(
+def _time_limit(
     task_uuid: str, timeout: float | None, deadline: float | None, obstacle: str
 ) -> Iterator[None]:
+    """Raise TaskTimeoutError if the deadline passes, naming what held the task up."""
     with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
         yield
     if scope.cancelled_caught:

@@ -1,41 +1,51 @@
-"""The WebSocket itself: the websockets library's own clients for asyncio and for trio.
+"""Byte streams to the service on asyncio and on trio, and the WebSocket protocol on top of them.
 
-Both are used in the same way: no compression (images do not shrink), no control-frame pings
-(they are not documented to count [D]), bytes in and bytes out, frames up to `max_size`. What
-goes wrong is told as one error, `DisconnectedError`, raised outside of the ``except`` block, so
-that it drags no frame of the library along, whose local variables may hold the key.
+`WebSocket` is the protocol without I/O. `open_stream` opens a TCP or TLS connection, through the
+proxy of the environment if there is one, and hands what arrives to a `Receiver`.
 """
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractAsyncContextManager
 
-from ..errors import MissingExtraError
-from ..runtime.concurrency import running_on_trio
-from ..settings import Endpoint
-from .base import Data, DisconnectedError, Peer, Socket
+from .base import Receiver, Stream, Target
+from .websocket import DisconnectedError, WebSocket
 
-__all__ = ["Data", "DisconnectedError", "Peer", "Socket", "open_socket", "require_extra"]
-
-
-def require_extra() -> None:
-    """Raise MissingExtraError where this runs on trio without what the extra ``trio`` brings."""
-    if running_on_trio():
-        try:
-            from . import on_trio  # noqa: F401
-        except ImportError:
-            raise MissingExtraError("the client on trio", "trio") from None
+__all__ = [
+    "DisconnectedError",
+    "Receiver",
+    "Stream",
+    "Target",
+    "WebSocket",
+    "open_stream",
+    "running_on_trio",
+]
 
 
-def open_socket(endpoint: Endpoint) -> AbstractAsyncContextManager[Socket]:
-    """Connect, for the length of an ``async with``; raises DisconnectedError.
+def running_on_trio() -> bool:
+    """Return whether the caller runs on trio; otherwise it runs on asyncio."""
+    trio = sys.modules.get("trio")
+    lowlevel = getattr(trio, "lowlevel", None)  # another thread may be importing it at present
+    if lowlevel is None:
+        return False
+    try:
+        lowlevel.current_task()
+    except RuntimeError:
+        return False
+    return True
 
-    On leaving, the connection is cut without a goodbye: see `Socket.close`.
+
+def open_stream(target: Target, receiver: Receiver) -> AbstractAsyncContextManager[Stream]:
+    """Open a stream for the length of an ``async with``; it is aborted at the end.
+
+    Raises:
+        OSError: the server or its proxy cannot be reached, or refuses the connection.
     """
     if running_on_trio():
-        from .on_trio import open_trio_socket
+        from .on_trio import open_trio_stream
 
-        return open_trio_socket(endpoint)
-    from .on_asyncio import open_asyncio_socket
+        return open_trio_stream(target, receiver)
+    from .on_asyncio import open_asyncio_stream
 
-    return open_asyncio_socket(endpoint)
+    return open_asyncio_stream(target, receiver)

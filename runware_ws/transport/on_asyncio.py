@@ -1,163 +1,166 @@
-"""The WebSocket on asyncio."""
+"""Byte streams on asyncio."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
-import anyio
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.frames import Frame
-from websockets.protocol import Event
-
-from ..settings import Endpoint
-from .base import (
-    CLOSE_TIMEOUT,
-    DisconnectedError,
-    Inbox,
-    Peer,
-    Socket,
-    connect_options,
-    holds_data,
-    is_over,
-    is_writable,
-    lost,
-    text_frame,
-    tune,
+from .base import Receiver, Stream, Target, limit_unsent_bytes
+from .proxy import (
+    ProxyError,
+    check_tunnel_response,
+    connect_socks,
+    is_socks,
+    parse_proxy,
+    tunnel_request,
 )
 
-__all__ = ["open_asyncio_socket"]
+_READ_BYTES = 256 * 1024
 
 
-class _Connection(ClientConnection):
-    """The library's connection, with our own ways in and out.
+class AsyncioStream(asyncio.BufferedProtocol, Stream):
+    """A stream that reads into one buffer, which it keeps.
 
-    What is received goes to the inbox at once, past the library's queue and its reader's task.
-    What is sent goes to the transport at once.
+    asyncio's other kind of protocol gets a new buffer of 256 KiB for each read, which the C library
+    takes from the system and gives back each time.
     """
 
-    heard_at = 0.0
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+        self.transport: asyncio.Transport
+        self._loop = asyncio.get_running_loop()
+        self._buffer = memoryview(bytearray(_READ_BYTES))
+        self._is_paused = False
+        self._closed: asyncio.Future[BaseException | None] = self._loop.create_future()
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self.inbox = Inbox()
-        self.resumed: Callable[[], None] | None = None
-        super().__init__(*args, **options)
+    # As a protocol of asyncio.
 
-    def data_received(self, data: bytes) -> None:
-        self.heard_at = self.loop.time()  # a large frame may take minutes
-        super().data_received(data)
-        self.inbox.flush()
-        if is_over(self.protocol):
-            self.cut()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.receiver.data_received(self._buffer[:nbytes])
 
     def eof_received(self) -> None:
-        super().eof_received()
-        self.cut()  # or the rest of an upload would still go out first, to nobody
+        self.abort()  # or the rest of an upload would still be sent, to nobody
 
-    def process_event(self, event: Event) -> None:
-        if holds_data(event):
-            self.inbox.put(cast(Frame, event))
-        else:
-            super().process_event(event)
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._closed.done():
+            self._closed.set_result(exc)
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
 
     def resume_writing(self) -> None:
-        super().resume_writing()
-        if self.resumed is not None:
-            self.resumed()
+        self._is_paused = False
+        self.receiver.write_ready()
 
-    def cut(self) -> None:
-        """End it without a goodbye."""
-        with suppress(AttributeError):  # asyncio's own, of a transport that just ended by itself
-            self.transport.abort()
+    # As a stream.
 
     @property
-    def is_writable(self) -> bool:
-        """Whether a frame may be sent: not after a close frame, nor on a dead line."""
-        return is_writable(self.protocol) and not self.transport.is_closing()
+    def can_write(self) -> bool:
+        return not self._is_paused and not self.transport.is_closing()
+
+    @property
+    def unsent_bytes(self) -> int:
+        return self.transport.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
-        """Send a text frame, while the connection is writable."""
-        frame = memoryview(text_frame(data))  # whose rest is no copy, if the system is full
-        self.transport.write(frame)
+        self.transport.write(memoryview(data))  # of a view, the unsent rest is no copy
+
+    def call_write_ready(self) -> None:
+        self._loop.call_soon(self.receiver.write_ready)
+
+    def when_closed(self, callback: Callable[[object], None]) -> None:
+        """Call `callback` once the stream has ended."""
+        self._closed.add_done_callback(callback)
+
+    async def run(self) -> BaseException | None:
+        return await asyncio.shield(self._closed)
+
+    def abort(self) -> None:
+        self.transport.abort()
 
 
-class _AsyncioSocket(Socket):
-    def __init__(self, connection: _Connection, max_size: int) -> None:
-        self._connection = connection
-        self._max_size = max_size
-        self._peer: Peer | None = None
+class _TunnelReceiver(Receiver):
+    """Collects the answer of an HTTP proxy."""
 
-    @property
-    def heard_at(self) -> float:
-        return self._connection.heard_at
+    def __init__(self) -> None:
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._head = b""
 
-    async def run(self, peer: Peer) -> DisconnectedError:
-        self._peer = peer
-        self._connection.resumed = self._resumed
-        self._connection.inbox.deliver_to(peer)
+    def data_received(self, data: bytes | bytearray | memoryview) -> None:
+        self._head += data
         try:
-            while True:
-                await self._connection.recv()  # no frame gets there: it waits for the end
-        except (ConnectionClosed, OSError) as error:
-            return lost(error, self._max_size)
+            if check_tunnel_response(self._head) and not self.answered.done():
+                self.answered.set_result(None)
+        except ProxyError as error:
+            if not self.answered.done():
+                self.answered.set_exception(error)
 
-    def wake(self, *, at_once: bool) -> None:
-        self.is_awake = True
-        if at_once:
-            self._pump()
-        else:
-            self._connection.loop.call_soon(self._pump)  # by then, all that will wait does
+    def write_ready(self) -> None:
+        pass
 
-    def _pump(self) -> None:
-        connection, peer = self._connection, self._peer
-        while peer is not None and connection.is_writable:
-            if connection.paused:
-                return  # asleep no sooner than `_resumed`
-            data = peer.next_frame()
-            if data is None:
-                break
-            connection.write(data)
-            if not connection.paused:
-                peer.written()
-        self.is_awake = False
-
-    def _resumed(self) -> None:
-        if self.is_awake and self._peer is not None:
-            self._peer.written()
-            self._pump()
-
-    def unsent_bytes(self) -> int:
-        return self._connection.transport.get_write_buffer_size()
-
-    async def close(self) -> None:
-        with anyio.move_on_after(CLOSE_TIMEOUT), suppress(AttributeError):  # as in `cut`
-            await self._connection.close()
-
-
-class _Connect(connect):
-    """The library's way to connect, but for redirects: the key goes where it was told to go."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
+    def closed(self, _: object) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(ProxyError("the proxy closed the connection"))
 
 
 @asynccontextmanager
-async def open_asyncio_socket(endpoint: Endpoint) -> AsyncIterator[Socket]:
-    """See `runware_ws.transport.open_socket`."""
+async def open_asyncio_stream(target: Target, receiver: Receiver) -> AsyncIterator[Stream]:
+    """Open a stream; see `runware_ws.transport.open_stream`."""
+    stream = await _connect(target, receiver)
+    limit_unsent_bytes(stream.transport.get_extra_info("socket"))
     try:
-        connection = await _Connect(
-            endpoint.url, create_connection=_Connection, **connect_options(endpoint)
-        )
-    except (ConnectionClosed, OSError, InvalidHandshake, InvalidURI, EOFError) as error:
-        why = lost(error, endpoint.max_size)
-    else:
-        connection = cast(_Connection, connection)
-        tune(connection.transport.get_extra_info("socket"))
-        try:
-            yield _AsyncioSocket(connection, endpoint.max_size)
-        finally:
-            connection.cut()
-        return
-    raise why
+        yield stream
+    finally:
+        stream.abort()
+
+
+async def _connect(target: Target, receiver: Receiver) -> AsyncioStream:
+    url = target.proxy()
+    if url is None:
+        return await _create(receiver, _tls(target), host=target.host, port=target.port)
+    proxy = parse_proxy(url)
+    if is_socks(proxy):
+        raw = await connect_socks(url, "asyncio", target.host, target.port)
+        return await _create(receiver, _tls(target), sock=raw)
+    return await _connect_through(proxy, target, receiver)
+
+
+def _tls(target: Target) -> dict[str, Any]:
+    return {"ssl": target.tls, "server_hostname": target.host} if target.tls else {}
+
+
+async def _create(receiver: Receiver, tls: dict[str, Any], **where: Any) -> AsyncioStream:
+    loop = asyncio.get_running_loop()
+    _, stream = await loop.create_connection(lambda: AsyncioStream(receiver), **where, **tls)
+    return stream
+
+
+async def _connect_through(proxy: Any, target: Target, receiver: Receiver) -> AsyncioStream:
+    """Connect through an HTTP proxy: ask it for a connection, then speak to the server."""
+    tunnel = _TunnelReceiver()
+    tls = {"ssl": True, "server_hostname": proxy.hostname} if proxy.scheme == "https" else {}
+    port = proxy.port or (443 if tls else 80)
+    stream = await _create(tunnel, tls, host=proxy.hostname, port=port)
+    try:
+        stream.write(tunnel_request(proxy, target.host, target.port))
+        stream.when_closed(tunnel.closed)
+        await tunnel.answered
+        stream.receiver = receiver
+        if target.tls is not None:
+            loop = asyncio.get_running_loop()
+            transport = await loop.start_tls(
+                stream.transport, stream, target.tls, server_hostname=target.host
+            )
+            stream.transport = cast(asyncio.Transport, transport)
+    except BaseException:
+        stream.abort()
+        raise
+    return stream

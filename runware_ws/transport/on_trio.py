@@ -1,215 +1,169 @@
-"""The WebSocket on trio."""
+"""Byte streams on trio."""
 
 from __future__ import annotations
 
-import math
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import trio
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.frames import Frame
-from websockets.protocol import Event
-from websockets.protocol import Protocol as Wire
-from websockets.trio.client import ClientConnection, connect
 
-from ..settings import Endpoint
-from .base import (
-    CLOSE_TIMEOUT,
-    DisconnectedError,
-    Inbox,
-    Peer,
-    Socket,
-    connect_options,
-    holds_data,
-    is_over,
-    is_writable,
-    lost,
-    text_frame,
-    tune,
+from .base import CLOSE_TIMEOUT, Receiver, Stream, Target, limit_unsent_bytes
+from .proxy import (
+    ProxyError,
+    check_tunnel_response,
+    connect_socks,
+    is_socks,
+    parse_proxy,
+    tunnel_request,
 )
 
-__all__ = ["open_trio_socket"]
-
-# Large frames are handed over in pieces, so that their progress can be seen.
-_PIECE_BYTES = 64 * 1024
-# As much as asyncio reads at once, four times what trio would by itself (but not over TLS).
 _READ_BYTES = 256 * 1024
+_BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
-class _WatchedStream(trio.abc.HalfCloseableStream):
-    """A stream that notes when bytes came in and how many still have to go out.
+class TrioStream(Stream):
+    """A stream with one task that reads and one that writes."""
 
-    The library asks it for more when it has dealt with what there was: then the inbox is flushed.
-    What the library sends while a frame is being written goes out behind that: the library does not
-    read while it waits.
-    """
-
-    def __init__(self, stream: trio.abc.Stream, inbox: Inbox, wire: Wire) -> None:
-        self.inner = stream
-        self.heard_at = 0.0
-        self.unsent_bytes = 0
-        self._inbox = inbox
-        self._wire = wire
-        self._writing = trio.Lock()
-        self._behind: deque[bytes | bytearray | memoryview] = deque()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        self._inbox.flush()
-        if is_over(self._wire):
-            return b""
-        data = await self.inner.receive_some(max_bytes or _READ_BYTES)
-        self.heard_at = trio.current_time()
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """For the library."""
-        if self._writing.locked():
-            self._behind.append(data)
-            return
-        # Who says goodbye may not read any more.
-        with trio.move_on_after(CLOSE_TIMEOUT if is_over(self._wire) else math.inf):
-            await self.write(data)
-
-    async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send it, when it is its turn."""
-        async with self._writing:
-            await self._write_pieces(data)
-            while self._behind:
-                await self._write_pieces(self._behind.popleft())
-
-    async def _write_pieces(self, data: bytes | bytearray | memoryview) -> None:
-        view = memoryview(data)
-        self.unsent_bytes = len(view)
-        for start in range(0, len(view), _PIECE_BYTES):
-            await self.inner.send_all(view[start : start + _PIECE_BYTES])
-            self.unsent_bytes = len(view) - start
-        self.unsent_bytes = 0
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self.inner.wait_send_all_might_not_block()
-
-    async def send_eof(self) -> None:
-        if isinstance(self.inner, trio.abc.HalfCloseableStream):
-            await self.inner.send_eof()
-        else:  # TLS cannot be closed in one direction
-            await self.inner.aclose()
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
-
-
-class _Connection(ClientConnection):
-    """The library's connection, over a watched stream.
-
-    What is received goes to the inbox at once, past the library's queue and its reader's task.
-    """
-
-    def __init__(
-        self, nursery: trio.Nursery, stream: trio.abc.Stream, wire: Any, **options: Any
-    ) -> None:
-        self.inbox = Inbox()
-        self.watched = _WatchedStream(stream, self.inbox, wire)
-        super().__init__(nursery, self.watched, wire, **options)
-
-    def process_event(self, event: Event) -> None:
-        if holds_data(event):
-            self.inbox.put(cast(Frame, event))
-        else:
-            super().process_event(event)
-
-
-class _TrioSocket(Socket):
-    def __init__(self, connection: _Connection, max_size: int) -> None:
-        self._connection = connection
-        self._max_size = max_size
-        self._awake = trio.Event()
+    def __init__(self, stream: trio.abc.Stream, receiver: Receiver) -> None:
+        self._stream = stream
+        self._receiver = receiver
+        self._pending: deque[bytes] = deque()
+        self._has_work = trio.Event()
+        self._wants_call = False
+        self._is_over = False
+        self._unsent_bytes = 0
+        self._error: BaseException | None = None
+        self._scope = trio.CancelScope()
 
     @property
-    def heard_at(self) -> float:
-        return self._connection.watched.heard_at
+    def can_write(self) -> bool:
+        return not self._unsent_bytes and not self._is_over
 
-    async def run(self, peer: Peer) -> DisconnectedError:
-        self._connection.inbox.deliver_to(peer)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write, peer)
-            why = await self._end()
-            nursery.cancel_scope.cancel()
-        return why
-
-    async def _end(self) -> DisconnectedError:
-        try:
-            while True:
-                await self._connection.recv()  # no frame gets there: it waits for the end
-        except (ConnectionClosed, OSError, trio.BrokenResourceError) as error:
-            return lost(error, self._max_size)
-
-    async def _write(self, peer: Peer) -> None:
-        try:
-            while is_writable(self._connection.protocol):
-                data = peer.next_frame()
-                if data is None:
-                    self.is_awake = False
-                    self._awake = trio.Event()
-                    await self._awake.wait()
-                else:
-                    await self._connection.watched.write(text_frame(data))
-                    peer.written()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            await trio.sleep(CLOSE_TIMEOUT)  # until whoever reads has seen why, or there is nothing
-            await trio.aclose_forcefully(self._connection.watched)
-
-    def wake(self, *, at_once: bool) -> None:
-        self.is_awake = True
-        self._awake.set()
-
+    @property
     def unsent_bytes(self) -> int:
-        return self._connection.watched.unsent_bytes
+        return self._unsent_bytes
 
-    async def close(self) -> None:
-        with trio.move_on_after(CLOSE_TIMEOUT):
-            await self._connection.aclose()
+    def write(self, data: bytes) -> None:
+        self._pending.append(data)
+        self._unsent_bytes += len(data)
+        self._has_work.set()
 
+    def call_write_ready(self) -> None:
+        self._wants_call = True
+        self._has_work.set()
 
-class _Connect(connect):
-    """The library's way to connect, but for redirects: the key goes where it was told to go."""
+    async def run(self) -> BaseException | None:
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write_all)
+                await self._read_all()
+                nursery.cancel_scope.cancel()
+        return self._error
 
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
+    def abort(self) -> None:
+        self._is_over = True
+        self._scope.cancel()
+
+    async def _read_all(self) -> None:
+        try:
+            while data := await self._stream.receive_some(_READ_BYTES):
+                self._receiver.data_received(data)
+        except _BROKEN as error:
+            self._error = self._error or error.__cause__ or error
+
+    async def _write_all(self) -> None:
+        try:
+            while not self._is_over:
+                await self._has_work.wait()
+                self._has_work = trio.Event()
+                await self._write_pending()
+                if self._wants_call or self.can_write:
+                    self._wants_call = False
+                    self._receiver.write_ready()
+        except _BROKEN as error:
+            self._error = error.__cause__ or error
+            # The server may have said why, before it closed: leave the reader time to see it.
+            await trio.sleep(CLOSE_TIMEOUT)
+            self.abort()
+
+    async def _write_pending(self) -> None:
+        while self._pending:
+            data = self._pending.popleft()
+            await self._stream.send_all(data)
+            self._unsent_bytes -= len(data)
 
 
 @asynccontextmanager
-async def open_trio_socket(endpoint: Endpoint) -> AsyncIterator[Socket]:
-    """See `runware_ws.transport.open_socket`."""
-    opened = False
+async def open_trio_stream(target: Target, receiver: Receiver) -> AsyncIterator[Stream]:
+    """Open a stream; see `runware_ws.transport.open_stream`."""
     try:
-        async with _Connect(
-            endpoint.url, create_connection=_Connection, **connect_options(endpoint)
-        ) as plain:
-            opened = True
-            connection = cast(_Connection, plain)
-            tune(_raw_socket(connection.watched))
-            try:
-                yield _TrioSocket(connection, endpoint.max_size)
-            finally:
-                await trio.aclose_forcefully(connection.watched)
-        return
-    except (
-        ConnectionClosed,
-        OSError,
-        InvalidHandshake,
-        InvalidURI,
-        EOFError,
-        trio.BrokenResourceError,
-    ) as error:
-        if opened:
-            raise
-        why = lost(error, endpoint.max_size)
-    raise why
+        stream = await _connect(target)
+    except trio.BrokenResourceError as error:  # of a TLS handshake
+        raise error.__cause__ or OSError(str(error)) from None
+    except OSError as error:  # of several addresses that were tried
+        if isinstance(error.__cause__, BaseExceptionGroup):
+            raise error.__cause__.exceptions[0] from None
+        raise
+    limit_unsent_bytes(_raw_socket(stream))
+    wrapped = TrioStream(stream, receiver)
+    try:
+        yield wrapped
+    finally:
+        wrapped.abort()
+        await trio.aclose_forcefully(stream)
 
 
-def _raw_socket(watched: _WatchedStream) -> Any:
-    stream: Any = watched.inner
-    return (stream.transport_stream if isinstance(stream, trio.SSLStream) else stream).socket
+async def _connect(target: Target) -> trio.abc.Stream:
+    url = target.proxy()
+    if url is None:
+        stream: trio.abc.Stream = await trio.open_tcp_stream(target.host, target.port)
+    else:
+        proxy = parse_proxy(url)
+        if is_socks(proxy):
+            stream = trio.SocketStream(await connect_socks(url, "trio", target.host, target.port))
+        else:
+            stream = await _connect_through(proxy, target)
+    return await _with_tls(stream, target.tls, target.host)
+
+
+async def _with_tls(stream: trio.abc.Stream, tls: Any, host: str) -> trio.abc.Stream:
+    if tls is None:
+        return stream
+    secure = trio.SSLStream(stream, tls, server_hostname=host, https_compatible=True)
+    try:
+        await secure.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(secure)
+        raise
+    return secure
+
+
+async def _connect_through(proxy: Any, target: Target) -> trio.abc.Stream:
+    """Ask an HTTP proxy for a connection to the server."""
+    is_secure = proxy.scheme == "https"
+    stream: trio.abc.Stream = await trio.open_tcp_stream(
+        proxy.hostname, proxy.port or (443 if is_secure else 80)
+    )
+    if is_secure:
+        stream = await _with_tls(stream, ssl.create_default_context(), proxy.hostname)
+    try:
+        await stream.send_all(tunnel_request(proxy, target.host, target.port))
+        head = b""
+        while not check_tunnel_response(head):
+            data = await stream.receive_some(4096)
+            if not data:
+                raise ProxyError("the proxy closed the connection")
+            head += data
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream
+
+
+def _raw_socket(stream: trio.abc.Stream) -> Any:
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    return stream.socket  # type: ignore[attr-defined]  # it is a SocketStream, below any TLS

@@ -1,4 +1,4 @@
-"""An emulator, images, and the command: within this process, or as one of its own."""
+"""Shared by the tests of the command: an emulator, images, and ways to run the command."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ from runware_ws.emulator import Emulator
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
+unix = pytest.mark.skipif(sys.platform == "win32", reason="has other signals and permissions")
+has_full_device = pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="has no device that is always full"
+)
 
-class Ended:
-    """How a command ended."""
+
+class Finished:
+    """A command that has ended: its exit status and its output."""
 
     def __init__(self, status: int, stdout: str, stderr: str) -> None:
         self.status = status
@@ -30,23 +35,23 @@ class Ended:
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """stdout as JSON lines, by their source."""
-        found = [json.loads(line) for line in self.stdout.splitlines()]
-        return sorted(found, key=lambda one: str(one["source"]))
+        """The JSON lines of stdout, sorted by source."""
+        objects = [json.loads(line) for line in self.stdout.splitlines()]
+        return sorted(objects, key=lambda one: str(one["source"]))
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as running:
-        yield running
-
-
-@pytest.fixture
-def use(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """The emulator, with the environment set so that the command uses it."""
+def set_service(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands connect to `emulator`."""
     monkeypatch.setenv("RUNWARE_URL", emulator.url)
     monkeypatch.setenv("RUNWARE_API_KEY", emulator.api_key)
-    return emulator
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator that commands connect to."""
+    with Emulator() as emulator:
+        set_service(emulator, monkeypatch)
+        yield emulator
 
 
 @pytest.fixture
@@ -56,48 +61,55 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def picture(path: Path, size: tuple[int, int] = (8, 6)) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def make_image(path: str | Path, size: tuple[int, int] = (8, 6)) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, "teal").save(path)
-    return path
 
 
-def size_of(path: Path) -> tuple[int, int]:
+def make_images(names: str) -> None:
+    """Make an image ``in/NAME.jpg`` for each character of `names`."""
+    for name in names:
+        make_image(f"in/{name}.jpg")
+
+
+def size_of(path: str | Path) -> tuple[int, int]:
     with Image.open(path) as image:
         return image.size
 
 
-def run(*arguments: str | Path) -> Ended:
-    """Run the command within this process."""
-    result = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
-    return Ended(result.exit_code, result.stdout, result.stderr)
+def run(*arguments: str | Path) -> Finished:
+    """Run the command in this process."""
+    words = [str(one) for one in arguments]
+    result = CliRunner().invoke(app, words, prog_name="runware-ws", catch_exceptions=False)
+    return Finished(result.exit_code, result.stdout, result.stderr)
 
 
-def python(code: str, *arguments: str) -> Ended:
-    """Run code in a new interpreter, as if it were the command."""
+def run_python(code: str, *arguments: str) -> Finished:
+    """Run code in a new interpreter, with `arguments` as its command line."""
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return Finished(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts the command as a process of its own, which does not outlive the test."""
-    started: list[subprocess.Popen[str]] = []
+    """A function that starts the command in a process of its own. The test's end kills it."""
+    processes: list[subprocess.Popen[str]] = []
 
     def start_one(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "runware_ws", *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         process = subprocess.Popen(command, **{**pipes, **options})
-        started.append(process)
+        processes.append(process)
         return process
 
     yield start_one
-    for process in started:
-        process.kill()
-        process.communicate()
+    for process in processes:
+        with process:
+            process.kill()
 
 
-def end(process: subprocess.Popen[str]) -> Ended:
+def wait(process: subprocess.Popen[str]) -> Finished:
+    """Return how the command ends."""
     stdout, stderr = process.communicate()
-    return Ended(process.returncode, stdout or "", stderr or "")
+    return Finished(process.returncode, stdout or "", stderr or "")

@@ -1,24 +1,39 @@
-"""`runware-ws` itself, `ping` and `emulate`, and what none of them ever shows."""
+"""The command as a whole: help, version, exit statuses, error messages, and the standard output."""
 
 from __future__ import annotations
 
-import json
-import socket
-import sys
+import asyncio
+import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from runware_ws import __version__
-from runware_ws.emulator import Emulator
-from runware_ws.protocol.request import member_named
-from tests.cli.conftest import Start, end, picture, python, run
+from runware_ws.cli.errors import UsageError, error_message, one_line
+from runware_ws.cli.exit_status import exit_with
+from runware_ws.cli.options import as_command, option
+from runware_ws.errors import (
+    AuthenticationError,
+    ConnectionLostError,
+    InputError,
+    JournalError,
+    MissingExtraError,
+    RunwareError,
+)
+from runware_ws.protocol.request import MEMBERS
+from tests.cli.conftest import Start, has_full_device, run, run_python, wait
 
-KEY = "this-is-the-key-that-nobody-may-see"
-MAIN = "from runware_ws.cli import main\nmain()"
+MAIN = "from runware_ws.cli import main; main()"
 
 
-def test_help_shows_examples_and_exit_status() -> None:
+# Help and version
+
+
+def test_help_shows_examples_and_exit_statuses() -> None:
     assert "runware-ws upscale photo.jpg --emulator" in run("--help").stdout
     shown = run("upscale", "--help").stdout
     assert "Exit status" in shown
@@ -29,186 +44,166 @@ def test_help_takes_limits_and_descriptions_from_the_table_of_members() -> None:
     shown = " ".join(run("upscale", "--help").stdout.replace("│", " ").split())
     for text in ("2|4", "JPG|PNG|WEBP", "20-99", "sync|async"):
         assert text in shown
-    for wire in ("upscaleFactor", "outputFormat", "outputQuality"):
-        member = member_named(wire)
-        assert member is not None
-        assert member.description in shown
+    for member in MEMBERS:
+        if member.name in ("upscale_factor", "output_format", "output_quality", "delivery_method"):
+            assert member.description in shown
 
 
-def test_help_loads_nothing_that_it_does_not_need() -> None:
+def test_help_is_complete_in_a_narrow_terminal(start: Start) -> None:
+    environment = {**os.environ, "COLUMNS": "40"}
+    shown = wait(start("upscale", "--help", env=environment)).stdout
+    assert "--max-reconnect-time SECONDS" in shown
+    assert "…" not in shown
+
+
+def test_help_imports_nothing_that_it_does_not_need() -> None:
     code = f"""
 import sys
 try:
-    {MAIN.replace(chr(10), "; ")}
+    {MAIN}
 finally:
     print(sorted({{"httpx", "uvicorn", "starlette", "PIL", "trio"}} & set(sys.modules)))
 """
-    assert python(code, "upscale", "--help").stdout.splitlines()[-1] == "[]"
+    assert run_python(code, "upscale", "--help").stdout.splitlines()[-1] == "[]"
 
 
-def test_the_version_is_told() -> None:
+def test_without_arguments_the_help_is_printed() -> None:
+    done = run()
+    assert done.status == 2
+    assert "runware-ws upscale photo.jpg --emulator" in done.stdout
+
+
+def test_a_command_that_does_not_exist_is_named_in_one_line() -> None:
+    done = run("upsacle")
+    assert done.status == 2
+    assert done.stderr.startswith("error: No such command 'upsacle'")
+    assert done.stderr.endswith(" (see runware-ws --help)\n")
+
+
+def test_the_version_is_printed() -> None:
     assert run("--version").stdout == f"runware-ws {__version__}\n"
 
 
-def test_the_package_is_a_command_too(start: Start) -> None:
-    assert end(start("--version")).stdout == f"runware-ws {__version__}\n"
+def test_the_package_can_be_run_as_a_module(start: Start) -> None:
+    assert wait(start("--version")).stdout == f"runware-ws {__version__}\n"
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
-def test_without_the_extra_cli_it_says_what_to_install(missing: str) -> None:
-    ended = python(f"import sys; sys.modules[{missing!r}] = None\n{MAIN}", "--help")
-    assert ended.status == 1
-    assert ended.stderr == 'runware-ws needs an extra: pip install "runware-ws[cli]"\n'
+def test_without_the_extra_cli_the_error_says_what_to_install(missing: str) -> None:
+    done = run_python(f"import sys; sys.modules[{missing!r}] = None; {MAIN}", "--help")
+    assert done.status == 1
+    assert done.stderr == 'runware-ws needs an extra: pip install "runware-ws[cli]"\n'
 
 
-@pytest.mark.usefixtures("use")
-def test_ping_tells_each_round_trip() -> None:
-    ended = run("ping", "--count", "3", "--interval", "0")
-    assert ended.status == 0
-    lines = ended.stdout.splitlines()
-    assert [line.split(":")[0] for line in lines[1:4]] == ["ping 1", "ping 2", "ping 3"]
-    assert lines[4].startswith("fastest ")
+# Options
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
-@pytest.mark.usefixtures("use")
-@pytest.mark.parametrize("words", ["ping", "emulate --port 0", "--version", "--help"])
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_on_a_full_device_there_is_one_line(
-    start: Start, monkeypatch: pytest.MonkeyPatch, words: str, unbuffered: str
+@dataclass(frozen=True, kw_only=True)
+class First:
+    name: Annotated[str, typer.Argument()]
+    size: Annotated[int, option("A size.", "--size", value="NUMBER", max=9)] = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Second:
+    fast: Annotated[bool, option("Be fast.", "--fast")] = False
+
+
+def run_as_command(*arguments: str) -> tuple[int, list[object]]:
+    """Return the exit status of a made-up command, and what it was called with."""
+    calls: list[object] = []
+
+    async def command(first: First, second: Second) -> int:
+        calls.extend([first, second])
+        return 3
+
+    app = typer.Typer()
+    app.command()(as_command(command))
+    return CliRunner().invoke(app, arguments).exit_code, calls
+
+
+def test_a_command_gets_its_options_as_dataclasses_and_exits_with_its_status() -> None:
+    assert run_as_command("a") == (3, [First(name="a", size=4), Second(fast=False)])
+    status, calls = run_as_command("a", "--fast", "--size", "5")
+    assert (status, calls) == (3, [First(name="a", size=5), Second(fast=True)])
+
+
+def test_an_option_beyond_its_limits_is_refused() -> None:
+    assert run_as_command("a", "--size", "10") == (2, [])
+
+
+# Exit statuses and error messages
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageError("wrong"), 2),
+        (InputError("timeout", "is wrong", "pass another"), 2),
+        (AuthenticationError("Invalid API key"), 2),
+        (JournalError("jobs.db", "it is not a journal"), 2),
+        (MissingExtraError("a download", "http"), 2),
+        (ConnectionLostError("no connection"), 1),
+        (RunwareError("anything else"), 1),
+        (KeyboardInterrupt(), 130),
+        (asyncio.CancelledError(), 143),
+    ],
+)
+def test_each_way_to_end_has_its_exit_status_and_at_most_one_line(
+    error: BaseException, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def command() -> int:
+        raise error
+
+    with pytest.raises(typer.Exit) as end:
+        exit_with(command())
+    assert end.value.exit_code == status
+    assert capsys.readouterr().err.count("\n") == isinstance(error, Exception)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (InputError("output_quality", "is wrong", "pass 20"), "--quality: is wrong; pass 20"),
+        (
+            InputError("max_in_flight", "0 is out of range", "pass 1"),
+            "--max-in-flight: 0 is out of range; pass 1",
+        ),
+        (
+            InputError("timeout", "is wrong", "pass 1, or None for no limit"),
+            "--timeout: is wrong; pass 1",
+        ),
+        (
+            InputError("url", "is not a URL", "use wss://, or allow_insecure=True"),
+            "--url (or RUNWARE_URL): is not a URL; use wss://, or --allow-insecure",
+        ),
+        (ConnectionLostError("two\nlines"), "two lines"),
+    ],
+)
+def test_an_error_message_names_the_option_the_problem_and_the_remedy(
+    error: Exception, message: str
+) -> None:
+    assert error_message(error) == message
+
+
+def test_a_line_cannot_be_broken_nor_control_the_terminal() -> None:
+    assert one_line("two\nlines \x1b[31m\u00e9") == "two lines \\x1b[31m\u00e9"
+
+
+# The standard output
+
+
+@has_full_device
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [("ping", ""), ("emulate --port 0", ""), ("--version", ""), ("--help", ""), ("--help", "1")],
+)
+def test_on_a_full_device_one_line_says_so(
+    start: Start, monkeypatch: pytest.MonkeyPatch, arguments: str, unbuffered: str
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with Path("/dev/full").open("w") as full:
-        process = start(*words.split(), stdout=full)
-    assert process.stderr is not None
-    complaint = "error: cannot write to the standard output: No space left on device\n"
-    assert process.stderr.read() == complaint
-    assert process.wait() == 1
-
-
-def test_ping_needs_no_key_with_an_emulator() -> None:
-    assert run("ping", "--count", "1", "--emulator").status == 0
-    assert run("ping", "--count", "1").status == 2
-
-
-def test_a_refused_key_is_told(use: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUNWARE_API_KEY", KEY)
-    ended = run("ping")
-    assert ended.status == 2
-    assert "error: the service refused the API key" in ended.stderr
-
-
-def test_an_emulator_says_how_to_use_it_and_can_be_used(
-    start: Start, monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> None:
-    process = start("emulate", "--port", "0", "--key", "a key", "--cost", "0.5")
-    assert process.stdout is not None
-    exports = {}
-    for line in process.stdout:
-        if line.startswith("  export "):
-            name, _, value = line.removeprefix("  export ").strip().partition("=")
-            exports[name] = value
-        if len(exports) == 2:
-            break
-    assert exports["RUNWARE_API_KEY"] == "'a key'"
-    monkeypatch.setenv("RUNWARE_URL", exports["RUNWARE_URL"])
-    monkeypatch.setenv("RUNWARE_API_KEY", "a key")
-    picture(folder / "a.jpg")
-    assert json.loads(run("upscale", "a.jpg", "--json").stdout)["cost"] == 0.5
-    process.terminate()
-    ended = end(process)
-    if sys.platform != "win32":
-        assert ended.status == 0
-        assert ended.stdout == "\nstopped; images upscaled: 1\n"
-    assert ended.stderr == ""
-
-
-def test_an_emulator_on_all_addresses_says_one_that_can_be_used(start: Start) -> None:
-    process = start("emulate", "--host", "0.0.0.0", "--port", "0")
-    assert process.stdout is not None
-    line = next(line for line in process.stdout if "export RUNWARE_URL=" in line)
-    assert line.startswith("  export RUNWARE_URL=ws://127.0.0.1:")
-
-
-@pytest.mark.parametrize(("option", "form"), [([], "object"), (["--upload-array"], "array")])
-def test_the_form_of_an_answered_upload_is_an_option(
-    option: list[str], form: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: dict[str, object] = {}
-
-    async def emulate(*_: object, **settings: object) -> int:
-        given.update(settings)
-        return 0
-
-    monkeypatch.setattr("runware_ws.cli.app.emulate_until_stopped", emulate)
-    assert run("emulate", *option).status == 0
-    assert given["upload_data"] == form
-
-
-def test_an_emulator_takes_no_key_that_no_client_could_send() -> None:
-    ended = run("emulate", "--port", "0", "--key", "")
-    assert ended.status == 2
-    assert "error: --key: is empty" in ended.stderr
-
-
-def test_a_port_that_is_taken_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        ended = run("emulate", "--port", str(port))
-    assert ended.status == 2
-    assert f"error: cannot listen on 127.0.0.1, port {port}: " in ended.stderr
-
-
-class TestTheKey:
-    """It is in the environment, and in no output."""
-
-    @pytest.fixture(autouse=True)
-    def _set(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        picture(folder / "a.jpg")
-        monkeypatch.setenv("RUNWARE_API_KEY", KEY)
-
-    def test_is_accepted_and_not_shown(self, start: Start) -> None:
-        with Emulator(api_key=KEY) as emulator:
-            for options in ([], ["--json"]):
-                ended = end(start("upscale", "a.jpg", "--url", emulator.url, *options))
-                assert ended.status == 0
-                assert KEY not in ended.output
-
-    def test_is_refused_and_not_shown(self, start: Start, emulator: Emulator) -> None:
-        ended = end(start("upscale", "a.jpg", "--url", emulator.url))
-        assert ended.status == 2
-        assert KEY not in ended.output
-
-    @pytest.mark.parametrize(
-        "arguments",
-        [
-            ["--help"],
-            ["upscale", "--help"],
-            ["upscale", "a.jpg", "--quality", "1"],
-            ["upscale", "a.jpg", "--url", "ws://example.com"],
-            ["emulate", "--port", "-1"],
-        ],
-    )
-    def test_is_in_no_help_and_no_complaint(self, arguments: list[str]) -> None:
-        assert KEY not in run(*arguments).output
-
-    @pytest.mark.parametrize("option", [["--api-key", KEY], [f"--api-key={KEY}"], ["--key", KEY]])
-    def test_is_not_taken_from_the_command_line(self, option: list[str]) -> None:
-        ended = run("upscale", "a.jpg", *option)
-        assert ended.status == 2
-        assert "RUNWARE_API_KEY" in ended.stderr
-        assert KEY not in ended.output
-
-    def test_is_in_no_traceback(self) -> None:
-        code = f"""
-import logging
-logging.basicConfig(level=logging.DEBUG)
-from runware_ws.cli.batch import Batch
-async def broken(self, options): raise RuntimeError("a bug")
-Batch.run = broken
-{MAIN}
-"""
-        with Emulator(api_key=KEY) as emulator:
-            ended = python(code, "upscale", "a.jpg", "--url", emulator.url)
-        assert "RuntimeError: a bug" in ended.stderr
-        assert KEY not in ended.output
+        done = wait(start(*arguments.split(), stdout=full))
+    message = "error: cannot write to the standard output: No space left on device\n"
+    assert (done.status, done.stderr) == (1, message)

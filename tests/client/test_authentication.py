@@ -243,7 +243,7 @@ async def test_a_key_refused_after_it_was_accepted_trips_a_breaker_and_recovers(
     with ScriptedServer(drops_a_task, *[refuses_while_locked] * 20) as server:
         async with client_of(server) as client:
             task = await client.submit(IMAGE)
-            await server.until(lambda: client.state == "key refused")
+            await server.until(lambda: client.state == "key_refused")
             hasty = await client.submit(IMAGE, timeout=0.5)
             with pytest.raises(TaskTimeoutError, match="invalidApiKey"):
                 await hasty

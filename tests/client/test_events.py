@@ -83,7 +83,7 @@ async def test_a_key_that_is_refused_later_is_told() -> None:
         refused = (await until(events, "key_refused"))[-1]
         assert "invalidApiKey" in refused.detail
         assert KEY not in refused.detail
-        assert client.state == "key refused"
+        assert client.state == "key_refused"
 
 
 async def test_every_listener_hears_all_and_only_what_comes_after_it() -> None:
@@ -102,7 +102,7 @@ async def test_a_reader_that_never_reads_harms_nobody() -> None:
         events = client.events()
         for listener in client._opened().driver.listeners:
             for number in range(5000):
-                listener.tell(Event("lost", str(number)))
+                listener._add(Event("lost", str(number)))
         await client.upscale(IMAGE)
         assert (await anext(events)).detail == "4000"
 
@@ -146,7 +146,7 @@ async def test_there_are_no_events_of_a_client_that_is_not_open() -> None:
 
 async def test_events_that_are_read_after_the_end_are_the_last_ones() -> None:
     events = Events()
-    events.tell(Event("closed"))
+    events._add(Event("closed"))
     assert [event.kind async for event in events] == ["closed"]
     with pytest.raises(StopAsyncIteration):
         await anext(events)

@@ -111,8 +111,8 @@ def test_a_result_that_is_lost_is_asked_for() -> None:
 async def test_a_reader_of_events_that_is_slow_misses_the_oldest() -> None:
     events = Events()
     for number in range(1500):
-        events.tell(Event("lost", str(number)))
-    events.tell(Event("closed"))
+        events._add(Event("lost", str(number)))
+    events._add(Event("closed"))
     heard = [event.detail async for event in events]
     assert heard == [*map(str, range(501, 1500)), ""]
 

@@ -7,13 +7,13 @@ cut short, and the order of things is what counts.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import socket
-from typing import Any
+import struct
+import threading
+from contextlib import suppress
 
 import anyio
 import pytest
-from websockets.exceptions import ConnectionClosedError
 
 from runware_ws import RunwareClient, UpscaleResult
 from runware_ws.emulator import Emulator, Relay
@@ -131,23 +131,36 @@ async def test_a_silence_in_the_middle_of_an_upload_is_found_and_nothing_runs_tw
 
 
 @pytest.mark.anyio
-async def test_a_line_that_breaks_while_the_handshake_is_written_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, anyio_backend_name: str
-) -> None:
-    connection = importlib.import_module(f"websockets.{anyio_backend_name}.client").ClientConnection
-    handshake = connection.handshake
-    broken: list[Any] = []
+@pytest.mark.parametrize("end", ["reset", "end", "no HTTP"])
+async def test_a_line_that_breaks_during_the_handshake_is_tried_again(end: str) -> None:
+    def break_lines() -> None:
+        with suppress(OSError):
+            while True:
+                line, _ = listener.accept()
+                with line:
+                    line.recv(4096)
+                    if end == "reset":
+                        line.setsockopt(
+                            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                        )
+                    elif end == "no HTTP":
+                        line.sendall(b"220 mail.example.com ready\r\n")
 
-    async def breaks_once(self: Any, *args: Any, **options: Any) -> None:
-        if not broken:
-            broken.append(self)
-            raise ConnectionClosedError(None, None)
-        await handshake(self, *args, **options)
-
-    monkeypatch.setattr(connection, "handshake", breaks_once)
-    async with served() as (_, client):
-        assert isinstance(await outcome_of(await client.submit(IMAGE)), UpscaleResult)
-    assert broken
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=break_lines)
+    thread.start()
+    try:
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1"
+        async with RunwareClient("key", url=url) as client:
+            events = client.events()
+            with anyio.fail_after(PATIENCE):
+                details = [(await anext(events)).detail for _ in range(3)]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+    expected = {"reset": "handshake", "end": "handshake", "no HTTP": "does not speak WebSocket"}
+    assert all(expected[end] in detail for detail in details), details
 
 
 @pytest.mark.anyio

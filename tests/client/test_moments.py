@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from runware_ws.protocol.effects import Disconnect, Pong
-from runware_ws.protocol.reconnector import State
-from runware_ws.protocol.records import Limits, SessionSettings
 from runware_ws.protocol.secret import Secret
 from runware_ws.protocol.session import Session
 from runware_ws.protocol.tasks import Task
+from runware_ws.settings import Settings
 from tests.support.answers import error, result
 
 _numbers = count(1)
@@ -28,18 +27,8 @@ def new_uuid() -> str:
 
 
 def session_of(**changed: Any) -> Session:
-    settings: dict[str, Any] = {
-        "limits": Limits(max_tasks_per_frame=100, max_frame_bytes=10_000),
-        "max_retries": 2,
-        "auth_timeout": 10.0,
-        "keepalive": 20.0,
-        "ping_timeout": 10.0,
-        "max_reconnect_time": None,
-        **changed,
-    }
-    return Session(
-        SessionSettings(**settings), api_key=Secret("key"), new_uuid=new_uuid, rng=lambda: 0.5
-    )
+    settings = Settings(max_frame_bytes=10_000, **changed)
+    return Session(settings, api_key=Secret("key"), new_uuid=new_uuid, rng=lambda: 0.5)
 
 
 def hear(session: Session, now: float, *data: Any, errors: Any = ()) -> None:
@@ -168,7 +157,7 @@ def test_a_session_that_was_given_up_is_not_revived_by_a_refused_key() -> None:
     connect(session, 7)
     refusal = error("invalidApiKey", taskType="authentication")
     hear(session, 7, errors=[refusal])
-    assert session.reconnector.state is State.FAILED
+    assert session.reconnector.state == "failed"
     assert session.next_timer() is None
 
 

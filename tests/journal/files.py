@@ -27,7 +27,8 @@ def uuid_of(number: int) -> str:
 def keep(number: int, image: str | bytes = "https://example.com/a.jpg", **kept: object) -> Keep:
     """A change that keeps a task."""
     uuid = uuid_of(number)
-    request = encode_task({"taskType": "upscale", "taskUUID": uuid}, image)
+    text = image if isinstance(image, str) else image.decode()
+    request = encode_task({"taskType": "upscale", "taskUUID": uuid, "inputs": {"image": text}})
     source = image if isinstance(image, str) else None
     change = Keep(uuid, 1, polled=False, owned=True, origin=Origin(request, source))
     for name, value in kept.items():

@@ -97,6 +97,7 @@ async def test_a_retry_has_its_new_uuid_in_the_journal_before_it_is_sent(path: P
 
     async with served(fails_once, journal=path) as (_, client):
         done = await client.upscale(b"an image")
+        done.ack()
     assert seen == [(done.task_uuid, [done.task_uuid])]
     assert in_file(path) == []
 
@@ -114,7 +115,7 @@ async def test_a_result_is_handed_over_only_when_it_is_written(
         assert task.done
 
 
-async def test_a_result_that_was_handed_over_is_in_the_journal_until_it_is_taken(
+async def test_a_result_that_was_handed_over_is_in_the_journal_until_it_is_acknowledged(
     path: Path,
 ) -> None:
     async with served(journal=path) as (_, client):
@@ -122,7 +123,7 @@ async def test_a_result_that_was_handed_over_is_in_the_journal_until_it_is_taken
         await client.drain()
         (entry,) = in_file(snapshot(path))
         assert (entry.uuid, entry.has_result) == (task.task_uuid, True)
-        await task
+        (await task).ack()
     assert in_file(path) == []
 
 

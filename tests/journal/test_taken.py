@@ -1,4 +1,4 @@
-"""When a result counts as taken; until then it is yielded again by the next process, once."""
+"""A result stays in the journal until it is acknowledged: the next process yields it again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from runware_ws import JournalError, TaskNotFoundError, UpscaleResult
 from tests.journal.clients import in_file, left_by, silent, snapshot
-from tests.support.answers import error, result
+from tests.support.answers import JPEG, base64_of, error, result
 from tests.support.clients import IMAGE, client_of, outcome_of, served, submitted
 from tests.support.scripted import Connection, Gate, ScriptedServer
 
@@ -24,22 +24,43 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "jobs.db"
 
 
-async def test_a_result_of_upscale_is_taken_when_it_is_returned(path: Path) -> None:
+async def test_returning_a_result_does_not_acknowledge_it(path: Path) -> None:
     async with served(journal=path) as (_, client):
-        await client.upscale(IMAGE)
-    assert in_file(path) == []
+        done = await client.upscale(IMAGE)
+        task = await client.submit(IMAGE)
+        await task
+    assert {entry.uuid for entry in in_file(path)} == {done.task_uuid, task.task_uuid}
 
 
-async def test_a_result_of_a_task_is_taken_when_somebody_awaits_it(path: Path) -> None:
+async def test_an_acknowledged_result_leaves_the_journal(path: Path) -> None:
     async with served(journal=path) as (_, client):
         one, other = await submitted(client, 2)
         await client.drain()
-        await one
-        await one
+        done = await one
+        done.ack()
+        done.ack()
     assert [entry.uuid for entry in in_file(path)] == [other.task_uuid]
 
 
-async def test_a_result_is_taken_once_and_not_from_the_next_task_of_its_name(path: Path) -> None:
+async def test_saving_a_result_acknowledges_it(path: Path, tmp_path: Path) -> None:
+    async def sends_an_image(connection: Connection) -> None:
+        await connection.accept()
+        (task,) = await connection.take()
+        await connection.send(result(task, imageBase64Data=base64_of(JPEG)))
+        await connection.serve()
+
+    async with served(sends_an_image, journal=path) as (_, client):
+        done = await client.upscale(IMAGE)
+        assert len(in_file(snapshot(path))) == 1
+        with pytest.raises(OSError, match=r"jobs\.db"):
+            await done.save(path / "no folder")
+        assert await done.save(tmp_path / "saved") == tmp_path / "saved.jpg"
+    assert in_file(path) == []
+
+
+async def test_a_result_is_acknowledged_once_and_not_for_the_next_task_of_its_name(
+    path: Path,
+) -> None:
     async def answers_the_first(connection: Connection) -> None:
         await connection.accept()
         await connection.answer(*await connection.take())
@@ -47,16 +68,16 @@ async def test_a_result_is_taken_once_and_not_from_the_next_task_of_its_name(pat
         await connection.receive()
 
     async with served(answers_the_first, journal=path) as (server, client):
-        first = await client.submit(IMAGE, task_uuid=UUID4)
-        await first
+        first = await client.upscale(IMAGE, task_uuid=UUID4)
+        first.ack()
         await client.submit(IMAGE, task_uuid=UUID4)
         await server.until(lambda: len(server.tasks) == 2)
-        await first
+        first.ack()
         await anyio.sleep(0.1)
         assert [entry.uuid for entry in in_file(snapshot(path))] == [UUID4]
 
 
-async def test_a_result_is_not_taken_by_whoever_is_cancelled_waiting_for_it(path: Path) -> None:
+async def test_cancelling_a_waiter_does_not_acknowledge_the_result(path: Path) -> None:
     with ScriptedServer() as server:
         async with client_of(server, journal=path) as client:
             task = await client.submit(IMAGE)
@@ -69,7 +90,7 @@ async def test_a_result_is_not_taken_by_whoever_is_cancelled_waiting_for_it(path
 
 
 @pytest.mark.parametrize("ordered", [False, True])
-async def test_an_outcome_of_many_is_taken_when_the_next_is_asked_for(
+async def test_a_loop_acknowledges_an_outcome_when_it_asks_for_the_next(
     path: Path, ordered: bool
 ) -> None:
     with ScriptedServer() as server:
@@ -88,7 +109,7 @@ async def test_an_outcome_of_many_is_taken_when_the_next_is_asked_for(
     assert len(server.executed) == 5
 
 
-async def test_many_that_were_all_taken_leave_nothing(path: Path) -> None:
+async def test_a_loop_that_ends_leaves_nothing_in_the_journal(path: Path) -> None:
     async with served(journal=path) as (_, client):
         assert len([one async for one in client.upscale_many(IMAGES)]) == 5
     assert in_file(path) == []
@@ -103,13 +124,38 @@ async def untaken(path: Path) -> list[str]:
         return [task.task_uuid for task in tasks]
 
 
-async def test_a_recovered_result_is_taken_when_the_next_is_asked_for(
+async def test_each_of_several_loops_acknowledges_its_own_outcomes(path: Path) -> None:
+    """A loop that dies, or is slow, leaves its last outcome in the journal, whatever others do."""
+    async with served(journal=path) as (_, client):
+        outcomes = client.upscale_many(IMAGES)
+        slow = aiter(outcomes)
+        first = await anext(slow)
+        assert len([one async for one in outcomes]) == 4
+    assert first.result is not None
+    assert [entry.uuid for entry in in_file(path)] == [first.result.task_uuid]
+
+
+async def test_a_task_for_each_outcome_leaves_nothing_once_all_are_acknowledged(path: Path) -> None:
+    async with served(journal=path) as (_, client):
+        outcomes = client.upscale_many(IMAGES)
+
+        async def take_one() -> None:
+            (await anext(outcomes)).unwrap().ack()
+
+        async with anyio.create_task_group() as group:
+            for _ in IMAGES:
+                group.start_soon(take_one)
+    assert in_file(path) == []
+
+
+async def test_a_recovered_result_is_acknowledged_when_the_loop_asks_for_the_next(
     path: Path, untaken: list[str]
 ) -> None:
     with ScriptedServer() as server:
         async with client_of(server, journal=path) as client:
-            first = await anext(client.recovered())
-            second = await anext(client.recovered())
+            loop = aiter(client.recovered())
+            first = await anext(loop)
+            second = await anext(loop)
         async with client_of(server, journal=path) as client:
             left = await left_by(client)
             assert await left_by(client) == []
@@ -171,7 +217,7 @@ async def test_nor_can_that_of_this_clients_own(path: Path) -> None:
         await client.drain()
         with pytest.raises(ValueError, match="await its task"):
             await client.submit(IMAGE, task_uuid=UUID4)
-        await task
+        (await task).ack()
         await client.submit(IMAGE, task_uuid=UUID4)
 
 
@@ -186,7 +232,7 @@ async def test_nor_can_that_of_a_result_on_its_way_into_the_journal(path: Path) 
             await task
 
 
-async def test_a_result_on_its_way_when_its_caller_is_cancelled_counts_as_taken(path: Path) -> None:
+async def test_the_result_of_a_caller_that_was_cancelled_leaves_the_journal(path: Path) -> None:
     async with served(journal=path) as (_, client):
 
         async def upscale() -> None:
@@ -206,7 +252,7 @@ async def test_a_result_on_its_way_when_its_caller_is_cancelled_counts_as_taken(
     assert in_file(path) == []
 
 
-async def test_a_recovered_task_that_was_awaited_is_not_taken_from_the_next_of_its_name(
+async def test_acknowledging_a_recovered_task_does_not_touch_the_next_of_its_name(
     path: Path,
 ) -> None:
     async def runs_all_there_is(connection: Connection) -> None:
@@ -220,7 +266,7 @@ async def test_a_recovered_task_that_was_awaited_is_not_taken_from_the_next_of_i
             await client.submit(IMAGE, task_uuid=UUID4)
             await server.until(lambda: len(server.tasks) == 1)
         async with client_of(server, journal=path) as client:
-            await (await client.attach(UUID4))
+            (await (await client.attach(UUID4))).ack()
             await client.submit(IMAGE, task_uuid=UUID4)
             await client.drain()
             assert len(await left_by(client)) == 1
@@ -255,7 +301,6 @@ async def test_a_journal_that_a_client_uses_is_refused_to_a_second_one(
             with pytest.raises(JournalError, match="another client, is using it"):
                 await second.connect()
             assert second.state == "closed"
-            await client.upscale(IMAGE)
             assert len(await left_by(client)) == len(untaken)
 
 
@@ -285,5 +330,5 @@ async def test_what_is_under_way_when_an_iteration_ends_early_goes_on(path: Path
         assert {entry.has_result for entry in in_file(path)} == {True}
         async with client_of(server, journal=path) as client:
             left = await left_by(client)
-    assert len(left) == {"left": 5, "cancelled": 4}[how]  # it was when the next was asked for
+    assert len(left) == 5
     assert len(server.of_kind("upscale")) == 5

@@ -8,17 +8,16 @@ may kill the process between any two. Journal and recovery are the real ones.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runware_ws.emulator.service import effects as server_effects
-from runware_ws.journal.recovery import found_in, task_of
+from runware_ws.journal.recovery import found_in, task_options
 from runware_ws.journal.store import Change, Forget, Journal, Keep, Origin
 from runware_ws.journal.writer import change_of
-from runware_ws.protocol.effects import Kept, Notify, Pong, Settle
-from runware_ws.protocol.tasks import Task
-from tests.protocol.world import SETTINGS, Outcome, World
+from runware_ws.protocol.effects import Notify, Pong, Record, Settle
+from tests.protocol.world import NumberedTask, Outcome, World, number_of
 
 __all__ = ["LastingWorld"]
 
@@ -28,7 +27,7 @@ class Note:
     """Something to be written, and what waits for that."""
 
     change: Change | None = None
-    effect: Kept | Settle | None = None
+    effect: Record | Settle | None = None
 
 
 class LastingWorld(World):
@@ -47,7 +46,7 @@ class LastingWorld(World):
         forgotten: the numbers of the tasks that it has forgotten.
     """
 
-    client_settings = replace(SETTINGS, journaled=True)
+    journaled = True
 
     def __init__(self, path: Path, seed: int = 0, **settings: Any) -> None:
         self._path = path
@@ -74,8 +73,7 @@ class LastingWorld(World):
                 assert answer is not None
                 self._hand_over(number, entry.uuid, answer)
                 continue
-            task = task_of(entry, payload, timeout=None, deadline=None)
-            task.owner = number
+            task = NumberedTask(number, entry.uuid, payload, **task_options(entry, None, None))
             self.expect(task)
             self.client.attach(task, self.now)
 
@@ -91,10 +89,10 @@ class LastingWorld(World):
 
     # What the writer does.
 
-    def expect(self, task: Task) -> None:
+    def expect(self, task: NumberedTask) -> None:
         super().expect(task)
         if task.origin is None:
-            task.origin = Origin(task.payload, None)
+            task.origin = Origin(bytes(task.payload), None)
 
     def write(self, count: int) -> None:
         """So much of what was gathered is written, all or nothing."""
@@ -111,10 +109,10 @@ class LastingWorld(World):
         """What was written has its consequences."""
         while self.written:
             effect = self.written.popleft().effect
-            if isinstance(effect, Kept):
-                self.client.kept(effect.task)
+            if isinstance(effect, Record):
+                self.client.recorded(effect.task)
             elif isinstance(effect, Settle):
-                self._hand_over(effect.task.owner, effect.task.uuid, effect.outcome)
+                self._hand_over(number_of(effect.task), effect.task.uuid, effect.outcome)
         self.pump()
 
     def take(self, uuid: str) -> None:
@@ -136,14 +134,14 @@ class LastingWorld(World):
         super().settle(effect)
         self._note(effect)
 
-    def _note(self, effect: Kept | Settle) -> None:
-        self._numbers[effect.task.uuid] = effect.task.owner
+    def _note(self, effect: Record | Settle) -> None:
+        self._numbers[effect.task.uuid] = number_of(effect.task)
         self.gathered.append(Note(change_of(effect), effect))
 
     # The plumbing.
 
     def _client_wants(self, effect: Any) -> None:
-        if isinstance(effect, Kept):
+        if isinstance(effect, Record):
             self._note(effect)
         elif isinstance(effect, Pong) or (
             isinstance(effect, Notify) and effect.event.kind == "connected"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runware_ws.protocol.tasks import Step, Task
-from tests.protocol.world import World
+from tests.protocol.world import World, number_of
 
 JUST_IN_TIME, TOO_LATE = 119.0, 121.0
 
@@ -75,7 +75,7 @@ def test_every_result_comes_once_however_long_the_client_was_away(
     before = world.client.reconnector.session_uuid
     world.heal()
     for task in world.tasks:
-        (outcome,) = world.settled[task.owner]
+        (outcome,) = world.settled[number_of(task)]
         assert isinstance(outcome, dict), repr(outcome)
         assert outcome["taskUUID"] == task.uuid
     assert world.service.history.executions == {task.uuid: 1 for task in world.tasks}
@@ -91,7 +91,7 @@ def test_what_the_buffer_holds_needs_no_question() -> None:
     world.finish()
     world.tick(JUST_IN_TIME)
     world.settle_down()
-    assert len(world.settled[task.owner]) == 1
+    assert len(world.settled[number_of(task)]) == 1
     assert world.client.counters.recovered == {Step.REPLAY: 1}
 
 
@@ -102,5 +102,5 @@ def test_what_the_buffer_holds_no_longer_is_asked_for() -> None:
     world.finish()
     world.tick(TOO_LATE)
     world.settle_down()
-    assert len(world.settled[task.owner]) == 1
+    assert len(world.settled[number_of(task)]) == 1
     assert world.client.counters.recovered != {Step.REPLAY: 1}

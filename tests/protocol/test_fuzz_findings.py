@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from runware_ws.protocol.tasks import Stage, Step, Task
-from tests.protocol.world import World
+from tests.protocol.world import World, number_of
 
 
 def test_a_task_that_is_looked_at_late_on_a_silent_line_is_looked_at_later_again() -> None:
@@ -26,7 +26,7 @@ def test_a_task_that_is_looked_at_late_on_a_silent_line_is_looked_at_later_again
     assert moment is not None
     assert moment > world.now
     world.heal()
-    assert len(world.settled[task.owner]) == 1
+    assert len(world.settled[number_of(task)]) == 1
 
 
 def test_a_task_that_waits_twice_to_be_sent_again_is_sent_once() -> None:

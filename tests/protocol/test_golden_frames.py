@@ -16,7 +16,7 @@ from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.errors import AuthenticationError, RunwareError, TaskError
 from runware_ws.protocol.tasks import Stage, Task
 from tests.emulator.bench import Bench
-from tests.protocol.world import KEY, World
+from tests.protocol.world import KEY, World, number_of
 
 DATA = Path(__file__).parent.parent / "data"
 GOLDEN = json.loads((DATA / "golden-frames.json").read_text(encoding="utf-8"))
@@ -133,7 +133,7 @@ def test_a_frame_means_to_the_client_what_it_says(case: Case) -> None:
         assert world.client.reconnector.session_uuid == means["session"]
     assert pings == ("session" not in means)
     for task in world.tasks:
-        check_task(task, world.settled[task.owner], means)
+        check_task(task, world.settled[number_of(task)], means)
 
 
 def check_task(task: Task, outcomes: list[Any], means: Case) -> None:

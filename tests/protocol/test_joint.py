@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from runware_ws.errors import TaskCancelledError, TaskError, TaskTimeoutError
 from runware_ws.protocol.tasks import Stage
-from tests.protocol.world import Outcome, World, image_of
+from tests.protocol.world import Outcome, World, image_of, number_of
 
 FAILURES = [None, "inferenceError", "serviceUnavailable", "timeoutProvider"]
 
@@ -50,17 +50,17 @@ class Story(RuleBasedStateMachine):
 
     @rule(timeout=st.sampled_from([0.5, 10.0, 200.0]))
     def submit_in_a_hurry(self, timeout: float) -> None:
-        self.hurried.add(self.world.submit(timeout=timeout).owner)
+        self.hurried.add(self.world.submit(timeout=timeout).number)
 
     @rule()
     def submit_what_the_server_refuses(self) -> None:
-        self.bad.add(self.world.submit(image="neither a link nor an image").owner)
+        self.bad.add(self.world.submit(image="neither a link nor an image").number)
 
     @precondition(lambda self: self.world.client.tasks)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(list(self.world.client.tasks.values())))
-        self.cancelled.add(task.owner)
+        self.cancelled.add(number_of(task))
         self.world.cancel(task)
 
     @precondition(lambda self: self.world.wants_connection)
@@ -170,7 +170,7 @@ class Story(RuleBasedStateMachine):
     @invariant()
     def settled_tasks_are_let_go(self) -> None:
         for task in self.world.tasks:
-            settled = bool(self.world.settled[task.owner])
+            settled = bool(self.world.settled[number_of(task)])
             assert settled == (task.stage is Stage.SETTLED)
             assert settled == (task.uuid not in self.world.client.tasks)
             assert not (settled and task.payload)
@@ -180,29 +180,29 @@ class Story(RuleBasedStateMachine):
             return
         self.world.heal()
         for task in self.world.tasks:
-            assert self.world.settled[task.owner], f"{task!r} hangs"
-            (outcome,) = self.world.settled[task.owner]
-            self.check(task.owner, task.uuid, outcome)
+            assert self.world.settled[number_of(task)], f"{task!r} hangs"
+            (outcome,) = self.world.settled[number_of(task)]
+            self.check(number_of(task), task.uuid, outcome)
         assert not self.world.client.tasks
         self.each_uuid_is_run_at_most_once_and_each_image_made_at_most_once()
 
-    def check(self, owner: int, uuid: str, outcome: Outcome) -> None:
+    def check(self, number: int, uuid: str, outcome: Outcome) -> None:
         """The outcome is this task's own, and nobody else's."""
         if isinstance(outcome, TaskCancelledError):
-            assert owner in self.cancelled
+            assert number in self.cancelled
         elif isinstance(outcome, TaskTimeoutError):
-            assert owner in self.hurried
+            assert number in self.hurried
         elif isinstance(outcome, TaskError):
-            assert outcome.code in self.codes(owner)
+            assert outcome.code in self.codes(number)
         else:
             assert isinstance(outcome, dict), repr(outcome)
             assert outcome["taskUUID"] == uuid
-            assert self.world.made_from[outcome["imageUUID"]] == image_of(owner)
+            assert self.world.made_from[outcome["imageUUID"]] == image_of(number)
 
-    def codes(self, owner: int) -> set[str]:
+    def codes(self, number: int) -> set[str]:
         """What the service may say of a task, if it does not make the image."""
-        said = self.world.failures[image_of(owner)]
-        return said | ({"invalidImage"} if owner in self.bad else {"timeout"})
+        said = self.world.failures[image_of(number)]
+        return said | ({"invalidImage"} if number in self.bad else {"timeout"})
 
 
 TestStory = pytest.mark.filterwarnings("ignore")(Story.TestCase)

@@ -51,7 +51,7 @@ class LastingStory(Story):
     @rule()
     def submit_what_fails_at_first(self) -> None:
         """It gets a new UUID, which is not written yet."""
-        image = image_of(self.world.submit().owner)
+        image = image_of(self.world.submit().number)
         self.world.settle_down(finish=False)
         for index, job in enumerate(self.world.jobs):
             if job.image == image:
@@ -101,8 +101,8 @@ class LastingStory(Story):
     def given_up(self) -> set[int]:
         return self.cancelled | self.hurried
 
-    def codes(self, owner: int) -> set[str]:
-        return super().codes(owner) | ({"taskNotFound"} if owner in self.given_up else set())
+    def codes(self, number: int) -> set[str]:
+        return super().codes(number) | ({"taskNotFound"} if number in self.given_up else set())
 
 
 TestLastingStory = pytest.mark.filterwarnings("ignore")(LastingStory.TestCase)

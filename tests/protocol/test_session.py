@@ -11,7 +11,7 @@ from runware_ws.protocol.effects import Connect, Effect, Settle
 from runware_ws.protocol.secret import Secret
 from runware_ws.protocol.session import Session
 from runware_ws.protocol.tasks import TRANSITIONS, Stage, Task, Transition, move
-from tests.protocol.world import KEY, SETTINGS, World
+from tests.protocol.world import KEY, SETTINGS, World, number_of
 
 
 def test_a_task_that_is_unknown_twice_is_sent_again_once() -> None:
@@ -33,7 +33,7 @@ def test_a_task_that_is_unknown_twice_is_sent_again_once() -> None:
     world.client.receive(world.wire.down.popleft().frame, world.now)
     world.heal()
     assert task.writes == 2
-    assert len(world.settled[task.owner]) == 1
+    assert len(world.settled[number_of(task)]) == 1
     assert world.service.history.executions[task.uuid] == 1
 
 

@@ -10,7 +10,7 @@ from runware_ws.errors import TaskError
 from runware_ws.protocol.tasks import Task
 from runware_ws.protocol.wire import encode_answer
 from tests.protocol.lasting import LastingWorld
-from tests.protocol.world import Outcome, World
+from tests.protocol.world import Outcome, World, number_of
 
 NO_IMAGE = "neither a link nor an image"
 STRAY = encode_answer(errors=[{"code": "internalServerError", "message": "Nobody's."}])
@@ -26,7 +26,7 @@ def step(world: World) -> None:
 
 def outcome(world: World, task: Task) -> str:
     """The code of a task's error, or "a result"."""
-    (settled,) = world.settled[task.owner]
+    (settled,) = world.settled[number_of(task)]
     return code_of(settled)
 
 
@@ -101,7 +101,7 @@ def test_a_conflict_without_a_name_is_its_owners(tmp_path: Path) -> None:
     for _ in known:
         world.finish(0, "inferenceError")  # of which the next process is told with no name
     world.heal()
-    codes = [code_of(world.heard[task.owner][-1]) for task in (*known, *refused)]
+    codes = [code_of(world.heard[number_of(task)][-1]) for task in (*known, *refused)]
     assert codes == ["inferenceError"] * 2 + ["invalidImage"] * 3
     world.journal.close()
 

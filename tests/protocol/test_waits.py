@@ -7,7 +7,7 @@ import pytest
 
 from runware_ws.errors import TaskError
 from runware_ws.protocol.tasks import Task
-from tests.protocol.world import World
+from tests.protocol.world import World, number_of
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def world() -> World:
 def is_done_once(world: World, task: Task) -> bool:
     """Whether the task has its result, of the one time that its image was upscaled."""
     world.heal()
-    (outcome,) = world.settled[task.owner]
+    (outcome,) = world.settled[number_of(task)]
     return isinstance(outcome, dict) and set(world.runs_of_image.values()) == {1}
 
 
@@ -73,6 +73,6 @@ def test_a_task_that_has_failed_of_it_is_tried_again(world: World, delivery: str
     world.settle_down(finish=False)
     world.finish(0, "timeoutProvider")
     world.heal()
-    (outcome,) = world.settled[task.owner]
+    (outcome,) = world.settled[number_of(task)]
     assert not isinstance(outcome, TaskError)
     assert task.attempts == 2

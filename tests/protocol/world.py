@@ -21,18 +21,18 @@ from runware_ws.emulator.service.sessions import ServiceConnection
 from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.errors import RunwareError
 from runware_ws.protocol.effects import Connect, Disconnect, Settle
-from runware_ws.protocol.reconnector import State
-from runware_ws.protocol.records import Limits, SessionSettings
 from runware_ws.protocol.request import MODEL
 from runware_ws.protocol.secret import Secret
 from runware_ws.protocol.session import Session
 from runware_ws.protocol.tasks import Task
 from runware_ws.protocol.wire import decode_tasks, encode_task
+from runware_ws.settings import Settings
 
 KEY = "a-key-that-is-good"
 BUSY = "rateLimitExceeded"
-SETTINGS = SessionSettings(
-    limits=Limits(max_tasks_per_frame=5, max_frame_bytes=4096),
+SETTINGS = Settings(
+    max_tasks_per_frame=5,
+    max_frame_bytes=4096,
     max_retries=2,
     auth_timeout=10.0,
     keepalive=20.0,
@@ -42,6 +42,22 @@ SETTINGS = SessionSettings(
 Outcome = dict[str, Any] | RunwareError
 # Within this time everything settles once nothing is in the way any more.
 PATIENCE = 3600.0
+
+
+class NumberedTask(Task):
+    """A task that knows the number of its image."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.number = number
+
+
+def number_of(task: Task) -> int:
+    """The number of the image of a task that a `World` has made."""
+    assert isinstance(task, NumberedTask)
+    return task.number
 
 
 @dataclass(eq=False)
@@ -61,7 +77,7 @@ class World:
         settings: what the service does where the facts are unknown.
     """
 
-    client_settings = SETTINGS
+    journaled = False
 
     def __init__(self, seed: int = 0, **settings: Any) -> None:
         self.rng = random.Random(seed)
@@ -79,14 +95,15 @@ class World:
 
     def start(self) -> None:
         """The client's process begins."""
-        self.tasks: list[Task] = []
+        self.tasks: list[NumberedTask] = []
         self.settled: dict[int, list[Outcome]] = {}
         self.wants_connection = False
         self.client = Session(
-            self.client_settings,
+            SETTINGS,
             api_key=Secret(KEY),
             new_uuid=self.new_uuid,
             rng=self.rng.random,
+            journaled=self.journaled,
         )
         self.client.start(self.now)
         self.take_up()
@@ -99,7 +116,7 @@ class World:
 
     def submit(
         self, *, delivery: str = "sync", timeout: float | None = None, image: str | None = None
-    ) -> Task:
+    ) -> NumberedTask:
         """Submit a task for an image of its own."""
         uuid = self.new_uuid()
         members = {"taskType": "upscale", "taskUUID": uuid, "model": MODEL}
@@ -109,23 +126,23 @@ class World:
         self.submitted += 1
         image = image or image_of(number)
         deadline = None if timeout is None else self.now + timeout
-        task = Task(
+        task = NumberedTask(
+            number,
             uuid,
-            encode_task(members, image),
+            encode_task({**members, "inputs": {"image": image}}),
             polled=delivery == "async",
             timeout=timeout,
             deadline=deadline,
-            owner=number,
         )
         self.expect(task)
         self.client.submit(task, self.now)
         self.pump()
         return task
 
-    def expect(self, task: Task) -> None:
+    def expect(self, task: NumberedTask) -> None:
         """Somebody waits for a task."""
         self.tasks.append(task)
-        self.settled[task.owner] = []
+        self.settled[task.number] = []
 
     def cancel(self, task: Task) -> None:
         self.client.cancel(task)
@@ -237,7 +254,7 @@ class World:
     @property
     def is_ready(self) -> bool:
         """Whether the client was let in on the present connection."""
-        return self.wire is not None and self.client.reconnector.state is State.CONNECTED
+        return self.wire is not None and self.client.reconnector.state == "connected"
 
     # What the server's engine does.
 
@@ -261,7 +278,7 @@ class World:
             mine, theirs = self.client.take_effects(), self.service.take_effects()
             frame = None if self.wire is None else self.client.next_frame(self.now)
             if frame is not None and self.wire is not None:
-                self.wire.up.append(frame.data)
+                self.wire.up.append(bytes(frame.data))
                 self.client.written(frame, self.now)
             if not mine and not theirs and frame is None:
                 return
@@ -281,7 +298,7 @@ class World:
 
     def settle(self, effect: Settle) -> None:
         """A task has its outcome."""
-        self.settled[effect.task.owner].append(effect.outcome)
+        self.settled[number_of(effect.task)].append(effect.outcome)
 
     def _server_wants(self, effect: server_effects.Effect) -> None:
         if isinstance(effect, server_effects.Run):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from runware_ws.transport import running_on_trio
 from tests.support.answers import Item
 
 if TYPE_CHECKING:
@@ -87,9 +88,8 @@ class Record:
 
 def _into_this_loop() -> Callable[[Callable[[], Any]], Any]:
     """A function that lets another thread have something called in the running event loop."""
-    with contextlib.suppress(ImportError):
+    if running_on_trio():
         import trio
 
-        if trio.lowlevel.in_trio_run():
-            return trio.lowlevel.current_trio_token().run_sync_soon
+        return trio.lowlevel.current_trio_token().run_sync_soon
     return asyncio.get_running_loop().call_soon_threadsafe

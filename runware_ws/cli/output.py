@@ -1,0 +1,137 @@
+"""The output of ``upscale``: lines, JSON lines, or a progress bar.
+
+Results go to stdout, one line for each image. Everything else (failures, messages, the summary)
+goes to stderr, so that a pipe gets nothing but results.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from .summary import ImageReport, Summary, dollars
+
+
+class Output:
+    """Print what happens, in the form that fits the options and the terminal.
+
+    Args:
+        as_json: print a JSON object for each image.
+
+    Attributes:
+        incomplete: True if a line could not be written, for example on a full disk.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.incomplete = False
+        self._as_json = as_json
+        self._bar = ProgressBar() if _shows_bar(as_json) else None
+
+    def image(self, report: ImageReport) -> None:
+        """Print the outcome of an image."""
+        if self._as_json:
+            self._write_result(json.dumps(report.as_json()))
+        elif report.error is None and self._bar is None:
+            self._write_result(report.line())
+        # Thousands of lines with one reason would hide the others.
+        if report.error is not None and report.status != "not sent":
+            self.message(report.line(), style="red")
+
+    def message(self, text: str, style: str = "") -> None:
+        """Print a message for the user."""
+        if self._bar is None:
+            write_line(sys.stderr, text)
+        else:
+            self._bar.print(text, style)
+
+    def update(self, summary: Summary) -> None:
+        """Show the progress of the run."""
+        if self._bar is not None:
+            self._bar.update(summary)
+
+    def close(self) -> None:
+        """Remove the progress bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _write_result(self, line: str) -> None:
+        self.incomplete |= not write_line(sys.stdout, line)
+
+
+class ProgressBar:
+    """A bar on the last line of the terminal. Messages scroll above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[state]}"),
+            console=self._console,
+            auto_refresh=False,  # rich would do it in another thread
+            transient=True,
+            expand=True,
+        )
+
+    def print(self, text: str, style: str) -> None:
+        self._console.print(text, style=style, markup=False, soft_wrap=True)
+
+    def update(self, summary: Summary) -> None:
+        if not self._progress.task_ids:
+            self._progress.add_task("", total=summary.total, state="")
+            self._progress.start()
+        (bar,) = self._progress.task_ids
+        self._progress.update(bar, completed=summary.completed, state=_state(summary))
+        self._progress.refresh()
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def _state(summary: Summary) -> str:
+    """Return the text beside the bar, with the markup of rich."""
+    done, failed = summary.counts["done"], summary.counts["failed"]
+    return (
+        f"{done} done, [{'red' if failed else 'none'}]{failed} failed[/], "
+        f"{summary.in_flight} in flight, {summary.rate:.1f} images/s, {dollars(summary.cost)}"
+    )
+
+
+def _shows_bar(as_json: bool) -> bool:
+    """Return True if there is a terminal for a bar. JSON lines on it would spoil the bar."""
+    can_draw = os.environ.get("TERM") not in ("dumb", "unknown")
+    return can_draw and sys.stderr.isatty() and sys.stdout.isatty() is not as_json
+
+
+def write_line(stream: IO[str], line: str) -> bool:
+    """Write a line, and return False if that fails.
+
+    It does not end the run, because its images are paid for. A reader that has left is no failure.
+    """
+    try:
+        print(line, file=stream, flush=True)
+    except OSError as error:
+        is_stdout = stream is sys.stdout
+        discard("stdout" if is_stdout else "stderr")
+        if isinstance(error, BrokenPipeError):  # for example, `| head -1` has ended
+            return True
+        if is_stdout:
+            write_line(sys.stderr, stdout_error(error))
+        return False
+    return True
+
+
+def stdout_error(error: OSError) -> str:
+    return f"error: cannot write to the standard output: {error.strerror}"
+
+
+def discard(name: Literal["stdout", "stderr"]) -> None:
+    """Discard what is written to a standard stream from now on, and what is in its buffer."""
+    null: Any = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # open until the exit
+    setattr(sys, name, null)

@@ -1,0 +1,51 @@
+"""The command ``ping``."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+import anyio
+import typer
+
+from .connection import connect
+from .exit_status import SUCCESS
+from .options import ConnectionArguments
+
+
+@dataclass(frozen=True, kw_only=True)
+class PingArguments:
+    """The options of ``ping``."""
+
+    count: Annotated[int, typer.Option(metavar="NUMBER", min=1, help="Number of pings.")] = 4
+    interval: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Time between two pings.")
+    ] = 0.5
+
+
+async def ping(arguments: PingArguments, connection: ConnectionArguments) -> int:
+    """Check the key and the connection.
+
+    Print the time to connect, and the round-trip time of each ping.
+    """
+    started = time.monotonic()
+    async with connect(connection, partial(typer.echo, err=True)) as client:
+        typer.echo(f"connected in {_milliseconds(time.monotonic() - started)}")
+        times: list[float] = []
+        for number in range(1, arguments.count + 1):
+            if times:
+                await anyio.sleep(arguments.interval)
+            times.append(await client.ping())
+            typer.echo(f"ping {number}: {_milliseconds(times[-1])}")
+    typer.echo(
+        f"fastest {_milliseconds(min(times))}, "
+        f"mean {_milliseconds(sum(times) / len(times))}, "
+        f"slowest {_milliseconds(max(times))}"
+    )
+    return SUCCESS
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.2f} ms"

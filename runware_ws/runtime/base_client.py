@@ -1,0 +1,208 @@
+"""Opening, closing and watching a client: everything but its tasks."""
+
+from __future__ import annotations
+
+import os
+from types import EllipsisType, TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import anyio
+
+from ..errors import ClientClosedError
+from ..events import Events
+from ..journal.recovery import Found, Recovered, find, take_up
+from ..protocol.reconnector import ClientState
+from ..protocol.secret import Secret
+from ..settings import Settings, check_timeout
+from ..stats import Stats, take_stats
+from .concurrency import run_in_thread
+from .submission import Submission, Submitter
+
+_CLOSE_LIMIT = 5.0
+
+
+class BaseClient:
+    """The part of `RunwareClient` that is about the client itself.
+
+    Args:
+        settings: the settings.
+        key: the API key.
+        journal: path of the journal, or None.
+    """
+
+    def __init__(
+        self, settings: Settings, key: Secret, journal: str | os.PathLike[str] | None
+    ) -> None:
+        self._settings = settings
+        self._key = key
+        self._journal = journal
+        self._submitter: Submitter | None = None
+        self._recovered = Recovered()
+        self._opening = anyio.Lock()
+        self._closed = False
+
+    async def connect(self) -> None:
+        """Open the client; ``async with`` does it too.
+
+        It returns when the first attempt to connect has ended. If that failed because of the
+        network, the client goes on trying, and tasks that are submitted wait.
+
+        Raises:
+            AuthenticationError: the key was refused.
+            ConnectionLostError: there was no connection within ``max_reconnect_time``.
+            ClientClosedError: the client was closed; it cannot be opened again.
+            JournalError: the journal cannot be used.
+        """
+        try:
+            async with self._opening:
+                self._refuse_if_closed()
+                submitter = self._submitter or await self._open()
+            await submitter.driver.first_attempt()
+            if submitter.session.failure is not None:
+                raise submitter.session.failure
+            self._refuse_if_closed()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def _open(self) -> Submitter:
+        found = None if self._journal is None else await self._open_journal(self._journal)
+        journal = None if found is None else found.journal
+        submitter = Submitter(self._settings, self._key, journal)
+        if found is not None:
+            self._recovered = take_up(found, submitter, self._settings.timeout)
+        self._submitter = submitter
+        return submitter
+
+    async def _open_journal(self, path: str | os.PathLike[str]) -> Found:
+        with anyio.CancelScope(shield=True):  # or nobody would close what the thread opens
+            found = await run_in_thread(find, path)
+            if self._closed:
+                found.journal.close()
+        self._refuse_if_closed()
+        return found
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ClientClosedError("the client is closed, and cannot be opened again: make one")
+
+    async def aclose(self) -> None:
+        """Close the client for good. It returns within seconds, also if the network is dead.
+
+        Pending tasks fail with `ClientClosedError`, which names the task: `attach` finds it again.
+        Closing twice does nothing.
+        """
+        self._closed = True
+        if self._submitter is None:
+            return
+        with anyio.move_on_after(_CLOSE_LIMIT, shield=True):
+            await self._submitter.driver.close("the client was closed")
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def recovered(self) -> Recovered:
+        """Iterate over the outcomes of what an earlier process left in the journal, each once.
+
+            async for outcome in client.recovered():
+                ...
+
+        The client finds out about these tasks from the moment it is opened. ``source`` is the Path
+        or URL that was given, or None for an image given as bytes. A result stays in the journal
+        until it is acknowledged: see `UpscaleResult.ack`.
+        """
+        return self._recovered
+
+    async def drain(self, timeout: float | None = None) -> bool:
+        """Wait until no task is in flight.
+
+        Args:
+            timeout: seconds to wait; None, the default, for no limit.
+
+        Returns:
+            True if no task is in flight; False if `timeout` passed.
+        """
+        check_timeout(timeout)
+        if self._submitter is not None:
+            with anyio.move_on_after(timeout):
+                await self._submitter.admission.wait_empty()
+            return not self._submitter.admission.tasks
+        return True
+
+    # The connection.
+
+    async def ping(self) -> float:
+        """Return the seconds that a message takes to the service and back.
+
+        Raises:
+            ConnectionLostError: there is no connection, or it was lost meanwhile.
+            ClientClosedError, AuthenticationError, JournalError: the client ended.
+        """
+        return await self._opened().driver.ping()
+
+    def events(self) -> Events:
+        """Iterate over the events of the connection from now on, until the client is closed.
+
+        An `Event` has a ``kind``: ``connected``, ``lost``, ``reconciling``, ``key_refused`` or
+        ``closed``. A slow reader misses the oldest of more than 1000 events.
+
+        Raises:
+            ClientClosedError: the client is not open.
+        """
+        events = Events()
+        self._opened().driver.listeners.add(events)
+        return events
+
+    @property
+    def session_uuid(self) -> str | None:
+        """UUID of the session that is resumed after a disconnect; None before the first one."""
+        return None if self._submitter is None else self._submitter.session.reconnector.session_uuid
+
+    @property
+    def state(self) -> ClientState:
+        """The state of the client.
+
+        ``new``, ``connecting``, ``authenticating``, ``connected``, ``waiting`` (for the next
+        attempt to connect), ``key_refused`` (likewise), ``failed`` or ``closed``.
+        """
+        if self._submitter is not None:
+            return self._submitter.session.reconnector.state
+        return "closed" if self._closed else "new"
+
+    def stats(self) -> Stats:
+        """Return a snapshot of the tasks in flight and of what has happened so far."""
+        return take_stats(self.state, self._submitter)
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_submitter"):  # shown by the traceback of its own refusal
+            return "<RunwareClient refused>"
+        where = urlsplit(self._settings.url).hostname
+        in_flight = 0 if self._submitter is None else self._submitter.admission.tasks
+        return f"<RunwareClient {where} {self.state}, {in_flight} in flight>"
+
+    def _opened(self) -> Submitter:
+        if self._submitter is None or self._closed:
+            reason = "closed" if self._closed else "not open: use `async with` or `connect()`"
+            raise ClientClosedError(f"the client is {reason}")
+        self._submitter.driver.check_open()
+        return self._submitter
+
+    def _cancel(self, submission: Submission) -> None:
+        if self._submitter is not None:
+            self._submitter.cancel(submission)
+
+    def _timeout(self, timeout: float | EllipsisType | None) -> float | None:
+        if isinstance(timeout, EllipsisType):
+            return self._settings.timeout
+        check_timeout(timeout)
+        return timeout

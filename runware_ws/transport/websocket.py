@@ -1,0 +1,180 @@
+"""The WebSocket protocol without I/O: bytes in, messages out, and the other way around.
+
+It wraps the Sans-I/O client of the websockets library. There is no compression, since images do not
+shrink, and there are no pings of its own: Runware documents that the application's ping keeps a
+connection open, and says nothing of control frames.
+
+Errors become a `DisconnectedError` that holds nothing of the library, whose objects refer to frames
+that may hold the API key.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+from collections.abc import Iterator
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import DATA_OPCODES, Close, CloseCode, Frame
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from .._version import __version__
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # without the library's part in C, or in a version that has it elsewhere
+    apply_mask = None  # type: ignore[assignment]  # the library then masks large messages whole
+
+Data = bytes | bytearray | memoryview
+# A multiple of 4, the size of a mask; small enough for the C library to keep its memory from one
+# piece to the next.
+_PIECE_BYTES = 128 * 1024
+# The first two bytes of a text message that has 8 more for its size, by RFC 6455.
+_FINAL_TEXT, _MASKED_64_BIT = 0x81, 0x80 | 127
+
+
+class DisconnectedError(Exception):
+    """The connection ended, or could not be made.
+
+    Attributes:
+        reason: why, in words.
+        too_big: what to do about it, if a message was over a size limit; else "".
+    """
+
+    def __init__(self, reason: str, too_big: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.too_big = too_big
+
+
+class _NoDebug(logging.LoggerAdapter[logging.Logger]):
+    """Drops the library's debug messages: they quote frames, and the first frame holds the key."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # the name in `logging`
+        return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+_log = _NoDebug(logging.getLogger("runware_ws.websockets"), {})
+
+
+class WebSocket:
+    """One WebSocket connection, seen from the client.
+
+    Args:
+        url: URL of the service.
+        max_size: size in bytes of the largest message that is accepted.
+    """
+
+    def __init__(self, url: str, max_size: int) -> None:
+        self._protocol = ClientProtocol(parse_uri(url), max_size=max_size, logger=_log)
+        self._max_size = max_size
+        self._fragments: list[Data] = []
+        self._says_goodbye = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handshake is done and messages can be sent."""
+        return self._protocol.state is State.OPEN
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to come: the server closed, or broke the protocol.
+
+        Some servers keep the TCP connection open after that.
+        """
+        if self._protocol.state is State.CONNECTING:
+            return self._protocol.handshake_exc is not None
+        return self._protocol.state is not State.OPEN and not self._says_goodbye
+
+    def handshake(self) -> bytes:
+        """Return the request that opens the connection."""
+        request = self._protocol.connect()
+        request.headers["User-Agent"] = f"runware-ws/{__version__}"
+        self._protocol.send_request(request)
+        return self.replies()
+
+    def receive(self, data: bytes | bytearray | memoryview) -> list[Data]:
+        """Take bytes from the server and return the messages that they complete."""
+        self._protocol.receive_data(data)  # type: ignore[arg-type]  # it appends them to a bytearray
+        messages: list[Data] = []
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+                if self._fragments or not event.fin:
+                    self._fragments.append(event.data)
+                    if event.fin:
+                        messages.append(b"".join(self._fragments))
+                        self._fragments.clear()
+                else:
+                    messages.append(event.data)
+        return messages
+
+    def replies(self) -> bytes:
+        """Return the control frames that are to be sent: pongs, and the answer to a close frame."""
+        return b"".join(self._protocol.data_to_send())
+
+    def message(self, data: bytes | bytearray) -> Iterator[bytes]:
+        """Yield the bytes of a text message in pieces, while the connection is open.
+
+        No other bytes may be sent between the pieces. A large message is masked piece by piece, so
+        that it is not copied as a whole: fresh memory for megabytes costs more than the masking.
+        """
+        if len(data) <= _PIECE_BYTES or apply_mask is None:
+            self._protocol.send_text(data)
+            yield self.replies()
+            return
+        mask = os.urandom(4)
+        yield struct.pack("!BBQ", _FINAL_TEXT, _MASKED_64_BIT, len(data)) + mask
+        with memoryview(data) as view:
+            for start in range(0, len(data), _PIECE_BYTES):
+                yield apply_mask(view[start : start + _PIECE_BYTES], mask)
+
+    def goodbye(self) -> bytes:
+        """Return the bytes of a close frame; b"" if the connection is not open."""
+        if not self.is_open:
+            return b""
+        self._says_goodbye = True
+        self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
+        return self.replies()
+
+    def why_ended(self, error: BaseException | None) -> DisconnectedError:
+        """Return why the connection ended, after its stream has: by `error`, or by its end."""
+        self._fragments.clear()
+        self._protocol.receive_eof()
+        if self._protocol.handshake_exc is not None:
+            return DisconnectedError(_handshake_failure(self._protocol.handshake_exc, error))
+        closed = self._protocol.close_exc
+        if error is not None and closed.rcvd is None and closed.sent is None:
+            return DisconnectedError(f"the connection broke ({type(error).__name__})")
+        return _closed(closed, self._max_size)
+
+
+def _handshake_failure(failure: BaseException, error: BaseException | None) -> str:
+    if error is not None:
+        return f"the connection broke during the handshake ({type(error).__name__})"
+    if isinstance(failure, InvalidStatus):
+        return f"the server answered the upgrade with HTTP {failure.response.status_code}"
+    if isinstance(failure.__cause__, EOFError):
+        return "the server closed the connection during the handshake"
+    return f"the server does not speak WebSocket here: {type(failure).__name__}"
+
+
+def _closed(error: ConnectionClosed, max_size: int) -> DisconnectedError:
+    sent, received = error.sent, error.rcvd
+    too_big = CloseCode.MESSAGE_TOO_BIG
+    if received is not None and received.code == too_big and error.rcvd_then_sent:
+        remedy = "the server refuses a frame of this size: send a smaller image, or its URL"
+        return DisconnectedError("the server found a frame too large", remedy)
+    if sent is not None and sent.code == too_big:
+        remedy = f"its answer is larger than max_size ({max_size} bytes): raise max_size"
+        return DisconnectedError("a frame was larger than max_size", remedy)
+    if received is not None:
+        return DisconnectedError(f"the server closed the connection ({_words(received)})")
+    cause = error.__cause__
+    return DisconnectedError(f"the connection broke ({type(cause or error).__name__})")
+
+
+def _words(close: Close) -> str:
+    return f"{close.code} {close.reason}".strip()
