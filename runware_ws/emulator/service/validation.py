@@ -6,7 +6,6 @@ The members of an upscale and their limits come from the one table of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -16,6 +15,10 @@ from ...protocol.request import (
     MODEL,
     Member,
     Problem,
+    is_base64,
+    is_data_uri,
+    is_url,
+    is_uuid,
     is_uuid4,
     member_named,
     problem_with,
@@ -30,10 +33,6 @@ _TASK_TYPES = ["upscale", "imageUpscale", "imageUpload", "getResponse", "getTask
 _UPSCALE = frozenset({"taskType", "taskUUID", "model", "inputs"}) | {m.wire for m in MEMBERS}
 _UPLOAD = frozenset({"taskType", "taskUUID", "image"})
 _AUTHENTICATION = frozenset({"taskType", "apiKey", "connectionSessionUUID"})
-_URI = next(member for member in MEMBERS if member.form == "uri")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_DATA_URI = re.compile(r"data:image/[a-zA-Z]+;base64,")
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
 
 class TaskImage(NamedTuple):
@@ -94,7 +93,7 @@ def parse_authentication(task: Mapping[str, Any]) -> tuple[str, str]:
     if not isinstance(key, str):
         raise RefusedError("invalidApiKey", "Invalid API key.", "apiKey")
     session = task.get("connectionSessionUUID", "")
-    if session != "" and not (isinstance(session, str) and _UUID.fullmatch(session)):
+    if session != "" and not (isinstance(session, str) and is_uuid(session)):
         parameter = "connectionSessionUUID"
         raise RefusedError(
             "invalidConnectionSessionUUID", f"{parameter} must be a UUID.", parameter
@@ -103,20 +102,11 @@ def parse_authentication(task: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _image_form(text: str) -> ImageForm | None:
-    """Return the form of an image; None if it has none of them."""
-    if _UUID.fullmatch(text):
+    if is_uuid(text):
         return "uuid"
-    if text[:8].lower().startswith(("http://", "https://")):  # megabytes are not looked at twice
-        return "url" if problem_with(_URI, text) is None else None
-    return "inline" if _is_base64(text) else None
-
-
-def _is_base64(text: str) -> bool:
-    """Return True if `text` is base64, or a data URI of an image."""
-    head = _DATA_URI.match(text[:64])
-    body = text[head.end() :] if head else text
-    # Megabytes pass here, so it is done with two calls in place of a pattern.
-    return bool(body) and body.isascii() and not body.encode().translate(None, _BASE64)
+    if is_url(text):
+        return "url"
+    return "inline" if is_data_uri(text) or is_base64(text) else None
 
 
 def _task_type(task: Mapping[str, Any]) -> str:
