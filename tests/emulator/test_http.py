@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from runware_ws.emulator import Emulator
-from runware_ws.emulator.server.app import make_app
 from runware_ws.emulator.server.host import Host
+from runware_ws.emulator.server.http_server import make_app
 from runware_ws.emulator.service.effects import Respond
 from tests.emulator.bench import new_uuid, upscale
 from tests.emulator.sockets import PIXELS, TIMEOUT, get, post, until

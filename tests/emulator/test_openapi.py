@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runware_ws.emulator import Emulator
-from runware_ws.emulator.server.app import openapi_document
+from runware_ws.emulator.server.http_server import openapi_document
 from runware_ws.protocol.request import MEMBERS, MODEL, TASK_TYPE, Member
 from tests.emulator.sockets import get
 

@@ -1,4 +1,4 @@
-"""The parts of uvicorn that `emulator/server/serving.py` relies on and uvicorn does not document.
+"""The undocumented parts of uvicorn that `emulator/server/http_server.py` relies on.
 
 A failure here means that uvicorn has changed one of them; the message says which.
 """
@@ -56,7 +56,7 @@ async def app(scope: object, receive: object, send: object) -> None:
 
 
 def http_protocol(state: ServerState) -> Any:
-    """Return uvicorn's protocol for a new connection, made as `serving` does it."""
+    """Return uvicorn's protocol for a new connection, made as `http_server` does it."""
     config = uvicorn.Config(app, lifespan="off", log_config=None, ws=Upgraded)
     config.load()
     try:

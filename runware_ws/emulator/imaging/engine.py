@@ -1,4 +1,4 @@
-"""The engine: does the jobs of the service, in worker threads."""
+"""The engine: does the jobs of the service in worker threads, and stores the images."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import base64
 import logging
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import httpx
@@ -16,13 +18,60 @@ import httpx
 from ..service.jobs import Failed, Job, JobOutcome, Succeeded
 from ..service.settings import ServiceSettings
 from .pictures import BadImageError, from_base64, shrink, upscale
-from .store import ImageStore, StoredImage
 
 Upscaler: TypeAlias = Callable[[bytes, int, str, int], bytes]
 _log = logging.getLogger(__name__)
 _MAX_WORKERS = 8
 # The exceptions of httpx; the last one is raised for a host name that IDNA does not allow.
 HTTP_ERRORS = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """A file in memory.
+
+    Attributes:
+        content: the bytes of the file.
+        media_type: its media type.
+        expires: the time at which it is deleted, on the clock of the service; None for never.
+    """
+
+    content: bytes = field(repr=False)
+    media_type: str
+    expires: float | None = None
+
+
+class ImageStore:
+    """Files by UUID regardless of case.
+
+    Args:
+        max_bytes: their total size. Beyond it the oldest are dropped, but never the newest.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._images: OrderedDict[str, StoredImage] = OrderedDict()
+        self._bytes = 0
+
+    def put(self, uuid: str, image: StoredImage) -> None:
+        """Store a file, in place of any other with the same UUID."""
+        self._remove(uuid.lower())
+        self._images[uuid.lower()] = image
+        self._bytes += len(image.content)
+        while self._bytes > self._max_bytes and len(self._images) > 1:
+            self._remove(next(iter(self._images)))
+
+    def get(self, uuid: str, now: float) -> StoredImage | None:
+        """Return a file; None if it is unknown, was dropped or has expired."""
+        image = self._images.get(uuid.lower())
+        if image is not None and image.expires is not None and image.expires <= now:
+            self._remove(uuid.lower())
+            return None
+        return image
+
+    def _remove(self, uuid: str) -> None:
+        if image := self._images.pop(uuid, None):
+            self._bytes -= len(image.content)
 
 
 class Engine:

@@ -23,7 +23,7 @@ from ..service.history import ReceivedTask
 from ..service.settings import ServiceSettings
 from .background import BackgroundServer
 from .host import Host, HttpFactory
-from .serving import serving
+from .http_server import serving
 
 _T = TypeVar("_T")
 _HTTP_TIMEOUT = 30.0

@@ -11,8 +11,7 @@ import httpx
 
 from ...protocol.wire import encode_answer
 from ..faults.injector import FaultInjector
-from ..imaging.engine import HTTP_ERRORS, Engine, Upscaler
-from ..imaging.store import ImageStore
+from ..imaging.engine import HTTP_ERRORS, Engine, ImageStore, Upscaler
 from ..service.answers import HttpCall
 from ..service.effects import Close, Cut, Delivery, Effect, Push, Respond, Run, Upload, Webhook
 from ..service.jobs import Job
