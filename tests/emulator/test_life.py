@@ -167,6 +167,18 @@ def test_what_arrived_can_be_seen(emulator: Emulator, client: Client) -> None:
     assert emulator.billed > 0
 
 
+def test_the_emulator_can_be_looked_into_from_its_own_worker_threads() -> None:
+    def counting(content: bytes, *_: object) -> bytes:
+        seen.append(sum(emulator.executions.values()))
+        return content
+
+    seen: list[int] = []
+    with Emulator(upscaler=counting) as emulator, Client(emulator) as client:
+        client.send(upscale(PIXELS))
+        client.receive()
+    assert seen == [1]
+
+
 @pytest.mark.anyio
 async def test_the_emulator_is_a_context_on_each_event_loop() -> None:
     async with Emulator() as emulator:

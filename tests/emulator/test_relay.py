@@ -287,6 +287,18 @@ def test_it_stops_with_connections_open_and_starts_again_on_its_port(
             relay.start()
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_it_stops_at_once_while_an_end_reads_nothing(line: Line, cut: bool) -> None:
+    line.here.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        line.here.sendall(bytes(64 * MEBIBYTE))
+    if cut:
+        line.relay.cut()
+    start = time.monotonic()
+    line.relay.stop()
+    assert time.monotonic() - start < 2
+
+
 def test_a_port_that_is_taken_is_an_error_at_once(relay: Relay) -> None:
     port = int(relay.url.partition("/v1")[0].rpartition(":")[2])
     with pytest.raises(OSError, match="in use"):
