@@ -58,7 +58,7 @@ DECLARED = {
 }
 NEEDS_AN_EXTRA = (f"{PACKAGE}.cli", f"{PACKAGE}.emulator", f"{PACKAGE}.transport.on_trio")
 PURE_ROOTS = tuple(
-    f"{PACKAGE}.{name}" for name in ("protocol", "emulator.service", "emulator.faulty")
+    f"{PACKAGE}.{name}" for name in ("protocol", "emulator.service", "emulator.faults.injector")
 )
 
 

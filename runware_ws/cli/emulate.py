@@ -15,7 +15,7 @@ import anyio.to_thread
 import typer
 
 from ..emulator import ServiceSettings
-from ..emulator.script import Script, fault_of, read_script
+from ..emulator.faults.script import Script, fault_of, read_script
 from ..errors import InputError
 from ..settings import is_loopback
 from .connection import create_emulator
@@ -66,7 +66,7 @@ class EmulateArguments:
     faults: Annotated[
         Path | None,
         option(
-            "Script of faults to inject, in TOML or JSON; see runware_ws.emulator.script.",
+            "Script of faults to inject, in TOML or JSON; see runware_ws.emulator.faults.",
             value="FILE",
             panel=FAULTS,
         ),

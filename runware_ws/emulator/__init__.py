@@ -1,8 +1,10 @@
 """A local Runware, for trying, testing and working offline; needs the extra ``emulator``.
 
-`Emulator` is the service, `runware_ws.emulator.faults` is what can go wrong with it, and `Relay`
-is what can go wrong on the way. The service's core, `runware_ws.emulator.service`, is pure and
-needs nothing of the extra. That is why the others are imported only when they are asked for.
+`Emulator` is the service, `runware_ws.emulator.faults` has the faults that it can be told to have,
+and `Relay` is a line to it that can fail. `ServiceSettings` are the settings of an `Emulator`.
+
+The pure core, `runware_ws.emulator.service`, needs nothing of the extra, so `Emulator` and `Relay`
+are imported only when they are used.
 """
 
 from __future__ import annotations
@@ -10,22 +12,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .settings import ServiceSettings
+from ..errors import MissingExtraError
+from .service.settings import ServiceSettings
 
 if TYPE_CHECKING:
-    from .local import Emulator
     from .relay import Relay
+    from .server.emulator import Emulator
 
 __all__ = ["Emulator", "Relay", "ServiceSettings"]
 
-_LATER = {"Emulator": ".local", "Relay": ".relay"}
+_MODULES = {"Emulator": ".server.emulator", "Relay": ".relay"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return getattr(import_module(_LATER[name], __name__), name)
+        return getattr(import_module(_MODULES[name], __name__), name)
     except ModuleNotFoundError as error:
-        message = f'the emulator needs {error.name}: pip install "runware-ws[emulator]"'
-        raise ImportError(message, name=error.name) from error
+        raise MissingExtraError("the emulator", "emulator") from error

@@ -1,4 +1,4 @@
-"""A service without a network, driven by hand: its clock, its UUIDs and its engine are ours."""
+"""A service without a network: its clock, its UUIDs and its engine are driven by the test."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from PIL import Image
 
-from runware_ws.emulator.calls import Call
-from runware_ws.emulator.effects import Close, Push, Respond, Run, Upload, Webhook
-from runware_ws.emulator.jobs import Failed, Job, Made, Outcome
 from runware_ws.emulator.service import Service
-from runware_ws.emulator.settings import ServiceSettings
+from runware_ws.emulator.service.answers import HttpCall
+from runware_ws.emulator.service.effects import Close, Push, Respond, Run, Upload, Webhook
+from runware_ws.emulator.service.jobs import Failed, Job, JobOutcome, Succeeded
+from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.protocol.request import MODEL
 
 KEY = "the-key-of-the-bench"
@@ -59,7 +59,7 @@ class Peer:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.link = bench.service.connect(bench.now)
+        self.connection = bench.service.connect(bench.now)
         self.frames: list[dict[str, Any]] = []
         self.closed: Close | None = None
 
@@ -69,7 +69,7 @@ class Peer:
 
     def send_raw(self, frame: bytes | str) -> list[dict[str, Any]]:
         before = len(self.frames)
-        self.bench.service.receive(self.link, frame, self.bench.now)
+        self.bench.service.receive(self.connection, frame, self.bench.now)
         self.bench.perform()
         return self.frames[before:]
 
@@ -78,13 +78,13 @@ class Peer:
         return self.send(task if session is None else task | {"connectionSessionUUID": session})
 
     def drop(self) -> None:
-        self.bench.service.disconnect(self.link, self.bench.now)
+        self.bench.service.disconnect(self.connection, self.bench.now)
         self.bench.perform()
 
     @property
     def session(self) -> str:
-        assert self.link.session is not None
-        return self.link.session.uuid
+        assert self.connection.session is not None
+        return self.connection.session.uuid
 
     @property
     def items(self) -> list[dict[str, Any]]:
@@ -107,7 +107,7 @@ class Bench:
         self.jobs: list[Job] = []
         self.webhooks: list[Webhook] = []
         self.uploads: list[Upload] = []
-        self.responses: dict[Call, tuple[int, dict[str, Any]]] = {}
+        self.responses: dict[HttpCall, tuple[int, dict[str, Any]]] = {}
         self.peers: list[Peer] = []
 
     def peer(self, session: str | None = None, *, authenticated: bool = True) -> Peer:
@@ -117,10 +117,10 @@ class Bench:
             peer.authenticate(session=session)
         return peer
 
-    def post(self, *tasks: Any, key: str | None = KEY) -> Call:
+    def post(self, *tasks: Any, key: str | None = KEY) -> HttpCall:
         return self.post_raw(json.dumps(tasks).encode(), key)
 
-    def post_raw(self, body: bytes, key: str | None = KEY) -> Call:
+    def post_raw(self, body: bytes, key: str | None = KEY) -> HttpCall:
         call = self.service.request(body, key, self.now)
         self.perform()
         return call
@@ -131,11 +131,11 @@ class Bench:
         self.finish()
         return self.responses[call]
 
-    def finish(self, outcome: Outcome | None = None) -> None:
+    def finish(self, outcome: JobOutcome | None = None) -> None:
         """Let the engine be done with all its jobs."""
         jobs, self.jobs = self.jobs, []
         for job in jobs:
-            self.service.finished(job, outcome or Made("QUJD"), self.now)
+            self.service.finished(job, outcome or Succeeded("QUJD"), self.now)
             self.perform()
 
     def fail(self, code: str = "inferenceError", message: str = "It broke.") -> None:
@@ -167,4 +167,4 @@ class Bench:
                     self.uploads.append(effect)
 
     def _peer(self, effect: Push | Close) -> Peer:
-        return next(peer for peer in self.peers if peer.link is effect.link)
+        return next(peer for peer in self.peers if peer.connection is effect.connection)

@@ -1,4 +1,4 @@
-"""One emulator for all the tests of a file that need nothing special of it."""
+"""An emulator that the tests of a file share, unless they need a special one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain clients for the emulator, which know nothing of ours."""
+"""Plain clients for the emulator, which share no code with the package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PIXELS = text_of(picture())
 
 
 class Client:
-    """A WebSocket client that knows nothing of ours."""
+    """A WebSocket client that shares no code with the package."""
 
     def __init__(self, emulator: Emulator, session: str | None = None, max_queue: int = 16) -> None:
         self._connect = connect(

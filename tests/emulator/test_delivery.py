@@ -1,4 +1,4 @@
-"""How outcomes reach who asked: the synchronous wait, polling, details, webhooks, uploads."""
+"""The delivery of outcomes: the synchronous wait, polling, details, webhooks, uploads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runware_ws.emulator.jobs import Made
+from runware_ws.emulator.service.jobs import Succeeded
 from tests.emulator.bench import LINK, Bench, Peer, new_uuid, upscale
 
 # The synchronous wait
@@ -34,7 +34,7 @@ def test_a_task_that_took_too_long_is_finished_billed_and_found_by_asking() -> N
     bench.pass_time(11)
     bench.finish()
     assert len(peer.frames) == 1
-    assert bench.service.record.billed == 1
+    assert bench.service.history.billed == 1
     peer.send({"taskType": "getResponse", "taskUUID": task["taskUUID"]})
     assert peer.items[-1]["imageURL"]
 
@@ -104,7 +104,7 @@ def test_results_that_are_too_heavy_to_keep_expire_the_oldest_first() -> None:
     peer = bench.peer()
     tasks = [upscale(deliveryMethod="async", outputType="base64Data") for _ in range(3)]
     peer.send(*tasks)
-    bench.finish(Made("QUJD"))
+    bench.finish(Succeeded("QUJD"))
     peer.send(*({"taskType": "getResponse", "taskUUID": one["taskUUID"]} for one in tasks))
     assert [error["code"] for error in peer.errors] == ["taskExpired"]
     assert peer.errors[0]["taskUUID"] == tasks[0]["taskUUID"]
@@ -215,20 +215,20 @@ def test_a_webhook_that_is_not_taken_is_tried_again_after_doubling_waits() -> No
         (hook,) = bench.webhooks
         bench.webhooks.clear()
         assert hook.attempt == attempt
-        bench.service.called(hook, False, bench.now)
+        bench.service.delivered(hook, False, bench.now)
         start = bench.now
         while not bench.webhooks and bench.now < start + 20:
             bench.pass_time(0.25)
         waits.append(bench.now - start if bench.webhooks else None)
     assert waits == [0.25, 0.5, 1, 2, 4, 8, 8, None]
-    assert list(bench.service.record.webhooks_failed) == [task["taskUUID"]]
+    assert list(bench.service.history.webhooks_failed) == [task["taskUUID"]]
 
 
 def test_a_webhook_that_is_taken_is_not_sent_again() -> None:
     bench = Bench()
     bench.peer().send(upscale(webhookURL=HOOK))
     bench.finish()
-    bench.service.called(bench.webhooks[0], True, bench.now)
+    bench.service.delivered(bench.webhooks[0], True, bench.now)
     bench.pass_time(100)
     assert len(bench.webhooks) == 1
 
@@ -241,7 +241,7 @@ def test_a_result_is_put_where_the_request_says_and_again_if_refused() -> None:
     (upload,) = bench.uploads
     assert upload.url == HOOK
     assert upload.image_uuid == peer.items[-1]["imageUUID"]
-    bench.service.called(upload, False, bench.now)
+    bench.service.delivered(upload, False, bench.now)
     bench.pass_time(0.25)
     assert [one.attempt for one in bench.uploads] == [1, 2]
 

@@ -10,7 +10,7 @@ import pytest
 
 from runware_ws import InputError
 from runware_ws.emulator.faults import KINDS, Delay, Drop, Fail, Fault, Mix, Refuse
-from runware_ws.emulator.script import Script, fault_of, read_script, script_of
+from runware_ws.emulator.faults.script import Script, fault_of, read_script, script_of
 
 TOML = """
 seed = 42

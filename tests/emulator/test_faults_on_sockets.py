@@ -1,4 +1,4 @@
-"""Faults through real sockets: what a peer sees that knows nothing of ours."""
+"""Faults through real sockets: seen by a client that shares no code with the package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.emulator.sockets import PIXELS, Client, post, until
 
 
 def ended(client: Client) -> ConnectionClosed:
-    """How the connection ended; frames that come first are passed over."""
+    """Return how the connection ended; frames that come first are passed over."""
     with pytest.raises(ConnectionClosed) as caught:
         deque(iter(client.receive, None), maxlen=0)
     return caught.value

@@ -1,4 +1,4 @@
-"""What the emulator does over HTTP: the REST twin, images, webhooks and uploads of results."""
+"""The emulator over HTTP: the REST twin, images, webhooks and uploads of results."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import json
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from queue import SimpleQueue
+from typing import cast
 
 import httpx
 import pytest
 
 from runware_ws.emulator import Emulator
+from runware_ws.emulator.server.host import Host
+from runware_ws.emulator.server.http_server import make_app
+from runware_ws.emulator.service.effects import Respond
 from tests.emulator.bench import new_uuid, upscale
 from tests.emulator.sockets import PIXELS, TIMEOUT, get, post, until
 
@@ -55,14 +60,25 @@ def test_other_addresses_and_methods_are_answered_in_the_documented_shape(
     assert response.json()["errors"][0]["message"]
 
 
-def test_a_fault_of_the_emulator_is_a_documented_500_and_logged(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.delattr("runware_ws.emulator.service.Service.request")
-    response = post(emulator, upscale(PIXELS))
+class BrokenHost:
+    """A host that fails on each request."""
+
+    async def request(self, body: bytes, key: str | None) -> Respond:
+        raise LookupError("no bread")
+
+
+@pytest.mark.anyio
+async def test_a_fault_of_the_emulator_is_a_documented_500_and_raised_to_be_logged() -> None:
+    app = make_app(cast(Host, BrokenHost()))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://emulator") as client:
+        response = await client.post("/v1", json=[])
     assert response.status_code == 500
     assert response.json()["errors"][0]["code"] == "internalServerError"
-    until(lambda: "AttributeError" in caplog.text)
+    raising = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=raising, base_url="http://emulator") as client:
+        with pytest.raises(LookupError, match="no bread"):
+            await client.post("/v1", json=[])
 
 
 def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_fault(
@@ -79,11 +95,19 @@ def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_fault(
 
 
 class Receiver(HTTPServer):
-    """Takes POST and PUT, refusing the first ones with 500 if told so."""
+    """Takes POST and PUT.
 
-    def __init__(self, refusals: int = 0) -> None:
+    Args:
+        refusals: the number of requests to refuse with 500.
+        before_refusing: called before that.
+    """
+
+    def __init__(
+        self, refusals: int = 0, before_refusing: Callable[[], object] = lambda: None
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.refusals = refusals
+        self.before_refusing = before_refusing
         self.got: SimpleQueue[tuple[str, str, bytes]] = SimpleQueue()
         self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
         self.thread.start()
@@ -104,6 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.refusals -= 1
+        if self.server.refusals >= 0:
+            self.server.before_refusing()
         self.send_response(500 if self.server.refusals >= 0 else 204)
         self.end_headers()
         self.server.got.put((self.command, self.headers["content-type"], body))
@@ -134,18 +160,18 @@ def test_a_result_is_put_to_its_upload_endpoint(emulator: Emulator) -> None:
 
 
 def test_a_result_that_had_to_make_room_is_not_uploaded_empty() -> None:
-    with Receiver() as receiver, Emulator(webhook_attempts=1) as emulator:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("runware_ws.emulator.images.ImageStore.get", lambda *_: None)
-            post(emulator, upscale(PIXELS, uploadEndpoint=receiver.url))
-            until(lambda: emulator.look(lambda service: bool(service.record.webhooks_failed)))
-        assert receiver.got.empty()
+    emulator = Emulator(webhook_attempts=2, webhook_delay=0.0, max_image_bytes=1)
+    with emulator, Receiver(1, lambda: post(emulator, upscale(PIXELS))) as receiver:
+        post(emulator, upscale(PIXELS, uploadEndpoint=receiver.url))
+        until(lambda: emulator.look(lambda service: bool(service.history.webhooks_failed)))
+        receiver.got.get(timeout=TIMEOUT)
+        assert receiver.got.empty()  # there was no second attempt
 
 
 def test_a_webhook_that_nobody_takes_is_given_up() -> None:
     with Emulator(webhook_delay=0.0, webhook_attempts=3) as emulator:
         task = upscale(PIXELS, webhookURL="http://127.0.0.1:1/")
         post(emulator, task)
-        until(lambda: emulator.look(lambda service: bool(service.record.webhooks_failed)))
-        failed = emulator.look(lambda service: list(service.record.webhooks_failed))
+        until(lambda: emulator.look(lambda service: bool(service.history.webhooks_failed)))
+        failed = emulator.look(lambda service: list(service.history.webhooks_failed))
     assert failed == [task["taskUUID"]]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -19,6 +22,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from runware_ws.emulator import Emulator
+from runware_ws.emulator.server.background import BackgroundServer, listen
 from tests.emulator.bench import text_of, upscale
 from tests.emulator.sockets import PIXELS, TIMEOUT, Client, post, until
 
@@ -85,16 +89,43 @@ def test_starting_twice_is_an_error() -> None:
         emulator.start()
 
 
-def test_what_prevents_the_start_is_raised_and_leaves_nothing_behind(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    emulator = Emulator()
-    with monkeypatch.context() as patch:
-        patch.delattr("runware_ws.emulator.serving.make_app")
-        with pytest.raises(NameError, match="make_app"):
-            emulator.start()
-    with emulator, Client(emulator):
+class Unstartable(BackgroundServer):
+    """A server that fails to start as long as there is an error."""
+
+    error: Exception | None = LookupError("no bread")
+
+    @asynccontextmanager
+    async def _serving(self, listening: socket.socket) -> AsyncIterator[None]:
+        if self.error is not None:
+            raise self.error
+        yield
+
+
+def test_what_prevents_the_start_is_raised_and_leaves_nothing_behind() -> None:
+    server = Unstartable("127.0.0.1", 0)
+    with pytest.raises(LookupError, match="no bread"):
+        server.start()
+    server.error = None
+    with server:
         pass
+
+
+async def sends_at_once(listening: socket.socket) -> bool:
+    """Accept a connection, and return True if its small writes are not held back."""
+    accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(lambda _, to: accepted.set_result(to), sock=listening)
+    async with server:
+        _, client = await asyncio.open_connection(*listening.getsockname())
+        peer = await accepted
+        option = peer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        client.close()
+        peer.close()
+    return bool(option)
+
+
+def test_a_small_write_does_not_wait_for_the_acknowledgment_of_the_one_before() -> None:
+    with listen("127.0.0.1", 0) as listening:
+        assert asyncio.run(sends_at_once(listening))
 
 
 def test_a_port_that_is_taken_is_an_error_at_once(emulator: Emulator) -> None:
@@ -134,6 +165,18 @@ def test_what_arrived_can_be_seen(emulator: Emulator, client: Client) -> None:
     assert emulator.executions[task["taskUUID"]] == 1
     assert emulator.requests[-1].task == task
     assert emulator.billed > 0
+
+
+def test_the_emulator_can_be_looked_into_from_its_own_worker_threads() -> None:
+    def counting(content: bytes, *_: object) -> bytes:
+        seen.append(sum(emulator.executions.values()))
+        return content
+
+    seen: list[int] = []
+    with Emulator(upscaler=counting) as emulator, Client(emulator) as client:
+        client.send(upscale(PIXELS))
+        client.receive()
+    assert seen == [1]
 
 
 @pytest.mark.anyio
@@ -186,5 +229,5 @@ def test_the_core_needs_nothing_of_the_extra() -> None:
 
 def test_without_the_extra_the_error_says_what_to_install() -> None:
     outcome = run_without_the_extra("from runware_ws.emulator import Emulator")
-    assert "ImportError: the emulator needs" in outcome.stderr
+    assert "MissingExtraError: the emulator needs an extra" in outcome.stderr
     assert 'pip install "runware-ws[emulator]"' in outcome.stderr

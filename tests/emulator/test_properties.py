@@ -1,4 +1,4 @@
-"""What holds for the service whatever comes: random requests, and random lives of connections."""
+"""Properties of the service: random requests, and random lives of connections."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from runware_ws.emulator.deadlines import Deadlines
-from runware_ws.emulator.jobs import Failed, Made
-from runware_ws.emulator.sessions import Link
+from runware_ws.emulator.service.jobs import Failed, Succeeded
+from runware_ws.emulator.service.schedule import Schedule
+from runware_ws.emulator.service.sessions import ServiceConnection
 from runware_ws.protocol.request import MEMBERS, MODEL
 from runware_ws.protocol.wire import decode, encode_tasks
 from tests.emulator.bench import KEY, LINK, Bench, Peer, new_uuid, upscale
@@ -56,7 +56,7 @@ def test_no_bytes_make_the_service_fail(frame: bytes, authenticated: bool) -> No
 @given(st.lists(tasks, max_size=4))
 def test_any_tasks_are_answered_with_frames_that_can_be_read(sent: list[dict[str, Any]]) -> None:
     bench = Bench()
-    link = bench.peer().link
+    link = bench.peer().connection
     bench.service.receive(link, encode_tasks(sent), bench.now)
     for effect in bench.service.take_effects():
         if frame := getattr(effect, "frame", None):
@@ -86,7 +86,7 @@ class Lives(RuleBasedStateMachine):
         self.sessions: list[str] = []
         self.owner: dict[str, str] = {}
         self.tasks: list[dict[str, Any]] = []
-        self.ended: dict[Link, int] = {}
+        self.ended: dict[ServiceConnection, int] = {}
 
     @rule()
     def connect(self) -> None:
@@ -129,7 +129,7 @@ class Lives(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, fails: bool) -> None:
         job = data.draw(st.sampled_from(self.bench.jobs))
         self.bench.jobs.remove(job)
-        outcome = Failed("inferenceError", "It broke.") if fails else Made()
+        outcome = Failed("inferenceError", "It broke.") if fails else Succeeded()
         self.bench.service.finished(job, outcome, self.bench.now)
         self.bench.perform()
 
@@ -144,10 +144,10 @@ class Lives(RuleBasedStateMachine):
 
     def _end(self, peer: Peer) -> None:
         self.open.remove(peer)
-        self.ended[peer.link] = len(peer.frames)
+        self.ended[peer.connection] = len(peer.frames)
 
     def _delivered(self) -> Counter[str]:
-        """How often each task's outcome was pushed."""
+        """Return how often the outcome of each task was pushed."""
         outcomes: Counter[str] = Counter()
         for peer in self.bench.peers:
             outcomes.update(item["taskUUID"] for item in peer.items if "imageURL" in item)
@@ -157,7 +157,7 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def each_task_is_run_once(self) -> None:
-        executions = self.bench.service.record.executions
+        executions = self.bench.service.history.executions
         assert executions == {task["taskUUID"]: 1 for task in self.tasks}
 
     @invariant()
@@ -167,7 +167,7 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def nothing_is_pushed_on_a_connection_that_has_ended(self) -> None:
         for peer in self.bench.peers:
-            assert self.ended.get(peer.link, len(peer.frames)) == len(peer.frames)
+            assert self.ended.get(peer.connection, len(peer.frames)) == len(peer.frames)
 
     def teardown(self) -> None:
         """In the end everybody resumes, and nothing is missing."""
@@ -189,18 +189,40 @@ class Lives(RuleBasedStateMachine):
 TestLives = Lives.TestCase
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 100)), max_size=30))
-def test_what_was_set_first_is_due_first(steps: list[tuple[int, float]]) -> None:
-    deadlines: Deadlines[int] = Deadlines(10)
+keys = st.integers(0, 5)
+times = st.floats(0, 100)
+steps = st.lists(
+    st.tuples(st.just("set"), keys, times)
+    | st.tuples(st.just("discard"), keys, st.just(0.0))
+    | st.tuples(st.just("pop due"), st.just(0), times)
+)
+
+
+@given(steps)
+def test_what_is_due_first_comes_first_however_often_it_was_moved(
+    steps: list[tuple[str, int, float]],
+) -> None:
+    schedule: Schedule[int] = Schedule()
     expected: dict[int, float] = {}
-    now = 0.0
-    for key, wait in steps:
-        now += wait
-        assert list(deadlines.pop_due(now)) == [one for one, due in expected.items() if due <= now]
-        expected = {one: due for one, due in expected.items() if due > now}
-        deadlines.set(key, now)
-        expected.pop(key, None)
-        expected[key] = now + 10
-        assert deadlines.first() == min(expected.values())
-        assert deadlines.oldest() == next(iter(expected))
-        assert len(deadlines) == len(expected)
+    for step, key, time in steps:
+        if step == "set":
+            schedule.set(key, time)
+            expected[key] = time
+        elif step == "discard":
+            schedule.discard(key)
+            expected.pop(key, None)
+        else:
+            due = [expected.pop(key) for key in schedule.pop_due(time)]
+            assert due == sorted(due)
+            assert all(one <= time for one in due)
+            assert all(one > time for one in expected.values())
+        assert schedule.first() == min(expected.values(), default=None)
+        assert set(schedule) == set(expected)
+        assert len(schedule) == len(expected)
+
+
+def test_keys_that_are_due_at_the_same_time_come_in_the_order_in_which_they_were_set() -> None:
+    schedule: Schedule[str] = Schedule()
+    for key in "cab":
+        schedule.set(key, 1.0)
+    assert list(schedule.pop_due(1.0)) == ["c", "a", "b"]

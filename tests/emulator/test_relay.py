@@ -1,4 +1,4 @@
-"""The relay: what it lets through, and what both ends see when it does not."""
+"""The relay: the bytes that it lets through, and its faults as both ends see them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def taken(end: socket.socket, count: int) -> bytes:
 
 
 def is_quiet(end: socket.socket) -> bool:
-    """Whether there is nothing to be read, not even an end."""
+    """Return True if there is nothing to be read, not even an end."""
     end.setblocking(False)
     try:
         end.recv(1)
@@ -287,6 +287,18 @@ def test_it_stops_with_connections_open_and_starts_again_on_its_port(
             relay.start()
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_it_stops_at_once_while_an_end_reads_nothing(line: Line, cut: bool) -> None:
+    line.here.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        line.here.sendall(bytes(64 * MEBIBYTE))
+    if cut:
+        line.relay.cut()
+    start = time.monotonic()
+    line.relay.stop()
+    assert time.monotonic() - start < 2
+
+
 def test_a_port_that_is_taken_is_an_error_at_once(relay: Relay) -> None:
     port = int(relay.url.partition("/v1")[0].rpartition(":")[2])
     with pytest.raises(OSError, match="in use"):
@@ -333,7 +345,7 @@ class _Behind:
 async def test_the_client_survives_a_silence(direction: Direction, swallow: bool) -> None:
     async with Emulator(latency=0.05) as emulator, Relay(emulator.url) as relay:
         async with RunwareClient(
-            emulator.api_key, url=relay.url, keepalive=0.4, ping_timeout=0.4, connect_timeout=0.5
+            emulator.api_key, url=relay.url, keepalive=0.2, ping_timeout=0.2, connect_timeout=0.3
         ) as client:
             tasks = [await client.submit(picture((2 + n, 2))) for n in range(4)]
             relay.silence(direction, swallow=swallow)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runware_ws.emulator.complaints import status_of
-from runware_ws.emulator.jobs import Failed
+from runware_ws.emulator.service.answers import http_status
+from runware_ws.emulator.service.jobs import Failed
 from tests.emulator.bench import KEY, Bench, new_uuid, upscale
 
 AUTHENTICATION = {"taskType": "authentication", "apiKey": KEY}
@@ -65,7 +65,7 @@ def test_a_request_with_a_wrong_key_is_refused(key: str) -> None:
     bench = Bench()
     status, body = bench.answer(upscale(), key=key)
     assert (status, codes(body)) == (401, ["invalidApiKey"])
-    assert bench.service.record.executions == {}
+    assert bench.service.history.executions == {}
 
 
 def test_a_key_without_permission_gives_403() -> None:
@@ -101,7 +101,7 @@ def test_a_request_with_an_invalid_task_is_refused_whole_and_runs_nothing() -> N
     assert status == 400
     assert set(body) == {"errors"}
     assert codes(body) == ["unsupportedUpscaleFactor", "invalidOutputQuality"]
-    assert bench.service.record.executions == {}
+    assert bench.service.history.executions == {}
     assert bench.answer(good, bad | {"upscaleFactor": 4})[0] == 200
 
 
@@ -163,8 +163,8 @@ def test_a_task_that_failed_has_the_status_of_its_cause() -> None:
     ],
 )
 def test_each_cause_has_its_status(code: str, status: int) -> None:
-    assert status_of([{"code": code}], any_data=False) == status
-    assert status_of([{"code": code}], any_data=True) == 200
+    assert http_status([{"code": code}], any_data=False) == status
+    assert http_status([{"code": code}], any_data=True) == 200
 
 
 def test_a_request_waits_no_longer_than_the_synchronous_wait() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runware_ws.emulator.jobs import Made
+from runware_ws.emulator.service.jobs import Succeeded
 from tests.emulator.bench import KEY, Bench, new_uuid, upscale
 
 # Authentication
@@ -47,7 +47,7 @@ def test_an_authentication_is_checked(members: dict[str, Any], code: str) -> Non
     peer = Bench().peer(authenticated=False)
     peer.send({"taskType": "authentication", **members})
     assert [error["code"] for error in peer.errors] == [code]
-    assert peer.link.session is None
+    assert peer.connection.session is None
 
 
 def test_after_a_wrong_key_the_right_one_is_accepted() -> None:
@@ -88,11 +88,11 @@ def test_authenticating_again_keeps_the_session() -> None:
     assert peer.items[-1]["connectionSessionUUID"] == session
 
 
-def test_the_key_is_in_no_repr_and_no_record() -> None:
+def test_the_key_is_in_no_repr_and_no_history() -> None:
     bench = Bench()
     bench.peer()
     assert KEY not in repr(bench.settings)
-    assert KEY not in repr(bench.service.record.requests)
+    assert KEY not in repr(bench.service.history.requests)
 
 
 # Keep-alive
@@ -144,7 +144,7 @@ def test_what_the_service_sends_keeps_the_connection_alive() -> None:
 def answer_of(bench: Bench, **members: Any) -> dict[str, Any]:
     peer = bench.peer()
     peer.send(upscale(**members))
-    bench.finish(Made("QUJD"))
+    bench.finish(Succeeded("QUJD"))
     (frame,) = peer.frames[1:]
     (item,) = frame["data"]
     assert isinstance(item, dict)

@@ -1,4 +1,4 @@
-"""What outlives a connection: sessions, and the results that they missed."""
+"""Sessions, which outlive their connections, and the results that they missed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runware_ws.emulator.jobs import Made
+from runware_ws.emulator.service.jobs import Succeeded
 from tests.emulator.bench import Bench, Peer, new_uuid, upscale
 
 
@@ -63,9 +63,9 @@ def test_a_result_that_could_not_be_written_counts_as_missed() -> None:
     peer = bench.peer()
     session = peer.session
     peer.send(upscale())
-    bench.service.finished(bench.jobs.pop(), Made(), bench.now)
+    bench.service.finished(bench.jobs.pop(), Succeeded(), bench.now)
     pushes: list[Any] = bench.service.take_effects()
-    bench.service.disconnect(peer.link, bench.now, pushes)
+    bench.service.disconnect(peer.connection, bench.now, pushes)
     assert len(bench.peer(session).items) == 2
 
 
@@ -73,9 +73,9 @@ def test_what_is_no_result_is_not_replayed() -> None:
     bench = Bench()
     peer = bench.peer()
     session = peer.session
-    bench.service.receive(peer.link, b'[{"taskType":"ping"}]', bench.now)
+    bench.service.receive(peer.connection, b'[{"taskType":"ping"}]', bench.now)
     pushes: list[Any] = bench.service.take_effects()
-    bench.service.disconnect(peer.link, bench.now, pushes)
+    bench.service.disconnect(peer.connection, bench.now, pushes)
     assert len(bench.peer(session).items) == 1
 
 
@@ -83,11 +83,11 @@ def test_a_result_that_comes_back_unwritten_goes_to_who_has_resumed_meanwhile() 
     bench = Bench()
     old = bench.peer()
     old.send(upscale())
-    bench.service.finished(bench.jobs.pop(), Made(), bench.now)
+    bench.service.finished(bench.jobs.pop(), Succeeded(), bench.now)
     pushes: list[Any] = bench.service.take_effects()
     new = bench.peer(old.session)
     assert len(new.items) == 1
-    bench.service.disconnect(old.link, bench.now, pushes)
+    bench.service.disconnect(old.connection, bench.now, pushes)
     bench.perform()
     assert len(new.items) == 2
 
@@ -208,6 +208,6 @@ def test_the_repr_of_a_connection_and_its_session_show_their_state() -> None:
     bench = Bench()
     session, _ = dropped_with_results(bench, 3)
     found = bench.service.sessions.find(session)
-    assert repr(found) == f"<Session {session}, 3 missed, on None>"
-    link = bench.peer(session).link
-    assert repr(link) == f"<Link {link.number} open, session {session}>"
+    assert repr(found) == f"<ServiceSession {session}, 3 missed, on None>"
+    connection = bench.peer(session).connection
+    assert repr(connection) == f"<ServiceConnection {connection.number} open, session {session}>"

@@ -1,4 +1,4 @@
-"""What the service promises of its tasks: scope of errors, run once, limits, the record."""
+"""The promises about tasks: the scope of errors, run once, limits, the history."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runware_ws.emulator.settings import ServiceSettings
+from runware_ws.emulator.service.settings import ServiceSettings
 from tests.emulator.bench import KEY, LINK, Bench, new_uuid, picture, text_of, upscale
 
 # Scope
@@ -62,7 +62,7 @@ def test_a_task_sent_again_conflicts_and_is_not_run_again(finished: bool, change
     assert (error["code"], error["parameter"]) == ("conflictTaskUUID", "taskUUID")
     assert error["taskUUID"] == again
     bench.finish()
-    assert bench.service.record.executions == {task["taskUUID"]: 1}
+    assert bench.service.history.executions == {task["taskUUID"]: 1}
     assert len(peer.items) == 2
 
 
@@ -126,7 +126,7 @@ def test_an_empty_account_runs_nothing_more() -> None:
     peer = bench.peer()
     peer.send(upscale(), upscale(), upscale())
     assert [error["code"] for error in peer.errors] == ["insufficientCredits"]
-    assert bench.service.record.billed == pytest.approx(0.0026)
+    assert bench.service.history.billed == pytest.approx(0.0026)
 
 
 def test_a_full_queue_refuses_until_there_is_room() -> None:
@@ -146,28 +146,28 @@ def test_a_setting_that_makes_no_sense_is_an_error(value: float) -> None:
         ServiceSettings(api_key=KEY, idle_timeout=value)
 
 
-# The record
+# The history
 
 
-def test_the_record_holds_each_request_without_its_bulk() -> None:
+def test_the_history_holds_each_request_without_its_bulk() -> None:
     bench = Bench()
     peer = bench.peer()
     bench.pass_time(5)
     peer.send(upscale("A" * 100_000), upscale(image=3))
-    _, first, second = bench.service.record.requests
+    _, first, second = bench.service.history.requests
     assert first.at == bench.now
-    assert first.link == peer.link.number
+    assert first.connection == peer.connection.number
     assert len(first.task["inputs"]["image"]) < 100
     assert second.task["inputs"] == {"image": 3}
 
 
-def test_the_record_is_bounded() -> None:
+def test_the_history_is_bounded() -> None:
     bench = Bench(max_records=10)
     peer = bench.peer()
     tasks = [upscale() for _ in range(15)]
     peer.send(*tasks)
-    assert len(bench.service.record.requests) == 10
-    assert list(bench.service.record.executions) == [t["taskUUID"] for t in tasks[5:]]
+    assert len(bench.service.history.requests) == 10
+    assert list(bench.service.history.executions) == [t["taskUUID"] for t in tasks[5:]]
 
 
 # Uploads
@@ -199,4 +199,4 @@ def test_an_upload_costs_nothing_and_conflicts_like_any_task() -> None:
     task = {"taskType": "imageUpload", "taskUUID": new_uuid(), "image": LINK}
     peer.send(task, task)
     assert [error["code"] for error in peer.errors] == ["conflictTaskUUID"]
-    assert bench.service.record.billed == 0
+    assert bench.service.history.billed == 0

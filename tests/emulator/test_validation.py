@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runware_ws.emulator.jobs import Job
+from runware_ws.emulator.service.jobs import Job
 from tests.emulator.bench import LINK, Bench, new_uuid, upscale
 
 UUID_V1 = "6c84fb90-12c4-11e1-840d-7b25c5ee775a"
@@ -77,6 +77,8 @@ NO_IMAGES = [
     "ftp://example.com/cat.jpg",
     "http://",
     "http://[",
+    "http://a:b/c",
+    "http://\x7f/",
     "data:image/png;base64,",
     "data:image/png,QUJD",
     "data:image/svg+xml;base64,QUJD",
@@ -119,8 +121,8 @@ def refusals(bench: Bench, task: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("member", "value", "_code"), ACCEPTED)
 def test_what_the_document_allows_is_accepted(member: str, value: Any, _code: str) -> None:
     job = accepted_job(Bench(), upscale(**{member: value}))
-    assert job.option(member) == value
-    assert type(job.option(member)) is not float
+    assert job.options[member] == value
+    assert type(job.options[member]) is not float
 
 
 @pytest.mark.parametrize(("member", "value", "_code"), ACCEPTED)
@@ -196,7 +198,7 @@ def test_a_choice_that_is_not_there_comes_with_those_that_are() -> None:
 
 def test_members_that_are_missing_take_their_defaults() -> None:
     job = accepted_job(Bench(), upscale())
-    assert job.members == {
+    assert job.options == {
         "upscaleFactor": 2,
         "outputType": "URL",
         "outputFormat": "JPG",
@@ -207,7 +209,7 @@ def test_members_that_are_missing_take_their_defaults() -> None:
 
 
 def test_the_factor_taken_by_default_is_a_setting() -> None:
-    assert accepted_job(Bench(default_upscale_factor=4), upscale()).option("upscaleFactor") == 4
+    assert accepted_job(Bench(default_upscale_factor=4), upscale()).options["upscaleFactor"] == 4
 
 
 def test_ttl_without_a_link_means_nothing_and_is_no_error() -> None:
@@ -217,7 +219,7 @@ def test_ttl_without_a_link_means_nothing_and_is_no_error() -> None:
 def test_the_older_form_of_official_clients_is_accepted() -> None:
     task = upscale(taskType="imageUpscale", inputs=None, model=None, inputImage=LINK)
     job = accepted_job(Bench(), task | {"upscaleFactor": 4})
-    assert (job.image, job.option("upscaleFactor")) == (LINK, 4)
+    assert (job.image, job.options["upscaleFactor"]) == (LINK, 4)
 
 
 def test_the_older_task_type_may_have_the_newer_members() -> None:
@@ -293,7 +295,7 @@ def test_a_request_that_is_no_array_of_objects_is_refused_whole(body: bytes) -> 
     assert status == 400
     assert answer == frame
     assert frame["errors"][0]["code"] == "invalidRequest"
-    assert peer.link.is_open
+    assert peer.connection.is_open
 
 
 def test_a_deeply_nested_member_harms_nobody() -> None:

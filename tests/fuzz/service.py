@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runware_ws.emulator.jobs import Failed, Made, Outcome
+from runware_ws.emulator.service.jobs import Failed, JobOutcome, Succeeded
 from runware_ws.protocol.request import MODEL
 from runware_ws.protocol.wire import decode, encode_answer
 from tests.emulator.bench import KEY, LINK, Bench, Peer
@@ -13,9 +13,9 @@ from tests.fuzz.draw import UUIDS, Draw
 __all__ = ["run"]
 
 _STATUSES = {200, 400, 401, 402, 403, 429, 500, 503, 504}
-_OUTCOMES: list[Outcome] = [
-    Made(),
-    Made("QUJD"),
+_OUTCOMES: list[JobOutcome] = [
+    Succeeded(),
+    Succeeded("QUJD"),
     Failed("inferenceError", ""),
     Failed("timeout", ""),
 ]
@@ -67,7 +67,7 @@ def _another(draw: Draw, bench: Bench, peers: list[Peer]) -> Peer:
     old = draw.one_of(peers)
     if draw.number(2):
         old.drop()
-    session = old.session if old.link.session is not None and draw.number(2) else None
+    session = old.session if old.connection.session is not None and draw.number(2) else None
     return bench.peer(session, authenticated=bool(draw.number(4)))
 
 
@@ -103,7 +103,7 @@ def _check(bench: Bench, peers: list[Peer]) -> None:
         assert set(body) == ({"errors"} if status != 200 else set(body) & {"data", "errors"})
         assert (status == 200) == ("data" in body)
     if not _may_forget(bench):
-        assert all(count == 1 for count in bench.service.record.executions.values())
+        assert all(count == 1 for count in bench.service.history.executions.values())
 
 
 def _may_forget(bench: Bench) -> bool:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runware_ws.emulator import Emulator
-from runware_ws.emulator.record import Seen
+from runware_ws.emulator.service.history import ReceivedTask
 
 __all__ = ["ElsewhereEmulator", "emulator_elsewhere"]
 
@@ -66,7 +66,7 @@ def _runs_of_images(emulator: Emulator) -> Counter[str]:
     return runs
 
 
-def _upscales(emulator: Emulator) -> Iterator[Seen]:
+def _upscales(emulator: Emulator) -> Iterator[ReceivedTask]:
     return (one for one in emulator.requests if one.task["taskType"] == "upscale")
 
 

@@ -1,16 +1,13 @@
-"""The official clients' processes, emulators for them, and a way to cut their connections."""
+"""The official clients' processes, emulators for them, and a line that can be cut."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from runware_ws.emulator import Emulator
-from runware_ws.emulator.host import Host
+from runware_ws.emulator import Emulator, Relay
 from tests.emulator.bench import picture
 from tests.official.environments import MissingError, command_for
 from tests.official.peer import Peer
@@ -57,7 +54,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def documented() -> Iterator[Emulator]:
-    """One that answers uploads as documented [D]."""
+    """One that answers uploads as documented."""
     with Emulator() as running:
         yield running
 
@@ -71,22 +68,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Resets the connections of all emulators that were opened since the test began."""
-    cuts: list[Callable[[], object]] = []
-    connect = Host.connect
-
-    def remembered(host: Host, *args: Any) -> Any:
-        link, outbox = connect(host, *args)
-        loop = host._loop
-        cuts.append(lambda: loop.call_soon_threadsafe(outbox.abort))
-        return link, outbox
-
-    def cut_all() -> None:
-        due, cuts[:] = cuts[:], []  # a client may be back before the last is cut, and stays
-        for one in due:
-            with contextlib.suppress(RuntimeError):  # its emulator has ended
-                one()
-
-    monkeypatch.setattr(Host, "connect", remembered)
-    return cut_all
+def relay(emulator: Emulator) -> Iterator[Relay]:
+    """A line to the emulator that can be cut."""
+    with Relay(emulator.url) as running:
+        yield running

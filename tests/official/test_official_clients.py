@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from runware_ws.emulator import Emulator
+from runware_ws.emulator import Emulator, Relay
 from runware_ws.emulator.faults import Drop, Lose
 from tests.emulator.bench import upscale
 from tests.emulator.sockets import PIXELS, get, post, until
 from tests.official.peer import Failure, Peer
 
 pytestmark = pytest.mark.timeout(60, func_only=True)  # the fixtures of the first run install them
-
-Cut = Callable[[], None]
 
 
 def connect(peer: Peer, emulator: Emulator) -> None:
@@ -105,11 +102,13 @@ def test_a_wrong_parameter_is_refused(
     assert caught.value.code == code
 
 
-def test_a_connection_that_dropped_is_made_again(peer: Peer, emulator: Emulator, cut: Cut) -> None:
+def test_a_connection_that_dropped_is_made_again(
+    relay: Relay, peer: Peer, emulator: Emulator
+) -> None:
     """By itself; what is begun before it has noticed, one of them gives up."""
-    connect(peer, emulator)
+    peer.call("connect", url=relay.url, key=emulator.api_key)
     before = count_of(emulator, "authentication")
-    cut()
+    relay.cut(reset=True)
     until(lambda: count_of(emulator, "authentication") > before)
     peer.call("wait_until_connected")
     check_result(peer.call("upscale", image=PIXELS, deliveryMethod="sync"))
@@ -146,7 +145,7 @@ def test_a_sync_task_does_not_outlive_the_drop(peer: Peer, name: str) -> None:
 def test_the_documented_answer_to_an_upload_is_seen_by_one_client_only(
     peer: Peer, name: str, documented: Emulator, photo: Path
 ) -> None:
-    """`data` is an object there [D], and those in Python look into lists only."""
+    """`data` is an object there, and those in Python look into lists only."""
     connect(peer, documented)
     if name == "@runware/sdk-js":
         assert UUID(peer.call("upload", path=str(photo))["imageUUID"]).version == 4
@@ -156,24 +155,24 @@ def test_the_documented_answer_to_an_upload_is_seen_by_one_client_only(
 
 
 def test_a_result_over_a_mebibyte_is_lost_by_the_client_with_the_default_limit(
-    peer: Peer, name: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    peer: Peer, name: str
 ) -> None:
-    monkeypatch.setattr("runware_ws.emulator.pictures.upscale", lambda *_: bytes(1024 * 1024))
-    connect(peer, emulator)
     arguments = {"image": PIXELS, "outputType": "base64Data", "deliveryMethod": "sync"}
-    if name == "runware-sdk":
-        with pytest.raises(Failure, match="Connection lost before the response"):
-            peer.call("upscale", **arguments)
-    else:
-        item = peer.call("upscale", **arguments)
-        assert base64.b64decode(item["imageBase64Data"]) == bytes(1024 * 1024)
+    with Emulator(upscaler=lambda *_: bytes(1024 * 1024)) as emulator:
+        connect(peer, emulator)
+        if name == "runware-sdk":
+            with pytest.raises(Failure, match="Connection lost before the response"):
+                peer.call("upscale", **arguments)
+        else:
+            item = peer.call("upscale", **arguments)
+            assert base64.b64decode(item["imageBase64Data"]) == bytes(1024 * 1024)
 
 
 def test_the_older_form_is_taken_under_its_own_task_type_only(
     peer: Peer, name: str, emulator: Emulator
 ) -> None:
     """Two clients can name the task `imageUpscale`; the third puts the older member into the newer
-    task, where the service's document has no room for it [O].
+    task, where the service's document has no room for it.
     """
     connect(peer, emulator)
     if name == "@runware/sdk-js":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runware_ws.emulator import effects as server_effects
+from runware_ws.emulator.service import effects as server_effects
 from runware_ws.journal.recovery import found_in, task_options
 from runware_ws.journal.store import Change, Forget, Journal, Keep, Origin
 from runware_ws.journal.writer import change_of

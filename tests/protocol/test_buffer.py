@@ -78,7 +78,7 @@ def test_every_result_comes_once_however_long_the_client_was_away(
         (outcome,) = world.settled[number_of(task)]
         assert isinstance(outcome, dict), repr(outcome)
         assert outcome["taskUUID"] == task.uuid
-    assert world.service.record.executions == {task.uuid: 1 for task in world.tasks}
+    assert world.service.history.executions == {task.uuid: 1 for task in world.tasks}
     assert set(world.runs_of_image.values()) == {1}
     resumed = world.client.reconnector.session_uuid == before
     assert resumed == (away == JUST_IN_TIME)

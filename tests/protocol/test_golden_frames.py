@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from runware_ws.emulator.jobs import Failed, Made
 from runware_ws.emulator.service import Service
-from runware_ws.emulator.settings import ServiceSettings
+from runware_ws.emulator.service.jobs import Failed, Succeeded
+from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.errors import AuthenticationError, RunwareError, TaskError
 from runware_ws.protocol.tasks import Stage, Task
 from tests.emulator.bench import Bench
@@ -184,7 +184,7 @@ def test_the_emulator_says_the_very_same(case: Case) -> None:
         peer.send(*frame)
     for finish in script.get("finish", []):
         job = bench.jobs.pop(0)
-        outcome = Made("QUJD") if finish is True else Failed(*finish)
+        outcome = Succeeded("QUJD") if finish is True else Failed(*finish)
         bench.service.finished(job, outcome, bench.now)
         bench.perform()
     if question := script.get("ask"):

@@ -164,7 +164,7 @@ class Story(RuleBasedStateMachine):
 
     @invariant()
     def each_uuid_is_run_at_most_once_and_each_image_made_at_most_once(self) -> None:
-        assert all(count == 1 for count in self.world.service.record.executions.values())
+        assert all(count == 1 for count in self.world.service.history.executions.values())
         assert all(count == 1 for count in self.world.runs_of_image.values())
 
     @invariant()

@@ -34,7 +34,7 @@ def test_a_task_that_is_unknown_twice_is_sent_again_once() -> None:
     world.heal()
     assert task.writes == 2
     assert len(world.settled[number_of(task)]) == 1
-    assert world.service.record.executions[task.uuid] == 1
+    assert world.service.history.executions[task.uuid] == 1
 
 
 def test_a_client_gives_up_when_its_limit_passes_and_not_an_attempt_later() -> None:

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from runware_ws.emulator import effects as server_effects
-from runware_ws.emulator.jobs import Failed, Job, Made
 from runware_ws.emulator.service import Service
-from runware_ws.emulator.sessions import Link
-from runware_ws.emulator.settings import ServiceSettings
+from runware_ws.emulator.service import effects as server_effects
+from runware_ws.emulator.service.jobs import Failed, Job, Succeeded
+from runware_ws.emulator.service.sessions import ServiceConnection
+from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.errors import RunwareError
 from runware_ws.protocol.effects import Connect, Disconnect, Settle
 from runware_ws.protocol.request import MODEL
@@ -64,7 +64,7 @@ def number_of(task: Task) -> int:
 class Wire:
     """A connection: what is on its way to the server, and to the client."""
 
-    link: Link
+    link: ServiceConnection
     up: deque[bytes] = field(default_factory=deque)
     down: deque[server_effects.Push] = field(default_factory=deque)
 
@@ -261,7 +261,7 @@ class World:
     def finish(self, index: int = 0, failure: str | None = None) -> None:
         """A job ends."""
         job = self.jobs.pop(index)
-        outcome = Made() if failure is None else Failed(failure, "It failed.")
+        outcome = Succeeded() if failure is None else Failed(failure, "It failed.")
         if failure is None:
             self.runs_of_image[job.image] += 1
             self.made_from[job.image_uuid] = job.image
@@ -304,12 +304,12 @@ class World:
         if isinstance(effect, server_effects.Run):
             self.jobs.append(effect.job)
         elif isinstance(effect, server_effects.Push):
-            if self.wire is not None and effect.link is self.wire.link:
+            if self.wire is not None and effect.connection is self.wire.link:
                 self.wire.down.append(effect)
         elif (
             isinstance(effect, server_effects.Close)
             and self.wire is not None
-            and effect.link is self.wire.link
+            and effect.connection is self.wire.link
         ):
             self.wire = None
             self.client.lost("closed by the server", self.now)

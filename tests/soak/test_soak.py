@@ -99,7 +99,7 @@ class Soak:
 
 def states(service: Service) -> dict[str, str]:
     """What became of each task that was run, by the service's own books."""
-    jobs = {uuid: service.find(uuid) for uuid in service.record.executions}
+    jobs = {uuid: service.find(uuid) for uuid in service.history.executions}
     return {uuid: job.state for uuid, job in jobs.items() if job is not None}
 
 

@@ -1,0 +1,134 @@
+"""Inbound faults: those of connections, keys, tasks and HTTP requests that arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from ...errors import ProtocolError
+from ...protocol.wire import Item, decode_tasks
+from ..service.answers import RefusedError, error_item, http_status
+from ..service.core import Service
+from ..service.schedule import Schedule
+from ..service.validation import UPSCALE_TYPES
+from .kinds import MESSAGE, Delay, Drop, Expire, Fail, Fault, Refuse, Silence, Status
+from .state import Held, Line, Trigger
+
+_F = TypeVar("_F", bound=Fault)
+EVENTS = frozenset({"connection", "authentication", "request", "question", "call"})
+_WORK = ("imageUpload", *UPSCALE_TYPES)  # a tuple, since a taskType may be anything
+_CODES = {
+    400: "invalidRequest",
+    401: "invalidApiKey",
+    402: "insufficientCredits",
+    403: "forbidden",
+    429: "rateLimitExceeded",
+    500: "internalServerError",
+    503: "serviceUnavailable",
+    504: "timeout",
+}
+
+
+class InboundFaults:
+    """Lets faults strike at what arrives, before the service sees it."""
+
+    def __init__(self, service: Service, triggers: Iterable[Trigger], held: Schedule[Held]) -> None:
+        self._service = service
+        self._triggers = list(triggers)
+        self._held = held
+
+    def connection_status(self) -> int | None:
+        """Return the HTTP status that refuses the next connection; None if it is accepted."""
+        return next((fault.status for fault in self._striking("connection", Refuse)), None)
+
+    def connected(self, line: Line, now: float) -> None:
+        """Let faults strike at a new connection."""
+        for fault in self._striking("connection", (Drop, Silence)):
+            self._takes(fault, line, {}, now)
+        line.end_frame()
+
+    def filter(self, line: Line, frame: bytes | str, now: float) -> Sequence[Item] | None:
+        """Return the tasks of a frame that get through; None if all do, as they are."""
+        tasks = self._tasks_of(frame)
+        passing = [task for task in tasks if self._passes(line, task, now)]
+        return None if len(passing) == len(tasks) else passing
+
+    def refused_call(self, body: bytes) -> tuple[int, Item] | None:
+        """Return the status and the error that refuse an HTTP request; None if it is accepted."""
+        tasks = self._tasks_of(body)
+        for fault in self._striking("call", Status, *tasks):
+            return fault.status, _error(fault.code or _CODES[fault.status], {})
+        for task in tasks:
+            for failing in self._striking(event_of(task), Fail, task):
+                error = failure(failing, task)
+                return http_status([error], any_data=False), error
+        return None
+
+    def _tasks_of(self, frame: bytes | str) -> list[Item]:
+        """Return the tasks of a frame, if there is a fault to see them."""
+        if not self._triggers:
+            return []
+        try:
+            return decode_tasks(frame)
+        except ProtocolError:
+            return []  # the service answers with what is wrong
+
+    def _striking(
+        self, event: str, kind: type[_F] | tuple[type[_F], ...], *tasks: Item
+    ) -> Iterator[_F]:
+        """Yield the faults of a kind that strike at an event, each counted when it is reached."""
+        for trigger in self._triggers:
+            fault = trigger.fault
+            if isinstance(fault, kind) and fault.of == event and trigger.strikes(lambda: tasks):
+                yield fault
+
+    def _passes(self, line: Line, task: Item, now: float) -> bool:
+        for fault in self._striking(event_of(task), Fault, task):
+            if self._takes(fault, line, task, now):
+                return False
+        return not line.is_dead
+
+    def _takes(self, fault: Fault, line: Line, task: Item, now: float) -> bool:
+        """Carry a fault out, and return True if the task does not get through, or not now."""
+        match fault:
+            case Expire():
+                expire_session(self._service, line)
+                return False
+            case Drop(moment="after"):
+                line.drop_after = line.drop_after or fault
+                return False
+            case Drop():
+                line.cut(fault)
+            case Silence():
+                line.silence(fault)
+            case Refuse():
+                line.send_error(_error(fault.code, task, "apiKey"))
+            case Fail():
+                line.send_error(failure(fault, task))
+            case Delay():
+                self._held.set(Held(line, tasks=[task]), now + fault.seconds)
+        return True  # `Lose` does nothing else
+
+
+def event_of(task: Item) -> str:
+    """Return the event that the arrival of a task is."""
+    kind = task.get("taskType")
+    if kind == "authentication":
+        return "authentication"
+    return "request" if kind in _WORK else "question"
+
+
+def expire_session(service: Service, line: Line) -> None:
+    """Expire the session of a connection, if it has one."""
+    if line.connection.session is not None:
+        service.expire_session(line.connection.session.uuid)
+
+
+def failure(fault: Fail, task: Item) -> Item:
+    """Return the error object by which a task fails."""
+    error = RefusedError(fault.code, fault.message, fault.parameter)
+    return error_item(error, task, name_task=not fault.anonymous)
+
+
+def _error(code: str, task: Item, parameter: str | None = None) -> Item:
+    return error_item(RefusedError(code, MESSAGE, parameter), task, name_task=False)

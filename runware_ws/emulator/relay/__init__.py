@@ -1,0 +1,7 @@
+"""A line between a client and a server that can be cut, silenced, delayed and throttled."""
+
+from __future__ import annotations
+
+from .relay import Direction, Relay
+
+__all__ = ["Direction", "Relay"]

@@ -1,0 +1,1 @@
+"""The server of the emulator: HTTP, WebSocket, and the host that performs the service's effects."""

@@ -1,0 +1,169 @@
+"""A WebSocket connection: bytes to frames for the host, and effects of the service to bytes.
+
+uvicorn hands a connection over when it is upgraded. From then on the Sans-I/O protocol of the
+library websockets reads and writes it, through its public parts alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from http import HTTPStatus
+from http.client import responses
+from typing import Any, cast
+
+from websockets.datastructures import Headers
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from ..service.effects import Close, Cut, Push
+from ..service.sessions import ServiceConnection
+from .background import reset
+from .host import Host
+
+_PATHS = ("/v1", "/v1/")
+_CLOSE_TIMEOUT = 2.0  # seconds for a peer to answer a close frame
+# The first frame holds the key, so no frame may be logged, whatever the program's log level.
+_QUIET = logging.Logger("websocket", logging.CRITICAL)  # noqa: LOG001 - it must have no parent
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """One WebSocket connection. The future `closed` is done when it has ended."""
+
+    def __init__(
+        self,
+        host: Host,
+        connections: set[WebSocketConnection],
+        max_frame_bytes: int,
+        **_uvicorn: Any,  # its configuration and state, which are not needed
+    ) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._host = host
+        self._connections = connections
+        self._protocol = ServerProtocol(max_size=max_frame_bytes, logger=_QUIET)
+        self._transport: asyncio.Transport
+        self._connection: ServiceConnection | None = None
+        self._fragments: list[bytes | bytearray | memoryview] = []
+        self._unsent: deque[Push | Close | Cut] = deque()
+        self._is_ended = False  # by an effect; what comes after it stays unsent
+        self._is_paused = False
+
+    # Called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        self._handle_events()
+
+    def eof_received(self) -> None:
+        self._protocol.receive_eof()
+        self._handle_events()
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._write()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        self.closed.set_result(None)
+        if self._connection is not None:
+            unsent = [effect for effect in self._unsent if isinstance(effect, Push)]
+            self._host.disconnect(self._connection, unsent)
+
+    # Called by the host and the server
+
+    def perform(self, effect: Push | Close | Cut) -> None:
+        """Perform an effect after those before it, as soon as the transport can be written."""
+        self._unsent.append(effect)
+        if not isinstance(effect, Push):
+            self._abort_later()  # a peer that reads nothing never gets to see the end
+        self._write()
+
+    def shutdown(self) -> None:
+        """Close the connection, since the server stops."""
+        self._is_ended = True
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(CloseCode.SERVICE_RESTART)
+        self._flush()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    # Inbound
+
+    def _handle_events(self) -> None:
+        for event in self._protocol.events_received():
+            if isinstance(event, Request):
+                self._open(event)
+            elif isinstance(event, Frame):
+                self._take(event)
+        self._flush()
+
+    def _open(self, request: Request) -> None:
+        """Answer the handshake."""
+        is_known = request.path.partition("?")[0] in _PATHS
+        status = self._host.connection_status() if is_known else HTTPStatus.NOT_FOUND
+        if status is not None:
+            headers = Headers({"Connection": "close", "Content-Length": "0"})
+            phrase = responses.get(status, "")
+            self._protocol.send_response(Response(status, phrase, headers, b""))
+            return
+        self._protocol.send_response(self._protocol.accept(request))
+        self._flush()
+        if self._protocol.state is State.OPEN:
+            self._connection = self._host.connect(self.perform)
+
+    def _take(self, frame: Frame) -> None:
+        """Take a frame, and hand the message over when it is complete."""
+        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            return  # the protocol answers control frames by itself
+        self._fragments.append(frame.data)
+        if frame.fin and self._connection is not None:
+            message = b"".join(self._fragments)
+            self._fragments.clear()
+            self._host.receive(self._connection, message)
+
+    # Outbound
+
+    def _write(self) -> None:
+        """Write the waiting effects, as long as the transport takes them."""
+        while self._unsent and not (self._is_paused or self._is_ended):
+            if self._protocol.state is not State.OPEN:
+                return  # the peer has closed: what is left stays unsent
+            match effect := self._unsent.popleft():
+                case Push():
+                    self._protocol.send_text(effect.frame)
+                case Close():
+                    self._is_ended = True
+                    self._protocol.send_close(effect.code, effect.reason)
+                case Cut():
+                    self._is_ended = True
+                    self._cut(effect)
+            self._flush()
+
+    def _cut(self, cut: Cut) -> None:
+        if cut.how == "reset":
+            reset(self._transport)
+        else:
+            self._transport.close()
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._transport.write(data)
+            else:  # the end of the stream, which the peer answers with its own
+                self._transport.write_eof()
+                self._abort_later()
+
+    def _abort_later(self) -> None:
+        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._transport.abort)

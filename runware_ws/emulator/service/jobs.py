@@ -1,0 +1,199 @@
+"""Jobs: the tasks that were accepted, their progress and their outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal, TypeAlias
+
+from ...protocol.wire import Item
+from .answers import Answer, HttpCall
+from .sessions import ServiceSession
+from .validation import UPSCALE_TYPES, ImageForm
+
+_FILE_TYPES = {
+    "JPG": ("jpg", "image/jpeg"),
+    "PNG": ("png", "image/png"),
+    "WEBP": ("webp", "image/webp"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The engine has made the image, or has stored the upload.
+
+    Attributes:
+        base64: the file as base64; only used when the answer carries the file itself.
+    """
+
+    base64: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The engine could not make the image.
+
+    Attributes:
+        code, message: as the error object carries them.
+        parameter: the member of the request that is wrong; None if it is not about one.
+    """
+
+    code: str
+    message: str
+    parameter: str | None = None
+
+
+JobOutcome: TypeAlias = Succeeded | Failed
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A task that was accepted: an upscale or an upload.
+
+    Attributes:
+        task_uuid: its taskUUID as it was sent; answers repeat it.
+        task_type: its taskType as it was sent.
+        image: its image; "" once the job is finished.
+        image_form: the form of the image: ``uuid``, ``url`` or ``inline``.
+        image_uuid: the UUID of the result.
+        input_image_uuid: the UUID of the input.
+        options: the other members of the request, with defaults.
+        request: the request as `getTaskDetails` shows it.
+        owner: who gets the result: a session or an HTTP request; None once it is finished.
+        awaited: True while the owner waits for the result to be pushed.
+        state: ``processing``, ``success``, ``error``, or ``expired`` for a success whose result
+            was dropped.
+        answer: the item that reports the success.
+        error: the error object that reports the failure.
+    """
+
+    task_uuid: str
+    task_type: str
+    image: str = field(repr=False)
+    image_form: ImageForm
+    image_uuid: str
+    input_image_uuid: str
+    options: Item
+    request: Item = field(repr=False)
+    owner: ServiceSession | HttpCall | None
+    awaited: bool
+    state: Literal["processing", "success", "error", "expired"] = "processing"
+    answer: Item | None = field(default=None, repr=False)
+    error: Item | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        """The taskUUID in lower case."""
+        return self.task_uuid.lower()
+
+    @property
+    def is_upload(self) -> bool:
+        """True if it stores an image and upscales none."""
+        return self.task_type not in UPSCALE_TYPES
+
+    @property
+    def image_parameter(self) -> str:
+        """The member of the request that holds the image, as errors name it."""
+        if self.is_upload:
+            return "image"
+        return "inputImage" if "inputImage" in self.request else "inputs.image"
+
+    @property
+    def media_type(self) -> str:
+        """The media type of the result, for example ``image/jpeg``."""
+        return _FILE_TYPES[self.options["outputFormat"]][1]
+
+    @property
+    def file_name(self) -> str:
+        """The name of the result where it is served."""
+        return f"{self.image_uuid}.{_FILE_TYPES[self.options['outputFormat']][0]}"
+
+    @property
+    def wants_base64(self) -> bool:
+        """True if the answer carries the file itself."""
+        return not self.is_upload and self.options["outputType"] != "URL"
+
+    def header(self) -> Item:
+        """Return the members that every answer about this task begins with.
+
+        The taskType of an answer to an upscale is always ``imageUpscale``, as documented.
+        """
+        kind = "imageUpload" if self.is_upload else "imageUpscale"
+        return {"taskType": kind, "taskUUID": self.task_uuid}
+
+    def succeed(self, outcome: Succeeded, *, image_url: str, cost: float) -> None:
+        """Note the success, and write the item that reports it."""
+        self.state, self.image = "success", ""
+        self.answer = self.header() | {"imageUUID": self.image_uuid}
+        if self.is_upload or not self.wants_base64:  # Runware's SDK wants the URL of an upload, too
+            self.answer["imageURL"] = f"{image_url}/{self.file_name}"
+        elif self.options["outputType"] == "base64Data":
+            self.answer["imageBase64Data"] = outcome.base64
+        else:
+            self.answer["imageDataURI"] = f"data:{self.media_type};base64,{outcome.base64}"
+        if self.is_upload:
+            return
+        if self.options["includeCost"]:
+            self.answer["cost"] = cost
+        self.answer["inputImageUUID"] = self.input_image_uuid
+
+    def fail(self, error: Item) -> None:
+        """Note the failure and the error object that reports it."""
+        self.state, self.image, self.error = "error", "", error
+
+    def outcome(self) -> Answer:
+        """Return the answer that reports a finished job."""
+        data, errors = self.answer, self.error
+        return Answer([] if data is None else [data], [] if errors is None else [errors])
+
+
+class JobTable:
+    """All tasks that are known, by UUID regardless of case; finished ones are kept within limits.
+
+    Args:
+        max_finished: the number of finished jobs that are kept.
+        max_result_bytes: the total size of their results.
+    """
+
+    def __init__(self, max_finished: int, max_result_bytes: int) -> None:
+        self._max_finished = max_finished
+        self._max_result_bytes = max_result_bytes
+        self._jobs: dict[str, Job] = {}
+        self._finished: dict[Job, None] = {}  # in order, as is the next one
+        self._result_sizes: dict[Job, int] = {}
+        self._result_bytes = 0
+
+    def add(self, job: Job) -> None:
+        self._jobs[job.key] = job
+
+    def find(self, task_uuid: str) -> Job | None:
+        return self._jobs.get(task_uuid.lower())
+
+    @property
+    def running(self) -> int:
+        """The number of jobs that are accepted and not finished."""
+        return len(self._jobs) - len(self._finished)
+
+    def finish(self, job: Job, size: int) -> list[Job]:
+        """Keep a finished job with a result of `size` bytes.
+
+        Return the jobs that are forgotten in favour of it.
+        """
+        self._finished[job] = None
+        if size:
+            self._result_sizes[job] = size
+            self._result_bytes += size
+        while self._result_bytes > self._max_result_bytes:
+            oldest = next(iter(self._result_sizes))
+            self._result_bytes -= self._result_sizes.pop(oldest)
+            oldest.state, oldest.answer = "expired", None
+        forgotten = list(islice(self._finished, max(0, len(self._finished) - self._max_finished)))
+        for one in forgotten:
+            self.forget(one)
+        return forgotten
+
+    def forget(self, job: Job) -> None:
+        """Forget a finished job."""
+        del self._jobs[job.key]
+        del self._finished[job]
+        self._result_bytes -= self._result_sizes.pop(job, 0)
