@@ -15,7 +15,7 @@ from collections.abc import (
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
 import anyio
@@ -39,11 +39,16 @@ class Success(Generic[T]):
         source: the image as it was given.
         result: the result.
         error: None.
+        tag: the tag of the image, or None.
     """
 
     source: T
     result: UpscaleResult
     error: None = None
+
+    @property
+    def tag(self) -> Any:
+        return self.result.tag
 
     def unwrap(self) -> UpscaleResult:
         """Return the result."""
@@ -61,11 +66,13 @@ class Failure(Generic[T]):
         source: the image as it was given.
         error: the reason.
         result: None.
+        tag: the tag of the image, or None.
     """
 
     source: T
     error: RunwareError
     result: None = None
+    tag: Any = None
 
     def unwrap(self) -> UpscaleResult:
         """Raise the error."""
@@ -131,12 +138,13 @@ class _Place(Generic[T]):
     """A source that is in flight, or settled and not yet yielded."""
 
     source: T
+    tag: Any
     submission: Submission | None = None
     error: RunwareError | None = None
 
     def outcome(self) -> Outcome[T] | None:
         if self.error is not None:
-            return Failure(self.source, self.error)
+            return Failure(self.source, self.error, tag=self.tag)
         return None if self.submission is None else outcome_of(self.source, self.submission)
 
 
@@ -144,7 +152,7 @@ def outcome_of(source: T, submission: Submission) -> Outcome[T] | None:
     """Return the outcome of a source, or None while its task is pending."""
     outcome = submission.outcome
     if isinstance(outcome, RunwareError):
-        return Failure(source, outcome)
+        return Failure(source, outcome, tag=submission.tag)
     return None if outcome is None else Success(source, outcome)
 
 
@@ -152,8 +160,9 @@ class Window(Generic[T]):
     """Submits sources as fast as outcomes are yielded.
 
     Args:
-        submit: submits one source.
+        submit: submits one source with its tag.
         cancel: gives a task up.
+        tag: returns the tag of a source; None for none.
         size: how many sources may be taken and not yet yielded.
         ordered: whether outcomes come in the order of the sources.
         lasting: whether tasks go on when nobody reads their outcomes any more.
@@ -161,8 +170,9 @@ class Window(Generic[T]):
 
     def __init__(
         self,
-        submit: Callable[[T], Awaitable[Submission]],
+        submit: Callable[[T, Any], Awaitable[Submission]],
         cancel: Callable[[Submission], None],
+        tag: Callable[[T], Any] | None,
         size: int,
         *,
         ordered: bool,
@@ -170,6 +180,7 @@ class Window(Generic[T]):
     ) -> None:
         self._submit = submit
         self._cancel = cancel
+        self._tag = tag
         self._size = size
         self._ordered = ordered
         self._lasting = lasting
@@ -207,7 +218,7 @@ class Window(Generic[T]):
     async def _take(self, source: T) -> None:
         while self._taken >= self._size:
             await self._room.wait()
-        await self._submit_one(_Place(source))
+        await self._submit_one(_Place(source, None if self._tag is None else self._tag(source)))
 
     @property
     def _taken(self) -> int:
@@ -219,7 +230,7 @@ class Window(Generic[T]):
         if self._ordered:
             self._places.append(place)
         try:
-            place.submission = await self._submit(place.source)
+            place.submission = await self._submit(place.source, place.tag)
         except RunwareError as error:
             place.error = error
             self._done(place)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from types import EllipsisType
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
@@ -16,6 +16,7 @@ from .options import (
     OutputType,
     UpscaleFactor,
     check_task_uuid,
+    encode_tag,
     request_template,
 )
 from .results import UpscaleResult
@@ -60,6 +61,12 @@ class RunwareClient(BaseClient):
         max_frame_bytes: size of the largest frame of several tasks; a larger task is sent in a
             frame of its own. Default 64 KiB.
         allow_insecure: whether ``ws://`` may carry the key to another machine. Default False.
+        on_doubt: what to do with a task that was sent and that the service cannot find afterwards:
+            ``"resend"`` (the default) sends it again under the same UUID, ``"fail"`` raises
+            `ResultLostError`. A service that neither finds a task that it runs nor refuses a UUID
+            that it knows runs such a task twice.
+        doubt_window: how late the service may be to find a task that it has received; a task is not
+            sent again before the service could not find it for so long. Default 2.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
 
     Raises:
@@ -84,6 +91,8 @@ class RunwareClient(BaseClient):
         max_tasks_per_frame: int = 100,
         max_frame_bytes: int = 64 * 1024,
         allow_insecure: bool = False,
+        on_doubt: Literal["resend", "fail"] = "resend",
+        doubt_window: float = 2.0,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
         try:
@@ -105,6 +114,8 @@ class RunwareClient(BaseClient):
             max_tasks_per_frame=max_tasks_per_frame,
             max_frame_bytes=max_frame_bytes,
             allow_insecure=allow_insecure,
+            on_doubt=on_doubt,
+            doubt_window=doubt_window,
         )
         check_journal(journal)
         super().__init__(settings, key, journal)
@@ -123,6 +134,7 @@ class RunwareClient(BaseClient):
         upload_endpoint: str | None = None,
         delivery_method: DeliveryMethod | None = None,
         task_uuid: str | UUID | None = None,
+        tag: Any = None,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleResult:
         """Upscale an image and wait for the result. Cancelling the call gives the task up.
@@ -148,6 +160,8 @@ class RunwareClient(BaseClient):
             delivery_method: ``"sync"`` (the service's default): the result is pushed when it is
                 ready. ``"async"``: the service acknowledges the task, and is polled.
             task_uuid: UUID v4 of the task, which nobody has used before. Default: a new one.
+            tag: any JSON value, which comes back on the task, its result and its outcome, also from
+                `recovered`.
             timeout: seconds from this call until the task must be settled; None for no limit.
                 Default: the client's ``timeout``.
 
@@ -173,7 +187,8 @@ class RunwareClient(BaseClient):
             delivery_method=delivery_method,
         )
         name = None if task_uuid is None else check_task_uuid(task_uuid)
-        submission = await submitter.submit(image, template, name, self._timeout(timeout))
+        encode_tag(tag)  # or the error would come only with a journal
+        submission = await submitter.submit(image, template, name, self._timeout(timeout), tag)
         try:
             await submission.wait()
         except BaseException:
@@ -196,6 +211,7 @@ class RunwareClient(BaseClient):
         upload_endpoint: str | None = None,
         delivery_method: DeliveryMethod | None = None,
         task_uuid: str | UUID | None = None,
+        tag: Any = None,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleTask:
         """Submit an image and return when its task is sent, or queued to be sent.
@@ -215,6 +231,7 @@ class RunwareClient(BaseClient):
             upload_endpoint: URL to which the service PUTs the image file too.
             delivery_method: ``"sync"`` or ``"async"``; see `upscale`.
             task_uuid: UUID v4 of the task. Default: a new one.
+            tag: any JSON value, which comes back with the result; see `upscale`.
             timeout: seconds from this call until the task must be settled; see `upscale`.
 
         Raises:
@@ -236,7 +253,8 @@ class RunwareClient(BaseClient):
             delivery_method=delivery_method,
         )
         name = None if task_uuid is None else check_task_uuid(task_uuid)
-        submission = await submitter.submit(image, template, name, self._timeout(timeout))
+        encode_tag(tag)  # or the error would come only with a journal
+        submission = await submitter.submit(image, template, name, self._timeout(timeout), tag)
         return UpscaleTask(submission, submitter)
 
     async def attach(
@@ -277,6 +295,7 @@ class RunwareClient(BaseClient):
         webhook_url: str | None = None,
         upload_endpoint: str | None = None,
         delivery_method: DeliveryMethod | None = None,
+        tag: Callable[[AnyImage], Any] | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> Outcomes[AnyImage]:
         """Upscale many images in flat memory, however many there are.
@@ -305,6 +324,8 @@ class RunwareClient(BaseClient):
             webhook_url: URL to which the service POSTs the result too.
             upload_endpoint: URL to which the service PUTs the image file too.
             delivery_method: ``"sync"`` or ``"async"``; see `upscale`.
+            tag: a function that returns the tag of an image, any JSON value, which comes back on
+                its outcome; see `upscale`.
             timeout: seconds for each image, from the moment it is taken; see `upscale`.
 
         Raises:
@@ -327,9 +348,10 @@ class RunwareClient(BaseClient):
         )
         limit = self._timeout(timeout)
 
-        async def submit(image: AnyImage) -> Submission:
-            return await self._opened().submit(image, template, None, limit)
+        async def submit(image: AnyImage, its_tag: Any) -> Submission:
+            encode_tag(its_tag)
+            return await self._opened().submit(image, template, None, limit, its_tag)
 
         lasting = self._journal is not None
-        window = Window(submit, self._cancel, size, ordered=ordered, lasting=lasting)
+        window = Window(submit, self._cancel, tag, size, ordered=ordered, lasting=lasting)
         return Outcomes(window, images)

@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any, Literal, TypedDict
 from uuid import UUID
 
-from .errors import InputError
+from .errors import InputError, ProtocolError
 from .protocol.request import MODEL, TASK_TYPE, is_uuid4, request_members
-from .protocol.wire import around_image, encode_task, split_at_uuid, without_image
+from .protocol.wire import around_image, encode_task, encode_value, split_at_uuid, without_image
 
 UpscaleFactor = Literal[2, 4]
 OutputType = Literal["URL", "base64Data", "dataURI"]
@@ -93,6 +93,20 @@ def _make(options: dict[str, Any]) -> RequestTemplate:
     task = encode_task({"taskType": TASK_TYPE, "taskUUID": "", "model": MODEL, **members})
     head, rest = split_at_uuid(task)
     return RequestTemplate(polled, head, *around_image(rest))
+
+
+def encode_tag(tag: object) -> bytes | None:
+    """Return a caller's tag as JSON, or None if there is none.
+
+    Raises:
+        InputError: it is not a JSON value.
+    """
+    if tag is None:
+        return None
+    try:
+        return encode_value(tag)
+    except ProtocolError as error:
+        raise InputError("tag", str(error), "pass a value that JSON has") from None
 
 
 def new_uuid() -> str:

@@ -30,9 +30,12 @@ class UpscaleResult:
     """An upscaled image, as the service delivered it.
 
     Attributes:
-        task_uuid: the UUID under which it was run.
+        task_uuid: the task's UUID, which it keeps for its whole life.
         raw: every member as received, also those that this package does not know.
         attempts: how often the task was run until it succeeded (see ``max_retries``).
+        attempt_uuids: the taskUUIDs of all attempts, which are different for a task that failed and
+            was run again. The first one is `task_uuid`.
+        tag: the caller's tag, or None.
     """
 
     def __init__(
@@ -40,11 +43,16 @@ class UpscaleResult:
         task_uuid: str,
         raw: Mapping[str, Any],
         attempts: int = 1,
+        *,
+        attempt_uuids: tuple[str, ...] = (),
+        tag: Any = None,
         on_ack: Callable[[], None] | None = None,
     ) -> None:
         self.task_uuid = task_uuid
         self.raw = raw
         self.attempts = attempts
+        self.attempt_uuids = attempt_uuids or (task_uuid,)
+        self.tag = tag
         self._on_ack = on_ack
 
     def ack(self) -> None:

@@ -23,10 +23,13 @@ class Stats:
         waiting: number of calls of `submit` that wait for admission.
         submitted, succeeded, failed: tasks so far; failed ones include the cancelled.
         retried: how often a task was run again after a failure.
+        refused: how often the service refused a task for lack of room.
+        resent: how often a task in doubt was sent again.
         reconnects: connections after the first.
         recovered: results of tasks whose fate had been in doubt, by what settled it.
         dropped: answers that nobody waited for: late, doubled, or about no task of this client.
         garbled: frames that could not be read.
+        double_runs: tasks that the service is known to have run twice.
         frames_sent, frames_received: frames so far.
         cost: sum of the costs in the results, in US dollars.
         round_trip: seconds that the last ping took, or None.
@@ -39,10 +42,13 @@ class Stats:
     succeeded: int = 0
     failed: int = 0
     retried: int = 0
+    refused: int = 0
+    resent: int = 0
     reconnects: int = 0
     recovered: Mapping[str, int] = field(default_factory=dict)
     dropped: int = 0
     garbled: int = 0
+    double_runs: int = 0
     frames_sent: int = 0
     frames_received: int = 0
     cost: float = 0.0
@@ -62,10 +68,13 @@ def take_stats(state: ClientState, submitter: Submitter | None) -> Stats:
         succeeded=counters.succeeded,
         failed=counters.failed,
         retried=counters.retried,
+        refused=counters.refused,
+        resent=counters.resent,
         reconnects=counters.reconnects,
         recovered=dict(counters.recovered),
         dropped=counters.dropped,
         garbled=counters.garbled,
+        double_runs=counters.double_runs,
         frames_sent=counters.frames_sent,
         frames_received=counters.frames_received,
         cost=counters.cost,

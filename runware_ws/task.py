@@ -28,8 +28,18 @@ class UpscaleTask:
 
     @property
     def task_uuid(self) -> str:
-        """The taskUUID. A retry of a task that failed gives it another one."""
+        """The task's UUID, which it keeps for its whole life."""
         return self._submission.uuid
+
+    @property
+    def attempt_uuids(self) -> tuple[str, ...]:
+        """The taskUUIDs of all attempts. A task that failed is run again under another one."""
+        return self._submission.attempt_uuids
+
+    @property
+    def tag(self) -> Any:
+        """The tag that was given with the image, or None."""
+        return self._submission.tag
 
     @property
     def state(self) -> TaskState:

@@ -12,7 +12,7 @@ from typing import Any
 from ..batch import Outcome, OutcomeIterator, Success, outcome_of
 from ..errors import InputError
 from ..inputs import encode_file
-from ..protocol.wire import around_image
+from ..protocol.wire import around_image, decode_value
 from ..results import UpscaleResult
 from ..runtime.concurrency import Notification, run_in_thread
 from ..runtime.submission import Submission, Submitter
@@ -75,7 +75,9 @@ class Recovered(OutcomeIterator[RecoveredSource]):
             self._stored.appendleft(entry)
             raise
         on_ack = partial(submitter.forget, entry.uuid)
-        result = UpscaleResult(entry.uuid, answer or {}, entry.attempts, on_ack)
+        result = UpscaleResult(
+            entry.uuid, answer or {}, entry.attempts, tag=_tag(entry), on_ack=on_ack
+        )
         return Success(_source(entry), result)
 
 
@@ -119,7 +121,9 @@ def take_up(found: Found, submitter: Submitter) -> Recovered:
         if entry.has_result:
             recovered._store(entry)
             continue
-        submission = Submission(entry.uuid, payload, len(payload), **task_options(entry))
+        submission = Submission(
+            entry.uuid, payload, len(payload), _tag(entry), **task_options(entry)
+        )
         submitter.admission.enter_anyway(len(payload))
         recovered._expect(_source(entry), submission)
         submitter.take_up(submission)
@@ -140,6 +144,10 @@ def task_options(entry: Entry) -> dict[str, Any]:
         "attempts": entry.attempts,
         "writes": 1,  # perhaps: nobody knows how far it came
     }
+
+
+def _tag(entry: Entry) -> Any:
+    return None if entry.tag is None else decode_value(entry.tag)
 
 
 def _source(entry: Entry) -> RecoveredSource:

@@ -198,6 +198,11 @@ class Task:
         self.alone = False
         self.found_by = ""
 
+    @property
+    def attempt_uuids(self) -> tuple[str, ...]:
+        """The taskUUIDs of all attempts, in order."""
+        return (*self.former_uuids, self.wire_uuid)
+
     def forget_doubt(self) -> None:
         """Begin to count anew: the server spoke of the task, or it is written again."""
         self.misses = self.failures = 0

@@ -214,6 +214,23 @@ def around_image(task: bytes) -> tuple[bytes, bytes]:
     return task[:-2] + IMAGE_HEAD, IMAGE_TAIL
 
 
+def encode_value(value: object) -> bytes:
+    """Return any value as JSON.
+
+    Raises:
+        ProtocolError: JSON has no such value.
+    """
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise ProtocolError(f"is not a JSON value: {error}") from None
+
+
+def decode_value(data: bytes) -> Any:
+    """Return the value that `encode_value` has encoded."""
+    return _loads(data)
+
+
 def encode_item(item: Mapping[str, Any]) -> bytes:
     """An item as bytes, to be kept.
 

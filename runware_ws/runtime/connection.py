@@ -39,7 +39,8 @@ class Connection(Receiver):
         self._opened = False
         self._heard_at = 0.0
         self._frame: Frame | None = None
-        self._pieces: Iterator[bytes] = iter(())  # of the frame, still to be written
+        self._pieces: Iterator[bytes] = iter(())  # of the frame
+        self._piece: bytes | None = None  # the next to be written
         self._unwritten_bytes = 0
         self._replies = b""
         self._write_is_due = False
@@ -148,25 +149,32 @@ class Connection(Receiver):
         """Write frames as long as the stream takes them."""
         stream = self._stream
         while self._can_write and stream is not None and stream.can_write:
-            if (piece := next(self._pieces, None)) is not None:
-                self._unwritten_bytes = max(0, self._unwritten_bytes - len(piece))
-                stream.write(piece)
-            elif not self._begin_frame(self._clock()):
+            if self._piece is None and not self._begin_frame(self._clock()):
                 break
+            if self._piece is not None:
+                stream.write(self._piece)
+                self._unwritten_bytes = max(0, self._unwritten_bytes - len(self._piece))
+                self._piece = next(self._pieces, None)
+                if self._piece is None:
+                    self._end_frame(self._clock())
         self._driver.set_timer()
 
     def _begin_frame(self, now: float) -> bool:
-        """Report the frame that was written, and begin the next. Return False if there is none."""
-        if self._frame is not None:
-            self._session.written(self._frame, now)
-            self._frame = None
-            self._reply()
+        """Begin the next frame. Return False if there is none."""
         self._frame = self._session.next_frame(now)
         if self._frame is None:
             return False
         self._unwritten_bytes = len(self._frame.data)
         self._pieces = self._websocket.message(self._frame.data)
+        self._piece = next(self._pieces, None)
         return True
+
+    def _end_frame(self, now: float) -> None:
+        """Report a frame of which all bytes were handed over, so that it may arrive."""
+        if self._frame is not None:
+            self._session.written(self._frame, now)
+            self._frame = None
+        self._reply()
 
 
 def _words(error: Exception) -> str:

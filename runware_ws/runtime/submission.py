@@ -15,7 +15,7 @@ import anyio
 from ..errors import InputError, RunwareError, TaskTimeoutError
 from ..inputs import Image, Source, source_of
 from ..journal.store import Journal, Origin, digest
-from ..options import RequestTemplate, new_uuid
+from ..options import RequestTemplate, encode_tag, new_uuid
 from ..protocol.secret import Secret
 from ..protocol.session import Session
 from ..protocol.tasks import Stage, Task
@@ -31,14 +31,19 @@ class Submission(Task):
 
     Attributes:
         size: bytes of input that it holds at the gate.
+        tag: the caller's tag, or None.
+        tag: the caller's tag, or None.
         outcome: its result or its error; None while it is pending.
     """
 
-    __slots__ = ("_callback", "_event", "outcome", "size")
+    __slots__ = ("_callback", "_event", "outcome", "size", "tag")
 
-    def __init__(self, uuid: str, payload: bytes | bytearray, size: int, **options: Any) -> None:
+    def __init__(
+        self, uuid: str, payload: bytes | bytearray, size: int, tag: Any = None, **options: Any
+    ) -> None:
         super().__init__(uuid, payload, **options)
         self.size = size
+        self.tag = tag
         self.outcome: UpscaleResult | RunwareError | None = None
         self._event: OneShotEvent | None = None  # made when somebody waits
         self._callback: Callable[[], None] | None = None
@@ -76,7 +81,14 @@ class Submission(Task):
         if isinstance(outcome, RunwareError):
             self.outcome = outcome
         else:
-            self.outcome = UpscaleResult(self.uuid, outcome, self.attempts, on_ack)
+            self.outcome = UpscaleResult(
+                self.uuid,
+                outcome,
+                self.attempts,
+                attempt_uuids=self.attempt_uuids,
+                tag=self.tag,
+                on_ack=on_ack,
+            )
         if self._event is not None:
             self._event.set()
         if self._callback is not None:
@@ -111,6 +123,7 @@ class Submitter:
         template: RequestTemplate,
         task_uuid: str | None,
         timeout: float | None,
+        tag: Any = None,
     ) -> Submission:
         """Submit an image once there is room for it; see `RunwareClient.submit`."""
         now = self.driver.clock()
@@ -133,6 +146,7 @@ class Submitter:
                 self._correct_size(source, len(payload) - len(head) - len(tail))
                 if self._is_journaled:
                     origin = await _origin(image, template, uuid, payload)
+                    origin.tag = encode_tag(tag)
                 now = self.driver.clock()
                 self.driver.check_open()  # it may have been closed meanwhile
                 if task_uuid is not None:
@@ -141,6 +155,7 @@ class Submitter:
             uuid,
             payload,
             source.size,
+            tag,
             owned=task_uuid is None,
             polled=template.polled,
             timeout=timeout,

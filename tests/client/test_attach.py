@@ -63,7 +63,7 @@ ATTACHED: dict[str, tuple[Any, type[Exception] | type[UpscaleResult]]] = {
 }
 
 
-async def test_trouble_of_the_service_is_a_failure_if_the_details_say_so() -> None:
+async def test_an_error_of_the_service_is_a_failure_if_the_details_say_so() -> None:
     async def troubled(connection: Connection) -> None:
         await connection.accept()
         (question,) = await connection.take(1, "getResponse")
@@ -84,9 +84,13 @@ async def test_an_attached_task_has_every_outcome_that_a_task_has(how: str) -> N
 
     async def script(connection: Connection) -> None:
         await connection.accept()
-        (question,) = await connection.take(1, "getResponse")
-        await connection.send_json(reply(question))
-        await connection.serve()
+        while True:
+            for question in await connection.receive():
+                if question["taskType"] == "getTaskDetails" and how.startswith("failed"):
+                    failed = {"errors": [error("invalidImage")]}
+                    await connection.send({**question, "response": failed})
+                else:
+                    await connection.send_json(reply(question))
 
     async with served(script) as (server, client):
         outcome = await outcome_of(await client.attach(UUID4))

@@ -122,6 +122,8 @@ async def test_finished_and_failed_tasks_come_in_one_answer() -> None:
         await connection.take(2, "getResponse")
         failed = error("inferenceError", two, status="error")
         await connection.send(result(one, status="success"), errors=[failed])
+        (question,) = await connection.take(1, "getTaskDetails")
+        await connection.send({**question, "request": [two], "response": {"errors": [failed]}})
         await connection.serve()
 
     async with served(both) as (_, client):

@@ -11,9 +11,11 @@ from runware_ws import (
     ProtocolError,
     ServerError,
     TaskError,
+    TaskTimeoutError,
     UpscaleResult,
     ValidationError,
 )
+from runware_ws.protocol.timing import Timing
 from tests.support.answers import Item, base64_of, error, result
 from tests.support.clients import IMAGE, outcome_of, served, submitted
 from tests.support.scripted import Connection, Gate, Script, drops_a_task
@@ -72,14 +74,21 @@ async def test_two_errors_without_names_find_both_owners() -> None:
         assert len(server.executed) == 4
 
 
-async def test_a_task_refused_when_sent_again_keeps_its_name_in_case_it_came_before() -> None:
+async def finds_nothing_until_it_is_sent_again(connection: Connection) -> Item:
+    """Answer every question with "not found" until a task is sent; return the task."""
+    while True:
+        for task in await connection.receive():
+            if task["taskType"] == "upscale":
+                return task
+            await connection.send(errors=[error("taskNotFound", task)])
+
+
+async def test_a_task_refused_when_sent_again_keeps_its_uuid_in_case_it_came_before() -> None:
     async def has_it_from_a_detour(connection: Connection) -> None:
         await connection.accept()
-        (question,) = await connection.take(1, "getResponse")
-        await connection.send(errors=[error("taskNotFound", question)])
-        (task,) = await connection.take()
+        task = await finds_nothing_until_it_is_sent_again(connection)
         await connection.send(errors=[error("rateLimitExceeded", task)])
-        await connection.take(1, "getResponse")
+        await connection.receive()
         await connection.send(result(task))
         await connection.serve()
 
@@ -93,9 +102,8 @@ async def test_a_task_refused_when_sent_again_keeps_its_name_in_case_it_came_bef
 async def test_a_task_refused_when_sent_again_that_never_arrived_is_sent_once_more() -> None:
     async def refuses_once(connection: Connection) -> None:
         await connection.accept()
-        (question,) = await connection.take(1, "getResponse")
-        await connection.send(errors=[error("taskNotFound", question)])
-        await connection.send(errors=[error("rateLimitExceeded", *await connection.take())])
+        task = await finds_nothing_until_it_is_sent_again(connection)
+        await connection.send(errors=[error("rateLimitExceeded", task)])
         await connection.serve()
 
     async with served(drops_a_task, refuses_once) as (server, client):
@@ -244,22 +252,60 @@ def failing(times: int, code: str) -> Script:
 
 
 @pytest.mark.parametrize("code", ["rateLimitExceeded", "serviceUnavailable", "noAvailableServer"])
-async def test_a_failure_that_may_pass_is_tried_again_under_a_new_uuid(code: str) -> None:
-    async with served(failing(1, code)) as (server, client):
+async def test_a_task_refused_for_lack_of_room_goes_again_under_its_own_uuid(code: str) -> None:
+    """It was not run, so that is no retry."""
+    async with served(failing(3, code), max_retries=0) as (server, client):
         task = await client.submit(IMAGE)
-        first = task.task_uuid
+        upscaled = await outcome_of(task)
+        assert isinstance(upscaled, UpscaleResult)
+        assert upscaled.attempts == 1
+        assert [one["taskUUID"] for one in server.of_kind("upscale")] == [task.task_uuid] * 4
+        stats = client.stats()
+        assert (stats.retried, stats.refused) == (0, 3)
+
+
+async def test_a_uuid_that_the_service_remembers_as_refused_is_replaced() -> None:
+    async def remembers(connection: Connection) -> None:
+        await connection.accept()
+        await connection.send(errors=[error("rateLimitExceeded", *await connection.take())])
+        await connection.send(errors=[error("conflictTaskUUID", *await connection.take())])
+        await connection.serve()
+
+    async with served(remembers) as (server, client):
+        task = await client.submit(IMAGE)
+        uuid = task.task_uuid
+        upscaled = await outcome_of(task)
+        assert isinstance(upscaled, UpscaleResult)
+        sent = [one["taskUUID"] for one in server.of_kind("upscale")]
+        assert sent[:2] == [uuid, uuid]
+        assert sent[2] != uuid
+        assert upscaled.task_uuid == task.task_uuid == uuid
+        assert upscaled.attempt_uuids == (uuid, sent[2])
+
+
+async def test_a_task_that_is_refused_until_its_timeout_says_why() -> None:
+    async with served(failing(100, "rateLimitExceeded")) as (_, client):
+        failure = await outcome_of(await client.submit(IMAGE, timeout=1))
+        assert isinstance(failure, TaskTimeoutError)
+        assert "the service has no room: rateLimitExceeded" in str(failure)
+
+
+async def test_a_transient_failure_is_run_again_under_a_new_uuid_and_keeps_its_name() -> None:
+    async with served(failing(1, "internalServerError")) as (server, client):
+        task = await client.submit(IMAGE)
+        uuid = task.task_uuid
         upscaled = await outcome_of(task)
         assert isinstance(upscaled, UpscaleResult)
         assert upscaled.attempts == 2
-        sent = [one["taskUUID"] for one in server.of_kind("upscale")]
-        assert sent == [first, upscaled.task_uuid]
-        assert len(set(sent)) == 2
-        assert task.task_uuid == upscaled.task_uuid
+        first, second = (one["taskUUID"] for one in server.of_kind("upscale"))
+        assert first == uuid != second
+        assert task.task_uuid == upscaled.task_uuid == uuid
+        assert task.attempt_uuids == upscaled.attempt_uuids == (first, second)
         assert client.stats().retried == 1
 
 
 async def test_when_no_retry_helps_the_error_says_how_many_there_were() -> None:
-    async with served(failing(3, "serviceUnavailable"), max_retries=1) as (server, client):
+    async with served(failing(3, "internalServerError"), max_retries=1) as (server, client):
         failure = await outcome_of(await client.submit(IMAGE))
         assert isinstance(failure, ServerError)
         assert failure.attempts == 2
@@ -269,7 +315,7 @@ async def test_when_no_retry_helps_the_error_says_how_many_there_were() -> None:
 
 
 async def test_retries_can_be_switched_off() -> None:
-    async with served(failing(1, "rateLimitExceeded"), max_retries=0) as (server, client):
+    async with served(failing(1, "internalServerError"), max_retries=0) as (server, client):
         failure = await outcome_of(await client.submit(IMAGE))
         assert isinstance(failure, TaskError)
         assert failure.attempts == 1
@@ -296,26 +342,24 @@ async def test_a_wait_that_ended_is_no_failure_and_runs_nothing_twice(code: str)
 
 @pytest.mark.parametrize("answers_details", [True, False])
 async def test_a_timeout_that_the_task_failed_of_is_tried_again(answers_details: bool) -> None:
-    """The service says so in the details, or, where there are none, whenever it is asked."""
+    """The service says so whenever it is asked, in the details too if it has them."""
 
     async def fails_once(connection: Connection) -> None:
         await connection.accept()
-        (task,) = await connection.take()
-        failure = error("timeoutProvider", task)
+        (first,) = await connection.take()
+        failure = error("timeoutProvider", first)
         await connection.send(errors=[failure])
-        (question,) = await connection.take(1, "getResponse")
-        await connection.send(errors=[error("timeoutProvider", question)])
-        (question,) = await connection.take(1, "getTaskDetails")
-        if answers_details:
-            details = {"taskType": "getTaskDetails", "taskUUID": task["taskUUID"]}
-            await connection.send({**details, "response": {"errors": [failure]}})
-        else:
-            await connection.send(errors=[error("taskNotFound", question)])
-            (question,) = await connection.take(1, "getResponse")
-            await connection.send(errors=[error("timeoutProvider", question)])
+        while (task := (await connection.receive())[0])["taskType"] != "upscale":
+            if task["taskType"] == "getResponse":
+                await connection.send(errors=[error("timeoutProvider", task)])
+            elif answers_details:
+                await connection.send({**task, "response": {"errors": [failure]}})
+            else:
+                await connection.send(errors=[error("taskNotFound", task)])
+        await connection.answer(task)
         await connection.serve()
 
-    async with served(fails_once) as (server, client):
+    async with served(fails_once, timing=Timing(living_window=0.5)) as (server, client):
         upscaled = await outcome_of(await client.submit(IMAGE))
         assert isinstance(upscaled, UpscaleResult)
         assert upscaled.attempts == 2

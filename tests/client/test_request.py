@@ -179,7 +179,7 @@ async def test_a_task_uuid_is_in_use_until_its_task_is_settled_under_whatever_na
     async def fails_once(connection: Connection) -> None:
         await connection.accept()
         (first,) = await connection.take()
-        await connection.send(errors=[error("serviceUnavailable", first)])
+        await connection.send(errors=[error("internalServerError", first)])
         (second,) = await connection.take()
         await gate.wait()
         await connection.answer(second)
@@ -188,7 +188,7 @@ async def test_a_task_uuid_is_in_use_until_its_task_is_settled_under_whatever_na
     async with served(fails_once) as (server, client):
         task = await client.submit(IMAGE, task_uuid=UUID4)
         await server.until(lambda: len(server.tasks) == 2)
-        assert task.task_uuid != UUID4
+        assert task.task_uuid == UUID4 != task.attempt_uuids[1]
         with pytest.raises(InputError, match="task_uuid: is in use"):
             await client.submit(IMAGE, task_uuid=UUID4)
         gate.open()

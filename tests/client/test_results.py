@@ -37,7 +37,7 @@ def files() -> Iterator[FileServer]:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Downloads are tried again at once."""
-    monkeypatch.setattr(download, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(download, "_DELAYS", (0.0, 0.0))
 
 
 def linking(url: str) -> Script:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
 
 from runware_ws import RunwareClient, UpscaleTask
+from runware_ws.protocol.timing import Timing
 from tests.support.scripted import Script, ScriptedServer
 
 __all__ = ["IMAGE", "KEY", "client_of", "outcome_of", "served", "submitted"]
@@ -18,8 +20,11 @@ IMAGE = "https://example.com/photo.jpg"
 
 
 def client_of(server: ScriptedServer, **options: Any) -> RunwareClient:
-    """A client that is not yet open."""
-    return RunwareClient(KEY, url=server.url, **options)
+    """A client that is not yet open. The server is never late to find a task."""
+    timing = options.pop("timing", Timing())
+    client = RunwareClient(KEY, url=server.url, **{"doubt_window": 0.1, **options})
+    client._settings = replace(client._settings, timing=timing)
+    return client
 
 
 @asynccontextmanager

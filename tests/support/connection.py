@@ -150,6 +150,8 @@ class Connection:
                     data.append({"pong": True, "taskType": "ping"})
                 case "getResponse":
                     self._find(task, data, errors)
+                case "getTaskDetails":
+                    self._find_details(task, data, errors)
                 case _:
                     self._run(task, data, errors)
         if data or errors:
@@ -178,6 +180,14 @@ class Connection:
             errors.append(error("taskNotFound", question))
         else:
             data.append({"status": "success", **result(task)})
+
+    def _find_details(self, question: Item, data: list[Item], errors: list[Item]) -> None:
+        task = self.record.known.get(question["taskUUID"])
+        if task is None:
+            errors.append(error("taskNotFound", question))
+        else:
+            names = {"taskType": "getTaskDetails", "taskUUID": task["taskUUID"]}
+            data.append({**names, "request": [task], "response": {"data": [result(task)]}})
 
     # Ending.
 
