@@ -85,6 +85,10 @@ def test_the_table_of_options_is_that_of_the_request() -> None:
 def shown(default: Any) -> str:
     if isinstance(default, int) and default and default % 2**20 == 0:
         return f"{default // 2**20} MiB"
+    if isinstance(default, int) and default and default % 2**10 == 0:
+        return f"{default // 2**10} KiB"
+    if isinstance(default, str):
+        return f'`"{default}"`'
     if isinstance(default, int | float) and not isinstance(default, bool):
         return f"{default:g}"
     return f"`{default}`"

@@ -157,19 +157,24 @@ def digest(image: bytes | bytearray | memoryview) -> str:
     return hashlib.sha256(image).hexdigest()
 
 
+def _wall_clock() -> float:
+    return time.time()
+
+
 class Journal:
     """An open journal. Its methods block, and may be called from any thread.
 
     Args:
         path: its file.
-        clock: returns the time, which must mean the same to the next process.
+        clock: returns the time, which must mean the same to the next process. Default: the wall
+            clock.
 
     Raises:
         JournalError: the file is not a journal, is damaged, cannot be written, or is in use.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], clock: Callable[[], float] = time.time
+        self, path: str | os.PathLike[str], clock: Callable[[], float] = _wall_clock
     ) -> None:
         self._path = Path(path)
         self._clock = clock

@@ -95,6 +95,10 @@ class Keepalive:
             return None
         return self.heard_at + self._keepalive
 
+    def ping_is_due(self, now: float) -> bool:
+        """Return whether it is time to ping."""
+        return self.ping_due_at is not None and self.ping_due_at <= now
+
     @property
     def look_at(self) -> float | None:
         """When to look at the progress of an upload again; None if there is none."""

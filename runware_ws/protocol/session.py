@@ -5,11 +5,9 @@ everything to be done goes out as one ordered list of effects (`take_effects`), 
 be written are fetched, a frame at a time, when the writer is free (`next_frame`). The session
 says when it wants to be called next (`next_timer`).
 
-It knows the tasks that are not settled, by taskUUID, which is the only thing that routes an answer:
-the taskType of an answer is another one than that of the request, and the order means nothing.
-
-It refuses to know on which connection an answer comes (a replay may come before the reply to the
-authentication), whether an answer comes once, and what an unknown member means.
+It knows the tasks that are not settled, by taskUUID, which alone routes an answer: the taskType of
+an answer differs from the request's, and the order means nothing. It refuses to know whether an
+answer comes once, and on which connection: a replay may come before the reply to the authentication.
 
 Invariants: a task is settled exactly once, and from then on unknown here; a settled task holds no
 bytes; a taskUUID is replaced only after the server declared that the task failed.
@@ -48,6 +46,7 @@ class Session:
 
     Attributes:
         tasks: those that are not settled, by their names; to be looked at only.
+        find: returns the task of a name, or with an attempt of a UUID, or None.
         counters: what happened so far.
         reconnector: the state of being connected, or not.
         failure: what ended the client, if it failed.
@@ -75,6 +74,7 @@ class Session:
         may_resend = settings.on_doubt == "resend"
         self._table = TaskTable(timing, new_uuid, rng, journaled=journaled, may_resend=may_resend)
         self.tasks: Mapping[str, Task] = self._table.tasks
+        self.find: Callable[[str], Task | None] = self._table.find
         self.counters = self._table.counters
         self.reconnector = Reconnector(rng, settings.max_reconnect_time, timing)
         self.failure: RunwareError | None = None
@@ -94,7 +94,7 @@ class Session:
 
     def submit(self, task: Task, now: float) -> None:
         """Run a new task, whose UUID must not be among `tasks`."""
-        # Rounded, so that tasks of the same second share a timer.
+        # Rounded, so that tasks of one second share a timer.
         self._table.add(task, float(int(now + self._timing.overdue)))
         self._enqueue(task)
 
@@ -116,10 +116,6 @@ class Session:
         link = self._table.link
         if link is not None and link.ready and link.replay_end is None:
             self._reconciler.ask(link, task, now)
-
-    def find(self, task_uuid: str) -> Task | None:
-        """Return the task of this name, or with an attempt of this UUID, if it is not settled."""
-        return self._table.find(task_uuid)
 
     def cancel(self, task: Task) -> None:
         """Give a task up. The server finishes and bills it all the same."""
@@ -179,12 +175,8 @@ class Session:
         if not items and not errors:
             self._dispatcher.nothing_found(link, now)
         self._attribution.conclude(now)
-        if link.ready and self.reconnector.unproved:
-            self._look_for_proof(link, self.counters.succeeded > successes, now)
-
-    def _look_for_proof(self, link: ConnectionState, has_succeeded: bool, now: float) -> None:
-        """See whether the connection is good for more than the key."""
-        if has_succeeded or link.age(now) > self._timing.proof:
+        is_good = self.counters.succeeded > successes or link.age(now) > self._timing.proof
+        if is_good and link.ready and self.reconnector.unproved:
             self.reconnector.proved()
 
     def next_frame(self, now: float) -> Frame | None:
@@ -201,7 +193,7 @@ class Session:
             self.counters.frames_sent += 1
             self._writing = frame
             link.keepalive.begins(frame, now)
-            self._table.timers.moved = True
+        self._table.timers.moved = True
         return frame
 
     def written(self, frame: Frame, now: float) -> None:
@@ -219,10 +211,10 @@ class Session:
 
     def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
         """Take note of what is below the level of frames: see `Keepalive`."""
-        if self._table.link is not None:
+        if (link := self._table.link) is not None:
             self._table.timers.moved = True
-            self._table.link.keepalive.heard(heard_at)
-            self._table.link.keepalive.moved(unsent_bytes, now)
+            link.keepalive.heard(heard_at)
+            link.keepalive.moved(unsent_bytes, now)
 
     def lost(self, reason: str, now: float, *, too_large: TooLarge | None = None) -> None:
         """Take note that the connection ended, or could not be made.
@@ -263,13 +255,10 @@ class Session:
     def next_timer(self) -> float | None:
         """Return when `handle_timer` wants to be called, or None."""
         self._table.timers.moved = False
-        link = self._table.link
-        times = (
-            self._table.timers.next(),
-            self.reconnector.connect_at,
-            self.reconnector.give_up_at,
-            None if link is None else link.next_timer(),
-        )
+        link, reconnector = self._table.link, self.reconnector
+        connection = None if link is None else link.next_timer()
+        tasks = self._table.timers.next()
+        times = (tasks, connection, reconnector.connect_at, reconnector.give_up_at)
         return min((time for time in times if time is not None), default=None)
 
     @property
@@ -296,8 +285,7 @@ class Session:
         if reason := link.why_dead(now):
             self._drop(reason, now)
             return
-        ping_due_at = link.keepalive.ping_due_at
-        if link.ready and ping_due_at is not None and ping_due_at <= now:
+        if link.ready and link.keepalive.ping_is_due(now):
             link.keepalive.ping_wanted = True
         if link.replay_end is not None and link.replay_end <= now:
             self._reconciler.replay_over(link, now)
@@ -305,7 +293,7 @@ class Session:
     def _on_due(self, task: Task, now: float) -> None:
         link = self._table.link
         if task.deadline is not None and task.deadline <= now:
-            self._give_up(task, self._timeout_of(task))
+            self._time_out(task)
         elif task.wake is None or task.wake > now:
             self._table.timers.schedule(task, task.wake)
         elif task.stage is Stage.QUEUED:
@@ -314,11 +302,12 @@ class Session:
         elif link is not None and link.ready:
             self._reconciler.due(link, task, now)
 
-    def _timeout_of(self, task: Task) -> TaskTimeoutError:
+    def _time_out(self, task: Task) -> None:
         detail = self.reconnector.why_away
         if not detail and task.refusal is not None and task.evidence is Evidence.REFUSED:
             detail = f"the service has no room: {task.refusal.code}"
-        return TaskTimeoutError(task.uuid, task.stage.value, task.timeout or 0.0, detail)
+        stage, timeout = task.stage.value, task.timeout or 0.0
+        self._give_up(task, TaskTimeoutError(task.uuid, stage, timeout, detail))
 
     def _give_up(self, task: Task, error: RunwareError) -> None:
         """Settle a task without a word from the server, which may still have one to say."""
@@ -374,7 +363,7 @@ class Session:
                 self._table.drop(error, error.task_uuid)
             return
         subject = subject_of(error, ready=link.ready)
-        # A key that was refused, and then accepted: the error is about a task it may not run.
+        # After a key was refused and then accepted, the error is about a task that it may not run.
         accepted_again = link.ready and self.reconnector.in_doubt
         if subject is Subject.PING:
             self._on_pong(link, now)  # an error is an answer too

@@ -31,17 +31,28 @@ from runware_ws.emulator.faults import (
     Silence,
     Stray,
 )
+from runware_ws.protocol.timing import Timing
 from tests.emulator.bench import picture
+from tests.support.clients import hasty
 
 pytestmark = pytest.mark.anyio
 
 COUNT = 12
+# A client that waits for less, and less long.
+IMPATIENT = Timing(
+    overdue=1.0,
+    answer_timeout=0.5,
+    living_window=1.0,
+    retry=(0.01, 0.1),
+    breaker=(0.05, 0.2),
+)
 PATIENCE = 40
 
 
 def client_of(emulator: Emulator, **settings: Any) -> RunwareClient:
     usual = {"keepalive": 0.4, "ping_timeout": 0.4, "auth_timeout": 1, "connect_timeout": 2}
-    return RunwareClient(emulator.api_key, url=emulator.url, **{**usual, **settings})
+    options: dict[str, Any] = {**usual, "doubt_window": 0.3, **settings}
+    return hasty(RunwareClient(emulator.api_key, url=emulator.url, **options), IMPATIENT)
 
 
 def width_of(result: UpscaleResult) -> int:

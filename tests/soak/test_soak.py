@@ -22,9 +22,11 @@ from PIL import Image
 from runware_ws import Outcome, RunwareClient
 from runware_ws.emulator import Emulator, Relay
 from runware_ws.emulator.service import Service
+from runware_ws.protocol.timing import Timing
 from tests.emulator.bench import picture
 from tests.soak.plan import Plan, plan_of
 from tests.soak.weather import Weather
+from tests.support.clients import hasty
 
 TASKS, FAULTS = map(int, os.environ.get("SOAK", "400x40").split("x"))
 SEED = int(os.environ.get("SOAK_SEED", secrets.randbelow(2**32)))
@@ -33,8 +35,19 @@ _MANY = 10
 PATIENCE = 60 + TASKS / 20 + 2 * FAULTS
 
 
+# A client that does after moments what it does after minutes.
+IMPATIENT = Timing(
+    overdue=2.0,
+    answer_timeout=0.5,
+    living_window=1.5,
+    retry=(0.01, 0.1),
+    reconnect=(0.05, 0.5),
+    breaker=(0.05, 0.2),
+)
+
+
 def client_of(emulator: Emulator, relay: Relay) -> RunwareClient:
-    return RunwareClient(
+    client = RunwareClient(
         emulator.api_key,
         url=relay.url,
         max_in_flight=100,
@@ -45,7 +58,9 @@ def client_of(emulator: Emulator, relay: Relay) -> RunwareClient:
         ping_timeout=0.3,
         auth_timeout=1,
         connect_timeout=1,
+        doubt_window=0.5,
     )
+    return hasty(client, IMPATIENT)
 
 
 def images(first: int) -> Iterator[bytes]:
@@ -92,7 +107,7 @@ class Soak:
             number = number_of(outcome.result.data)
             assert number == number_of(outcome.source), "the result is another task's"
             assert number not in self.uuids, "it came twice"
-            self.uuids[number] = outcome.result.task_uuid
+            self.uuids[number] = outcome.result.raw["taskUUID"]
             while self._to_strike and self._to_strike[0].at <= len(self.uuids):
                 striking.start_soon(self._weather.change, self._to_strike.pop(0).weather)
 

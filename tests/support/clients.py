@@ -13,7 +13,7 @@ from runware_ws import RunwareClient, UpscaleTask
 from runware_ws.protocol.timing import Timing
 from tests.support.scripted import Script, ScriptedServer
 
-__all__ = ["IMAGE", "KEY", "client_of", "outcome_of", "served", "submitted"]
+__all__ = ["IMAGE", "KEY", "client_of", "hasty", "outcome_of", "served", "submitted"]
 
 KEY = "rw_Key4711SecretOfTheTests"
 IMAGE = "https://example.com/photo.jpg"
@@ -22,7 +22,11 @@ IMAGE = "https://example.com/photo.jpg"
 def client_of(server: ScriptedServer, **options: Any) -> RunwareClient:
     """A client that is not yet open. The server is never late to find a task."""
     timing = options.pop("timing", Timing())
-    client = RunwareClient(KEY, url=server.url, **{"doubt_window": 0.1, **options})
+    return hasty(RunwareClient(KEY, url=server.url, **{"doubt_window": 0.1, **options}), timing)
+
+
+def hasty(client: RunwareClient, timing: Timing) -> RunwareClient:
+    """A client that is not yet open, with other durations than those that are its settings."""
     client._settings = replace(client._settings, timing=timing)
     return client
 
