@@ -6,8 +6,8 @@ be written are fetched, a frame at a time, when the writer is free (`next_frame`
 says when it wants to be called next (`next_timer`).
 
 It knows the tasks that are not settled, by taskUUID, which alone routes an answer: the taskType of
-an answer differs from the request's, and the order means nothing. It refuses to know whether an
-answer comes once, and on which connection: a replay may come before the reply to the authentication.
+an answer differs from the request, and the order means nothing. It refuses to know whether an
+answer comes once, and on which connection: a replay may come before the reply to the key.
 
 Invariants: a task is settled exactly once, and from then on unknown here; a settled task holds no
 bytes; a taskUUID is replaced only after the server declared that the task failed.
