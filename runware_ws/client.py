@@ -187,8 +187,10 @@ class RunwareClient(BaseClient):
             delivery_method=delivery_method,
         )
         name = None if task_uuid is None else check_task_uuid(task_uuid)
-        encode_tag(tag)  # or the error would come only with a journal
-        submission = await submitter.submit(image, template, name, self._timeout(timeout), tag)
+        limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
+        if tag is not None:
+            encode_tag(tag)  # or the error would come only with a journal
+        submission = await submitter.submit(image, template, name, limit, tag)
         try:
             await submission.wait()
         except BaseException:
@@ -253,8 +255,10 @@ class RunwareClient(BaseClient):
             delivery_method=delivery_method,
         )
         name = None if task_uuid is None else check_task_uuid(task_uuid)
-        encode_tag(tag)  # or the error would come only with a journal
-        submission = await submitter.submit(image, template, name, self._timeout(timeout), tag)
+        limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
+        if tag is not None:
+            encode_tag(tag)  # or the error would come only with a journal
+        submission = await submitter.submit(image, template, name, limit, tag)
         return UpscaleTask(submission, submitter)
 
     async def attach(

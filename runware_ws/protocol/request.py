@@ -188,13 +188,15 @@ def is_uuid(text: str) -> bool:
 
 def is_url(text: str) -> bool:
     """Return whether a text is an http or https URL."""
-    if not text[:8].lower().startswith(("http://", "https://")):
-        return False  # at once, since it may be an image of megabytes
+    return _URI.fullmatch(text) is not None and ("[" not in text or _has_valid_host(text))
+
+
+def _has_valid_host(text: str) -> bool:
+    """Return whether the library accepts what is between the brackets of a URL."""
     try:
-        urlsplit(text)  # knows what may stand between brackets
+        return bool(urlsplit(text).hostname)
     except ValueError:
         return False
-    return _URI.fullmatch(text) is not None
 
 
 def is_data_uri(text: str) -> bool:
