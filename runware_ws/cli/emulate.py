@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 import typer
 
-from ..emulator import ServiceSettings
+from ..emulator import Rules, ServiceSettings
 from ..emulator.faults.script import Script, fault_of, read_script
 from ..errors import InputError
 from ..settings import is_loopback
@@ -109,7 +109,7 @@ class EmulateArguments:
             "workers": self.workers,
             "cost": self.cost,
             "credit": self.credit,
-            "upload_data": "array" if self.upload_array else "object",
+            "rules": Rules(upload_data="array" if self.upload_array else "object"),
             "faults": [*script.faults, *faults],
             "seed": script.seed if self.seed is None else self.seed,
         }

@@ -67,8 +67,8 @@ def test_an_emulator_on_all_addresses_names_one_that_clients_can_connect_to() ->
 
 
 def test_the_form_of_an_answered_upload_is_an_option() -> None:
-    assert EmulateArguments().settings()["upload_data"] == "object"
-    assert EmulateArguments(upload_array=True).settings()["upload_data"] == "array"
+    assert EmulateArguments().settings()["rules"].upload_data == "object"
+    assert EmulateArguments(upload_array=True).settings()["rules"].upload_data == "array"
 
 
 @pytest.mark.parametrize("option", ["--key", "--host"])

@@ -148,7 +148,7 @@ def test_a_webhook_gets_the_result_also_at_the_second_try() -> None:
     assert bodies[0] == bodies[1]
     method, media_type, body = bodies[0]
     assert (method, media_type) == ("POST", "application/json")
-    assert json.loads(body)["data"][0]["taskUUID"] == task["taskUUID"]
+    assert json.loads(body)["taskUUID"] == task["taskUUID"]
 
 
 def test_a_result_is_put_to_its_upload_endpoint(emulator: Emulator) -> None:

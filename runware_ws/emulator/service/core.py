@@ -239,11 +239,11 @@ class Service:
         self._schedule.discard(session)
         session.connection, connection.session = connection, session
         missed = [Push(connection, frame, is_result=True) for frame in session.take_missed()]
-        if self.settings.replay == "before":
+        if self.settings.rules.replay == "before":
             self._effects += missed
         item = _AUTHENTICATION | {"connectionSessionUUID": session.uuid}
         self._send(connection, Answer([item]), now)
-        if self.settings.replay == "after":
+        if self.settings.rules.replay == "after":
             self._effects += missed
 
     def _check_key(self, key: str) -> None:
@@ -258,7 +258,7 @@ class Service:
         session = self.sessions.find(uuid) if uuid else connection.session
         if session is not None and session.is_known:
             return session
-        if uuid and self.settings.unknown_session == "error":
+        if uuid and self.settings.rules.unknown_session == "error":
             message = "The session has expired or is unknown."
             parameter = "connectionSessionUUID"
             raise RefusedError("invalidConnectionSessionUUID", message, parameter)
@@ -330,14 +330,14 @@ class Service:
     def _stop_waiting(self, job: Job, now: float) -> None:
         """End the wait for a synchronous task, which goes on and can be polled."""
         job.awaited = False
-        if self.settings.sync_wait_ends == "error" or isinstance(job.owner, HttpCall):
+        if self.settings.rules.sync_wait_ends == "error" or isinstance(job.owner, HttpCall):
             failed = Failed("timeout", "The task takes longer than a synchronous wait.")
             self._deliver(job, Answer(errors=[self._handler.error(job, failed)]), now)
 
     # Frames
 
     def _refusal(self, refused: RefusedError, task: Item) -> Answer:
-        error = error_item(refused, task, name_task=self.settings.errors_name_task)
+        error = error_item(refused, task, name_task=self.settings.rules.errors_name_task)
         return Answer(errors=[error])
 
     def _unreadable(self, error: ProtocolError) -> Answer:

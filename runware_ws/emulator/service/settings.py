@@ -4,37 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from math import inf
-from typing import Literal
+
+from .rules import Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
     """Settings of the emulator. Durations are seconds, sizes are bytes, money is US dollars.
 
-    The defaults are what the documentation of the service says. Where it says nothing, both
-    possible behaviours are offered, so that a client can be tried with each.
-
     Attributes:
         api_key: the key that is accepted.
+        rules: how the service behaves where its documentation says nothing.
         restricted_keys: keys that are known but have no permission; they get ``forbidden``.
         image_url: the URL below which results are served; `Emulator` sets it.
         idle_timeout: a connection on which no message was exchanged for this long is closed.
         session_memory: how long a session without a connection is kept, with its results.
-        unknown_session: the answer to resuming an unknown or expired session: a ``new`` session,
-            or an ``error``.
-        replay: send the results that a resumed session missed ``before`` or ``after`` the answer
-            to its authentication.
         sync_wait: how long the result of a synchronous task is waited for. The task goes on after
             that, and its result can be polled.
-        sync_wait_ends: the end of that wait on a WebSocket: an ``error`` with the code
-            ``timeout``, or ``silence``.
-        unknown_task: the answer to polling an unknown task: an ``error`` with the code
-            ``taskNotFound``, or ``empty`` data.
-        errors_name_task: put the taskUUID into errors. The service often leaves it out.
-        upload_data: the ``data`` of an answered upload: an ``object`` as documented, or an
-            ``array``, the only form that Runware's Python SDKs understand.
-        webhook_body: the body of a webhook: ``data`` for ``{"data": [...]}``, or ``flat`` for the
-            bare result.
         webhook_attempts: how often a webhook, or the upload of a result, is tried in all.
         webhook_delay: the delay before the first retry of a webhook. It doubles with each retry.
         webhook_delay_max: the longest delay between two attempts.
@@ -63,18 +49,12 @@ class ServiceSettings:
     """
 
     api_key: str = field(repr=False)
+    rules: Rules = field(default_factory=Rules)
     restricted_keys: frozenset[str] = field(default=frozenset(), repr=False)
     image_url: str = "http://127.0.0.1/image"
     idle_timeout: float = 120.0
     session_memory: float = 120.0
-    unknown_session: Literal["new", "error"] = "new"
-    replay: Literal["before", "after"] = "after"
     sync_wait: float = 120.0
-    sync_wait_ends: Literal["error", "silence"] = "error"
-    unknown_task: Literal["error", "empty"] = "error"
-    errors_name_task: bool = True
-    upload_data: Literal["object", "array"] = "object"
-    webhook_body: Literal["data", "flat"] = "data"
     webhook_attempts: int = 7
     webhook_delay: float = 0.25
     webhook_delay_max: float = 8.0

@@ -64,13 +64,13 @@ class TaskHandler:
         """Return the frame that pushes the outcome of a job."""
         if not answer.data:
             return encode_answer(errors=answer.errors)
-        if job.is_upload and self._settings.upload_data == "object":
+        if job.is_upload and self._settings.rules.upload_data == "object":
             return encode_answer(answer.data[0])
         return encode_answer(answer.data)
 
     def webhook_body(self, job: Job) -> bytes:
         """Return the body of the webhook that reports a finished job."""
-        if self._settings.webhook_body == "flat":
+        if self._settings.rules.webhook_body == "flat":
             return encode_item(job.answer or job.error or {})
         return self.frame(job, job.outcome())
 
@@ -118,7 +118,7 @@ class TaskHandler:
         answer = Answer(group="getResponse")
         if (job := self.jobs.find(task.uuid)) is not None:
             answer.extend(self._report(job, {"status": "success"}))
-        elif self._settings.unknown_task == "error":
+        elif self._settings.rules.unknown_task == "error":
             answer.errors.append(self._not_found(task))
         return answer
 
@@ -144,7 +144,7 @@ class TaskHandler:
         return self._error_item(RefusedError("taskNotFound", message, "taskUUID"), task.task)
 
     def _error_item(self, error: RefusedError, task: Item) -> Item:
-        return error_item(error, task, name_task=self._settings.errors_name_task)
+        return error_item(error, task, name_task=self._settings.rules.errors_name_task)
 
 
 def _with_image(task: Item, image: str) -> Item:
