@@ -21,6 +21,12 @@ from runware_ws.errors import InputError
         ("unknown_task", ["error"], "one of: error, empty"),
         ("errors_name_task", "no", "true or false"),
         ("errors_name_task", 1, "true or false"),
+        ("conflict_delay", -1, "a number of seconds of 0 or more"),
+        ("conflict_delay", float("nan"), "a number of seconds of 0 or more"),
+        ("conflict_delay", float("inf"), "a number of seconds of 0 or more"),
+        ("conflict_delay", "1", "a number of seconds of 0 or more"),
+        ("conflict_delay", None, "a number of seconds of 0 or more"),
+        ("conflict_delay", True, "a number of seconds of 0 or more"),
     ],
 )
 def test_a_value_that_a_rule_cannot_have_is_refused(name: str, value: Any, remedy: str) -> None:

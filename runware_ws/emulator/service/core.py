@@ -8,6 +8,7 @@ calls `handle_timer` at the time that `next_timer` returns.
 Invariants:
 
 - A taskUUID is run at most once; a task with a known one is refused with ``conflictTaskUUID``.
+  `Rules` can take this promise back.
 - An accepted task is run to its end and billed, also when its client has gone. Its outcome is
   pushed once: on the connection that has the task's session, or on the one that resumes it.
 - An error is scoped to its task; the other tasks of the same frame go on.
@@ -220,7 +221,7 @@ class Service:
         self, task: ValidTask, owner: ServiceSession | HttpCall, now: float
     ) -> Answer | None:
         """Handle a valid task, and return its answer; None if that comes later."""
-        answer, job = self._handler.handle(task, owner)
+        answer, job = self._handler.handle(task, owner, now)
         if job is not None:
             if job.awaited:
                 self._schedule.set(job, now + self.settings.sync_wait)
@@ -332,13 +333,14 @@ class Service:
         job.awaited = False
         if self.settings.rules.sync_wait_ends == "error" or isinstance(job.owner, HttpCall):
             failed = Failed("timeout", "The task takes longer than a synchronous wait.")
-            self._deliver(job, Answer(errors=[self._handler.error(job, failed)]), now)
+            job.last_error = self._handler.error(job, failed)
+            self._deliver(job, Answer(errors=[job.last_error]), now)
 
     # Frames
 
     def _refusal(self, refused: RefusedError, task: Item) -> Answer:
-        error = error_item(refused, task, name_task=self.settings.rules.errors_name_task)
-        return Answer(errors=[error])
+        name_task = self.settings.rules.names_task(refused.code)
+        return Answer(errors=[error_item(refused, task, name_task=name_task)])
 
     def _unreadable(self, error: ProtocolError) -> Answer:
         return self._refusal(RefusedError("invalidRequest", f"Invalid request: {error}."), {})

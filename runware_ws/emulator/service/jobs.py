@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Literal, TypeAlias
 
 from ...protocol.wire import Item
@@ -60,11 +59,14 @@ class Job:
         options: the other members of the request, with defaults.
         request: the request as `getTaskDetails` shows it.
         owner: who gets the result: a session or an HTTP request; None once it is finished.
+        arrived: the time at which it arrived.
         awaited: True while the owner waits for the result to be pushed.
         state: ``processing``, ``success``, ``error``, or ``expired`` for a success whose result
             was dropped.
         answer: the item that reports the success.
         error: the error object that reports the failure.
+        last_error: the last error that was said of its taskUUID without ending it: the refusal
+            of a second sending, or the end of a wait; None once it is finished.
     """
 
     task_uuid: str
@@ -76,15 +78,30 @@ class Job:
     options: Item
     request: Item = field(repr=False)
     owner: ServiceSession | HttpCall | None
-    awaited: bool
+    arrived: float
+    awaited: bool = field(init=False)
     state: Literal["processing", "success", "error", "expired"] = "processing"
     answer: Item | None = field(default=None, repr=False)
     error: Item | None = field(default=None, repr=False)
+    last_error: Item | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.awaited = not self.is_acknowledged
 
     @property
     def key(self) -> str:
         """The taskUUID in lower case."""
         return self.task_uuid.lower()
+
+    @property
+    def reference(self) -> Item:
+        """The members by which errors name the task."""
+        return {"taskType": self.task_type, "taskUUID": self.task_uuid}
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """True if it is acknowledged, and its result is not pushed."""
+        return self.options["deliveryMethod"] == "async" or "webhookURL" in self.options
 
     @property
     def is_upload(self) -> bool:
@@ -123,7 +140,7 @@ class Job:
 
     def succeed(self, outcome: Succeeded, *, image_url: str, cost: float) -> None:
         """Note the success, and write the item that reports it."""
-        self.state, self.image = "success", ""
+        self.state, self.image, self.last_error = "success", "", None
         self.answer = self.header() | {"imageUUID": self.image_uuid}
         if self.is_upload or not self.wants_base64:  # Runware's SDK wants the URL of an upload, too
             self.answer["imageURL"] = f"{image_url}/{self.file_name}"
@@ -139,61 +156,10 @@ class Job:
 
     def fail(self, error: Item) -> None:
         """Note the failure and the error object that reports it."""
-        self.state, self.image, self.error = "error", "", error
+        self.state, self.image, self.last_error = "error", "", None
+        self.error = error
 
     def outcome(self) -> Answer:
         """Return the answer that reports a finished job."""
         data, errors = self.answer, self.error
         return Answer([] if data is None else [data], [] if errors is None else [errors])
-
-
-class JobTable:
-    """All tasks that are known, by UUID regardless of case; finished ones are kept within limits.
-
-    Args:
-        max_finished: the number of finished jobs that are kept.
-        max_result_bytes: the total size of their results.
-    """
-
-    def __init__(self, max_finished: int, max_result_bytes: int) -> None:
-        self._max_finished = max_finished
-        self._max_result_bytes = max_result_bytes
-        self._jobs: dict[str, Job] = {}
-        self._finished: dict[Job, None] = {}  # in order, as is the next one
-        self._result_sizes: dict[Job, int] = {}
-        self._result_bytes = 0
-
-    def add(self, job: Job) -> None:
-        self._jobs[job.key] = job
-
-    def find(self, task_uuid: str) -> Job | None:
-        return self._jobs.get(task_uuid.lower())
-
-    @property
-    def running(self) -> int:
-        """The number of jobs that are accepted and not finished."""
-        return len(self._jobs) - len(self._finished)
-
-    def finish(self, job: Job, size: int) -> list[Job]:
-        """Keep a finished job with a result of `size` bytes.
-
-        Return the jobs that are forgotten in favour of it.
-        """
-        self._finished[job] = None
-        if size:
-            self._result_sizes[job] = size
-            self._result_bytes += size
-        while self._result_bytes > self._max_result_bytes:
-            oldest = next(iter(self._result_sizes))
-            self._result_bytes -= self._result_sizes.pop(oldest)
-            oldest.state, oldest.answer = "expired", None
-        forgotten = list(islice(self._finished, max(0, len(self._finished) - self._max_finished)))
-        for one in forgotten:
-            self.forget(one)
-        return forgotten
-
-    def forget(self, job: Job) -> None:
-        """Forget a finished job."""
-        del self._jobs[job.key]
-        del self._finished[job]
-        self._result_bytes -= self._result_sizes.pop(job, 0)

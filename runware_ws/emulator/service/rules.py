@@ -17,10 +17,33 @@ class Rules:
     that are plausible are offered.
 
     Attributes:
+        conflicts: refuse a taskUUID that is known already with ``conflictTaskUUID``: ``always``
+            (Runware's SDKs know the code, and its documentation calls the UUID unique per task),
+            only while a task with it is ``running`` (an integration called aflow relies on that:
+            a task that has finished runs again), or ``never``.
+        conflict_delay: seconds for which the check for conflicts does not see a task that has
+            arrived; 0 for a check that sees it at once. Runware's Python SDK 1.8 sends an
+            asynchronous task again no sooner than 1 s after it was written, as if the check were
+            late.
+        conflict_names_task: put the taskUUID into a conflict, provided that `errors_name_task`
+            is True. Unknown.
         errors_name_task: put the taskUUID into errors. The documentation calls the member
             optional; it is missing from many of its examples.
+        known_tasks: the tasks that getResponse knows: ``all`` (Runware's command line finds
+            synchronous tasks by it), or those that were acknowledged, ``async`` (community code
+            reports a synchronous result that never appeared). A webhook counts as asynchronous.
+        running_task: the answer of getResponse to a running task: an item with the status
+            ``processing`` as documented, ``empty`` data (seen in community code), or the
+            ``error`` taskNotFound.
         unknown_task: the answer of getResponse to an unknown task: the ``error`` taskNotFound
             (Runware's SDKs), or ``empty`` data (seen in community code).
+        visible_after: seconds after which a task that has arrived is visible to getResponse and
+            getTaskDetails; 0 for at once. Unknown.
+        details: what getTaskDetails has of a task: its request with its own ``answer``, as
+            documented; its request with the ``last_response`` to its taskUUID, also if that is
+            the refusal of a second sending, or the end of a wait (seen in community code); its
+            request with ``null`` for the response (seen in community code); or ``nothing``, the
+            error taskNotFound.
         replay: when a resumed session gets the results that it missed: ``before`` or ``after``
             the answer to its authentication, or never: ``none``. The documentation promises the
             replay; Runware's Python SDK relied on it until 1.7.6, and does not any more.
@@ -37,8 +60,15 @@ class Rules:
         InputError: a value is not allowed.
     """
 
+    conflicts: Literal["always", "running", "never"] = "always"
+    conflict_delay: float = 0.0
+    conflict_names_task: bool = True
     errors_name_task: bool = True
+    known_tasks: Literal["all", "async"] = "all"
+    running_task: Literal["processing", "empty", "error"] = "processing"
     unknown_task: Literal["error", "empty"] = "error"
+    visible_after: float = 0.0
+    details: Literal["answer", "last_response", "null", "nothing"] = "answer"
     replay: Literal["after", "before", "none"] = "after"
     unknown_session: Literal["new", "error"] = "new"
     sync_wait_ends: Literal["error", "silence"] = "error"
@@ -50,6 +80,10 @@ class Rules:
             value = getattr(self, name)
             if remedy := _remedy(kind, value):
                 raise InputError(name, f"{value!r} is not allowed", f"give {remedy}")
+
+    def names_task(self, code: str) -> bool:
+        """Return True if an error with this code names its task."""
+        return self.errors_name_task and (self.conflict_names_task or code != "conflictTaskUUID")
 
 
 _KINDS = get_type_hints(Rules)
