@@ -183,6 +183,11 @@ def is_uuid4(text: str) -> bool:
     return _UUID4.fullmatch(text) is not None
 
 
+def is_uuid7(text: str) -> bool:
+    """Return whether a text is a UUID v7 in its usual form, in upper or lower case."""
+    return is_uuid(text) and text[14] == "7" and text[19] in "89abAB"
+
+
 def is_uuid(text: str) -> bool:
     """Return whether a text is a UUID of any version, as sessions and images have them."""
     return len(text) == 36 and _UUID.fullmatch(text) is not None

@@ -129,8 +129,8 @@ class Engine:
         if job.image_form != "uuid" and not job.is_upload:
             original = StoredImage(content, "application/octet-stream")
             self._store.put(job.input_image_uuid, original)
-        ttl = job.options.get("ttl") if job.options["outputType"] == "URL" else None
-        expires = None if ttl is None else self._clock() + ttl
+        lifetime = self._settings.image_lifetime(job.options)
+        expires = None if lifetime is None else self._clock() + lifetime
         self._store.put(job.image_uuid, StoredImage(result, job.media_type, expires))
         return Succeeded(encoded)
 

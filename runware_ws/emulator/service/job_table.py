@@ -51,13 +51,16 @@ class JobTable:
             self._result_sizes[job] = size
             self._result_bytes += size
         while self._result_bytes > self._max_result_bytes:
-            oldest = next(iter(self._result_sizes))
-            self._result_bytes -= self._result_sizes.pop(oldest)
-            oldest.state, oldest.answer = "expired", None
+            self.expire(next(iter(self._result_sizes)))
         forgotten = list(islice(self._finished, max(0, len(self._finished) - self._max_finished)))
         for one in forgotten:
             self.forget(one)
         return forgotten
+
+    def expire(self, job: Job) -> None:
+        """Drop the result of a job that has succeeded; the job stays known."""
+        self._result_bytes -= self._result_sizes.pop(job, 0)
+        job.state, job.answer = "expired", None
 
     def forget(self, job: Job) -> None:
         """Forget a finished job."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal, TypeAlias
 
 from ...protocol.wire import Item
@@ -58,8 +59,10 @@ class Job:
         input_image_uuid: the UUID of the input.
         options: the other members of the request, with defaults.
         request: the request as `getTaskDetails` shows it.
+        answer_type: the taskType of the answer to an upscale.
         owner: who gets the result: a session or an HTTP request; None once it is finished.
         arrived: the time at which it arrived.
+        forget_at: the time at which it is forgotten; without end before it is finished.
         awaited: True while the owner waits for the result to be pushed.
         state: ``processing``, ``success``, ``error``, or ``expired`` for a success whose result
             was dropped.
@@ -77,8 +80,10 @@ class Job:
     input_image_uuid: str
     options: Item
     request: Item = field(repr=False)
+    answer_type: str
     owner: ServiceSession | HttpCall | None
     arrived: float
+    forget_at: float = field(init=False, default=inf)
     awaited: bool = field(init=False)
     state: Literal["processing", "success", "error", "expired"] = "processing"
     answer: Item | None = field(default=None, repr=False)
@@ -133,9 +138,9 @@ class Job:
     def header(self) -> Item:
         """Return the members that every answer about this task begins with.
 
-        The taskType of an answer to an upscale is always ``imageUpscale``, as documented.
+        The taskType of an answer to an upscale is a rule of the service.
         """
-        kind = "imageUpload" if self.is_upload else "imageUpscale"
+        kind = "imageUpload" if self.is_upload else self.answer_type
         return {"taskType": kind, "taskUUID": self.task_uuid}
 
     def succeed(self, outcome: Succeeded, *, image_url: str, cost: float) -> None:
@@ -152,7 +157,8 @@ class Job:
             return
         if self.options["includeCost"]:
             self.answer["cost"] = cost
-        self.answer["inputImageUUID"] = self.input_image_uuid
+        if self.answer_type == "imageUpscale":
+            self.answer["inputImageUUID"] = self.input_image_uuid
 
     def fail(self, error: Item) -> None:
         """Note the failure and the error object that reports it."""

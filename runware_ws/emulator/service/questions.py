@@ -38,7 +38,7 @@ class Questions:
         if job is None or self._rules.details == "nothing":
             return Answer(errors=[self._not_found(task)])
         item: Item = {"taskType": "getTaskDetails", "taskUUID": task.uuid}
-        return Answer([item | {"request": [job.request], "response": self._recorded(job)}])
+        return Answer([item | {"request": [self._request(job)], "response": self._recorded(job)}])
 
     def _visible(self, task: ValidTask, now: float) -> Job | None:
         job = self._jobs.find(task.uuid)
@@ -46,9 +46,12 @@ class Questions:
             return None
         return job
 
+    def _request(self, job: Job) -> Item:
+        return job.reference if self._rules.retention == "ttl" else job.request
+
     def _recorded(self, job: Job) -> Item | None:
         """Return the response to a task as its details have it."""
-        if self._rules.details == "null":
+        if self._rules.details == "null" or self._rules.retention == "ttl":
             return None
         if self._rules.details == "last_response" and job.last_error is not None:
             return {"errors": [job.last_error]}

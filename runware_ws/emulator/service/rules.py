@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from types import MappingProxyType
 from typing import Any, Literal, get_args, get_type_hints
 
 from ...errors import InputError
@@ -48,9 +50,21 @@ class Rules:
             the answer to its authentication, or never: ``none``. The documentation promises the
             replay; Runware's Python SDK relied on it until 1.7.6, and does not any more.
         unknown_session: the answer to a session UUID that is unknown or has expired: a ``new``
-            session, or an ``error``. Unknown.
+            session, the ``same`` UUID as if it were known, an ``error``, or the connection is
+            closed without an answer: ``close``. Unknown.
         sync_wait_ends: the end of the wait for a synchronous task on a WebSocket: the ``error``
             timeout, or ``silence``. Unknown. The task goes on in either case.
+        retention: the time for which a result can be asked for: ``long`` (the setting
+            `task_memory`), or the task's ``ttl``, after which its image is deleted as well.
+            Runware documents the latter for organisations with Zero Data Retention; community
+            code reports that details hold no content there.
+        answer_type: the taskType of an answered upscale: ``imageUpscale`` as documented, or
+            ``upscale``, then without inputImageUUID, as the schema in Runware's Python SDK has it.
+        accepts_uuid7: take a taskUUID that is a UUID v7. The documentation demands v4; community
+            code sends v7.
+        dry_run: the effect of asking for a dry run: it is ``honoured``, so that a task is checked
+            and priced but not run, or ``ignored``, so that it runs. Runware's skills describe the
+            former; the form of the answer is unknown.
         webhook_body: the body of a webhook: the ``flat`` result, or ``wrapped`` in
             ``{"data": [...]}``. Runware's SDKs have both.
         upload_data: the ``data`` of an answered imageUpload on a WebSocket: an ``object`` as
@@ -70,8 +84,12 @@ class Rules:
     visible_after: float = 0.0
     details: Literal["answer", "last_response", "null", "nothing"] = "answer"
     replay: Literal["after", "before", "none"] = "after"
-    unknown_session: Literal["new", "error"] = "new"
+    unknown_session: Literal["new", "same", "error", "close"] = "new"
     sync_wait_ends: Literal["error", "silence"] = "error"
+    retention: Literal["long", "ttl"] = "long"
+    answer_type: Literal["imageUpscale", "upscale"] = "imageUpscale"
+    accepts_uuid7: bool = False
+    dry_run: Literal["honoured", "ignored"] = "honoured"
     webhook_body: Literal["flat", "wrapped"] = "flat"
     upload_data: Literal["object", "array"] = "object"
 
@@ -80,6 +98,18 @@ class Rules:
             value = getattr(self, name)
             if remedy := _remedy(kind, value):
                 raise InputError(name, f"{value!r} is not allowed", f"give {remedy}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Rules:
+        """Return the rules with these values, by name, and the documented ones for the rest.
+
+        Raises:
+            InputError: a rule is unknown, or its value is not allowed.
+        """
+        for name in values:
+            if name not in _KINDS:
+                raise InputError(name, "is no rule", f"give {_one_of(_KINDS)}")
+        return cls(**values)
 
     def names_task(self, code: str) -> bool:
         """Return True if an error with this code names its task."""
@@ -93,16 +123,51 @@ def _remedy(kind: Any, value: Any) -> str:
     """Return the values that are allowed; "" if `value` is one of them."""
     if kind is bool:
         return "" if isinstance(value, bool) else "true or false"
-    choices = get_args(kind)
-    if value in choices and isinstance(value, str):
-        return ""
-    if choices and float not in choices:
-        return _one_of(choices)
-    if kind is not float and value is None:
-        return ""
+    if choices := get_args(kind):
+        return "" if isinstance(value, str) and value in choices else _one_of(choices)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return "" if is_number and 0 <= value < inf else "a number of seconds of 0 or more"
 
 
 def _one_of(names: Any) -> str:
     return f"one of: {', '.join(names)}"
+
+
+PRESETS: Mapping[str, Rules] = MappingProxyType(
+    {
+        # As Runware documents it.
+        "documented": Rules(),
+        # As Runware's Python SDK 1.8 seems to expect it.
+        "sdk-1.8": Rules(
+            conflict_delay=1.0,
+            replay="none",
+            answer_type="upscale",
+            upload_data="array",
+        ),
+        # As an integration called aflow, and the community code around it, have seen it.
+        "aflow": Rules(
+            conflicts="running",
+            running_task="empty",
+            unknown_task="empty",
+            details="last_response",
+            accepts_uuid7=True,
+        ),
+        # Nothing that would help a client: a task that was cut off cannot be found again.
+        "worst": Rules(
+            conflicts="never",
+            errors_name_task=False,
+            known_tasks="async",
+            running_task="empty",
+            unknown_task="empty",
+            visible_after=3.0,
+            details="nothing",
+            replay="none",
+            unknown_session="close",
+            sync_wait_ends="silence",
+            retention="ttl",
+            answer_type="upscale",
+            dry_run="ignored",
+            webhook_body="wrapped",
+        ),
+    }
+)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import inf
+from typing import Any
 
 from .rules import Rules
 
@@ -21,6 +23,9 @@ class ServiceSettings:
         session_memory: how long a session without a connection is kept, with its results.
         sync_wait: how long the result of a synchronous task is waited for. The task goes on after
             that, and its result can be polled.
+        default_ttl: how long a result without a ``ttl`` of its own is kept, where the rules say
+            that it is kept for its ttl.
+        webhook_timeout: how long the answer to a webhook is waited for.
         webhook_attempts: how often a webhook, or the upload of a result, is tried in all.
         webhook_delay: the delay before the first retry of a webhook. It doubles with each retry.
         webhook_delay_max: the longest delay between two attempts.
@@ -55,6 +60,8 @@ class ServiceSettings:
     idle_timeout: float = 120.0
     session_memory: float = 120.0
     sync_wait: float = 120.0
+    default_ttl: float = 60.0
+    webhook_timeout: float = 5.0
     webhook_attempts: int = 7
     webhook_delay: float = 0.25
     webhook_delay_max: float = 8.0
@@ -77,3 +84,16 @@ class ServiceSettings:
             value = getattr(self, member.name)
             if isinstance(value, int | float) and not 0 <= value < inf:
                 raise ValueError(f"{member.name} must not be negative, nor without end")
+
+    def image_lifetime(self, options: Mapping[str, Any]) -> float | None:
+        """Return how long the image of a task with these options is kept; None for no limit."""
+        if self.rules.retention == "ttl":
+            return self.result_lifetime(options)
+        ttl: float | None = options.get("ttl") if options["outputType"] == "URL" else None
+        return ttl
+
+    def result_lifetime(self, options: Mapping[str, Any]) -> float:
+        """Return how long the result of a task with these options can be asked for."""
+        if self.rules.retention == "ttl":
+            return min(float(options.get("ttl", self.default_ttl)), self.task_memory)
+        return self.task_memory

@@ -32,11 +32,12 @@ class TaskHandler:
         self._new_uuid = new_uuid
 
     def handle(
-        self, task: ValidTask, owner: ServiceSession | HttpCall, now: float
+        self, task: ValidTask, owner: ServiceSession | HttpCall, now: float, *, dry_run: bool
     ) -> tuple[Answer | None, Job | None]:
         """Handle a task, and return its answer, its job, or both.
 
-        With a job comes at most an acknowledgment; its outcome is reported later.
+        With a job comes at most an acknowledgment; its outcome is reported later. A task of a dry
+        run has no job.
 
         Raises:
             RefusedError: the task is known already, or exceeds a limit.
@@ -47,6 +48,8 @@ class TaskHandler:
             return self._questions.response(task, now), None
         if task.task_type == "getTaskDetails":
             return self._questions.details(task, now), None
+        if dry_run and self._rules.dry_run == "honoured":
+            return self._priced(task), None
         job = self._accept(task, owner, now)
         acknowledgment = Answer([job.header()], group="acknowledgment")
         return (None if job.awaited else acknowledgment), job
@@ -78,8 +81,16 @@ class TaskHandler:
             return encode_item(job.answer or job.error or {})
         return self.frame(job, job.outcome())
 
+    def _cost(self, task: ValidTask) -> float:
+        return self._settings.cost if task.task_type in UPSCALE_TYPES else 0.0
+
+    def _priced(self, task: ValidTask) -> Answer:
+        """Return the answer to a task of a dry run."""
+        names = {"taskType": task.task_type, "taskUUID": task.uuid}
+        return Answer([names | {"cost": self._cost(task)}])
+
     def _accept(self, task: ValidTask, owner: ServiceSession | HttpCall, now: float) -> Job:
-        cost = self._settings.cost if task.task_type in UPSCALE_TYPES else 0.0
+        cost = self._cost(task)
         try:
             self._check_conflict(task, now)
             self._check_limits(cost)
@@ -126,6 +137,7 @@ class TaskHandler:
             input_image_uuid=input_uuid,
             options=options,
             request=_with_image(task.task, input_uuid) if form == "inline" else task.task,
+            answer_type=self._rules.answer_type,
             owner=owner,
             arrived=now,
         )

@@ -20,6 +20,7 @@ from ...protocol.request import (
     is_url,
     is_uuid,
     is_uuid4,
+    is_uuid7,
     member_named,
     problem_with,
 )
@@ -32,7 +33,6 @@ UPSCALE_TYPES = frozenset({"upscale", "imageUpscale"})
 _TASK_TYPES = ["upscale", "imageUpscale", "imageUpload", "getResponse", "getTaskDetails", "ping"]
 _UPSCALE = frozenset({"taskType", "taskUUID", "model", "inputs"}) | {m.wire for m in MEMBERS}
 _UPLOAD = frozenset({"taskType", "taskUUID", "image"})
-_AUTHENTICATION = frozenset({"taskType", "apiKey", "connectionSessionUUID"})
 
 
 class TaskImage(NamedTuple):
@@ -61,8 +61,12 @@ class ValidTask:
     options: Item = field(default_factory=dict)
 
 
-def parse_task(task: Item) -> ValidTask:
+def parse_task(task: Item, *, accepts_uuid7: bool = False) -> ValidTask:
     """Return a valid task.
+
+    Args:
+        task: the task as it was sent.
+        accepts_uuid7: take a taskUUID that is a UUID v7, too.
 
     Raises:
         RefusedError: the first mistake in it.
@@ -70,35 +74,14 @@ def parse_task(task: Item) -> ValidTask:
     task_type = _task_type(task)
     if task_type == "ping":
         return ValidTask(task, task_type)
-    uuid = _task_uuid(task)
+    uuid = _task_uuid(task, accepts_uuid7)
     if task_type in UPSCALE_TYPES:
         image, options = _upscale(task, older=task_type == "imageUpscale")
         return ValidTask(task, task_type, uuid, image, options)
     if task_type == "imageUpload":
-        _refuse_unknown(task, _UPLOAD)
+        refuse_unknown(task, _UPLOAD)
         return ValidTask(task, task_type, uuid, _image(_required(task, "image"), "image"))
     return ValidTask(task, task_type, uuid)
-
-
-def parse_authentication(task: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the key of an authentication, and the session to resume; "" for none.
-
-    Raises:
-        RefusedError: the first mistake in it.
-    """
-    _refuse_unknown(task, _AUTHENTICATION)
-    key = task.get("apiKey")
-    if key is None or key == "":
-        raise RefusedError("missingApiKey", "An API key is required.", "apiKey")
-    if not isinstance(key, str):
-        raise RefusedError("invalidApiKey", "Invalid API key.", "apiKey")
-    session = task.get("connectionSessionUUID", "")
-    if session != "" and not (isinstance(session, str) and is_uuid(session)):
-        parameter = "connectionSessionUUID"
-        raise RefusedError(
-            "invalidConnectionSessionUUID", f"{parameter} must be a UUID.", parameter
-        )
-    return key, session
 
 
 def _image_form(text: str) -> ImageForm | None:
@@ -119,9 +102,9 @@ def _task_type(task: Mapping[str, Any]) -> str:
     return value
 
 
-def _task_uuid(task: Mapping[str, Any]) -> str:
+def _task_uuid(task: Mapping[str, Any], accepts_uuid7: bool) -> str:
     value = _required(task, "taskUUID")
-    if not isinstance(value, str) or not is_uuid4(value):
+    if not isinstance(value, str) or not (is_uuid4(value) or (accepts_uuid7 and is_uuid7(value))):
         raise RefusedError("invalidTaskUUID", "taskUUID must be a UUID v4.", "taskUUID")
     return value
 
@@ -132,7 +115,7 @@ def _upscale(task: Mapping[str, Any], *, older: bool) -> tuple[TaskImage, Item]:
     The older form, which Runware's SDKs still send, may have the image as ``inputImage``, and
     needs no model.
     """
-    _refuse_unknown(task, _UPSCALE | {"inputImage"} if older else _UPSCALE)
+    refuse_unknown(task, _UPSCALE | {"inputImage"} if older else _UPSCALE)
     if "model" in task or not older:
         _check_model(_required(task, "model"))
     image = _upscale_image(task)
@@ -160,7 +143,7 @@ def _inputs_image(inputs: Any) -> TaskImage:
     if not isinstance(inputs, dict):
         details = {"type": "object"}
         raise RefusedError("invalidInputs", "inputs must be an object.", "inputs", details)
-    _refuse_unknown(inputs, {"image"}, "inputs.")
+    refuse_unknown(inputs, {"image"}, "inputs.")
     return _image(_required(inputs, "image", "inputs."), "inputs.image")
 
 
@@ -200,7 +183,8 @@ def _required(mapping: Mapping[str, Any], name: str, path: str = "") -> Any:
     return mapping[name]
 
 
-def _refuse_unknown(mapping: Mapping[str, Any], known: Collection[str], path: str = "") -> None:
+def refuse_unknown(mapping: Mapping[str, Any], known: Collection[str], path: str = "") -> None:
+    """Raise RefusedError for the first member that is not known; `path` is where they are."""
     for name in mapping:
         if name not in known:
             parameter = path + name[:100]
