@@ -362,6 +362,14 @@ def test_upload_data(rule: str) -> None:
         assert isinstance(data, dict if rule == "object" else list)
 
 
+@pytest.mark.parametrize(("rule", "balance"), [("number", 2.5), ("object", {"amount": 2.5})])
+def test_balance(rule: str, balance: Any) -> None:
+    with scene({"balance": rule}, credit=2.5) as one:
+        question = {"taskType": "accountManagement", "operation": "getDetails"}
+        (item,) = one.ask(question | {"taskUUID": new_uuid()})["data"]
+        assert item["balance"] == balance
+
+
 @pytest.mark.parametrize("rule", ["flat", "wrapped"])
 def test_webhook_body(rule: str) -> None:
     with Receiver() as receiver, scene({"webhook_body": rule}) as one:

@@ -48,7 +48,7 @@ JobOutcome: TypeAlias = Succeeded | Failed
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A task that was accepted: an upscale or an upload.
+    """A task that was accepted: an upscale, an upload, or the deletion of an image.
 
     Attributes:
         task_uuid: its taskUUID as it was sent; answers repeat it.
@@ -110,14 +110,24 @@ class Job:
 
     @property
     def is_upload(self) -> bool:
-        """True if it stores an image and upscales none."""
+        """True if it stores or deletes an image, and upscales none."""
         return self.task_type not in UPSCALE_TYPES
+
+    @property
+    def is_media(self) -> bool:
+        """True if it stores an image as it is, or deletes one."""
+        return self.task_type == "mediaStorage"
+
+    @property
+    def is_deletion(self) -> bool:
+        """True if it deletes an image."""
+        return self.is_media and self.request["operation"] == "delete"
 
     @property
     def image_parameter(self) -> str:
         """The member of the request that holds the image, as errors name it."""
         if self.is_upload:
-            return "image"
+            return "media" if self.is_media else "image"
         return "inputImage" if "inputImage" in self.request else "inputs.image"
 
     @property
@@ -140,12 +150,15 @@ class Job:
 
         The taskType of an answer to an upscale is a rule of the service.
         """
-        kind = "imageUpload" if self.is_upload else self.answer_type
+        kind = self.task_type if self.is_upload else self.answer_type
         return {"taskType": kind, "taskUUID": self.task_uuid}
 
     def succeed(self, outcome: Succeeded, *, image_url: str, cost: float) -> None:
         """Note the success, and write the item that reports it."""
         self.state, self.image, self.last_error = "success", "", None
+        if self.is_media:
+            self.answer = self.header() | self._media(image_url)
+            return
         self.answer = self.header() | {"imageUUID": self.image_uuid}
         if self.is_upload or not self.wants_base64:  # Runware's SDK wants the URL of an upload, too
             self.answer["imageURL"] = f"{image_url}/{self.file_name}"
@@ -159,6 +172,13 @@ class Job:
             self.answer["cost"] = cost
         if self.answer_type == "imageUpscale":
             self.answer["inputImageUUID"] = self.input_image_uuid
+
+    def _media(self, image_url: str) -> Item:
+        operation = self.request["operation"]
+        if self.is_deletion:
+            return {"operation": operation, "mediaUUID": self.input_image_uuid}
+        url = f"{image_url}/{self.image_uuid}"
+        return {"operation": operation, "mediaUUID": self.image_uuid, "mediaURL": url}
 
     def fail(self, error: Item) -> None:
         """Note the failure and the error object that reports it."""

@@ -69,6 +69,8 @@ class Rules:
             ``{"data": [...]}``. Runware's SDKs have both.
         upload_data: the ``data`` of an answered imageUpload on a WebSocket: an ``object`` as
             documented, or an ``array``, the only form that Runware's Python SDKs read.
+        balance: the balance in the details of an account: a ``number`` as documented, or an
+            ``object`` as in Runware's Python SDK, which does not say what it holds.
 
     Raises:
         InputError: a value is not allowed.
@@ -92,6 +94,7 @@ class Rules:
     dry_run: Literal["honoured", "ignored"] = "honoured"
     webhook_body: Literal["flat", "wrapped"] = "flat"
     upload_data: Literal["object", "array"] = "object"
+    balance: Literal["number", "object"] = "number"
 
     def __post_init__(self) -> None:
         for name, kind in _KINDS.items():
@@ -143,6 +146,7 @@ PRESETS: Mapping[str, Rules] = MappingProxyType(
             replay="none",
             answer_type="upscale",
             upload_data="array",
+            balance="object",
         ),
         # As an integration called aflow, and the community code around it, have seen it.
         "aflow": Rules(

@@ -33,6 +33,7 @@ class ServiceSettings:
         cost: the cost of one upscaled image.
         credit: the credit of the account; None for no limit. A task that it does not cover gets
             ``insufficientCredits``.
+        made_up_balance: the balance that an account without a limit has in its details.
         max_running: the number of unfinished tasks; None for no limit. A further task gets
             ``rateLimitExceeded``.
         task_memory: how long the UUID and the result of a finished task are known.
@@ -68,6 +69,7 @@ class ServiceSettings:
     default_upscale_factor: int = 2
     cost: float = 0.0013
     credit: float | None = None
+    made_up_balance: float = 1000.0
     max_running: int | None = None
     task_memory: float = 3600.0
     max_tasks: int = 200_000

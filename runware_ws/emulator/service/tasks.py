@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ...protocol.request import MEMBERS
 from ...protocol.wire import Item, encode_answer, encode_item
+from .account import Account
 from .answers import Answer, HttpCall, RefusedError, error_item
 from .history import History
 from .job_table import JobTable
@@ -26,6 +27,7 @@ class TaskHandler:
     ) -> None:
         self.jobs = JobTable(settings.max_tasks, settings.max_result_bytes)
         self._questions = Questions(self.jobs, settings.rules)
+        self._account = Account(settings, history)
         self._settings = settings
         self._rules = settings.rules
         self._history = history
@@ -42,12 +44,8 @@ class TaskHandler:
         Raises:
             RefusedError: the task is known already, or exceeds a limit.
         """
-        if task.task_type == "ping":
-            return Answer([{"taskType": "ping", "pong": True}]), None
-        if task.task_type == "getResponse":
-            return self._questions.response(task, now), None
-        if task.task_type == "getTaskDetails":
-            return self._questions.details(task, now), None
+        if (answer := self._answer(task, now)) is not None:
+            return answer, None
         if dry_run and self._rules.dry_run == "honoured":
             return self._priced(task), None
         job = self._accept(task, owner, now)
@@ -71,7 +69,7 @@ class TaskHandler:
         """Return the frame that pushes the outcome of a job."""
         if not answer.data:
             return encode_answer(errors=answer.errors)
-        if job.is_upload and self._rules.upload_data == "object":
+        if job.task_type == "imageUpload" and self._rules.upload_data == "object":
             return encode_answer(answer.data[0])
         return encode_answer(answer.data)
 
@@ -80,6 +78,21 @@ class TaskHandler:
         if self._rules.webhook_body == "flat":
             return encode_item(job.answer or job.error or {})
         return self.frame(job, job.outcome())
+
+    def _answer(self, task: ValidTask, now: float) -> Answer | None:
+        """Return the answer to a task that is a question; None for one that is run."""
+        match task.task_type:
+            case "ping":
+                return Answer([{"taskType": "ping", "pong": True}])
+            case "getResponse":
+                return self._questions.response(task, now)
+            case "getTaskDetails":
+                return self._questions.details(task, now)
+            case "accountManagement":
+                return self._account.details(task)
+            case "modelSearch":
+                return self._account.models(task)
+        return None
 
     def _cost(self, task: ValidTask) -> float:
         return self._settings.cost if task.task_type in UPSCALE_TYPES else 0.0
@@ -150,5 +163,5 @@ def _with_image(task: Item, image: str) -> Item:
     """Return a task with another image, as `getTaskDetails` shows one that was sent inline."""
     if "inputs" in task:
         return task | {"inputs": {"image": image}}
-    member = "inputImage" if "inputImage" in task else "image"
+    (member,) = task.keys() & {"inputImage", "image", "media"}
     return task | {member: image}

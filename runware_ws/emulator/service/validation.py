@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ...protocol.request import (
+    FACTOR_2_ONLY,
     MEMBERS,
-    MODEL,
+    MODELS,
     Member,
     Problem,
     is_base64,
@@ -30,9 +31,20 @@ from .answers import RefusedError
 ImageForm: TypeAlias = Literal["uuid", "url", "inline"]
 
 UPSCALE_TYPES = frozenset({"upscale", "imageUpscale"})
-_TASK_TYPES = ["upscale", "imageUpscale", "imageUpload", "getResponse", "getTaskDetails", "ping"]
-_UPSCALE = frozenset({"taskType", "taskUUID", "model", "inputs"}) | {m.wire for m in MEMBERS}
-_UPLOAD = frozenset({"taskType", "taskUUID", "image"})
+_COMMON = frozenset({"taskType", "taskUUID"})
+_UPSCALE = _COMMON | {"model", "inputs", "routing"} | {m.wire for m in MEMBERS}
+_UPLOAD = _COMMON | {"image"}
+_MEDIA = _COMMON | {"operation", "media"}
+_ACCOUNT = _COMMON | {"operation", "startDate", "endDate", "models", "apiKeys"}
+_ACCOUNT |= {"groupBy", "timezone"}
+_SEARCH = _COMMON | {"search", "source", "category", "type", "architecture", "tags"}
+_SEARCH |= {"capabilities", "conditioning", "visibility", "limit", "offset", "sort"}
+_MEDIA_OPERATIONS = ["upload", "delete"]
+_ACCOUNT_OPERATIONS = ["getDetails", "getUsageActivity"]
+_TASK_TYPES = [
+    *("upscale", "imageUpscale", "imageUpload", "mediaStorage", "getResponse", "getTaskDetails"),
+    *("accountManagement", "modelSearch", "ping"),
+]
 
 
 class TaskImage(NamedTuple):
@@ -81,6 +93,13 @@ def parse_task(task: Item, *, accepts_uuid7: bool = False) -> ValidTask:
     if task_type == "imageUpload":
         refuse_unknown(task, _UPLOAD)
         return ValidTask(task, task_type, uuid, _image(_required(task, "image"), "image"))
+    if task_type == "mediaStorage":
+        return ValidTask(task, task_type, uuid, _media(task))
+    if task_type == "accountManagement":
+        refuse_unknown(task, _ACCOUNT)
+        _check_operation(task, _ACCOUNT_OPERATIONS)
+    if task_type == "modelSearch":
+        _check_search(task)
     return ValidTask(task, task_type, uuid)
 
 
@@ -117,7 +136,10 @@ def _upscale(task: Mapping[str, Any], *, older: bool) -> tuple[TaskImage, Item]:
     """
     refuse_unknown(task, _UPSCALE | {"inputImage"} if older else _UPSCALE)
     if "model" in task or not older:
-        _check_model(_required(task, "model"))
+        _check_model(_required(task, "model"), task.get("upscaleFactor"))
+    if not isinstance(task.get("routing", {}), dict):
+        details = {"type": "object"}
+        raise RefusedError("invalidRouting", "routing must be an object.", "routing", details)
     image = _upscale_image(task)
     members = ((member_named(name), value) for name, value in task.items() if name != "taskUUID")
     return image, {member.wire: _option(member, value) for member, value in members if member}
@@ -131,12 +153,46 @@ def _upscale_image(task: Mapping[str, Any]) -> TaskImage:
     return _image(task["inputImage"], "inputImage")
 
 
-def _check_model(model: Any) -> None:
+def _check_model(model: Any, factor: Any) -> None:
     if not isinstance(model, str):
         raise RefusedError("invalidModel", "model must be a string.", "model", {"type": "string"})
-    if model != MODEL:
-        message, details = f"This model is not supported; use {MODEL}.", {"allowedValues": [MODEL]}
+    if model not in MODELS:
+        message, details = "This model is not supported here.", {"allowedValues": list(MODELS)}
         raise RefusedError("unsupportedModel", message, "model", details)
+    if model in FACTOR_2_ONLY and factor not in (None, 2):
+        message = f"{MODELS[model]} has no other factor than 2."
+        limits = {"allowedValues": [2]}
+        raise RefusedError("unsupportedUpscaleFactor", message, "upscaleFactor", limits)
+
+
+def _media(task: Mapping[str, Any]) -> TaskImage:
+    """Return the image to be stored, or the UUID of the one to be deleted."""
+    refuse_unknown(task, _MEDIA)
+    _check_operation(task, _MEDIA_OPERATIONS)
+    media = _image(_required(task, "media"), "media")
+    if (media.form == "uuid") is not (task["operation"] == "delete"):
+        message = "A UUID can be deleted, and only a URL, a data URI or base64 be uploaded."
+        raise RefusedError("invalidMedia", message, "media")
+    return media
+
+
+def _check_operation(task: Mapping[str, Any], allowed: list[str]) -> None:
+    if _required(task, "operation") not in allowed:
+        message, details = "This operation is not supported here.", {"allowedValues": allowed}
+        raise RefusedError("unsupportedOperation", message, "operation", details)
+
+
+def _check_search(task: Mapping[str, Any]) -> None:
+    refuse_unknown(task, _SEARCH)
+    for name in ("search", "category", "architecture"):
+        if not isinstance(task.get(name, ""), str):
+            message = f"{name} must be a string."
+            raise RefusedError(_code("invalid", name), message, name, {"type": "string"})
+    for name, low, high in (("limit", 1, 100), ("offset", 0, 10_000)):
+        value = task.get(name, low)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            message, details = f"{name} must be an integer.", {"min": low, "max": high}
+            raise RefusedError(_code("invalid", name), message, name, details)
 
 
 def _inputs_image(inputs: Any) -> TaskImage:
