@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import EllipsisType
 from typing import Any, Literal, TypeVar
 from uuid import UUID
@@ -19,6 +19,7 @@ from .options import (
     encode_tag,
     request_template,
 )
+from .protocol.request import MODEL
 from .results import UpscaleResult
 from .runtime.base_client import BaseClient
 from .runtime.environment import check_journal, find_key, find_url
@@ -133,6 +134,9 @@ class RunwareClient(BaseClient):
         webhook_url: str | None = None,
         upload_endpoint: str | None = None,
         delivery_method: DeliveryMethod | None = None,
+        model: str = MODEL,
+        routing: Mapping[str, Any] | None = None,
+        extra_members: Mapping[str, Any] | None = None,
         task_uuid: str | UUID | None = None,
         tag: Any = None,
         timeout: float | EllipsisType | None = ...,
@@ -159,6 +163,11 @@ class RunwareClient(BaseClient):
             upload_endpoint: URL to which the service PUTs the image file too.
             delivery_method: ``"sync"`` (the service's default): the result is pushed when it is
                 ready. ``"async"``: the service acknowledges the task, and is polled.
+            model: the model; others for the same kind of task are for example ``runware:500@1``
+                (Clarity) and ``runware:501@1`` (CCSR), which take factor 2 only.
+            routing: an object that Runware's SDKs send since October 2026; passed on as it is.
+            extra_members: further members of the request by their names on the wire, for options
+                that are newer than this package. They are passed on unchecked.
             task_uuid: UUID v4 of the task, which nobody has used before. Default: a new one.
             tag: any JSON value, which comes back on the task, its result and its outcome, also from
                 `recovered`.
@@ -185,10 +194,15 @@ class RunwareClient(BaseClient):
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=delivery_method,
+            model=model,
+            routing=routing,
+            extra_members=extra_members,
         )
         name = None if task_uuid is None else check_task_uuid(task_uuid)
-        encode_tag(tag)  # or the error would come only with a journal
-        submission = await submitter.submit(image, template, name, self._timeout(timeout), tag)
+        limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
+        if tag is not None:
+            encode_tag(tag)  # or the error would come only with a journal
+        submission = await submitter.submit(image, template, name, limit, tag)
         try:
             await submission.wait()
         except BaseException:
@@ -210,6 +224,9 @@ class RunwareClient(BaseClient):
         webhook_url: str | None = None,
         upload_endpoint: str | None = None,
         delivery_method: DeliveryMethod | None = None,
+        model: str = MODEL,
+        routing: Mapping[str, Any] | None = None,
+        extra_members: Mapping[str, Any] | None = None,
         task_uuid: str | UUID | None = None,
         tag: Any = None,
         timeout: float | EllipsisType | None = ...,
@@ -230,6 +247,9 @@ class RunwareClient(BaseClient):
             webhook_url: URL to which the service POSTs the result too.
             upload_endpoint: URL to which the service PUTs the image file too.
             delivery_method: ``"sync"`` or ``"async"``; see `upscale`.
+            model: the model; see `upscale`.
+            routing: passed on as it is; see `upscale`.
+            extra_members: further members of the request; see `upscale`.
             task_uuid: UUID v4 of the task. Default: a new one.
             tag: any JSON value, which comes back with the result; see `upscale`.
             timeout: seconds from this call until the task must be settled; see `upscale`.
@@ -251,10 +271,15 @@ class RunwareClient(BaseClient):
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=delivery_method,
+            model=model,
+            routing=routing,
+            extra_members=extra_members,
         )
         name = None if task_uuid is None else check_task_uuid(task_uuid)
-        encode_tag(tag)  # or the error would come only with a journal
-        submission = await submitter.submit(image, template, name, self._timeout(timeout), tag)
+        limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
+        if tag is not None:
+            encode_tag(tag)  # or the error would come only with a journal
+        submission = await submitter.submit(image, template, name, limit, tag)
         return UpscaleTask(submission, submitter)
 
     async def attach(
@@ -295,6 +320,9 @@ class RunwareClient(BaseClient):
         webhook_url: str | None = None,
         upload_endpoint: str | None = None,
         delivery_method: DeliveryMethod | None = None,
+        model: str = MODEL,
+        routing: Mapping[str, Any] | None = None,
+        extra_members: Mapping[str, Any] | None = None,
         tag: Callable[[AnyImage], Any] | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> Outcomes[AnyImage]:
@@ -324,6 +352,9 @@ class RunwareClient(BaseClient):
             webhook_url: URL to which the service POSTs the result too.
             upload_endpoint: URL to which the service PUTs the image file too.
             delivery_method: ``"sync"`` or ``"async"``; see `upscale`.
+            model: the model; see `upscale`.
+            routing: passed on as it is; see `upscale`.
+            extra_members: further members of the request; see `upscale`.
             tag: a function that returns the tag of an image, any JSON value, which comes back on
                 its outcome; see `upscale`.
             timeout: seconds for each image, from the moment it is taken; see `upscale`.
@@ -345,6 +376,9 @@ class RunwareClient(BaseClient):
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=delivery_method,
+            model=model,
+            routing=routing,
+            extra_members=extra_members,
         )
         limit = self._timeout(timeout)
 

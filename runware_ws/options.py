@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 from .errors import InputError, ProtocolError
-from .protocol.request import MODEL, TASK_TYPE, is_uuid4, request_members
+from .protocol.request import (
+    TASK_TYPE,
+    check_extra_names,
+    check_model,
+    is_uuid4,
+    request_members,
+)
 from .protocol.wire import around_image, encode_task, encode_value, split_at_uuid, without_image
 
 UpscaleFactor = Literal[2, 4]
@@ -30,6 +37,9 @@ class UpscaleOptions(TypedDict, total=False):
     webhook_url: str | None
     upload_endpoint: str | None
     delivery_method: DeliveryMethod | None
+    model: str
+    routing: Mapping[str, Any] | None
+    extra_members: Mapping[str, Any] | None
     timeout: float | None
 
 
@@ -84,15 +94,36 @@ def _remembered(**options: Any) -> RequestTemplate:
 
 
 def _make(options: dict[str, Any]) -> RequestTemplate:
+    options = dict(options)
+    model = check_model(options.pop("model"), options["upscale_factor"])
+    extra = _json_object("extra_members", options.pop("extra_members"))
+    check_extra_names(extra)
+    if options["routing"] is not None:
+        extra["routing"] = _json_object("routing", options["routing"])
+    del options["routing"]
     members = request_members(options)
     for name, value in options.items():
         if isinstance(value, int) and value > _LARGEST:
             raise InputError(name, f"{value} is out of range", f"pass at most {_LARGEST}")
     polled = members.get("deliveryMethod") == "async" or "webhookURL" in members
     # The taskUUID comes before any text of the caller's: see `wire.with_uuid`.
-    task = encode_task({"taskType": TASK_TYPE, "taskUUID": "", "model": MODEL, **members})
+    names = {"taskType": TASK_TYPE, "taskUUID": "", "model": model}
+    task = encode_task({**names, **members, **extra})
     head, rest = split_at_uuid(task)
     return RequestTemplate(polled, head, *around_image(rest))
+
+
+def _json_object(parameter: str, value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(parameter, f"is of type {type(value).__name__}", "pass a dict")
+    members = dict(value)
+    try:
+        encode_value(members)
+    except ProtocolError as error:
+        raise InputError(parameter, str(error), "pass a dict of values that JSON has") from None
+    return members
 
 
 def encode_tag(tag: object) -> bytes | None:

@@ -33,8 +33,6 @@ class UpscaleResult:
         task_uuid: the task's UUID, which it keeps for its whole life.
         raw: every member as received, also those that this package does not know.
         attempts: how often the task was run until it succeeded (see ``max_retries``).
-        attempt_uuids: the taskUUIDs of all attempts, which are different for a task that failed and
-            was run again. The first one is `task_uuid`.
         tag: the caller's tag, or None.
     """
 
@@ -51,9 +49,14 @@ class UpscaleResult:
         self.task_uuid = task_uuid
         self.raw = raw
         self.attempts = attempts
-        self.attempt_uuids = attempt_uuids or (task_uuid,)
         self.tag = tag
+        self._attempt_uuids = attempt_uuids
         self._on_ack = on_ack
+
+    @property
+    def attempt_uuids(self) -> tuple[str, ...]:
+        """The taskUUIDs of all attempts; several if the task failed and was run again."""
+        return self._attempt_uuids or (self.task_uuid,)
 
     def ack(self) -> None:
         """Tell the journal that the result is safe, so that it forgets the task.

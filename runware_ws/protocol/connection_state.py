@@ -59,6 +59,11 @@ class ConnectionState:
                 self.unnamed_failure = None
         return question
 
+    @property
+    def has_questions(self) -> bool:
+        """Whether a task is to be asked for."""
+        return bool(self.questions[Question.RESULT] or self.questions[Question.DETAILS])
+
     def wrote(self, task: Task) -> bool:
         """Return whether `task` was last written to this connection."""
         return task.sent_at >= self._born

@@ -48,15 +48,16 @@ class Keepalive:
             self.heard_at = now
             self._uploaded = 0
 
-    def begins(self, frame: Frame, now: float) -> None:
-        """Note that a frame is being written."""
+    def begins(self, frame: Frame, now: float) -> bool:
+        """Note that a frame is being written. Return whether it is to be looked at meanwhile."""
         self._is_writing = True
         self._looked_at = now
         if frame.is_ping:
             self._ping_begun = now
+        return frame.is_ping or len(frame.data) > _LARGE_UPLOAD_BYTES
 
-    def wrote(self, frame: Frame, now: float) -> None:
-        """Note that a frame was written, as far as can be known."""
+    def wrote(self, frame: Frame, now: float) -> bool:
+        """Note that a frame was written, as far as can be known. Return as `begins`."""
         self._is_writing = False
         self._moved_at = now
         self._uploaded += len(frame.data)
@@ -64,6 +65,7 @@ class Keepalive:
             self.ping_wanted = False
             if self._ping_begun is not None:  # not answered before the writer could say so
                 self._ping_at = now
+        return frame.is_ping or len(frame.data) > _LARGE_UPLOAD_BYTES
 
     def moved(self, unsent_bytes: int, now: float) -> None:
         """Note how many bytes of what was written are still on this machine."""

@@ -80,7 +80,6 @@ class Reconciler:
         for task in self._table.in_flight():
             move(task, Transition.DOUBT)
             task.asked = None
-            task.misses = 0
             if task.evidence is Evidence.REFUSED:
                 task.evidence = Evidence.WRITTEN  # it was sent again, and may run by now
             self._timers.schedule(task, None)

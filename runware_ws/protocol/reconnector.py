@@ -103,10 +103,11 @@ class Reconnector:
         if self._failed_resumes >= _MAX_FAILED_RESUMES:
             self.session_uuid = None
 
-    def proved(self) -> None:
-        """Take note that the connection is good for more than the key."""
-        self._flaps = self._refusals = 0
-        self.unproved = False
+    def prove(self, is_good: bool) -> None:
+        """Take note whether the connection is good for more than the key."""
+        if is_good:
+            self._flaps = self._refusals = 0
+            self.unproved = False
 
     def lost(self, reason: str, now: float) -> None:
         """Plan the next attempt after a loss, or a failed attempt.

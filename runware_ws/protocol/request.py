@@ -7,7 +7,7 @@ before anything is sent, and the emulator checks requests against it as the serv
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -140,6 +140,8 @@ MEMBERS: tuple[Member, ...] = (
         default="sync",
     ),
 )
+# Members that are not in the table, because the client alone sets them.
+_FIXED = frozenset({"taskType", "taskUUID", "model", "inputs", "routing"})
 _BY_NAME = {member.name: member for member in MEMBERS}
 _BY_WIRE = {member.wire: member for member in MEMBERS}
 _KINDS = {str: "a string", int: "an integer", bool: "true or false"}
@@ -188,13 +190,15 @@ def is_uuid(text: str) -> bool:
 
 def is_url(text: str) -> bool:
     """Return whether a text is an http or https URL."""
-    if not text[:8].lower().startswith(("http://", "https://")):
-        return False  # at once, since it may be an image of megabytes
+    return _URI.fullmatch(text) is not None and ("[" not in text or _has_valid_host(text))
+
+
+def _has_valid_host(text: str) -> bool:
+    """Return whether the library accepts what is between the brackets of a URL."""
     try:
-        urlsplit(text)  # knows what may stand between brackets
+        return bool(urlsplit(text).hostname)
     except ValueError:
         return False
-    return _URI.fullmatch(text) is not None
 
 
 def is_data_uri(text: str) -> bool:
@@ -259,8 +263,40 @@ def lonely_member(members: Mapping[str, Any]) -> Member | None:
     return None
 
 
+# Of other upscale models, Runware's documentation names these limits.
+_FACTOR_2_ONLY = {"runware:500@1": "Clarity", "runware:501@1": "CCSR"}
+
+
+def check_model(model: object, factor: object) -> str:
+    """Return the name of a model.
+
+    Raises:
+        InputError: it is not a text, or the model has no such factor.
+    """
+    if not isinstance(model, str) or not model.strip():
+        raise InputError("model", f"{_shown(model)} is not a name", f"pass one such as {MODEL!r}")
+    if model in _FACTOR_2_ONLY and factor not in (None, 2):
+        problem = f"{factor} is not allowed with {_FACTOR_2_ONLY[model]} ({model})"
+        raise InputError("upscale_factor", problem, "pass 2")
+    return model
+
+
+def check_extra_names(names: Iterable[str]) -> None:
+    """Check the names of request members that this package does not know.
+
+    Raises:
+        InputError: a name is one that it does know.
+    """
+    for name in names:
+        if name in _BY_WIRE:
+            remedy = f"pass {_BY_WIRE[name].name}=… instead"
+            raise InputError("extra_members", f"{name!r} is known", remedy)
+        if name in _FIXED:
+            raise InputError("extra_members", f"{name!r} cannot be replaced", "leave it out")
+
+
 def request_members(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments in snake case as the members of a request; those that are None are left out.
+    """Return arguments in snake case as the members of a request, without those that are None.
 
     Raises:
         InputError: an argument is unknown, or its value is not allowed.

@@ -53,7 +53,7 @@ class SendQueue:
         return bool(
             self._new
             or link.keepalive.ping_wanted
-            or any(link.questions.values())
+            or link.has_questions
             or self._table.resends
             or self._table.unattributed
             or link.missed_answer
@@ -79,7 +79,10 @@ class SendQueue:
             return Frame(_PING, is_ping=True)
         if self._table.careful:
             return None if link.asked else self._questions(link, now, limit=1)
-        return self._questions(link, now, self._settings.max_tasks_per_frame) or self._tasks(now)
+        frame = None
+        if link.has_questions:
+            frame = self._questions(link, now, self._settings.max_tasks_per_frame)
+        return frame or self._tasks(now)
 
     def _questions(self, link: ConnectionState, now: float, limit: int) -> Frame | None:
         for question, queue in link.questions.items():

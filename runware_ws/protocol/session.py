@@ -31,7 +31,7 @@ from .attribution import Attribution, TooLarge
 from .authenticator import Authenticator, Verdict, refusal
 from .connection_state import ConnectionState
 from .dispatcher import Dispatcher
-from .effects import Connect, Disconnect, Effect, Frame, Pong
+from .effects import Connect, Disconnect, Effect, Frame, Pong, Record
 from .reconcile import Reconciler
 from .reconnector import ClientState, Reconnector
 from .secret import Secret
@@ -69,10 +69,11 @@ class Session:
         journaled: bool = False,
     ) -> None:
         self._settings = settings
+        self._journaled = journaled
         self._timing = timing = settings.timing
         self._key = api_key
         may_resend = settings.on_doubt == "resend"
-        self._table = TaskTable(timing, new_uuid, rng, journaled=journaled, may_resend=may_resend)
+        self._table = TaskTable(timing, new_uuid, rng, may_resend=may_resend)
         self.tasks: Mapping[str, Task] = self._table.tasks
         self.find: Callable[[str], Task | None] = self._table.find
         self.counters = self._table.counters
@@ -99,7 +100,9 @@ class Session:
         self._enqueue(task)
 
     def _enqueue(self, task: Task) -> None:
-        if not self._table.record(task):
+        if self._journaled:
+            self._table.effects.append(Record(task))
+        else:
             self._send_queue.add(task)
 
     def recorded(self, task: Task) -> None:
@@ -174,10 +177,11 @@ class Session:
                 self._on_error(link, error, now)
         if not items and not errors:
             self._dispatcher.nothing_found(link, now)
-        self._attribution.conclude(now)
-        is_good = self.counters.succeeded > successes or link.age(now) > self._timing.proof
-        if is_good and link.ready and self.reconnector.unproved:
-            self.reconnector.proved()
+        if self._table.inquiry is not None:
+            self._attribution.conclude(now)
+        if self.reconnector.unproved and link.ready:
+            is_good = self.counters.succeeded > successes or link.age(now) > self._timing.proof
+            self.reconnector.prove(is_good)
 
     def next_frame(self, now: float) -> Frame | None:
         """Return what to write next, or None. `written` is called once it has left."""
@@ -192,15 +196,14 @@ class Session:
         if frame is not None:
             self.counters.frames_sent += 1
             self._writing = frame
-            link.keepalive.begins(frame, now)
-        self._table.timers.moved = True
+            if link.keepalive.begins(frame, now) or not link.ready:
+                self._table.timers.moved = True
         return frame
 
     def written(self, frame: Frame, now: float) -> None:
         """Take note that all bytes of a frame have been handed over, so that it may arrive."""
         self._writing = None
-        if self._table.link is not None:
-            self._table.link.keepalive.wrote(frame, now)
+        if self._table.link is not None and self._table.link.keepalive.wrote(frame, now):
             self._table.timers.moved = True
 
     @property

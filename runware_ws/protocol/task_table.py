@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..errors import RunwareError
 from .backoff import full_jitter
 from .connection_state import ConnectionState
-from .effects import Effect, Event, EventKind, Notify, Record, Settle
+from .effects import Effect, Event, EventKind, Notify, Settle
 from .tasks import Evidence, Stage, Task, Transition, move
 from .timers import Timers
 from .timing import Timing
@@ -101,7 +101,6 @@ class TaskTable:
         new_uuid: Callable[[], str],
         rng: Callable[[], float],
         *,
-        journaled: bool,
         may_resend: bool,
     ) -> None:
         self.tasks: dict[str, Task] = {}
@@ -120,7 +119,6 @@ class TaskTable:
         self._timing = timing
         self._new_uuid = new_uuid
         self._rng = rng
-        self._journaled = journaled
 
     def add(self, task: Task, look_by: float) -> None:
         """Take a task in, and look at it by then or by its deadline."""
@@ -151,7 +149,8 @@ class TaskTable:
         move(task, Transition.SETTLE)
         task.payload = b""
         self.timers.cancel(task)
-        self.clear(task)
+        if self.resends or self.inquiry is not None or self.careful:
+            self.clear(task)
         if isinstance(outcome, RunwareError):
             self.counters.failed += 1
         self.effects.append(Settle(task, outcome))
@@ -244,12 +243,6 @@ class TaskTable:
         task.suspicions = 0
         task.owned = True
         self._attempts[uuid] = task
-
-    def record(self, task: Task) -> bool:
-        """Have a task recorded before it is sent. Return False if there is no journal."""
-        if self._journaled:
-            self.effects.append(Record(task))
-        return self._journaled
 
     def in_flight(self) -> list[Task]:
         """Return the tasks that were written and are not settled."""

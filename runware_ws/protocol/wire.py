@@ -184,8 +184,12 @@ def _loads(frame: bytes | bytearray | memoryview | str) -> Any:
 
 
 def encode_task(members: Mapping[str, Any]) -> bytes:
-    """Return a task as a frame of its own."""
-    return orjson.dumps([members])
+    """Return a task as a frame of its own.
+
+    Raises:
+        ProtocolError: JSON has no such value.
+    """
+    return encode_value([members])
 
 
 def encode_text(text: str) -> bytes:
@@ -232,15 +236,24 @@ def decode_value(data: bytes) -> Any:
 
 
 def encode_item(item: Mapping[str, Any]) -> bytes:
-    """An item as bytes, to be kept.
+    """Return an item as bytes.
 
-    Raises:
-        ProtocolError: it is nested deeper than can be written.
+    A member that cannot be written (what can be read may be nested too deeply for that) is left
+    out, and counted in the member ``notKept``.
     """
     try:
         return orjson.dumps(item)
-    except orjson.JSONEncodeError as error:
-        raise ProtocolError(f"an item cannot be kept: {error}") from None
+    except orjson.JSONEncodeError:
+        kept = {name: value for name, value in item.items() if _can_be_written(name, value)}
+        return orjson.dumps({**kept, "notKept": len(item) - len(kept)})
+
+
+def _can_be_written(name: str, value: object) -> bool:
+    try:
+        orjson.dumps({name: value})
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def decode_item(data: bytes) -> Item:

@@ -64,11 +64,11 @@ class _AsyncioEvent:
 
     def __init__(self) -> None:
         self._is_set = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] | None = None
 
     def set(self) -> None:
         self._is_set = True
-        for waiter in self._waiters:
+        for waiter in self._waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -76,9 +76,10 @@ class _AsyncioEvent:
         waiter = asyncio.get_running_loop().create_future()
         if self._is_set:
             waiter.set_result(None)
+        elif self._waiters is None:
+            self._waiters = [waiter]
         else:
-            if self._waiters:
-                self._waiters = [one for one in self._waiters if not one.done()]  # or cancelled
+            self._waiters = [one for one in self._waiters if not one.done()]  # or cancelled
             self._waiters.append(waiter)
         return waiter
 

@@ -141,40 +141,37 @@ class Connection(Receiver):
             unsent = self._unwritten_bytes + self._stream.unsent_bytes
             self._session.traffic(self._heard_at, unsent, now)
 
-    @property
-    def _can_write(self) -> bool:
-        return self.is_current and self._websocket.is_open
-
     def _write(self) -> None:
         """Write frames as long as the stream takes them."""
         stream = self._stream
-        while self._can_write and stream is not None and stream.can_write:
-            if self._piece is None and not self._begin_frame(self._clock()):
-                break
-            if self._piece is not None:
-                stream.write(self._piece)
-                self._unwritten_bytes = max(0, self._unwritten_bytes - len(self._piece))
-                self._piece = next(self._pieces, None)
-                if self._piece is None:
-                    self._end_frame(self._clock())
+        if stream is not None and self.is_current and self._websocket.is_open:
+            while stream.can_write and (self._piece is not None or self._begin_frame()):
+                self._write_piece(stream)
         self._driver.set_timer()
 
-    def _begin_frame(self, now: float) -> bool:
+    def _begin_frame(self) -> bool:
         """Begin the next frame. Return False if there is none."""
-        self._frame = self._session.next_frame(now)
+        session = self._session
+        self._frame = session.next_frame(self._clock()) if session.has_frame else None
         if self._frame is None:
             return False
         self._unwritten_bytes = len(self._frame.data)
         self._pieces = self._websocket.message(self._frame.data)
-        self._piece = next(self._pieces, None)
+        self._piece = next(self._pieces)
         return True
 
-    def _end_frame(self, now: float) -> None:
-        """Report a frame of which all bytes were handed over, so that it may arrive."""
-        if self._frame is not None:
-            self._session.written(self._frame, now)
+    def _write_piece(self, stream: Stream) -> None:
+        if self._piece is not None:
+            stream.write(self._piece)
+            self._unwritten_bytes -= len(self._piece)
+        self._piece = next(self._pieces, None)
+        if self._piece is None and self._frame is not None:
+            # All bytes were handed over, so from now on the frame may arrive.
+            self._session.written(self._frame, self._clock())
             self._frame = None
-        self._reply()
+            self._unwritten_bytes = 0
+            if self._replies:
+                self._reply()
 
 
 def _words(error: Exception) -> str:

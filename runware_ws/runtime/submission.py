@@ -85,7 +85,7 @@ class Submission(Task):
                 self.uuid,
                 outcome,
                 self.attempts,
-                attempt_uuids=self.attempt_uuids,
+                attempt_uuids=self.attempt_uuids if self.former_uuids else (),
                 tag=self.tag,
                 on_ack=on_ack,
             )

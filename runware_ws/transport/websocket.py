@@ -117,15 +117,21 @@ class WebSocket:
         return b"".join(self._protocol.data_to_send())
 
     def message(self, data: bytes | bytearray) -> Iterator[bytes]:
-        """Yield the bytes of a text message in pieces, while the connection is open.
+        """Return the bytes of a text message in pieces, while the connection is open.
 
-        No other bytes may be sent between the pieces. A large message is masked piece by piece, so
-        that it is not copied as a whole: fresh memory for megabytes costs more than the masking.
+        No other bytes may be sent between the pieces.
         """
-        if len(data) <= _PIECE_BYTES or apply_mask is None:
-            self._protocol.send_text(data)
-            yield self.replies()
-            return
+        if len(data) > _PIECE_BYTES and apply_mask is not None:
+            return self._masked_pieces(data)
+        self._protocol.send_text(data)
+        return iter((self.replies(),))
+
+    @staticmethod
+    def _masked_pieces(data: bytes | bytearray) -> Iterator[bytes]:
+        """Mask a large message piece by piece, so that it is not copied as a whole.
+
+        Fresh memory for megabytes costs more than the masking.
+        """
         mask = os.urandom(4)
         yield struct.pack("!BBQ", _FINAL_TEXT, _MASKED_64_BIT, len(data)) + mask
         with memoryview(data) as view:

@@ -140,6 +140,50 @@ async def test_an_unknown_option_is_refused_by_name_before_anything_is_sent(name
         assert not server.tasks
 
 
+async def test_model_routing_and_further_members_are_passed_on() -> None:
+    async with served() as (server, client):
+        await client.upscale(
+            IMAGE,
+            upscale_factor=2,
+            model="runware:501@1",
+            routing={"region": "eu"},
+            extra_members={"denoise": 0.5, "seed": None},
+        )
+        (task,) = server.tasks
+        assert task["model"] == "runware:501@1"
+        assert task["routing"] == {"region": "eu"}
+        assert task["denoise"] == 0.5
+        assert task["seed"] is None
+
+
+DOORS: list[tuple[dict[str, Any], str]] = [
+    ({"model": ""}, "model"),
+    ({"model": 504}, "model"),
+    ({"model": "runware:501@1", "upscale_factor": 4}, "upscale_factor"),
+    ({"model": "runware:500@1", "upscale_factor": 4}, "upscale_factor"),
+    ({"routing": "eu"}, "routing"),
+    ({"routing": {"a": object()}}, "routing"),
+    ({"extra_members": [("a", 1)]}, "extra_members"),
+    ({"extra_members": {5: 1}}, "extra_members"),
+    ({"extra_members": {"taskUUID": UUID4}}, "extra_members"),
+    ({"extra_members": {"upscaleFactor": 2}}, r"extra_members.*upscale_factor="),
+    ({"extra_members": {"routing": {}}}, "extra_members"),
+    ({"extra_members": {"a": object()}}, "extra_members"),
+    ({"extra_members": {"a": "\ud800"}}, "extra_members"),
+]
+
+
+@pytest.mark.parametrize(("options", "match"), DOORS)
+async def test_what_no_request_can_hold_is_refused_by_name(
+    options: dict[str, Any], match: str
+) -> None:
+    async with served() as (server, client):
+        with pytest.raises(InputError, match=match):
+            await client.submit(IMAGE, **options)
+        await client.ping()
+        assert not server.tasks
+
+
 @pytest.mark.parametrize("output_type", ["base64Data", "dataURI"])
 async def test_a_ttl_is_refused_without_a_link_to_live(output_type: str) -> None:
     async with served() as (server, client):
