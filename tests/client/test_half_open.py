@@ -24,7 +24,7 @@ from runware_ws.protocol.session import Session
 from runware_ws.protocol.tasks import Question
 from tests.client.test_moments import accept, connect, connected, hear, submit, write_all
 from tests.emulator.bench import picture
-from tests.support.clients import IMAGE, client_of, outcome_of, served
+from tests.support.clients import IMAGE, QUICK, client_of, hasty, outcome_of, served
 from tests.support.scripted import Connection, Gate
 
 PATIENCE = 30.0
@@ -153,7 +153,7 @@ async def test_a_line_that_breaks_during_the_handshake_is_tried_again(end: str) 
     thread.start()
     try:
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1"
-        async with RunwareClient("key", url=url) as client:
+        async with hasty(RunwareClient("key", url=url), QUICK) as client:
             events = client.events()
             with anyio.fail_after(PATIENCE):
                 details = [(await anext(events)).detail for _ in range(3)]

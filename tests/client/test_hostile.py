@@ -74,7 +74,7 @@ async def test_a_redirect_is_not_followed() -> None:
     with plain_server(process_request=redirects) as url:
         async with RunwareClient(KEY, url=url) as client:
             with pytest.raises(TaskTimeoutError):
-                await client.upscale(IMAGE, timeout=1.0)
+                await client.upscale(IMAGE, timeout=0.5)
     assert set(seen) == {"/"}
 
 

@@ -20,6 +20,8 @@ from runware_ws.protocol.request import PATTERNS
 from tests.emulator.bench import picture
 from tests.emulator.sockets import TIMEOUT, get
 
+pytestmark = pytest.mark.fuzz
+
 schemathesis = pytest.importorskip("schemathesis", reason="it is in the extra `dev` only")
 if TYPE_CHECKING:
     from schemathesis import GenerationMode

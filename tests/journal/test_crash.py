@@ -94,6 +94,7 @@ def whole_outputs(folder: Path) -> set[str]:
     return {path.name for path in paths}
 
 
+@pytest.mark.crash
 @pytest.mark.timeout(PATIENCE + 60)
 def test_a_command_killed_at_any_moment_upscales_each_image_once(tmp_path: Path) -> None:
     print(f"seed: {SEED}")  # noqa: T201  # shown when it fails

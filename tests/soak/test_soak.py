@@ -118,6 +118,7 @@ def states(service: Service) -> dict[str, str]:
     return {uuid: job.state for uuid, job in jobs.items() if job is not None}
 
 
+@pytest.mark.soak
 @pytest.mark.anyio
 @pytest.mark.timeout(PATIENCE + 60)
 async def test_whatever_goes_wrong_each_image_is_upscaled_once() -> None:
