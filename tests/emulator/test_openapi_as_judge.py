@@ -1,9 +1,7 @@
 """The REST twin driven by schemathesis, from the document that the emulator itself serves.
 
 What the document allows is taken, what it forbids is refused, and no answer has a status, a
-content type or a body that the document does not know. With a large budget::
-
-    .venv/bin/python -m pytest tests/emulator/test_openapi_as_judge.py --hypothesis-profile=long
+content type or a body that the document does not know.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The command with a journal, killed with SIGKILL at random moments and started again each time.
 
-`CRASH_TEST=300x50 pytest tests/journal/test_crash.py` has 300 images and 50 deaths instead of a
+`CRASH_TEST=300x50 pytest -m crash` has 300 images and 50 deaths instead of a
 few; `CRASH_SEED=…` repeats the moments of an earlier run, as far as the machine lets it.
 """
 

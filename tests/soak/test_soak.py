@@ -1,6 +1,6 @@
 """Many tasks through real sockets, with faults of all kinds: each image is upscaled once.
 
-`SOAK=20000x500 pytest tests/soak` has 20,000 tasks and at least 500 faults instead of a few;
+`SOAK=20000x500 pytest -m soak` has 20,000 tasks and at least 500 faults instead of a few;
 `SOAK_SEED=…` repeats the faults of an earlier run, as far as the machine lets it.
 """
 
