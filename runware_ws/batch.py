@@ -22,7 +22,7 @@ import anyio
 
 from .errors import InputError, RunwareError
 from .results import UpscaleResult
-from .runtime.concurrency import Background, Notification
+from .runtime.concurrency import Background, Notification, uninterruptible
 
 if TYPE_CHECKING:
     from .runtime.submission import Submission
@@ -117,6 +117,7 @@ class OutcomeIterator(AsyncIterator[Outcome[T]]):
         raise NotImplementedError
 
 
+@uninterruptible
 class _Loop(AsyncIterator[Outcome[T]]):
     """One ``async for`` over outcomes. What it was given last is its own, whatever else reads."""
 
@@ -289,6 +290,7 @@ class Window(Generic[T]):
                 yield place.source, place.submission
 
 
+@uninterruptible
 class Outcomes(OutcomeIterator[T]):
     """The outcomes of `RunwareClient.upscale_many`, as they come or in the order of the images.
 

@@ -22,6 +22,7 @@ from .options import (
 from .protocol.request import MODEL
 from .results import UpscaleResult
 from .runtime.base_client import BaseClient
+from .runtime.concurrency import uninterruptible
 from .runtime.environment import check_journal, find_key, find_url
 from .runtime.submission import Submission
 from .settings import MEBIBYTE, Settings, check_bool, check_number
@@ -30,6 +31,7 @@ from .task import UpscaleTask
 AnyImage = TypeVar("AnyImage", bound=Image)
 
 
+@uninterruptible
 class RunwareClient(BaseClient):
     """A client of the Runware upscale API (Real-ESRGAN) over one persistent WebSocket.
 

@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from .protocol.effects import Event
-from .runtime.concurrency import Notification
+from .runtime.concurrency import Notification, uninterruptible
 
 _MAX_WAITING = 1000
 
 
+@uninterruptible
 class Events(AsyncIterator[Event]):
     """The events from now on, until the client is closed.
 

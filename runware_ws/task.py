@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Literal
 
 from .results import UpscaleResult
+from .runtime.concurrency import uninterruptible
 
 if TYPE_CHECKING:
     from .runtime.submission import Submission, Submitter
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 TaskState = Literal["queued", "sent", "accepted", "reconciling", "settled"]
 
 
+@uninterruptible
 class UpscaleTask:
     """A task that was submitted; ``await task`` returns its result.
 

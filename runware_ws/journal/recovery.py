@@ -14,13 +14,14 @@ from ..errors import InputError
 from ..inputs import encode_file
 from ..protocol.wire import around_image, decode_value
 from ..results import UpscaleResult
-from ..runtime.concurrency import Notification, run_in_thread
+from ..runtime.concurrency import Notification, run_in_thread, uninterruptible
 from ..runtime.submission import Submission, Submitter
 from .store import Entry, Journal, Origin, digest
 
 RecoveredSource = Path | str | None
 
 
+@uninterruptible
 class Recovered(OutcomeIterator[RecoveredSource]):
     """The outcomes of the tasks that an earlier process left unfinished, each once.
 

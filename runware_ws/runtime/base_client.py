@@ -16,12 +16,13 @@ from ..protocol.reconnector import ClientState
 from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
-from .concurrency import run_in_thread
+from .concurrency import run_in_thread, uninterruptible
 from .submission import Submission, Submitter
 
 _CLOSE_LIMIT = 5.0
 
 
+@uninterruptible
 class BaseClient:
     """The part of `RunwareClient` that is about the client itself.
 

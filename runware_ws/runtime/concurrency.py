@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from types import FunctionType
 from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 
 import anyio
@@ -114,12 +116,33 @@ class Notification:
         await self._event.wait()
 
 
+_uninterruptible: list[FunctionType] = []  # not known to trio yet
+
+
+def uninterruptible(cls: type[T]) -> type[T]:
+    """Have Ctrl-C wait until the methods of a class wait or return. It decorates the class.
+
+    On trio, KeyboardInterrupt is raised between any two instructions of a task, unless the code is
+    marked; on asyncio the main task is cancelled. State that is half changed could not be closed.
+    """
+    _uninterruptible.extend(one for one in vars(cls).values() if isinstance(one, FunctionType))
+    return cls
+
+
+def _mark_uninterruptible() -> None:
+    import trio
+
+    while _uninterruptible:
+        trio.lowlevel.enable_ki_protection(_uninterruptible.pop())
+
+
 class Background:
     """An async function that runs in a task of its own and outlives the call that starts it.
 
     No task group is held across the caller's ``async with``, so that the client may be opened in
     one task and closed in another (a FastAPI lifespan, a pytest fixture, an AsyncExitStack). The
-    task ends by itself, when it is cancelled, or when the event loop ends.
+    task ends by itself, when it is cancelled, or when the event loop ends. It has the context
+    variables of its creator. On trio, Ctrl-C is never raised in it, but in the main task.
 
     Args:
         function: what to run. It must handle its own errors, since nobody waits for them.
@@ -133,7 +156,8 @@ class Background:
         if running_on_trio():
             import trio
 
-            trio.lowlevel.spawn_system_task(self._run, name=name)
+            _mark_uninterruptible()
+            trio.lowlevel.spawn_system_task(self._run, name=name, context=copy_context())
         else:
             # The event loop keeps only a weak reference to its tasks.
             self._task = asyncio.get_running_loop().create_task(self._run(), name=name)

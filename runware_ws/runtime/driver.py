@@ -28,7 +28,7 @@ from ..protocol.effects import Connect, Disconnect, Effect, Event, Notify, Pong,
 from ..protocol.session import Session
 from ..protocol.tasks import Task
 from ..settings import Settings
-from ..transport import Target, running_on_trio
+from ..transport import DisconnectedError, Target, running_on_trio
 from .concurrency import Background, one_shot_event
 from .connection import Connection
 
@@ -70,10 +70,14 @@ class Driver:
         self._settled = settled
         self._first_attempt = anyio.Event()
         self._connection: Connection | None = None
+        self._connecting: set[Background] = set()  # also those that are ending
         self._timer_is_sooner = one_shot_event()
         self._timer_at = -math.inf
         self._pings: list[_Ping] = []
         session.start(self.clock())
+        self._writing = None
+        if self.writer is not None:
+            self._writing = Background(self.writer.run, "runware_ws journal")
         self._background = Background(self._run, "runware_ws")
 
     # Called by the client.
@@ -134,9 +138,7 @@ class Driver:
                 else:
                     self.writer.add(effect)
             case Connect():
-                # Made here, so that it can be dropped before its task has begun.
-                self._connection = Connection(self)
-                self._connections.start_soon(self._connect, self._connection)
+                self._connect()
             case Disconnect():
                 if self._connection is not None:
                     self._connection.drop()
@@ -195,19 +197,22 @@ class Driver:
 
     async def _run(self) -> None:
         try:
-            async with anyio.create_task_group() as writing:
-                if self.writer is not None:
-                    writing.start_soon(self.writer.run)
-                async with anyio.create_task_group() as self._connections:
-                    await self._keep_time()
-                writing.cancel_scope.cancel()
+            await self._keep_time()
+            for connecting in list(self._connecting):
+                await connecting.wait()
         except Exception as error:  # noqa: BLE001  # nobody waits for this task
             self.failed(error)
         finally:
             self.session.close("the event loop ended")
             self.step()
-            if self.writer is not None:
-                self.writer.close()
+            await self._close_writer()
+
+    async def _close_writer(self) -> None:
+        if self.writer is not None and self._writing is not None:
+            with anyio.CancelScope(shield=True):
+                self._writing.cancel()
+                await self._writing.wait()
+            self.writer.close()
 
     async def _keep_time(self) -> None:
         sleep_detector = _SleepDetector(self.clock)
@@ -234,8 +239,20 @@ class Driver:
 
     # Connections.
 
-    async def _connect(self, connection: Connection) -> None:
-        why = await connection.run()
+    def _connect(self) -> None:
+        # Made here, so that it can be dropped before its task has begun.
+        connection = self._connection = Connection(self)
+
+        async def run() -> None:
+            try:
+                self._ended(connection, await connection.run())
+            finally:
+                self._connecting.discard(background)
+
+        background = Background(run, "runware_ws connection")
+        self._connecting.add(background)
+
+    def _ended(self, connection: Connection, why: DisconnectedError) -> None:
         if connection.is_current:
             self._connection = None
             self.session.lost(why.reason, self.clock(), too_large=why.too_large)

@@ -74,6 +74,7 @@ class TrioStream(Stream):
         except _BROKEN as error:
             self._error = self._error or error.__cause__ or error
 
+    @trio.lowlevel.enable_ki_protection  # it is a task of its own: see `Background`
     async def _write_all(self) -> None:
         try:
             while not self._is_over:
