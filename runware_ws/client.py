@@ -282,7 +282,7 @@ class RunwareClient(OtherTasks):
         if tag is not None:
             encode_tag(tag)  # or the error would come only with a journal
         submission = await submitter.submit(image, template, name, limit, tag)
-        return UpscaleTask(submission, submitter)
+        return UpscaleTask(self, submission)
 
     async def attach(
         self, task_uuid: str | UUID, *, timeout: float | EllipsisType | None = ...
@@ -305,7 +305,7 @@ class RunwareClient(OtherTasks):
         """
         submitter = self._opened()
         submission = await submitter.attach(check_task_uuid(task_uuid), self._timeout(timeout))
-        return UpscaleTask(submission, submitter)
+        return UpscaleTask(self, submission)
 
     def upscale_many(
         self,

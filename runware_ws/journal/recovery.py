@@ -54,6 +54,8 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         submission.when_settled(done)
 
     async def __anext__(self) -> Outcome[RecoveredSource]:
+        if self._submitter is not None:
+            self._submitter.driver.home.check()
         if self._stored and self._journal is not None and self._submitter is not None:
             return await self._from_journal(self._journal, self._submitter)
         while not self._settled:

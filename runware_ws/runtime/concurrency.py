@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from types import FunctionType
-from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Protocol, TypeVar
 
 import anyio
-import anyio.to_thread
-from anyio.lowlevel import RunVar
 
 from ..transport import running_on_trio
+from ..transport.threads import run_in_thread as run_in_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
-Ts = TypeVarTuple("Ts")
 
 # Encoding, decoding or hashing more than this would hold up the event loop for up to a millisecond;
 # for less, a worker thread costs more than the work.
 LARGE_BYTES = 256 * 1024
-
-
-_MAX_THREADS = 16
-_limiter: RunVar[anyio.CapacityLimiter] = RunVar("runware_ws threads")
-
-
-async def run_in_thread(
-    function: Callable[[Unpack[Ts]], R], *args: *Ts, abandon_on_cancel: bool = False
-) -> R:
-    """Call a function in a worker thread.
-
-    The threads are counted apart from those of the program: it may need all of its own to wait for
-    this client.
-    """
-    limiter = _limiter.get(None)
-    if limiter is None:
-        limiter = anyio.CapacityLimiter(_MAX_THREADS)
-        _limiter.set(limiter)
-    return await anyio.to_thread.run_sync(
-        function, *args, abandon_on_cancel=abandon_on_cancel, limiter=limiter
-    )
 
 
 async def run_off_loop(function: Callable[[T], R], argument: T, size: int) -> R:
@@ -136,6 +114,13 @@ def _mark_uninterruptible() -> None:
         trio.lowlevel.enable_ki_protection(_uninterruptible.pop())
 
 
+def _is_interrupt_on_trio(error: BaseException) -> bool:
+    """Return whether Ctrl-C was raised in a task that a library has started for this one."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(KeyboardInterrupt) is not None and running_on_trio()
+    return isinstance(error, KeyboardInterrupt) and running_on_trio()
+
+
 class Background:
     """An async function that runs in a task of its own and outlives the call that starts it.
 
@@ -166,6 +151,10 @@ class Background:
         try:
             with self._scope:
                 await self._function()
+        except BaseException as error:
+            if not _is_interrupt_on_trio(error):
+                raise
+            signal.raise_signal(signal.SIGINT)  # once more: here, trio has the main task raise it
         finally:
             self._done.set()
 

@@ -9,12 +9,11 @@ write, and sets the timer. Whoever calls the session calls `step` afterwards.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
+import warnings
 from collections.abc import Callable
-from threading import get_ident
 from typing import Any
 from weakref import WeakSet
 
@@ -28,11 +27,14 @@ from ..protocol.effects import Connect, Disconnect, Effect, Event, Notify, Pong,
 from ..protocol.session import Session
 from ..protocol.tasks import Task
 from ..settings import Settings
-from ..transport import DisconnectedError, Target, running_on_trio
+from ..transport import DisconnectedError, Target
+from ..transport.fork import guard
 from .concurrency import Background, one_shot_event
 from .connection import Connection
+from .home import Home
 
 _log = logging.getLogger("runware_ws")
+_journals_of_others: list[object] = []  # of other processes, kept from being closed here
 _LEVELS = {"lost": logging.WARNING, "key_refused": logging.ERROR}
 
 
@@ -46,6 +48,7 @@ class Driver:
         journal: where tasks and outcomes are recorded, or None. The driver closes it.
 
     Attributes:
+        home: the event loop of the client.
         clock: returns the time of the event loop, in seconds.
         round_trip: seconds that the last ping took, or None.
         listeners: the readers of events.
@@ -62,11 +65,11 @@ class Driver:
         self.session = session
         self.settings = settings
         self.target = Target(settings.url)
-        self.clock = _clock()
+        self.home = Home()
+        self.clock = self.home.clock
         self.round_trip: float | None = None
         self.listeners: WeakSet[Events] = WeakSet()
         self.writer = None if journal is None else self._make_writer(journal)
-        self._thread = get_ident()
         self._settled = settled
         self._first_attempt = anyio.Event()
         self._connection: Connection | None = None
@@ -79,6 +82,7 @@ class Driver:
         if self.writer is not None:
             self._writing = Background(self.writer.run, "runware_ws journal")
         self._background = Background(self._run, "runware_ws")
+        guard(self)
 
     # Called by the client.
 
@@ -87,10 +91,8 @@ class Driver:
         await self._first_attempt.wait()
 
     def check_open(self) -> None:
-        """Raise the error that ended the client, or RuntimeError in another thread than its own."""
-        if get_ident() != self._thread:
-            text = "the client belongs to the event loop that opened it, in another thread"
-            raise RuntimeError(f"{text}: use `asyncio.run_coroutine_threadsafe` or the like")
+        """Raise the error that ended the client, or RuntimeError elsewhere than at its home."""
+        self.home.check()
         if not self.session.reconnector.ended:
             return
         failure = self.session.failure
@@ -119,6 +121,17 @@ class Driver:
         if connection is not None:
             await connection.close()
         await self._background.wait()
+
+    def abandon(self) -> None:
+        """Warn, and end a client that was dropped without being closed. Any thread may call it."""
+        if not self.home.is_another_process():
+            warnings.warn("a RunwareClient was never closed", ResourceWarning, stacklevel=3)
+            self.home.call_soon(self._abandoned)
+
+    def forked(self) -> None:
+        """Keep the journal from being closed in a process that was forked, which would change it."""
+        _journals_of_others.append(self.writer)
+        self.writer = None
 
     # Effects.
 
@@ -260,6 +273,10 @@ class Driver:
 
     # Ends.
 
+    def _abandoned(self) -> None:
+        self.session.close("the client was dropped and not closed")
+        self._end()
+
     def _end(self) -> None:
         """Let the end of the session take effect."""
         self.step()
@@ -305,11 +322,3 @@ class _SleepDetector:
         slept = offset - self._offset > self._MIN_SLEEP
         self._offset = offset
         return slept
-
-
-def _clock() -> Callable[[], float]:
-    if running_on_trio():
-        import trio
-
-        return trio.current_time
-    return asyncio.get_running_loop().time
