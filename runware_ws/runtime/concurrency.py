@@ -12,7 +12,18 @@ from typing import Any, Protocol, TypeVar
 import anyio
 
 from ..transport import running_on_trio
-from ..transport.threads import run_in_thread as run_in_thread
+from ..transport.threads import run_in_thread
+
+__all__ = [
+    "LARGE_BYTES",
+    "Background",
+    "Notification",
+    "OneShotEvent",
+    "one_shot_event",
+    "run_in_thread",
+    "run_off_loop",
+    "uninterruptible",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")

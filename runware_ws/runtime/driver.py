@@ -129,7 +129,7 @@ class Driver:
             self.home.call_soon(self._abandoned)
 
     def forked(self) -> None:
-        """Keep the journal from being closed in a process that was forked, which would change it."""
+        """Keep the journal from being closed, and so changed, in a process that was forked."""
         _journals_of_others.append(self.writer)
         self.writer = None
 

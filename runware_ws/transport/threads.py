@@ -17,7 +17,7 @@ _limiter: RunVar[anyio.CapacityLimiter] = RunVar("runware_ws threads")
 
 
 async def run_in_thread(
-    function: Callable[[Unpack[Ts]], R], *args: Unpack[Ts], abandon_on_cancel: bool = False
+    function: Callable[[Unpack[Ts]], R], *args: *Ts, abandon_on_cancel: bool = False
 ) -> R:
     """Call a function in a worker thread.
 

@@ -106,6 +106,8 @@ async def open_and_drop(server: ScriptedServer) -> None:
     client = client_of(server)
     await client.connect()
     await client.upscale(IMAGE)
+    del client
+    gc.collect()
 
 
 async def drop_in_thread(server: ScriptedServer) -> None:
@@ -128,7 +130,6 @@ async def test_a_client_that_is_dropped_warns_and_hangs_up(
     with ScriptedServer() as server:
         with pytest.warns(ResourceWarning, match="never closed"):
             await drop(server)
-            gc.collect()
         await server.until(lambda: server.connections[0].closed)
 
 

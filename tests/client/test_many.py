@@ -393,6 +393,10 @@ def test_an_iteration_that_outlives_its_event_loop_says_no_more_than_its_client(
 
     with ScriptedServer() as server:
         anyio.run(leave_all_open, server, backend=backend)
-    with pytest.warns(ResourceWarning, match="never closed"):
+
+    def drop() -> None:
         kept.clear()
         gc.collect()
+
+    with pytest.warns(ResourceWarning, match="never closed"):
+        drop()

@@ -1,8 +1,8 @@
-"""A program that forks while its client is open, and does something with it in the child.
+"""A program that forks while its client is open, and does things with it in the children.
 
-    python forked.py URL BACKEND DEED
+    python forked.py URL BACKEND
 
-The child exits with 0 if the client refused or did nothing; then the parent goes on using it.
+A child exits with 0 if the client refused or did nothing; then the parent goes on using it.
 """
 
 from __future__ import annotations
@@ -26,20 +26,24 @@ class Program:
         self.client = RunwareClient("any key", url=url)
         self.task: UpscaleTask
 
-    async def main(self, deed: str) -> None:
+    async def main(self) -> None:
         async with self.client as client:
-            await client.upscale(IMAGE)
-            self.task = await client.submit(IMAGE)
-            in_coroutine = deed in ("upscale", "await", "close")
-            if in_coroutine and not (child := os.fork()):
+            for deed in ("upscale", "await", "close", "new loop", "drop"):
+                self.task = await client.submit(IMAGE)
+                await self.fork(deed)
+                await self.task
+                await client.upscale(IMAGE)
+
+    async def fork(self, deed: str) -> None:
+        if deed in ("upscale", "await", "close"):
+            child = os.fork()
+            if not child:
                 await self.in_child(deed)
-            if not in_coroutine:
-                child = await anyio.to_thread.run_sync(self.fork_thread, deed)
-            _, status = await anyio.to_thread.run_sync(os.waitpid, child, 0)
-            if status:
-                raise SystemExit(f"the child ended with {status}")
-            await self.task
-            await client.upscale(IMAGE)
+        else:
+            child = await anyio.to_thread.run_sync(self.fork_thread, deed)
+        _, status = await anyio.to_thread.run_sync(os.waitpid, child, 0)
+        if status:
+            raise SystemExit(f"{deed}: the child ended with {status}")
 
     def fork_thread(self, deed: str) -> int:
         if not (child := os.fork()):
@@ -87,5 +91,5 @@ class Program:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore", DeprecationWarning)  # of forks where there are threads
-    url, backend, deed = sys.argv[1:]
-    anyio.run(Program(url).main, deed, backend=backend)
+    url, backend = sys.argv[1:]
+    anyio.run(Program(url).main, backend=backend)

@@ -64,13 +64,15 @@ async def ping(client: RunwareClient) -> None:
 async def main(url: str, folder: Path | None, begun: threading.Event) -> None:
     begun.set()
     journal = None if folder is None else folder / f"{time.monotonic_ns()}.db"
-    async with RunwareClient("any key", url=url, journal=journal) as client:
-        async with anyio.create_task_group() as group:
-            for image in (IMAGE, IMAGE, LARGE, b"small"):
-                group.start_soon(repeat, client, image)
-            group.start_soon(read_many, client, folder)
-            group.start_soon(ping, client)
-            await repeat(client, IMAGE)
+    async with (
+        RunwareClient("any key", url=url, journal=journal) as client,
+        anyio.create_task_group() as group,
+    ):
+        for image in (IMAGE, IMAGE, LARGE, b"small"):
+            group.start_soon(repeat, client, image)
+        group.start_soon(read_many, client, folder)
+        group.start_soon(ping, client)
+        await repeat(client, IMAGE)
 
 
 def press(begun: threading.Event, delays: list[float]) -> None:
@@ -101,14 +103,13 @@ def attempt(url: str, backend: str, folder: Path | None, delays: list[float]) ->
     while presser.is_alive():
         with suppress(KeyboardInterrupt):  # those that come after the end
             presser.join()
-    if failure is None:
-        came_out = "nothing"
-    else:
-        came_out = "ok" if is_interrupt(failure) else repr(failure)
-    if came_out != "ok" and failure:
-        traceback.print_exception(failure)
     faulthandler.cancel_dump_traceback_later()
-    return came_out
+    if failure is None:
+        return "nothing"
+    if is_interrupt(failure):
+        return "ok"
+    traceback.print_exception(failure)
+    return repr(failure)
 
 
 if __name__ == "__main__":
@@ -118,4 +119,5 @@ if __name__ == "__main__":
     folder = None if journal == "-" else Path(journal)
     for _ in range(int(rounds)):
         delays = [rng.uniform(0, 0.4)] + [rng.uniform(0, 0.05) for _ in range(int(presses) - 1)]
-        print(attempt(url, backend, folder, delays), flush=True)
+        sys.stdout.write(attempt(url, backend, folder, delays) + "\n")
+        sys.stdout.flush()

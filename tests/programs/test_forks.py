@@ -16,14 +16,13 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 PROGRAM = Path(__file__).with_name("forked.py")
 
 
-@pytest.mark.parametrize("deed", ["upscale", "await", "close", "new loop", "drop"])
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_forked_process_keeps_off_the_connection(backend: str, deed: str) -> None:
+def test_a_forked_process_keeps_off_the_connection(backend: str) -> None:
     if backend == "trio":
         pytest.importorskip("trio")
     with ScriptedServer() as server:
-        command = [sys.executable, PROGRAM, server.url, backend, deed]
+        command = [sys.executable, str(PROGRAM), server.url, backend]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert len(server.connections) == 1
-        assert len(server.tasks) == 3
+        assert len(server.tasks) == 10
