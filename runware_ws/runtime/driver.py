@@ -125,8 +125,8 @@ class Driver:
     def abandon(self) -> None:
         """Warn, and end a client that was dropped without being closed. Any thread may call it."""
         if not self.home.is_another_process():
-            warnings.warn("a RunwareClient was never closed", ResourceWarning, stacklevel=3)
             self.home.call_soon(self._abandoned)
+            warnings.warn("a RunwareClient was never closed", ResourceWarning, stacklevel=3)
 
     def forked(self) -> None:
         """Keep the journal from being closed, and so changed, in a process that was forked."""

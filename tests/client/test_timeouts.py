@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -80,14 +80,26 @@ async def test_the_limit_to_reconnecting_fails_what_waits_with_its_name() -> Non
                 await client.submit(IMAGE)
 
 
+class HangingFile(io.BytesIO):
+    """A file that gives its bytes once it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(b"an image")
+        self.goes_on = threading.Event()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.goes_on.wait()
+        return super().read(size)
+
+
 async def test_a_timeout_holds_while_a_file_does_not_give_its_bytes() -> None:
-    reading, writing = os.pipe()
+    file = HangingFile()
     async with served() as (server, client):
-        with open(reading, "rb") as file, pytest.raises(TaskTimeoutError, match="being read"):
-            try:
+        try:
+            with pytest.raises(TaskTimeoutError, match="being read"):
                 await client.upscale(file, timeout=0.1)
-            finally:
-                os.close(writing)  # the thread that reads comes to its end
+        finally:
+            file.goes_on.set()
         assert not server.tasks
 
 
