@@ -24,6 +24,7 @@ from .options import (
 from .other_tasks import OtherTasks
 from .protocol.request import MODEL
 from .results import UpscaleResult
+from .runtime.concurrency import uninterruptible
 from .runtime.environment import check_journal, find_key, find_url
 from .runtime.submission import Submission
 from .settings import MEBIBYTE, Settings, check_bool, check_number
@@ -32,6 +33,7 @@ from .task import UpscaleTask
 AnyImage = TypeVar("AnyImage", bound=Image)
 
 
+@uninterruptible
 class RunwareClient(OtherTasks):
     """A client of the Runware upscale API (Real-ESRGAN) over one persistent WebSocket.
 
@@ -321,7 +323,7 @@ class RunwareClient(OtherTasks):
             tag=tag,
             priority=check_priority(priority),
         )
-        return UpscaleTask(submission, submitter)
+        return UpscaleTask(self, submission)
 
     async def attach(
         self, task_uuid: str | UUID, *, timeout: float | EllipsisType | None = ...
@@ -344,7 +346,7 @@ class RunwareClient(OtherTasks):
         """
         submitter = self._opened()
         submission = await submitter.attach(check_task_uuid(task_uuid), self._timeout(timeout))
-        return UpscaleTask(submission, submitter)
+        return UpscaleTask(self, submission)
 
     def upscale_many(
         self,

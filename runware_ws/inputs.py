@@ -116,7 +116,7 @@ class _Stream(Source):
         self.size = _encoded_size(_rest_of(file))
 
     async def request(self, head: bytes, tail: bytes) -> bytearray:
-        return await run_in_thread(self._request, head, tail)
+        return await run_in_thread(self._request, head, tail, abandon_on_cancel=True)
 
     def _request(self, head: bytes, tail: bytes) -> bytearray:
         try:
