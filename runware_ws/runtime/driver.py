@@ -265,6 +265,8 @@ class Driver:
         async def run() -> None:
             try:
                 self._ended(connection, line, await connection.run())
+            except Exception as error:  # noqa: BLE001  # nobody waits for this task
+                self.failed(error)
             finally:
                 self._connecting.discard(background)
 
@@ -272,9 +274,6 @@ class Driver:
         self._connecting.add(background)
 
     def _ended(self, connection: Connection, line: int, why: DisconnectedError) -> None:
-        if connection.is_current:
-            del self._current[line]
-            self.session.lines[line].lost(why.reason, self.clock(), too_large=why.too_large)
         if connection.is_current:
             del self._current[line]
             self.session.lines[line].lost(why.reason, self.clock(), too_large=why.too_large)
