@@ -72,8 +72,10 @@ class Dispatcher:
                     self._result(link, task, result, now)
         elif errors:
             self._recorded_error(link, task, errors[0], now)
-        elif item.get("request") or items:
+        elif items:
             self._reconciler.alive(task, now)
+        elif item.get("request"):
+            self._reconciler.known_alone(task, now)
         else:  # neither absence nor failure
             self._reconciler.unclear(task, now)
 
@@ -88,7 +90,7 @@ class Dispatcher:
         if info.not_found:
             self._reconciler.nothing(link, task, Question.DETAILS, now)
         elif _is_conflict(task, error):
-            self._reconciler.alive(task, now)
+            self._reconciler.known_alone(task, now)
         elif info.timed_out or (info.no_room and _was_resent_though_known(task)):
             self._reconciler.unclear(task, now, error)
         else:

@@ -175,7 +175,7 @@ class Reconciler:
     def poll_later(self, task: Task, now: float) -> None:
         """Ask for a task again after a delay that grows."""
         delay = self._poll_delay(task.asks)
-        if task.misses:
+        if task.misses and task.evidence is not Evidence.KNOWN:
             delay = max(delay, ceiling(task.misses, self._timing.poll))
         tick = int((now + delay) * _TICKS_PER_SECOND) + 1
         self._timers.schedule(task, tick / _TICKS_PER_SECOND)
@@ -193,6 +193,13 @@ class Reconciler:
         task.forget_doubt()
         self._table.clear(task)
         self.poll_later(task, now)
+
+    def known_alone(self, task: Task, now: float) -> None:
+        """Take a sign that the server knows the task, but says nothing of its state."""
+        task.evidence = Evidence.KNOWN
+        move(task, Transition.ACCEPT)
+        self._count_miss(task, now)
+        self._known_but_not_found(task, now)
 
     def nothing(
         self,
@@ -237,15 +244,13 @@ class Reconciler:
             self._not_answered(task, task.failure, now)
             return
         task.failure = None
-        if not task.misses:
-            task.missed_since = now
-        task.misses += 1
+        self._count_miss(task, now)
         lasted = now - task.missed_since
         is_certain = task.misses >= _MIN_MISSES and lasted >= self._window
         if is_certain and task.rejection is not None:
             self.failed(task, task.rejection, now)
         elif task.evidence is Evidence.KNOWN:
-            self._known_but_not_found(task, lasted, now)
+            self._known_but_not_found(task, now)
         elif is_certain:
             self._absent(link, task, lasted, now)
         else:
@@ -264,7 +269,14 @@ class Reconciler:
         else:
             self.poll_later(task, now)
 
-    def _known_but_not_found(self, task: Task, lasted: float, now: float) -> None:
+    @staticmethod
+    def _count_miss(task: Task, now: float) -> None:
+        if not task.misses:
+            task.missed_since = now
+        task.misses += 1
+
+    def _known_but_not_found(self, task: Task, now: float) -> None:
+        lasted = now - task.missed_since
         if task.deadline is None and lasted > self._timing.known_limit:
             known = "the service had the task, and has no outcome for it"
             self._table.settle(task, ResultLostError(task.uuid, known))
