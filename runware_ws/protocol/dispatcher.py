@@ -157,16 +157,22 @@ class Dispatcher:
 
         One such answer may stand for one question or for a whole frame of them. Once there are as
         many as questions, all are answered; until then the rest have a short grace. An empty answer
-        may also acknowledge a task, which is asked for early (`Timing.early_look`).
+        may also acknowledge a task, which is asked for early (`Timing.early_look`). An error is
+        that of a task only if no other was asked for; so next time each is asked for alone.
         """
         if not link.asked:
             return
         link.unnamed += 1
-        link.unnamed_failure = failure = failure or link.unnamed_failure
         asked = list(link.asked.values())
-        if link.unnamed >= len(asked):
+        if failure is not None and len(asked) > 1:
+            failure, link.is_spoiled = None, True
             for task in asked:
-                self._reconciler.nothing(link, task, link.answered(task), now, failure)
+                task.asked_alone = True
+        if link.unnamed >= len(asked):
+            is_spoiled = link.is_spoiled
+            for task in asked:
+                question = link.answered(task)
+                self._reconciler.nothing(link, task, question, now, failure, spoiled=is_spoiled)
             return
         for task in asked:
             task.asked_at = min(

@@ -161,8 +161,8 @@ class Reconciler:
                 move(task, Transition.DOUBT)
             self.ask(link, task, now)
         elif self._is_unanswered(link, task, now):
-            failure = link.unnamed_failure
-            self.nothing(link, task, link.answered(task), now, failure)
+            is_spoiled = link.is_spoiled
+            self.nothing(link, task, link.answered(task), now, spoiled=is_spoiled)
         else:
             if now - task.asked_at >= self._timing.answer_timeout:  # the line as a whole is silent
                 link.keepalive.ping_wanted = not link.keepalive.awaits_bytes
@@ -194,8 +194,11 @@ class Reconciler:
         """Take a sign that the server knows the task, but says nothing of its state."""
         task.evidence = Evidence.KNOWN
         move(task, Transition.ACCEPT)
-        self._count_miss(task, now)
-        self._known_but_not_found(task, now)
+        if task.spoiled:
+            self._not_answered(task, now)
+        else:
+            self._count_miss(task, now)
+            self._known_but_not_found(task, now)
 
     def nothing(
         self,
@@ -204,19 +207,28 @@ class Reconciler:
         question: Question | None,
         now: float,
         failure: ErrorItem | None = None,
+        *,
+        spoiled: bool = False,
     ) -> None:
-        """Go on after a question that found nothing, or was answered by an error."""
+        """Go on after a question that found nothing, or was answered by an error.
+
+        The error is `failure` if it is known to be about this task; else it has only `spoiled` the
+        round.
+        """
         if question is None:
             return
-        if question is Question.RESULT:
-            task.spoiled = failure is not None
-            if failure is not None:
+        is_first = question is Question.RESULT  # of the round
+        if failure is not None:
+            spoiled |= is_first or code_info(failure.code).retryable
+            if is_first:
                 self._count_failure(task, failure, now)
-            # Of a task that is known, the details are asked for less and less often.
-            if task.evidence is not Evidence.KNOWN or not task.misses & (task.misses - 1):
-                self._queue(link, task, Question.DETAILS)
-                return
-        self._missed(link, task, now)
+        task.spoiled = spoiled or (task.spoiled and not is_first)
+        # Of a task that is known, the details are asked for less and less often.
+        is_time = task.evidence is not Evidence.KNOWN or not task.misses & (task.misses - 1)
+        if is_first and is_time:
+            self._queue(link, task, Question.DETAILS)
+        else:
+            self._missed(link, task, now)
 
     def unclear(self, task: Task, now: float, error: ErrorItem | None = None) -> None:
         """Ask again later: the details say neither that the task failed nor that it is absent."""
@@ -224,7 +236,7 @@ class Reconciler:
             self.poll_later(task, now)
         else:
             self._count_failure(task, error, now)
-            self._not_answered(task, error, now)
+            self._not_answered(task, now)
 
     @staticmethod
     def _count_failure(task: Task, failure: ErrorItem, now: float) -> None:
@@ -236,8 +248,8 @@ class Reconciler:
 
     def _missed(self, link: ConnectionState, task: Task, now: float) -> None:
         """Draw the conclusion from a round in which neither way of asking found the task."""
-        if task.spoiled and task.failure is not None:
-            self._not_answered(task, task.failure, now)
+        if task.spoiled:
+            self._not_answered(task, now)
             return
         task.failure = None
         self._count_miss(task, now)
@@ -252,11 +264,15 @@ class Reconciler:
         else:
             self.poll_later(task, now)
 
-    def _not_answered(self, task: Task, failure: ErrorItem, now: float) -> None:
+    def _not_answered(self, task: Task, now: float) -> None:
         """Draw the conclusion from a round in which an error answered in place of the task.
 
         The end of a wait, and lack of room, are held to be the task's error only after long.
         """
+        failure = task.failure
+        if failure is None:
+            self.poll_later(task, now)
+            return
         info = code_info(failure.code)
         window = self._timing.living_window if info.timed_out else self._window
         window = self._timing.known_limit if info.no_room else window
