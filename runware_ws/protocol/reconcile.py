@@ -276,10 +276,13 @@ class Reconciler:
         info = code_info(failure.code)
         window = self._timing.living_window if info.timed_out else self._window
         window = self._timing.known_limit if info.no_room else window
-        if task.failures >= _MIN_FAILURES and now - task.failing_since >= window:
-            self.failed(task, failure, now)
-        else:
+        if task.failures < _MIN_FAILURES or now - task.failing_since < window:
             self.poll_later(task, now)
+        elif task.evidence is Evidence.KNOWN and _is_same(failure, task.refusal):
+            # It was sent again after that refusal, of which alone the server still knows.
+            self._refused(task, failure, now, was_named=True, new_uuid=True)
+        else:
+            self.failed(task, failure, now)
 
     @staticmethod
     def _count_miss(task: Task, now: float) -> None:
@@ -397,3 +400,7 @@ class Reconciler:
         else:
             settled = task_error(error.code, error.message, task.uuid, error.raw, task.attempts)
             self._table.settle(task, settled)
+
+
+def _is_same(error: ErrorItem, other: ErrorItem | None) -> bool:
+    return other is not None and other.code == error.code

@@ -41,7 +41,7 @@ SETTINGS = Settings(
 )
 Outcome = dict[str, Any] | RunwareError
 # Within this time everything settles once nothing is in the way any more.
-PATIENCE = 3600.0
+PATIENCE = 4 * 3600.0
 
 
 class NumberedTask(Task):
