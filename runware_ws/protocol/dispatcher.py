@@ -22,6 +22,7 @@ class Dispatcher:
     def __init__(self, table: TaskTable, reconciler: Reconciler, timing: Timing) -> None:
         self._table = table
         self._reconciler = reconciler
+        self._retries = reconciler.retries
         self._timing = timing
 
     def item(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
@@ -94,7 +95,7 @@ class Dispatcher:
         elif info.timed_out or (info.no_room and _was_resent_though_known(task)):
             self._reconciler.unclear(task, now, error)
         else:
-            self._reconciler.failed(task, error, now, is_recorded=True)
+            self._retries.failed(task, error, now, is_recorded=True)
 
     def error(self, link: ConnectionState, task: Task, error: ErrorItem, now: float) -> None:
         """Handle an error that names `task`."""
@@ -130,7 +131,7 @@ class Dispatcher:
         elif task.asks or (task.writes > 1 and task.evidence is not Evidence.REFUSED):
             self._reconciler.confirm(link, task, error, now)
         else:
-            self._reconciler.failed(task, error, now)
+            self._retries.failed(task, error, now)
 
     def error_without_name(self, link: ConnectionState, error: ErrorItem, now: float) -> None:
         """Handle an error that names no task."""

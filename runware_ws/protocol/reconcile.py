@@ -32,10 +32,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..error_codes import code_info
-from ..errors import ResultLostError, TaskNotFoundError, task_error
+from ..errors import ResultLostError, TaskNotFoundError
 from ..settings import Settings
 from .backoff import ceiling
 from .connection_state import ConnectionState, answered
+from .retries import Retries
 from .task_table import TaskTable
 from .tasks import Evidence, Question, Stage, Task, Transition, move
 from .wire import ErrorItem
@@ -55,14 +56,17 @@ class Reconciler:
     Args:
         table: the tasks.
         settings: the client's settings.
+
+    Attributes:
+        retries: runs tasks again that failed.
     """
 
     def __init__(self, table: TaskTable, settings: Settings) -> None:
+        self.retries = Retries(table, settings.max_retries)
         self._table = table
         self._timers = table.timers
         self._timing = settings.timing
         self._window = settings.doubt_window
-        self._max_retries = settings.max_retries
 
     # Doubt begins.
 
@@ -292,7 +296,7 @@ class Reconciler:
         lasted = now - task.missed_since
         is_certain = task.misses >= _MIN_MISSES and lasted >= self._window
         if is_certain and task.rejection is not None:
-            self.failed(task, task.rejection, now)
+            self.retries.failed(task, task.rejection, now)
         elif task.evidence is Evidence.KNOWN:
             self._known_but_not_found(task, now)
         elif is_certain:
@@ -316,9 +320,9 @@ class Reconciler:
             self.poll_later(task, now)
         elif task.evidence is Evidence.KNOWN and _is_same(failure, task.refusal):
             # It was sent again after that refusal, of which alone the server still knows.
-            self._refused(task, failure, now, was_named=True, new_uuid=True)
+            self.retries.refused(task, failure, now, was_named=True, new_uuid=True)
         else:
-            self.failed(task, failure, now)
+            self.retries.failed(task, failure, now)
 
     @staticmethod
     def _count_miss(task: Task, now: float) -> None:
@@ -381,63 +385,6 @@ class Reconciler:
         move(task, Transition.DOUBT)
         answered(task)
         self._queue(link, task, Question.DETAILS)
-
-    # Declared failed.
-
-    def _refused(
-        self, task: Task, refusal: ErrorItem, now: float, *, was_named: bool, new_uuid: bool
-    ) -> None:
-        """Send a task again that was refused for lack of room, once there is some: it was not run.
-
-        A refusal without a name has told the limit before it was known which task it is of.
-        """
-        table, level, sent_at = self._table, task.level, task.sent_at
-        task.refusal = refusal
-        task.evidence = Evidence.REFUSED
-        table.counters.refused += 1
-        if new_uuid:
-            table.requeue(task, now, new_uuid=True, step=0)
-        else:
-            table.put_back(task)
-        if was_named and level:
-            table.limit.refused(level, sent_at, now)
-            table.timers.moved = True
-            table.tell_limit()
-
-    def failed(
-        self,
-        task: Task,
-        error: ErrorItem,
-        now: float,
-        *,
-        was_named: bool = True,
-        is_recorded: bool = False,
-    ) -> None:
-        """Run a task again that failed, or settle it with its error.
-
-        Args:
-            task: the task.
-            error: its error.
-            now: the time.
-            was_named: whether the error named the task. If not, it is no word of the server on this
-                very task, so the task keeps its UUID.
-            is_recorded: whether it is in the details: then the server remembers the UUID, and would
-                refuse it again.
-        """
-        info = code_info(error.code)
-        if info.no_room and task.payload:
-            was_sent_once = task.writes == 1 or task.evidence is Evidence.REFUSED
-            new_uuid = is_recorded and was_sent_once
-            self._refused(task, error, now, was_named=was_named, new_uuid=new_uuid)
-        elif info.retryable and task.uuid_of_attempt is not None and not task.writes:
-            self._table.requeue(task, now, new_uuid=True, step=0)  # another process ran it
-        elif info.retryable and task.payload and task.attempts <= self._max_retries:
-            task.attempts += 1
-            self._table.counters.retried += 1
-            self._table.requeue(task, now, new_uuid=was_named, step=task.attempts - 2)
-        else:
-            settled = task_error(error.code, error.message, task.uuid, error.raw, task.attempts)
-            self._table.settle(task, settled)
 
 
 def _is_same(error: ErrorItem, other: ErrorItem | None) -> bool:
