@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import EllipsisType
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
@@ -22,10 +22,21 @@ from .options import (
 from .protocol.request import MODEL
 from .results import UpscaleResult
 from .runtime.base_client import BaseClient
+from .runtime.download import check_http_client
 from .runtime.environment import check_journal, find_key, find_url
 from .runtime.submission import Submission
-from .settings import MEBIBYTE, Settings, check_bool, check_number
+from .settings import (
+    DOWNLOAD_TIMEOUT,
+    MAX_DOWNLOAD_BYTES,
+    MEBIBYTE,
+    Settings,
+    check_bool,
+    check_number,
+)
 from .task import UpscaleTask
+
+if TYPE_CHECKING:
+    import httpx
 
 AnyImage = TypeVar("AnyImage", bound=Image)
 
@@ -68,6 +79,12 @@ class RunwareClient(BaseClient):
             that it knows runs such a task twice.
         doubt_window: how late the service may be to find a task that it has received; a task is not
             sent again before the service could not find it for so long. Default 2.
+        max_download_bytes: size of the largest result that is downloaded. Default 512 MiB.
+        download_timeout: time for the download of a result, with its retries; None for no limit.
+            Default 300.
+        http_client: an ``httpx.AsyncClient`` for downloads, which stays yours to close. Then names
+            that lead to private addresses are its own affair. Default: connections of this client's
+            own, which are kept until it is closed.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
 
     Raises:
@@ -94,6 +111,9 @@ class RunwareClient(BaseClient):
         allow_insecure: bool = False,
         on_doubt: Literal["resend", "fail"] = "resend",
         doubt_window: float = 2.0,
+        max_download_bytes: int = MAX_DOWNLOAD_BYTES,
+        download_timeout: float | None = DOWNLOAD_TIMEOUT,
+        http_client: httpx.AsyncClient | None = None,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
         try:
@@ -117,9 +137,12 @@ class RunwareClient(BaseClient):
             allow_insecure=allow_insecure,
             on_doubt=on_doubt,
             doubt_window=doubt_window,
+            max_download_bytes=max_download_bytes,
+            download_timeout=download_timeout,
         )
         check_journal(journal)
-        super().__init__(settings, key, journal)
+        check_http_client(http_client)
+        super().__init__(settings, key, journal, http_client)
 
     async def upscale(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from types import EllipsisType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -17,7 +17,11 @@ from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
 from .concurrency import run_in_thread
+from .download import Downloads, download_limits
 from .submission import Submission, Submitter
+
+if TYPE_CHECKING:
+    import httpx
 
 _CLOSE_LIMIT = 5.0
 
@@ -29,14 +33,20 @@ class BaseClient:
         settings: the settings.
         key: the API key.
         journal: path of the journal, or None.
+        http_client: makes the downloads, in place of connections of our own; or None.
     """
 
     def __init__(
-        self, settings: Settings, key: Secret, journal: str | os.PathLike[str] | None
+        self,
+        settings: Settings,
+        key: Secret,
+        journal: str | os.PathLike[str] | None,
+        http_client: httpx.AsyncClient | None = None,
     ) -> None:
         self._settings = settings
         self._key = key
         self._journal = journal
+        self._downloads = Downloads(download_limits(settings), http_client)
         self._submitter: Submitter | None = None
         self._recovered = Recovered()
         self._opening = anyio.Lock()
@@ -69,10 +79,11 @@ class BaseClient:
     async def _open(self) -> Submitter:
         found = None if self._journal is None else await self._open_journal(self._journal)
         journal = None if found is None else found.journal
-        submitter = Submitter(self._settings, self._key, journal)
+        submitter = Submitter(self._settings, self._key, journal, self._downloads)
         if found is not None:
             self._recovered = take_up(found, submitter)
         self._submitter = submitter
+        self._downloads.open()
         return submitter
 
     async def _open_journal(self, path: str | os.PathLike[str]) -> Found:
@@ -97,6 +108,7 @@ class BaseClient:
         if self._submitter is None:
             return
         with anyio.move_on_after(_CLOSE_LIMIT, shield=True):
+            await self._downloads.aclose()
             await self._submitter.driver.close("the client was closed")
 
     async def __aenter__(self) -> Self:

@@ -1,61 +1,168 @@
-"""Downloads of results that are links, with httpx (extra ``http``)."""
+"""The downloads of one client, over connections that they share."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
-from ..errors import DownloadError, MissingExtraError
-from ..protocol.backoff import ceiling
+from ..errors import DownloadError, InputError, MissingExtraError
+from ..settings import DOWNLOAD_TIMEOUT, MAX_DOWNLOAD_BYTES, Settings
+from .content import Content
+from .environment import find_url
 
 if TYPE_CHECKING:
-    import ssl
-
-__all__ = ["download"]
-
-_ATTEMPTS = 3
-_TIMEOUT = 60.0
-_DELAYS = (0.25, 4.0)
-
-
-async def download(url: str) -> bytes:
-    """The bytes at `url`; failures that may pass are tried again, twice.
-
-    Raises:
-        DownloadError: they cannot be had.
-        MissingExtraError: httpx is not installed.
-    """
-    try:
-        import httpx
-    except ImportError:
-        raise MissingExtraError("downloading a result", "http") from None
-    reason = ""
-    for attempt in range(_ATTEMPTS):
-        if attempt:
-            await anyio.sleep(ceiling(attempt, _DELAYS))
-        try:
-            async with httpx.AsyncClient(
-                follow_redirects=True, timeout=_TIMEOUT, verify=_tls()
-            ) as http:
-                response = await http.get(url)
-        except httpx.TransportError as error:
-            reason = f"{type(error).__name__}: {error}"
-            continue
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise DownloadError(url, str(error)) from None
-        if response.is_success:
-            return response.content
-        reason = f"HTTP {response.status_code}"
-        if response.status_code < 500 and response.status_code != 429:
-            break
-    raise DownloadError(url, reason)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Made once: it takes longer than a small download."""
     import httpx
 
-    return httpx.create_ssl_context()
+    from ..http.links import LinkRules
+    from ..http.response import Requester
+
+__all__ = [
+    "DownloadLimits",
+    "Downloads",
+    "check_http_client",
+    "download_limits",
+    "downloads_of_environment",
+    "require_http",
+]
+
+T = TypeVar("T")
+
+_AT_ONCE = 64  # and so the largest number of connections
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadLimits:
+    """The limits of each download.
+
+    Attributes:
+        service_url: URL of the service whose results are downloaded.
+        max_bytes: size of the largest file.
+        timeout: seconds for the whole download; None for no limit.
+        connect_timeout: seconds for one connection.
+    """
+
+    service_url: str
+    max_bytes: int = MAX_DOWNLOAD_BYTES
+    timeout: float | None = DOWNLOAD_TIMEOUT
+    connect_timeout: float = 10.0
+
+
+class Downloads:
+    """Downloads links.
+
+    Between `open` and `aclose` it keeps connections for the next download. A download before or
+    after that has a connection of its own; so has one in another process, to which a result was
+    pickled.
+
+    Args:
+        limits: the limits of each download.
+        client: the caller's own client, which is used in place of all that; None for none.
+    """
+
+    def __init__(self, limits: DownloadLimits, client: httpx.AsyncClient | None = None) -> None:
+        self._limits = limits
+        self._client = client
+        self._is_open = False
+        self._users = 0
+        self._kept: Requester | None = None
+        self._room = anyio.Semaphore(_AT_ONCE)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Downloads, (self._limits,)
+
+    async def fetch(self, link: str, content: Content[T]) -> T:
+        """Download a link, and return what its content becomes.
+
+        Raises:
+            DownloadError: it cannot be had.
+            MissingExtraError: httpx is not installed.
+            OSError: the content cannot be written.
+        """
+        require_http("downloading a result")
+        from ..http.links import LinkRules
+        from ..http.transfer import Transfer
+
+        rules = LinkRules(self._limits.service_url)
+        async with self._room, self._requester(rules) as requester:
+            transfer = Transfer(requester, rules, link, content, self._limits.max_bytes)
+            with anyio.move_on_after(self._limits.timeout):
+                return await transfer.run()
+        raise DownloadError(link, f"it took longer than {self._limits.timeout:g} s")
+
+    def open(self) -> None:
+        """Keep connections from now on."""
+        self._is_open = True
+
+    async def aclose(self) -> None:
+        """Keep connections no longer. Downloads that run go on to their end."""
+        self._is_open = False
+        await self._close_unused()
+
+    @asynccontextmanager
+    async def _requester(self, rules: LinkRules) -> AsyncIterator[Requester]:
+        if self._client is not None:
+            from ..http.borrowed import BorrowedClient
+
+            yield BorrowedClient(self._client)
+            return
+        if self._kept is None:
+            from ..http.pool import Pool
+
+            self._kept = Pool(rules, self._limits.connect_timeout)
+        self._users += 1
+        try:
+            yield self._kept
+        finally:
+            self._users -= 1
+            await self._close_unused()
+
+    async def _close_unused(self) -> None:
+        if not self._is_open and not self._users and self._kept is not None:
+            kept, self._kept = self._kept, None
+            with anyio.CancelScope(shield=True):
+                await kept.aclose()
+
+
+def download_limits(settings: Settings) -> DownloadLimits:
+    """Return the limits of a client's downloads."""
+    return DownloadLimits(
+        settings.url,
+        settings.max_download_bytes,
+        settings.download_timeout,
+        settings.connect_timeout,
+    )
+
+
+def downloads_of_environment() -> Downloads:
+    """Return downloads for a result without a client: from the service of ``RUNWARE_URL``."""
+    return Downloads(DownloadLimits(find_url(None)))
+
+
+def require_http(need: str) -> None:
+    """Raise MissingExtraError unless the extra ``http`` is installed.
+
+    Args:
+        need: what it is needed for.
+    """
+    try:
+        import httpcore  # noqa: F401
+        import httpx  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(need, "http") from None
+
+
+def check_http_client(client: object) -> None:
+    """Raise InputError unless `client` is an ``httpx.AsyncClient`` or None."""
+    if client is None:
+        return
+    require_http("http_client")
+    import httpx
+
+    if not isinstance(client, httpx.AsyncClient):
+        raise InputError(
+            "http_client", f"is of type {type(client).__name__}", "pass an httpx.AsyncClient"
+        )
