@@ -22,9 +22,10 @@ from .options import (
 from .protocol.request import MODEL
 from .results import UpscaleResult
 from .runtime.base_client import BaseClient
-from .runtime.download import check_http_client
+from .runtime.download import check_http_client, require_http
 from .runtime.environment import check_journal, find_key, find_url
 from .runtime.submission import Submission
+from .saving import saver_for
 from .settings import (
     DOWNLOAD_TIMEOUT,
     MAX_DOWNLOAD_BYTES,
@@ -334,6 +335,8 @@ class RunwareClient(BaseClient):
         *,
         max_in_flight: int | None = None,
         ordered: bool = False,
+        save_to: str | os.PathLike[str] | None = None,
+        name: str | Callable[[AnyImage], str] | None = None,
         upscale_factor: UpscaleFactor | None = 4,
         output_type: OutputType | None = None,
         output_format: OutputFormat | None = None,
@@ -366,6 +369,13 @@ class RunwareClient(BaseClient):
                 one at a time, as outcomes of others are read.
             max_in_flight: number of images taken and not yet yielded. Default: the client's.
             ordered: whether outcomes come in the order of `images`. Default: as they are settled.
+            save_to: a folder, in which each result is saved while others are under way, 32 at once;
+                it is created if it is missing. Outcomes have the ``path``. A result that cannot be
+                saved is the ``unsaved`` of an outcome with the error, and is not acknowledged.
+            name: the name of a file, with or without a suffix: a template of ``{stem}`` (of the
+                image's file or URL), ``{factor}`` and ``{number}`` (of the image, from 1), or a
+                function that returns it for an image. It may name folders within `save_to`. An
+                image with a name that another one has fails, and is not sent. Default ``{stem}``.
             upscale_factor: 2 or 4; see `upscale`. This and the following hold for every image.
             output_type: ``"URL"``, ``"base64Data"`` or ``"dataURI"``; see `upscale`.
             output_format: ``"JPG"``, ``"PNG"`` or ``"WEBP"``; see `upscale`.
@@ -389,6 +399,9 @@ class RunwareClient(BaseClient):
         check_number("max_in_flight", "int", size)
         check_bool("ordered", ordered)
         check_images(images)
+        saver = saver_for(save_to, name, upscale_factor)
+        if saver is not None and output_type in (None, "URL"):
+            require_http("save_to")
         template = request_template(
             upscale_factor=upscale_factor,
             output_type=output_type,
@@ -410,5 +423,13 @@ class RunwareClient(BaseClient):
             return await self._opened().submit(image, template, None, limit, its_tag)
 
         lasting = self._journal is not None
-        window = Window(submit, self._cancel, tag, size, ordered=ordered, lasting=lasting)
+        window = Window(
+            submit,
+            self._cancel,
+            tag,
+            size,
+            ordered=ordered,
+            lasting=lasting,
+            saver=saver,
+        )
         return Outcomes(window, images)

@@ -10,7 +10,7 @@ import abc
 import hashlib
 import os
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Generic, TypeVar
 from uuid import uuid4
 
@@ -18,9 +18,17 @@ import anyio
 
 from .concurrency import LARGE_BYTES, run_in_thread
 
-__all__ = ["Content", "FileContent", "MemoryContent", "WrongDigestError", "is_image"]
+__all__ = [
+    "Content",
+    "FileContent",
+    "MemoryContent",
+    "WrongDigestError",
+    "is_image",
+    "without_image_suffix",
+]
 
 T = TypeVar("T")
+PathT = TypeVar("PathT", bound=PurePath)
 
 _PIECE_BYTES = 512 * 1024
 _HEAD_BYTES = 64
@@ -242,9 +250,13 @@ def _with_suffix(path: Path, suffix: str) -> Path:
     present = path.suffix.lower()
     if _SAME.get(present, present) == suffix:
         return path
-    if present in _IMAGE_SUFFIXES:
-        return path.with_suffix(suffix)
-    return path.with_name(path.name + suffix)
+    bare = without_image_suffix(path)
+    return bare.with_name(bare.name + suffix)
+
+
+def without_image_suffix(path: PathT) -> PathT:
+    """Return a path without the suffix of an image; other suffixes are part of its name."""
+    return path.with_suffix("") if path.suffix.lower() in _IMAGE_SUFFIXES else path
 
 
 def _suffix_of(head: bytes) -> str:
