@@ -57,6 +57,8 @@ class LinkRules:
         Raises:
             DownloadError: it may not be followed.
         """
+        if not location:
+            raise DownloadError(str(url), "it redirects to nowhere")
         try:
             return self.check(url.join(location))
         except DownloadError as error:

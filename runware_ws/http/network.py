@@ -10,12 +10,15 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult
 
 import anyio
 import httpcore
 
+from ..runtime.concurrency import run_in_thread
 from ..transport.proxy import (
     ProxyError,
     check_tunnel_response,
@@ -62,8 +65,7 @@ class Network(httpcore.AsyncNetworkBackend):
             return await self._connect(await self._addresses(host, port), port)
 
     async def _addresses(self, host: str, port: int) -> list[str]:
-        found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [str(entry[4][0]) for entry in found]
+        addresses = await _resolve(host, port)
         if self._rules.is_own(host):
             return addresses
         public = [one for one in addresses if is_public(ipaddress.ip_address(one))]
@@ -104,3 +106,12 @@ class Network(httpcore.AsyncNetworkBackend):
                 await stream.aclose()
             raise
         return stream
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of a host."""
+    with suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]
+    find = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await run_in_thread(find, abandon_on_cancel=True)
+    return [str(entry[4][0]) for entry in found]

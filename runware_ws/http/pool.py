@@ -16,7 +16,7 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -84,12 +84,15 @@ class Pool:
         server = self._server(request.url)
         with _errors_mapped():
             connection, answer = await self._send(server, request)
+        chunks = _chunks(answer)
         try:
-            async with aclosing(_chunks(answer)) as chunks:
-                yield Response(answer.status, _readable(answer.headers), chunks)
+            yield Response(answer.status, _readable(answer.headers), chunks)
         finally:
             with anyio.CancelScope(shield=True):
                 await answer.aclose()
+                if connection.is_closed():
+                    await _exhaust(chunks)
+                await chunks.aclose()
                 await self._keep(server, connection)
 
     async def aclose(self) -> None:
@@ -168,6 +171,16 @@ async def _chunks(answer: httpcore.Response) -> AsyncGenerator[bytes, None]:
         async with aclosing(cast("AsyncGenerator[bytes, None]", aiter(stream))) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+
+async def _exhaust(chunks: AsyncGenerator[bytes, None]) -> None:
+    """Let the generators in httpcore end that a body left early would leave to the collector.
+
+    Trio warns of them. Their connection is closed, so that they end with what they hold already.
+    """
+    with suppress(TransferError):
+        async for _ in chunks:
+            pass
 
 
 @contextmanager
