@@ -80,4 +80,6 @@ def is_public(address: IPAddress) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
+        if address.is_site_local:  # deprecated, and still in use
+            return False
     return address.is_global and not address.is_multicast
