@@ -63,7 +63,8 @@ class Names(Generic[T]):
 
     def __init__(self, name: str | Callable[[T], str], factor: int | None) -> None:
         if isinstance(name, str):
-            _check_template(name)
+            if "factor" in _fields_of(name) and factor is None:
+                raise _wrong("has {factor}, and upscale_factor is None")
         elif not callable(name):
             raise _wrong(f"is of type {type(name).__name__}")
         self._name = name
@@ -98,12 +99,14 @@ def _wrong(problem: str) -> InputError:
     return InputError("name", problem, remedy)
 
 
-def _check_template(template: str) -> None:
+def _fields_of(template: str) -> set[str]:
+    """Return the fields of a template, once it is checked."""
     try:
         fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
         if unknown := fields - set(_FIELDS):
             raise _wrong(f"has an unknown field {{{unknown.pop()}}}")
         _check_name(template.format(**_FIELDS))
+        return fields
     except (ValueError, IndexError, KeyError) as error:
         raise error if isinstance(error, InputError) else _wrong(f"{error}") from None
 
