@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .wire import ErrorItem
+    from .wire import ErrorItem, Item
 
 
 class Stage(StrEnum):
@@ -91,6 +91,11 @@ class Task:
         payload: its bytes as a frame of its own; b"" if they are not known (a task found by its
             UUID alone) and once it is settled.
         owned: whether this package made the UUID, so that nobody else can have used it.
+        wanted: for a task that is no upscale task: number of results that settle it; else 0.
+        collected: the results of such a task so far.
+        priority: tasks of a higher priority are sent first.
+        level: number of tasks in flight when it was sent, itself included; 0 if it is not in flight
+            by the count of `ConcurrencyLimit`.
         polled: whether the outcome is asked for, not pushed: delivery ``async``, or a webhook.
         timeout: seconds from submission, or None.
         deadline: the same as a time, or None.
@@ -112,7 +117,6 @@ class Task:
         spoiled: whether an error answered the present round's question for the result.
         rejection: an error that may have answered its sending, until the server confirms it.
         refusal: the error by which the server last refused it for lack of room, if it did.
-        refusals: how often it did.
         suspicions: how often it may have been the cause of an error that named no task.
         alone: whether it is to be written in a frame of its own.
         found_by: the way by which a task in doubt was found; "" if it was never in doubt.
@@ -124,6 +128,7 @@ class Task:
         "asked_at",
         "asks",
         "attempts",
+        "collected",
         "deadline",
         "due",
         "evidence",
@@ -132,14 +137,15 @@ class Task:
         "failures",
         "former_uuids",
         "found_by",
+        "level",
         "missed_since",
         "misses",
         "origin",
         "owned",
         "payload",
         "polled",
+        "priority",
         "refusal",
-        "refusals",
         "rejection",
         "sent_at",
         "spoiled",
@@ -148,6 +154,7 @@ class Task:
         "timeout",
         "uuid",
         "wake",
+        "wanted",
         "wire_uuid",
         "writes",
     )
@@ -159,6 +166,8 @@ class Task:
         *,
         wire_uuid: str = "",
         owned: bool = True,
+        wanted: int = 0,
+        priority: int = 0,
         polled: bool = False,
         timeout: float | None = None,
         deadline: float | None = None,
@@ -171,6 +180,10 @@ class Task:
         self.former_uuids: tuple[str, ...] = ()
         self.payload = payload
         self.owned = owned
+        self.wanted = wanted
+        self.priority = priority
+        self.level = 0
+        self.collected: list[Item] = []
         self.polled = polled
         self.timeout = timeout
         self.deadline = deadline
@@ -193,7 +206,6 @@ class Task:
         self.spoiled = False
         self.rejection: ErrorItem | None = None
         self.refusal: ErrorItem | None = None
-        self.refusals = 0
         self.suspicions = 0
         self.alone = False
         self.found_by = ""
@@ -202,6 +214,13 @@ class Task:
     def attempt_uuids(self) -> tuple[str, ...]:
         """The taskUUIDs of all attempts, in order."""
         return (*self.former_uuids, self.wire_uuid)
+
+    @property
+    def why_refused(self) -> str:
+        """Why the server has not taken it yet; "" if it did, or was not asked to."""
+        if self.refusal is None or self.evidence is not Evidence.REFUSED:
+            return ""
+        return f"the service has no room: {self.refusal.code}"
 
     def forget_doubt(self) -> None:
         """Begin to count anew: the server spoke of the task, or it is written again."""
