@@ -15,6 +15,8 @@ from .content import Content
 from .environment import find_url
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
     from ..http.links import LinkRules
@@ -61,10 +63,17 @@ class Downloads:
     Args:
         limits: the limits of each download.
         client: the caller's own client, which is used in place of all that; None for none.
+        tls: the TLS settings, as for the WebSocket; None for the default ones.
     """
 
-    def __init__(self, limits: DownloadLimits, client: httpx.AsyncClient | None = None) -> None:
+    def __init__(
+        self,
+        limits: DownloadLimits,
+        client: httpx.AsyncClient | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._limits = limits
+        self._tls = tls
         self._client = client
         self._is_open = False
         self._users = 0
@@ -112,7 +121,7 @@ class Downloads:
         if self._kept is None:
             from ..http.pool import Pool
 
-            self._kept = Pool(rules, self._limits.connect_timeout)
+            self._kept = Pool(rules, self._limits.connect_timeout, self._tls)
         self._users += 1
         try:
             yield self._kept

@@ -199,6 +199,20 @@ async def test_https_is_spoken_with_the_name_and_its_certificate_is_checked(
             await linked(other, "wss://other.example/v1").read()
 
 
+async def test_tls_settings_of_the_callers_own_are_used_and_left_as_they_are(
+    tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    own = ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
+    with PictureServer(tls) as server:
+        url = server.plays("/a.jpg", picture())
+        limits = DownloadLimits("wss://127.0.0.1/v1")
+        with pytest.raises(DownloadError, match="certificate"):
+            await UpscaleResult(UUID4, {"imageURL": url}, downloads=Downloads(limits)).read()
+        downloads = Downloads(limits, tls=own)
+        assert await UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads).read() == PICTURE
+
+
 async def test_a_redirect_from_https_to_http_is_not_followed(tls: ssl.SSLContext) -> None:
     with PictureServer(tls) as server, PictureServer() as plain:
         url = server.plays("/a.jpg", redirect(f"http://127.0.0.1:{plain.port}/a.jpg"))
