@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ProtocolError
-from .runtime.concurrency import run_off_loop
+from .runtime.concurrency import run_off_loop, uninterruptible
 from .runtime.content import FileContent, MemoryContent
 from .runtime.download import Downloads, downloads_of_environment
 
 
+@uninterruptible
 class UpscaleResult:
     """An upscaled image, as the service delivered it.
 

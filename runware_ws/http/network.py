@@ -7,10 +7,8 @@ second time. Here the address that was checked is the one that is connected to.
 from __future__ import annotations
 
 import ipaddress
-import socket
 import ssl
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import SplitResult
@@ -18,7 +16,7 @@ from urllib.parse import SplitResult
 import anyio
 import httpcore
 
-from ..runtime.concurrency import run_in_thread
+from ..transport.addresses import addresses_of, connect_to, connect_to_one_of
 from ..transport.proxy import (
     ProxyError,
     check_tunnel_response,
@@ -29,8 +27,6 @@ from ..transport.proxy import (
 )
 from .links import LinkRules, is_public
 from .response import ForbiddenAddressError
-
-_CONNECT_TIMEOUT = 5.0  # of one address; a name may have several
 
 
 class Network(httpcore.AsyncNetworkBackend):
@@ -55,17 +51,17 @@ class Network(httpcore.AsyncNetworkBackend):
 
         Raises:
             ForbiddenAddressError: it has no address that may be connected to.
-            OSError: it has no address at all, or the proxy refuses the connection.
-            httpcore.ConnectError, httpcore.ConnectTimeout: it cannot be reached.
+            OSError: it cannot be reached, or the proxy refuses the connection.
         """
         proxy = proxy_for(host, port, is_secure=True)
         with anyio.fail_after(timeout):
             if proxy is not None:
                 return await self._connect_through(parse_proxy(proxy), host, port)
-            return await self._connect(await self._addresses(host, port), port)
+            addresses = await self._checked_addresses(host, port)
+            return await connect_to_one_of(addresses, partial(self._connect, port))
 
-    async def _addresses(self, host: str, port: int) -> list[str]:
-        addresses = await _resolve(host, port)
+    async def _checked_addresses(self, host: str, port: int) -> list[str]:
+        addresses = await addresses_of(host, port)
         if self._rules.is_own(host):
             return addresses
         public = [one for one in addresses if is_public(ipaddress.ip_address(one))]
@@ -75,13 +71,11 @@ class Network(httpcore.AsyncNetworkBackend):
             )
         return public
 
-    async def _connect(self, addresses: list[str], port: int) -> httpcore.AsyncNetworkStream:
-        for address in addresses[:-1]:
-            try:
-                return await self._backend.connect_tcp(address, port, _CONNECT_TIMEOUT)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await self._backend.connect_tcp(addresses[-1], port, _CONNECT_TIMEOUT)
+    async def _connect(self, port: int, address: str) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._backend.connect_tcp(address, port)
+        except httpcore.ConnectError as error:
+            raise ConnectionError(str(error)) from None
 
     async def _connect_through(
         self, proxy: SplitResult, host: str, port: int
@@ -90,7 +84,8 @@ class Network(httpcore.AsyncNetworkBackend):
             raise ProxyError("downloads take no SOCKS proxy: pass http_client=…")
         is_secure = proxy.scheme == "https"
         name = proxy.hostname or ""
-        stream = await self._backend.connect_tcp(name, proxy.port or (443 if is_secure else 80))
+        proxy_port = proxy.port or (443 if is_secure else 80)
+        stream = await connect_to(name, proxy_port, partial(self._connect, proxy_port))
         try:
             if is_secure:
                 stream = await stream.start_tls(ssl.create_default_context(), name)
@@ -106,12 +101,3 @@ class Network(httpcore.AsyncNetworkBackend):
                 await stream.aclose()
             raise
         return stream
-
-
-async def _resolve(host: str, port: int) -> list[str]:
-    """Return the addresses of a host."""
-    with suppress(ValueError):
-        return [str(ipaddress.ip_address(host))]
-    find = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    found = await run_in_thread(find, abandon_on_cancel=True)
-    return [str(entry[4][0]) for entry in found]

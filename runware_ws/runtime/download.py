@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +13,7 @@ from ..errors import DownloadError, InputError, MissingExtraError
 from ..settings import DOWNLOAD_TIMEOUT, MAX_DOWNLOAD_BYTES, Settings
 from .content import Content
 from .environment import find_url
+from .home import Home
 
 if TYPE_CHECKING:
     import ssl
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
     from ..http.links import LinkRules
+    from ..http.pool import Pool
     from ..http.response import Requester
 
 __all__ = [
@@ -57,8 +59,8 @@ class Downloads:
     """Downloads links.
 
     Between `open` and `aclose` it keeps connections for the next download. A download before or
-    after that has a connection of its own; so has one in another process, to which a result was
-    pickled.
+    after that has a connection of its own, and so has one on another event loop or in another
+    process.
 
     Args:
         limits: the limits of each download.
@@ -73,12 +75,9 @@ class Downloads:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._limits = limits
-        self._tls = tls
         self._client = client
-        self._is_open = False
-        self._users = 0
-        self._kept: Requester | None = None
-        self._room = anyio.Semaphore(_AT_ONCE)
+        self._tls = tls
+        self._kept: _KeptPool | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Downloads, (self._limits,)
@@ -96,20 +95,21 @@ class Downloads:
         from ..http.transfer import Transfer
 
         rules = LinkRules(self._limits.service_url)
-        async with self._room, self._requester(rules) as requester:
+        async with self._requester(rules) as requester:
             transfer = Transfer(requester, rules, link, content, self._limits.max_bytes)
             with anyio.move_on_after(self._limits.timeout):
                 return await transfer.run()
         raise DownloadError(link, f"it took longer than {self._limits.timeout:g} s")
 
     def open(self) -> None:
-        """Keep connections from now on."""
-        self._is_open = True
+        """Keep connections from now on, on this event loop."""
+        self._kept = _KeptPool()
 
     async def aclose(self) -> None:
         """Keep connections no longer. Downloads that run go on to their end."""
-        self._is_open = False
-        await self._close_unused()
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            await kept.aclose()
 
     @asynccontextmanager
     async def _requester(self, rules: LinkRules) -> AsyncIterator[Requester]:
@@ -117,23 +117,63 @@ class Downloads:
             from ..http.borrowed import BorrowedClient
 
             yield BorrowedClient(self._client)
-            return
-        if self._kept is None:
-            from ..http.pool import Pool
+        elif self._kept is not None and self._kept.is_here():
+            async with self._kept.use(lambda: self._pool(rules)) as pool:
+                yield pool
+        else:
+            pool = self._pool(rules)
+            try:
+                yield pool
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await pool.aclose()
 
-            self._kept = Pool(rules, self._limits.connect_timeout, self._tls)
-        self._users += 1
+    def _pool(self, rules: LinkRules) -> Pool:
+        from ..http.pool import Pool
+
+        return Pool(rules, self._limits.connect_timeout, self._tls)
+
+
+class _KeptPool:
+    """The connections of an open client. They are closed when nobody uses them any more."""
+
+    def __init__(self) -> None:
+        self._home = Home()
+        self._room = anyio.Semaphore(_AT_ONCE)
+        self._pool: Pool | None = None
+        self._users = 0
+        self._is_closed = False
+
+    def is_here(self) -> bool:
+        """Return whether this is their event loop."""
         try:
-            yield self._kept
-        finally:
-            self._users -= 1
-            await self._close_unused()
+            self._home.check()
+        except RuntimeError:
+            return False
+        return True
+
+    @asynccontextmanager
+    async def use(self, make: Callable[[], Pool]) -> AsyncIterator[Pool]:
+        """Use them within the block, once there is room."""
+        async with self._room:
+            self._users += 1
+            pool = self._pool = self._pool or make()
+            try:
+                yield pool
+            finally:
+                self._users -= 1
+                await self._close_unused()
+
+    async def aclose(self) -> None:
+        """Close them as soon as nobody uses them."""
+        self._is_closed = True
+        await self._close_unused()
 
     async def _close_unused(self) -> None:
-        if not self._is_open and not self._users and self._kept is not None:
-            kept, self._kept = self._kept, None
+        if self._is_closed and not self._users and self._pool is not None:
+            pool, self._pool = self._pool, None
             with anyio.CancelScope(shield=True):
-                await kept.aclose()
+                await pool.aclose()
 
 
 def download_limits(settings: Settings) -> DownloadLimits:
