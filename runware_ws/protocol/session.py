@@ -211,7 +211,7 @@ class Session:
 
     @property
     def has_frame(self) -> bool:
-        """Whether there may be a frame to be written."""
+        """Return whether there may be a frame to be written."""
         link = self._table.link
         return link is not None and self._send_queue.has_frame(link)
 
@@ -258,7 +258,7 @@ class Session:
 
     @property
     def limit(self) -> int:
-        """How many tasks may be in flight at present."""
+        """Return the number of tasks that may be in flight at present."""
         return self._table.limit.limit
 
     # Time.
@@ -275,7 +275,7 @@ class Session:
 
     @property
     def timer_moved(self) -> bool:
-        """Whether `next_timer` may be sooner than it last was."""
+        """Return whether `next_timer` may be sooner than it last was."""
         return self._table.timers.moved
 
     def handle_timer(self, now: float) -> None:

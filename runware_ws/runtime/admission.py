@@ -1,4 +1,4 @@
-"""How much may be under way at once. Whoever is over the limit waits, first come, first served."""
+"""Limit the tasks and bytes in flight. What is over the limit waits, first come, first served."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Admission"]
 
 
 class Sized(Protocol):
-    """Whatever takes room at the gate."""
+    """Something that takes room at the gate."""
 
     size: int
 
@@ -45,7 +45,7 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """How many wait at the gate."""
+        """Return the number of those that wait at the gate."""
         return len(self._waiters)
 
     def try_enter(self, size: int) -> bool:
