@@ -1,4 +1,4 @@
-"""The programs in `examples/` do what they say, as they stand."""
+"""Run the programs in `examples/` as they stand: they do what they say."""
 
 from __future__ import annotations
 

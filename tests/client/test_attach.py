@@ -1,4 +1,4 @@
-"""A task found again by its UUID alone."""
+"""Test finding a task again by its UUID alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client tells of its connection, and `drain`."""
+"""Test the events of a connection, and `drain`."""
 
 from __future__ import annotations
 

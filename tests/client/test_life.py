@@ -1,4 +1,4 @@
-"""Opening, using and closing, in every order and from every task."""
+"""Open, use and close clients in every order and from every task."""
 
 from __future__ import annotations
 

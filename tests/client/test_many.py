@@ -1,4 +1,4 @@
-"""Thousands at once, and ten thousand one after the other, in memory that stays flat."""
+"""Upscale thousands of images, at once and one after the other, in memory that stays flat."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 class BrokenError(Exception):
-    """What a source raises."""
+    """The error that a source raises."""
 
 
 def urls(count: int) -> Iterator[str]:

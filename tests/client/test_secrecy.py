@@ -1,4 +1,4 @@
-"""The key is in no log, no repr, no warning, no traceback: everything is searched for it."""
+"""Search logs, reprs, warnings and tracebacks for the key: it is in none of them."""
 
 from __future__ import annotations
 

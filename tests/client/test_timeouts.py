@@ -1,4 +1,4 @@
-"""Time that runs out: for a task, and for reconnecting."""
+"""Test timeouts: of a task, and of reconnecting."""
 
 from __future__ import annotations
 

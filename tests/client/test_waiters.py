@@ -1,4 +1,4 @@
-"""Several who wait for the same thing: each of them is woken, and none hangs."""
+"""Let several callers wait for one thing: each of them is woken, and none hangs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ URLS = [f"https://example.com/{number}.jpg" for number in range(20)]
 
 
 async def all_of(items: AsyncIterator[Any]) -> list[Any]:
-    """What so many readers of one iterator get, between them, until each has come to its end."""
+    """Return what so many readers of one iterator get between them, until it has ended for each."""
     seen: list[Any] = []
 
     async def read() -> None:

@@ -1,4 +1,4 @@
-"""Clients with a journal, and what is in it."""
+"""Provide clients with a journal, and look at what is in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def snapshot(path: Path) -> Path:
 
 
 def in_file(path: Path) -> list[Entry]:
-    """What is in a journal, by its UUID; it is not in use."""
+    """Return what is in a journal, by its UUID; it is not in use."""
     with opened(path) as journal:
         return sorted(journal.entries(), key=lambda entry: entry.uuid)
 

@@ -1,4 +1,4 @@
-"""The journal's file: what is kept is found again, and what is no journal is left alone."""
+"""Test the journal's file: what is kept is found again, and what is no journal is left alone."""
 
 from __future__ import annotations
 

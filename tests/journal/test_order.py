@@ -1,4 +1,4 @@
-"""Nothing is sent before it is written, and nothing is handed over before."""
+"""Test that nothing is sent, and nothing handed over, before it is written."""
 
 from __future__ import annotations
 

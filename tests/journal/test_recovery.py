@@ -1,4 +1,4 @@
-"""What a process left under way: found out by the next one, and never run twice."""
+"""Test recovery: the next process finds out about tasks in flight, and runs none twice."""
 
 from __future__ import annotations
 

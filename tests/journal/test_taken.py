@@ -1,4 +1,4 @@
-"""A result stays in the journal until it is acknowledged: the next process yields it again."""
+"""Test that a result stays in the journal until it is acknowledged."""
 
 from __future__ import annotations
 

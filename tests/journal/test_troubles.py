@@ -1,4 +1,4 @@
-"""What was given up, a journal that cannot be written any more, and what never gets into it."""
+"""Test tasks that were given up, journals that fail, and what never gets into a journal."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The client's core and the emulator's core against one another, with a network that does its
-worst in between: see `World`. What dies with its process, and lives on in the next: see
-`test_joint_restarts`.
+"""Set the client's core against the emulator's, with the worst of networks between: see `World`.
 
 `--hypothesis-profile=long` runs ten thousand stories.
 """
@@ -200,7 +198,7 @@ class Story(RuleBasedStateMachine):
             assert self.world.made_from[outcome["imageUUID"]] == image_of(number)
 
     def codes(self, number: int) -> set[str]:
-        """What the service may say of a task, if it does not make the image."""
+        """Return what the service may say of a task, if it does not make the image."""
         said = self.world.failures[image_of(number)]
         return said | ({"invalidImage"} if number in self.bad else {"timeout"})
 

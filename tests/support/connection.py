@@ -1,4 +1,4 @@
-"""One connection of a scripted server, and the verbs of which its script is made."""
+"""Hold one connection of a scripted server, with the verbs of which its script is made."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Connection:
 
     @property
     def user_agent(self) -> str | None:
-        """What the client called itself in the handshake."""
+        """Return what the client called itself in the handshake."""
         request = self._socket.request
         return None if request is None else request.headers.get("User-Agent")
 

@@ -1,4 +1,4 @@
-"""A Runware that does what a test says: the client's other peer, beside the emulator.
+"""Play a Runware that does what a test says: the client's other peer, beside the emulator.
 
 It shares no line of code with the client or the emulator, so that a misreading of the protocol
 that these two share shows here, and its habits are others: its JSON is spread over lines, its
