@@ -13,7 +13,7 @@ import pytest
 from runware_ws import RunwareClient
 from tests.journal.clients import in_file
 from tests.support.clients import IMAGE, client_of, served, submitted
-from tests.support.scripted import Connection, Gate, ScriptedServer
+from tests.support.scripted import Connection, Gate, ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
 WAITERS = 3
@@ -34,11 +34,6 @@ async def all_of(items: AsyncIterator[Any]) -> list[Any]:
             for _ in range(WAITERS):
                 readers.start_soon(read)
     return seen
-
-
-async def silent(connection: Connection) -> None:
-    await connection.accept()
-    await connection.take(10_000)
 
 
 async def test_everybody_who_drains_learns_that_all_is_settled() -> None:

@@ -10,9 +10,8 @@ from runware_ws import RunwareClient
 from runware_ws.batch import Outcome
 from runware_ws.journal.store import Entry
 from tests.journal.files import opened
-from tests.support.scripted import Connection
 
-__all__ = ["in_file", "left_by", "silent", "snapshot"]
+__all__ = ["in_file", "left_by", "snapshot"]
 
 
 def snapshot(path: Path) -> Path:
@@ -34,9 +33,3 @@ def in_file(path: Path) -> list[Entry]:
 async def left_by(client: RunwareClient) -> list[Outcome[Path | str | None]]:
     """All that an earlier process has left to this one."""
     return [outcome async for outcome in client.recovered()]
-
-
-async def silent(connection: Connection) -> None:
-    """A script that takes tasks and says nothing."""
-    await connection.accept()
-    await connection.take(10_000)

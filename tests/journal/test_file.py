@@ -27,11 +27,6 @@ unix = pytest.mark.skipif(sys.platform == "win32", reason="has other permissions
 RESULT = {"taskUUID": uuid_of(1), "imageURL": "https://example.com/large.jpg"}
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.db"
-
-
 class TestWhatIsKept:
     def test_is_found_again(self, path: Path) -> None:
         with opened(path) as journal:

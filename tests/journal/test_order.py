@@ -18,11 +18,6 @@ from tests.support.scripted import Connection
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.db"
-
-
 class Brake:
     """Holds up every commit that has a change of some kind."""
 
