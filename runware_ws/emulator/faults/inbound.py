@@ -12,7 +12,7 @@ from ..service.core import Service
 from ..service.schedule import Schedule
 from ..service.validation import UPSCALE_TYPES
 from .kinds import MESSAGE, Delay, Drop, Expire, Fail, Fault, Refuse, Silence, Status
-from .state import Held, FaultyLine, Trigger
+from .state import FaultyLine, Held, Trigger
 
 _F = TypeVar("_F", bound=Fault)
 EVENTS = frozenset({"connection", "authentication", "request", "question", "call"})

@@ -23,7 +23,7 @@ from ..service.sessions import ServiceConnection
 from .inbound import EVENTS, InboundFaults
 from .kinds import Fail, Fault
 from .outbound import OutboundFaults, without_names
-from .state import Held, FaultyLine, Trigger
+from .state import FaultyLine, Held, Trigger
 
 
 class FaultInjector:

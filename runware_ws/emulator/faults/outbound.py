@@ -29,7 +29,7 @@ from .kinds import (
     Silence,
     Stray,
 )
-from .state import Held, FaultyLine, Trigger
+from .state import FaultyLine, Held, Trigger
 
 
 class OutboundFaults:
