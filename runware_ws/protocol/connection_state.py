@@ -1,5 +1,5 @@
-"""What is known of one connection. It begins and ends with the connection, so that nothing of an
-old one can be mistaken for the new one's."""
+"""Keep what is known of one connection. It begins and ends with the connection, so that nothing of
+an old one can be mistaken for the new one's."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class ConnectionState:
 
     @property
     def has_questions(self) -> bool:
-        """Whether a task is to be asked for."""
+        """Return whether a task is to be asked for."""
         return bool(self.questions[Question.RESULT] or self.questions[Question.DETAILS])
 
     def age(self, now: float) -> float:
