@@ -44,20 +44,13 @@ DECLARED = {
     *("websockets", "orjson", "anyio"),
     *("typer", "rich", "httpx", "httpcore", "starlette", "uvicorn", "PIL", "trio"),
 }
-<<<<<<< HEAD
 NEEDS_AN_EXTRA = tuple(
     f"{PACKAGE}.{name}" for name in ("cli", "emulator", "http", "transport.on_trio")
 )
-PURE_ROOTS = tuple(
-    f"{PACKAGE}.{name}" for name in ("protocol", "emulator.service", "emulator.faults.injector")
-)
-=======
-NEEDS_AN_EXTRA = (f"{PACKAGE}.cli", f"{PACKAGE}.emulator", f"{PACKAGE}.transport.on_trio")
 NO_VERBS = {"What", "Whatever", "When", "Where", "Whether", "Which", "Who", "Whoever", "Whose"}
 NO_VERBS |= {"Why", "How"}
 
 Source = Mapping[str, str]
->>>>>>> tests
 
 
 def read_package() -> dict[str, str]:

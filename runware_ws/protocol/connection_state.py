@@ -83,7 +83,7 @@ class ConnectionState:
 
     @property
     def asks_alone(self) -> bool:
-        """Whether a question is open that no other may be beside."""
+        """True if a question is open that no other may be beside."""
         return len(self.asked) == 1 and next(iter(self.asked.values())).asked_alone
 
     @property
