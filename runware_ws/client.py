@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
+from .doctor.lessons import with_profile
+from .doctor.profile import load
 from .inputs import Image
 from .options import (
     DeliveryMethod,
@@ -58,7 +60,8 @@ class RunwareClient(BaseClient):
         max_reconnect_time: time without a connection after which the client gives up; None, the
             default, for never.
         max_size: size of the largest frame that is accepted. Default 256 MiB.
-        max_tasks_per_frame: number of tasks sent in one frame. Default 100.
+        max_tasks_per_frame: number of tasks sent in one frame. Default 100, or less if the profile
+            says so.
         max_frame_bytes: size of the largest frame of several tasks; a larger task is sent in a
             frame of its own. Default 64 KiB.
         allow_insecure: whether ``ws://`` may carry the key to another machine. Default False.
@@ -67,8 +70,12 @@ class RunwareClient(BaseClient):
             `ResultLostError`. A service that neither finds a task that it runs nor refuses a UUID
             that it knows runs such a task twice.
         doubt_window: how late the service may be to find a task that it has received; a task is not
-            sent again before the service could not find it for so long. Default 2.
+            sent again before the service could not find it for so long. Default 2, or what the
+            profile says.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
+        profile: what is known of the service, as `runware-ws doctor` has found out: ``"auto"`` (the
+            default) for what it has learned of this host with this key, the path of its file, or
+            None. Arguments that are given come before it; without one, nothing changes.
 
     Raises:
         InputError: an argument is wrong, or there is no key.
@@ -89,12 +96,13 @@ class RunwareClient(BaseClient):
         ping_timeout: float = 10.0,
         max_reconnect_time: float | None = None,
         max_size: int = 256 * MEBIBYTE,
-        max_tasks_per_frame: int = 100,
+        max_tasks_per_frame: int | None = None,
         max_frame_bytes: int = 64 * 1024,
         allow_insecure: bool = False,
         on_doubt: Literal["resend", "fail"] = "resend",
-        doubt_window: float = 2.0,
+        doubt_window: float | None = None,
         journal: str | os.PathLike[str] | None = None,
+        profile: str | os.PathLike[str] | None = "auto",
     ) -> None:
         try:
             key = find_key(api_key)
@@ -112,13 +120,13 @@ class RunwareClient(BaseClient):
             ping_timeout=ping_timeout,
             max_reconnect_time=max_reconnect_time,
             max_size=max_size,
-            max_tasks_per_frame=max_tasks_per_frame,
             max_frame_bytes=max_frame_bytes,
             allow_insecure=allow_insecure,
             on_doubt=on_doubt,
-            doubt_window=doubt_window,
         )
         check_journal(journal)
+        given = {"doubt_window": doubt_window, "max_tasks_per_frame": max_tasks_per_frame}
+        settings = with_profile(settings, load(profile, settings.url, key), given)
         super().__init__(settings, key, journal)
 
     async def upscale(
@@ -193,7 +201,7 @@ class RunwareClient(BaseClient):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method,
+            delivery_method=delivery_method or self._settings.delivery_method,
             model=model,
             routing=routing,
             extra_members=extra_members,
@@ -270,7 +278,7 @@ class RunwareClient(BaseClient):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method,
+            delivery_method=delivery_method or self._settings.delivery_method,
             model=model,
             routing=routing,
             extra_members=extra_members,
@@ -375,7 +383,7 @@ class RunwareClient(BaseClient):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method,
+            delivery_method=delivery_method or self._settings.delivery_method,
             model=model,
             routing=routing,
             extra_members=extra_members,

@@ -35,6 +35,8 @@ class Settings:
     allow_insecure: bool = False
     on_doubt: Literal["resend", "fail"] = "resend"
     doubt_window: float = 2.0
+    delivery_method: Literal["sync", "async"] | None = None  # of tasks that do not say
+    max_input_bytes: int | None = None  # of an encoded input
     timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:

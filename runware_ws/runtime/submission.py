@@ -132,6 +132,7 @@ class Submitter:
         if task_uuid is not None:
             self._refuse_used(task_uuid)
         source = source_of(image)
+        self._check_size(source.size)
         head, tail = template.before_image(uuid), template.tail
         origin = None
         text = source.text
@@ -219,8 +220,16 @@ class Submitter:
             remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 
+    def _check_size(self, size: int) -> None:
+        """Raise InputError if the service is known to refuse an input of this size."""
+        limit = self._settings.max_input_bytes
+        if limit is not None and size >= limit:
+            problem = f"has {size} bytes in base64, and the service refuses {limit} (profile)"
+            raise InputError("image", problem, "pass a smaller image, or its URL")
+
     def _correct_size(self, source: Source, size: int) -> None:
         """Correct the size of an image at the gate, which was an estimate."""
+        self._check_size(size)
         self.admission.resize(source.size, size)
         source.size = size
 
