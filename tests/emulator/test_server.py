@@ -78,7 +78,7 @@ def test_a_frame_over_the_limit_closes_the_connection_with_1009(size: int) -> No
 
 
 def test_a_dropped_session_is_resumed_with_what_it_missed() -> None:
-    with Emulator(faults=[Drop(nth=1, how="reset")], replay="after") as dropping:
+    with Emulator(faults=[Drop(nth=1, how="reset")]) as dropping:
         with Client(dropping) as first:
             first.send(upscale(PIXELS))
             with pytest.raises(ConnectionClosed):
