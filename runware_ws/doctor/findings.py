@@ -46,8 +46,10 @@ class Findings:
         running_response, running_details: what the two say of a synchronous task that is running.
         running_async: what getResponse says of an asynchronous task that is running.
         async_response: what getResponse says of an asynchronous task that is done.
-        replay: the result of a synchronous task whose connection was cut comes ``before`` or
-            ``after`` the answer to the authentication that resumes the session, or never: ``none``.
+        pushed: whether the result of a task that is done after its session was resumed is pushed
+            to the connection that resumed it.
+        replay: the result of a task that was done meanwhile comes ``before`` or ``after`` the
+            answer to the authentication that resumes the session, or never: ``none``.
     """
 
     old_session: Session | None = None
@@ -77,6 +79,7 @@ class Findings:
     running_details: Known | None = None
     running_async: Known | None = None
     async_response: Known | None = None
+    pushed: bool | None = None
     replay: Literal["before", "after", "none"] | None = None
 
     def known(self) -> dict[str, Any]:

@@ -41,7 +41,8 @@ class Times:
         quiet: after an answer, how long more of it are awaited.
         result: how long a result is awaited.
         search: how long a finished task is searched for.
-        replay: how long a replay is awaited.
+        outage: how long a session is left alone, so that its task is done meanwhile.
+        replay: how long a result is awaited that nobody has asked for.
         moment, second, minute: the delays after which a task is sent again.
     """
 
@@ -49,6 +50,7 @@ class Times:
     quiet: float = 0.5
     result: float = 60.0
     search: float = 5.0
+    outage: float = 15.0
     replay: float = 10.0
     moment: float = 0.05
     second: float = 1.0
@@ -178,6 +180,11 @@ class Lab:
     def learn(self, **findings: Any) -> None:
         """Take note of findings."""
         self.findings = replace(self.findings, **findings)
+
+    def took(self, seconds: float) -> None:
+        """Take note of how long a tiny task took."""
+        shortest = self.findings.shortest_run
+        self.learn(shortest_run=seconds if shortest is None else min(shortest, seconds))
 
     # Connections.
 

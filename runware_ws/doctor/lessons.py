@@ -12,8 +12,8 @@ from .findings import Findings
 
 # A synchronous task runs for no longer than the service waits for it, as Runware's SDKs show.
 _LONGEST_RUN = 120.0
-# Other machines are as fast as the one of the probe, or a little faster.
-_EARLIEST = 0.8
+# A task may be done a little sooner than those of the probes were, and their measure may be wrong.
+_EARLIEST, _LATEST = 0.8, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ def _is_lost_with_its_connection(known: Findings) -> bool:
 
 
 def _asking(known: Findings) -> Iterator[Lesson]:
-    earliest = _EARLIEST * max(known.shortest_run or 0.0, known.lateness or 0.0)
+    shortest = max(known.shortest_run or 0.0, known.lateness or 0.0)
+    earliest = min(_EARLIEST * shortest, _LATEST)
     if earliest >= Timing().poll[0]:
         yield Lesson(
             ("shortest_run", "lateness"),

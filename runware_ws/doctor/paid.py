@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import Literal
 
 import anyio
 
@@ -27,7 +26,8 @@ async def sync_task(lab: Lab) -> str:
     item = _result(lab, reply)
     lab.sync = task, item, sent
     kind = str(item.get("taskType"))
-    lab.learn(task_type=kind, shortest_run=reply.at - sent)
+    lab.learn(task_type=kind)
+    lab.took(reply.at - sent)
     return f"done in {reply.at - sent:.2f} s, taskType {kind}"
 
 
@@ -103,12 +103,15 @@ async def _repeat(lab: Lab) -> Repeat:
     task, first, _ = _sync(lab)
     async with lab.connected() as (line, _):
         lab.purse.charge()
-        reply = await lab.ask(line, task, lab.times.result)
+        sent = await line.send(task)
+        reply = await lab.reply(line, task, lab.times.result)
     if reply.is_conflict:
         lab.purse.refund()
         return "refused"
-    item = _result(lab, reply)
-    return "same result" if image_of(item) == image_of(first) else "run again"
+    if image_of(_result(lab, reply)) == image_of(first):
+        return "same result"
+    lab.took(reply.at - sent)
+    return "run again"
 
 
 async def details_after_refusal(lab: Lab) -> str:
@@ -122,7 +125,7 @@ async def details_after_refusal(lab: Lab) -> str:
 
 
 async def async_task(lab: Lab) -> str:
-    """Run a tiny task with delivery ``async``, and ask for it at once and when it is done."""
+    """Run a tiny task with delivery ``async``, and ask for it at once and until it is done."""
     task = lab.tiny(deliveryMethod="async")
     async with lab.connected() as (line, _):
         lab.purse.charge()
@@ -131,14 +134,14 @@ async def async_task(lab: Lab) -> str:
         if reply.error is not None:
             lab.purse.refund()
             raise UnknownError(f"refused: {words(reply.error)}")
-        at_once = (await lab.ask(line, question_about("getResponse", task["taskUUID"]))).known()
-        if at_once != "result":
-            lab.learn(running_async=at_once)
+    at_once = await _ask_both(lab, task)
     answer, late = await _wait_for_result(lab, task, sent)
     lab.learn(async_response=answer)
-    if at_once in ("empty", "not found"):  # it was running, or the service is late
+    if "result" not in at_once:
+        lab.learn(running_async=at_once[0])
+    if all(one in ("empty", "not found") for one in at_once):
         lab.learn(lateness=max(lab.findings.lateness or 0.0, late))
-    return f"getResponse at once: {at_once}, when done: {answer}"
+    return f"at once, {_shown(at_once)}; when done, getResponse: {answer}"
 
 
 async def _wait_for_result(lab: Lab, task: Item, sent: float) -> tuple[Known, float]:
@@ -201,7 +204,41 @@ def _twice_answer(lab: Lab, replies: list[Reply]) -> Twice:
 
 
 async def cut_task(lab: Lab) -> str:
-    """Cut the connection of a synchronous task, resume the session, and await its result.
+    """Cut the connection of a synchronous task and resume the session while it is running."""
+    task, session, _ = await _cut(lab)
+    async with lab.connected(session) as (line, _):
+        at_once = await _ask_both(lab, task)
+        if "result" not in at_once:  # or it is not running any more
+            lab.learn(running_response=at_once[0], running_details=at_once[1])
+        is_pushed = await _is_answered(lab, line, task)
+    if not is_pushed and "result" in at_once:
+        raise UnknownError("the task was done before its session was resumed")
+    lab.learn(pushed=is_pushed)
+    text = "pushed" if is_pushed else "not pushed"
+    return f"{text} to the resumed session; while running, {_shown(at_once)}"
+
+
+async def missed_result(lab: Lab) -> str:
+    """Cut the connection of a synchronous task and resume the session when it is done."""
+    task, session, sent = await _cut(lab)
+    at_once = answers = await _ask_both(lab, task)
+    if "result" in at_once:
+        raise UnknownError("the task was done before its connection was cut")
+    while "result" not in answers and monotonic() < sent + lab.times.outage:
+        await anyio.sleep(_POLL)
+        answers = await _ask_both(lab, task)
+    if "processing" in answers:
+        raise UnknownError(f"the task was still running after {monotonic() - sent:.0f} s")
+    async with lab.connected(session) as (line, resumed):
+        is_early = any(one.get("taskUUID") == task["taskUUID"] for one in resumed.early)
+        is_late = not is_early and await _is_answered(lab, line, task)
+    replay = "before" if is_early else "after" if is_late else "none"
+    lab.learn(replay=replay)
+    return "not replayed" if replay == "none" else f"replayed {replay} the authentication"
+
+
+async def _cut(lab: Lab) -> tuple[Item, str, float]:
+    """Send a task and cut its connection; return the task, its session, and when it was sent.
 
     The task is a large one, so that it is not done before the cut.
     """
@@ -210,19 +247,18 @@ async def cut_task(lab: Lab) -> str:
         lab.purse.charge()
         sent = await line.send(task)
         line.cut()
-    async with lab.connected(authentication.session) as (line, resumed):
-        at_once = await _ask_both(lab, task)
-        if "result" not in at_once:  # or it is not running any more
-            lab.learn(running_response=at_once[0], running_details=at_once[1])
-        is_early = any(one.get("taskUUID") == task["taskUUID"] for one in resumed.early)
-        replay = "before" if is_early else await _replay(lab, line, task)
-    if replay == "none" and "result" in at_once:
-        raise UnknownError("the task was done before its connection was cut")
-    if replay == "none" and "processing" in await _ask_both(lab, task):
-        raise UnknownError(f"the task was still running after {monotonic() - sent:.0f} s")
-    lab.learn(replay=replay)
-    text = "not replayed" if replay == "none" else f"replayed {replay} the authentication"
-    return f"{text}; at once, {_shown(at_once)}"
+    return task, authentication.session, sent
+
+
+async def _is_answered(lab: Lab, line: Line, task: Item) -> bool:
+    """Return whether the result of a task comes unasked."""
+    try:
+        reply = await lab.reply(line, task, lab.times.replay)
+    except UnknownError:
+        return False
+    if not reply.is_result:
+        raise UnknownError("the task was answered without a result")
+    return True
 
 
 async def _ask_both(lab: Lab, task: Item) -> list[Known]:
@@ -230,17 +266,6 @@ async def _ask_both(lab: Lab, task: Item) -> list[Known]:
     async with lab.connected() as (line, _):
         questions = [question_about(way, task["taskUUID"]) for way in _BOTH]
         return [(await lab.ask(line, one)).known() for one in questions]
-
-
-async def _replay(lab: Lab, line: Line, task: Item) -> Literal["after", "none"]:
-    """Wait for the result on the connection that resumed the session."""
-    try:
-        reply = await lab.reply(line, task, lab.times.replay)
-    except UnknownError:
-        return "none"
-    if not reply.is_result:
-        raise UnknownError("the task was answered without a result")
-    return "after"
 
 
 def _price(reply: Reply, least: float) -> float:

@@ -76,6 +76,7 @@ PAID = (
     Probe("async twice, 50 ms apart", paid.twice_after_50_ms),
     Probe("async twice, 1000 ms apart", paid.twice_after_second),
     Probe("sync task, cut off", paid.cut_task, 60.0),
+    Probe("sync task, result missed", paid.missed_result, 60.0),
     Probe("4096 x 4096 in base64", paid.large_result, 120.0),
 )
 
