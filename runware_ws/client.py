@@ -9,8 +9,7 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
-from .doctor.lessons import with_profile
-from .doctor.profile import load
+from .doctor.profile import with_profile
 from .inputs import Image
 from .options import (
     DeliveryMethod,
@@ -45,8 +44,11 @@ class RunwareClient(OtherTasks):
     Args:
         api_key: the API key. Default: the environment variable ``RUNWARE_API_KEY``.
         url: URL of the service. Default: ``RUNWARE_URL``, or else ``wss://ws-api.runware.ai/v1``.
-        max_in_flight: number of tasks in flight at once; `submit` waits above it. Runware states no
-            limit. Default 64.
+        max_in_flight: the most tasks in flight at once; `submit` waits above it. Default 1024.
+        adaptive: whether the number of tasks in flight is found at run time. It begins low, grows
+            while tasks succeed, and falls when the service refuses tasks for lack of room or takes
+            longer; such a task waits and is sent again. Default True; with False it is always
+            ``max_in_flight``.
         max_in_flight_bytes: bytes of encoded input held at once; a larger image is sent alone.
             Default 128 MiB.
         max_retries: how often a task is run again after a transient error of the service, each time
@@ -60,8 +62,7 @@ class RunwareClient(OtherTasks):
         max_reconnect_time: time without a connection after which the client gives up; None, the
             default, for never.
         max_size: size of the largest frame that is accepted. Default 256 MiB.
-        max_tasks_per_frame: number of tasks sent in one frame. Default 100, or less if the profile
-            says so.
+        max_tasks_per_frame: number of tasks sent in one frame. Default 100, or what `profile` says.
         max_frame_bytes: size of the largest frame of several tasks; a larger task is sent in a
             frame of its own. Default 64 KiB.
         allow_insecure: whether ``ws://`` may carry the key to another machine. Default False.
@@ -70,12 +71,10 @@ class RunwareClient(OtherTasks):
             `ResultLostError`. A service that neither finds a task that it runs nor refuses a UUID
             that it knows runs such a task twice.
         doubt_window: how late the service may be to find a task that it has received; a task is not
-            sent again before the service could not find it for so long. Default 2, or what the
-            profile says.
+            sent again before that. Default 2, or what `profile` says.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
-        profile: what is known of the service, as `runware-ws doctor` has found out: ``"auto"`` (the
-            default) for what it has learned of this host with this key, the path of its file, or
-            None. Arguments that are given come before it; without one, nothing changes.
+        profile: what `runware-ws doctor` has found out about the service: ``"auto"`` (the default)
+            for this host and key, the path of a profile, or None. Arguments come before it.
 
     Raises:
         InputError: an argument is wrong, or there is no key.
@@ -86,7 +85,8 @@ class RunwareClient(OtherTasks):
         api_key: str | None = None,
         *,
         url: str | None = None,
-        max_in_flight: int = 64,
+        max_in_flight: int = 1024,
+        adaptive: bool = True,
         max_in_flight_bytes: int = 128 * MEBIBYTE,
         max_retries: int = 2,
         timeout: float | None = 300.0,
@@ -111,6 +111,7 @@ class RunwareClient(OtherTasks):
         settings = Settings(
             url=find_url(url),
             max_in_flight=max_in_flight,
+            adaptive=adaptive,
             max_in_flight_bytes=max_in_flight_bytes,
             max_retries=max_retries,
             timeout=timeout,
@@ -126,8 +127,7 @@ class RunwareClient(OtherTasks):
         )
         check_journal(journal)
         given = {"doubt_window": doubt_window, "max_tasks_per_frame": max_tasks_per_frame}
-        settings = with_profile(settings, load(profile, settings.url, key), given)
-        super().__init__(settings, key, journal)
+        super().__init__(with_profile(profile, settings, key, given), key, journal)
 
     async def upscale(
         self,
@@ -201,7 +201,7 @@ class RunwareClient(OtherTasks):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method or self._settings.delivery_method,
+            delivery_method=self._delivery_method(delivery_method),
             model=model,
             routing=routing,
             extra_members=extra_members,
@@ -278,7 +278,7 @@ class RunwareClient(OtherTasks):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method or self._settings.delivery_method,
+            delivery_method=self._delivery_method(delivery_method),
             model=model,
             routing=routing,
             extra_members=extra_members,
@@ -383,7 +383,7 @@ class RunwareClient(OtherTasks):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method or self._settings.delivery_method,
+            delivery_method=self._delivery_method(delivery_method),
             model=model,
             routing=routing,
             extra_members=extra_members,

@@ -40,7 +40,7 @@ def lessons(findings: Findings) -> list[Lesson]:
     return [*_replay(findings), *_asking(findings), *_doubt(findings), *_sizes(findings)]
 
 
-def with_profile(settings: Settings, findings: Findings, given: Mapping[str, Any]) -> Settings:
+def changed(settings: Settings, findings: Findings, given: Mapping[str, Any]) -> Settings:
     """Return settings that follow from what is known of the service.
 
     Args:

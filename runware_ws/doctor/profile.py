@@ -23,7 +23,9 @@ from uuid import uuid4
 from ..errors import InputError, ProtocolError
 from ..protocol.secret import Secret
 from ..protocol.wire import decode_item, encode_item
+from ..settings import Settings
 from .findings import Findings, is_allowed
+from .lessons import changed
 
 VERSION = 1
 MAX_AGE = timedelta(days=30)
@@ -163,23 +165,33 @@ def update_profile(findings: Findings, url: str, key: Secret) -> tuple[Findings,
     return profile.findings(now), path
 
 
-def load(profile: str | os.PathLike[str] | None, url: str, key: Secret) -> Findings:
-    """Return what is known of a service, for a client.
+def with_profile(
+    profile: str | os.PathLike[str] | None,
+    settings: Settings,
+    key: Secret,
+    given: Mapping[str, Any],
+) -> Settings:
+    """Return the settings of a client that follow from a profile.
 
     Args:
-        profile: ``auto`` for the profile that `runware-ws doctor` has written, if there is one;
-            the path of a profile; or None for no profile.
-        url: URL of the service.
+        profile: ``auto`` for the one in the user's state folder, if there is one; the path of one;
+            or None for none.
+        settings: the settings without it.
         key: the API key.
+        given: arguments that come before the profile; those that are None were not given.
 
     Raises:
-        InputError: the file of a given path cannot be used.
+        InputError: the file of a given path cannot be used, or an argument is not allowed.
     """
-    if profile is None:
-        return Findings()
+    findings = Findings()
     if profile == "auto":
-        return _load_default(new_profile(url, key))
-    path = _checked_path(profile)
+        findings = _load_default(new_profile(settings.url, key))
+    elif profile is not None:
+        findings = _load(_checked_path(profile))
+    return changed(settings, findings, given)
+
+
+def _load(path: Path) -> Findings:
     try:
         return _usable(read(path), path)
     except ProfileError as error:

@@ -33,6 +33,7 @@ class Timing:
         asks_details: whether the details are asked for, if the result is not found.
         safe_resend: a taskUUID that the service has known for so long is refused for good, so that
             a task that is not found may be sent again after one round; None if that is not known.
+        slow_start: so long without a refusal is taken for success, at the beginning.
         retry: first and longest ceiling of the delay before a retry.
         reconnect: likewise, before an attempt to connect.
         breaker: likewise, before the key is tried again that was refused after a success.
@@ -54,6 +55,7 @@ class Timing:
     earliest: float = 0.0
     asks_details: bool = True
     safe_resend: float | None = None
+    slow_start: float = 0.25
     retry: tuple[float, float] = (0.5, 10.0)
     reconnect: tuple[float, float] = (0.1, 30.0)
     breaker: tuple[float, float] = (2.0, 60.0)
