@@ -137,7 +137,7 @@ class Line(Receiver):
         self._stream = stream
         stream.write(self._websocket.handshake())
         with anyio.fail_after(_HANDSHAKE_TIMEOUT):
-            while not self._websocket.is_open:
+            while not self._websocket.is_open and not self._messages:
                 await self._wait_for_news()
 
     async def run(self, stream: Stream) -> None:

@@ -198,9 +198,11 @@ def _twice_answer(lab: Lab, replies: list[Reply]) -> Twice:
     if any(reply.is_conflict for reply in replies):
         lab.purse.refund()
         return "refused"
-    for reply in replies:
-        if reply.error is not None:
-            raise UnknownError(f"answered with {words(reply.error)}")
+    errors = [reply.error for reply in replies if reply.error is not None]
+    for _ in errors:
+        lab.purse.refund()
+    if errors:
+        raise UnknownError(f"refused: {words(errors[0])}")
     return "accepted"
 
 
