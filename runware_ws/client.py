@@ -10,12 +10,14 @@ from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
 from .doctor.profile import with_profile
+from .idempotency import check_idempotency_key
 from .inputs import Image
 from .options import (
     DeliveryMethod,
     OutputFormat,
     OutputType,
     UpscaleFactor,
+    check_priority,
     check_task_uuid,
     encode_tag,
     request_template,
@@ -23,6 +25,7 @@ from .options import (
 from .other_tasks import OtherTasks
 from .protocol.request import MODEL
 from .results import UpscaleResult
+from .runtime.concurrency import uninterruptible
 from .runtime.environment import check_journal, find_key, find_url
 from .runtime.submission import Submission
 from .settings import MEBIBYTE, Settings, check_bool, check_number
@@ -31,6 +34,7 @@ from .task import UpscaleTask
 AnyImage = TypeVar("AnyImage", bound=Image)
 
 
+@uninterruptible
 class RunwareClient(OtherTasks):
     """A client of the Runware upscale API (Real-ESRGAN) over one persistent WebSocket.
 
@@ -49,6 +53,8 @@ class RunwareClient(OtherTasks):
             while tasks succeed, and falls when the service refuses tasks for lack of room or takes
             longer; such a task waits and is sent again. Default True; with False it is always
             ``max_in_flight``.
+        connections: the most connections. There is one until small tasks would wait behind large
+            images, or several large ones could travel at the same time. Default 2.
         max_in_flight_bytes: bytes of encoded input held at once; a larger image is sent alone.
             Default 128 MiB.
         max_retries: how often a task is run again after a transient error of the service, each time
@@ -87,6 +93,7 @@ class RunwareClient(OtherTasks):
         url: str | None = None,
         max_in_flight: int = 1024,
         adaptive: bool = True,
+        connections: int = 2,
         max_in_flight_bytes: int = 128 * MEBIBYTE,
         max_retries: int = 2,
         timeout: float | None = 300.0,
@@ -112,6 +119,7 @@ class RunwareClient(OtherTasks):
             url=find_url(url),
             max_in_flight=max_in_flight,
             adaptive=adaptive,
+            connections=connections,
             max_in_flight_bytes=max_in_flight_bytes,
             max_retries=max_retries,
             timeout=timeout,
@@ -147,6 +155,8 @@ class RunwareClient(OtherTasks):
         extra_members: Mapping[str, Any] | None = None,
         task_uuid: str | UUID | None = None,
         tag: Any = None,
+        priority: int = 0,
+        idempotency_key: str | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleResult:
         """Upscale an image and wait for the result. Cancelling the call gives the task up.
@@ -179,6 +189,13 @@ class RunwareClient(OtherTasks):
             task_uuid: UUID v4 of the task, which nobody has used before. Default: a new one.
             tag: any JSON value, which comes back on the task, its result and its outcome, also from
                 `recovered`.
+            priority: tasks of a higher priority are sent first; one in eight is of a lower one, if
+                some are waiting. Default 0.
+            idempotency_key: a name of the job, or ``"content"`` for one that follows from the image
+                (not for a URL or UUID). The same key with the same options and API key is the same
+                task in every process, on any machine: if it is under way it is waited for, if it is
+                finished its result is fetched, and it is run only if the service does not know it.
+                That holds for as long as the service remembers the task.
             timeout: seconds from this call until the task must be settled; None for no limit.
                 Default: the client's ``timeout``.
 
@@ -210,7 +227,16 @@ class RunwareClient(OtherTasks):
         limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
         if tag is not None:
             encode_tag(tag)  # or the error would come only with a journal
-        submission = await submitter.submit(image, template, name, limit, tag)
+        submission = await submitter.submit(
+            image,
+            template,
+            task_uuid=name,
+            idempotency_key=check_idempotency_key(idempotency_key),
+            timeout=limit,
+            tag=tag,
+            priority=check_priority(priority),
+            is_awaited=True,
+        )
         try:
             await submission.wait()
         except BaseException:
@@ -237,6 +263,8 @@ class RunwareClient(OtherTasks):
         extra_members: Mapping[str, Any] | None = None,
         task_uuid: str | UUID | None = None,
         tag: Any = None,
+        priority: int = 0,
+        idempotency_key: str | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleTask:
         """Submit an image and return when its task is sent, or queued to be sent.
@@ -260,6 +288,8 @@ class RunwareClient(OtherTasks):
             extra_members: further members of the request; see `upscale`.
             task_uuid: UUID v4 of the task. Default: a new one.
             tag: any JSON value, which comes back with the result; see `upscale`.
+            priority: tasks of a higher priority are sent first; see `upscale`.
+            idempotency_key: a name of the job, or ``"content"``; see `upscale`.
             timeout: seconds from this call until the task must be settled; see `upscale`.
 
         Raises:
@@ -287,8 +317,16 @@ class RunwareClient(OtherTasks):
         limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
         if tag is not None:
             encode_tag(tag)  # or the error would come only with a journal
-        submission = await submitter.submit(image, template, name, limit, tag)
-        return UpscaleTask(submission, submitter)
+        submission = await submitter.submit(
+            image,
+            template,
+            task_uuid=name,
+            idempotency_key=check_idempotency_key(idempotency_key),
+            timeout=limit,
+            tag=tag,
+            priority=check_priority(priority),
+        )
+        return UpscaleTask(self, submission)
 
     async def attach(
         self, task_uuid: str | UUID, *, timeout: float | EllipsisType | None = ...
@@ -311,7 +349,7 @@ class RunwareClient(OtherTasks):
         """
         submitter = self._opened()
         submission = await submitter.attach(check_task_uuid(task_uuid), self._timeout(timeout))
-        return UpscaleTask(submission, submitter)
+        return UpscaleTask(self, submission)
 
     def upscale_many(
         self,
@@ -332,6 +370,8 @@ class RunwareClient(OtherTasks):
         routing: Mapping[str, Any] | None = None,
         extra_members: Mapping[str, Any] | None = None,
         tag: Callable[[AnyImage], Any] | None = None,
+        priority: int = 0,
+        idempotency: Callable[[AnyImage], str] | Literal["content"] | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> Outcomes[AnyImage]:
         """Upscale many images in flat memory, however many there are.
@@ -365,6 +405,9 @@ class RunwareClient(OtherTasks):
             extra_members: further members of the request; see `upscale`.
             tag: a function that returns the tag of an image, any JSON value, which comes back on
                 its outcome; see `upscale`.
+            priority: tasks of a higher priority are sent first; see `upscale`.
+            idempotency: a function that returns the idempotency key of an image, or ``"content"``;
+                see `upscale`.
             timeout: seconds for each image, from the moment it is taken; see `upscale`.
 
         Raises:
@@ -389,10 +432,19 @@ class RunwareClient(OtherTasks):
             extra_members=extra_members,
         )
         limit = self._timeout(timeout)
+        check_priority(priority)
 
         async def submit(image: AnyImage, its_tag: Any) -> Submission:
             encode_tag(its_tag)
-            return await self._opened().submit(image, template, None, limit, its_tag)
+            key = idempotency(image) if callable(idempotency) else idempotency
+            return await self._opened().submit(
+                image,
+                template,
+                idempotency_key=check_idempotency_key(key),
+                timeout=limit,
+                tag=its_tag,
+                priority=priority,
+            )
 
         lasting = self._journal is not None
         window = Window(submit, self._cancel, tag, size, ordered=ordered, lasting=lasting)

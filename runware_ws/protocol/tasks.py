@@ -20,6 +20,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .connection_state import ConnectionState
     from .wire import ErrorItem, Item
 
 
@@ -91,9 +94,13 @@ class Task:
         payload: its bytes as a frame of its own; b"" if they are not known (a task found by its
             UUID alone) and once it is settled.
         owned: whether this package made the UUID, so that nobody else can have used it.
+        uuid_of_attempt: for a task that other processes may run too: returns the taskUUID of an
+            attempt by its number, from 1. Such a task is asked for before it is sent.
         wanted: for a task that is no upscale task: number of results that settle it; else 0.
         collected: the results of such a task so far.
         priority: tasks of a higher priority are sent first.
+        bulk: whether it, or its answer, is so large that small ones are not to wait behind it.
+        link: the connection to which it was written last, or None.
         level: number of tasks in flight when it was sent, itself included; 0 if it is not in flight
             by the count of `ConcurrencyLimit`.
         polled: whether the outcome is asked for, not pushed: delivery ``async``, or a webhook.
@@ -108,6 +115,7 @@ class Task:
         sent_at: when it was written last.
         asks: how often its result was asked for, which sets the pace.
         asked: the question that has no answer yet, or None.
+        asked_on: the connection on which it was asked, or None.
         asked_at: when that was written.
         misses: how often in a row neither way of asking found it.
         missed_since: when that began.
@@ -126,8 +134,10 @@ class Task:
         "alone",
         "asked",
         "asked_at",
+        "asked_on",
         "asks",
         "attempts",
+        "bulk",
         "collected",
         "deadline",
         "due",
@@ -138,6 +148,7 @@ class Task:
         "former_uuids",
         "found_by",
         "level",
+        "link",
         "missed_since",
         "misses",
         "origin",
@@ -153,6 +164,7 @@ class Task:
         "suspicions",
         "timeout",
         "uuid",
+        "uuid_of_attempt",
         "wake",
         "wanted",
         "wire_uuid",
@@ -168,6 +180,7 @@ class Task:
         owned: bool = True,
         wanted: int = 0,
         priority: int = 0,
+        bulk: bool = False,
         polled: bool = False,
         timeout: float | None = None,
         deadline: float | None = None,
@@ -180,8 +193,11 @@ class Task:
         self.former_uuids: tuple[str, ...] = ()
         self.payload = payload
         self.owned = owned
+        self.uuid_of_attempt: Callable[[int], str] | None = None
         self.wanted = wanted
         self.priority = priority
+        self.bulk = bulk
+        self.link: ConnectionState | None = None
         self.level = 0
         self.collected: list[Item] = []
         self.polled = polled
@@ -198,6 +214,7 @@ class Task:
         self.asks = 0
         self.asked: Question | None = None
         self.asked_at = 0.0
+        self.asked_on: ConnectionState | None = None
         self.misses = 0
         self.missed_since = 0.0
         self.failure: ErrorItem | None = None

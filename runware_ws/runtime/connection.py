@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..protocol.effects import Frame
+from ..protocol.line import Line
 from ..transport import DisconnectedError, Receiver, Stream, WebSocket, open_stream
-from ..transport.base import CLOSE_TIMEOUT
+from .concurrency import uninterruptible
 
 if TYPE_CHECKING:
     from .driver import Driver
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 
+@uninterruptible
 class Connection(Receiver):
     """A connection from the attempt to make it until it ends.
 
@@ -25,12 +27,14 @@ class Connection(Receiver):
 
     Args:
         driver: performs what the session decides.
+        line: the line of the session that it serves.
     """
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, line: Line) -> None:
         self.is_current = True
         self._driver = driver
         self._session = driver.session
+        self._line = line
         self._clock = driver.clock
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
@@ -69,17 +73,19 @@ class Connection(Receiver):
         self.is_current = False
         self._scope.cancel()
 
-    async def close(self) -> None:
-        """End the connection with a close frame. The session knows already."""
+    def say_goodbye(self) -> bool:
+        """Send a close frame, if that is possible now. The session knows already."""
         self.is_current = False
-        try:
-            can_speak = self._stream is not None and self._frame is None
-            if self._stream is not None and can_speak and (goodbye := self._websocket.goodbye()):
-                self._stream.write(goodbye)
-                with anyio.move_on_after(CLOSE_TIMEOUT):
-                    await self._ended.wait()
-        finally:
-            self._scope.cancel()
+        if self._stream is None or self._frame is not None:
+            return False
+        goodbye = self._websocket.goodbye()
+        if goodbye:
+            self._stream.write(goodbye)
+        return bool(goodbye)
+
+    async def wait_ended(self) -> None:
+        """Wait until the connection has ended."""
+        await self._ended.wait()
 
     # Called by the stream. An exception would end up in the event loop, where nobody handles it, so
     # it is reported as the bug that it is.
@@ -104,9 +110,9 @@ class Connection(Receiver):
             if not self._opened and self._websocket.is_open:
                 self._opened = True
                 self._scope.deadline = float("inf")
-                self._session.connected(now)
+                self._line.connected(now)
             for message in messages:
-                self._session.receive(message, now)
+                self._line.receive(message, now)
             self._driver.step()
         self._reply()
 
@@ -127,7 +133,7 @@ class Connection(Receiver):
 
     def request_write(self) -> None:
         """Write what the session has to send: at once, or with whatever joins it until then."""
-        if self._write_is_due or self._stream is None or not self._session.has_frame:
+        if self._write_is_due or self._stream is None or not self._line.has_frame:
             return
         if len(self._session.tasks) <= 1:  # a lone task gains nothing from batching: write it now
             self._write()
@@ -139,7 +145,7 @@ class Connection(Receiver):
         """Tell the session what it cannot see: when bytes arrived, and how uploads go on."""
         if self._stream is not None and self._opened:
             unsent = self._unwritten_bytes + self._stream.unsent_bytes
-            self._session.traffic(self._heard_at, unsent, now)
+            self._line.traffic(self._heard_at, unsent, now)
 
     def _write(self) -> None:
         """Write frames as long as the stream takes them."""
@@ -151,8 +157,8 @@ class Connection(Receiver):
 
     def _begin_frame(self) -> bool:
         """Begin the next frame. Return False if there is none."""
-        session = self._session
-        self._frame = session.next_frame(self._clock()) if session.has_frame else None
+        line = self._line
+        self._frame = line.next_frame(self._clock()) if line.has_frame else None
         if self._frame is None:
             return False
         self._unwritten_bytes = len(self._frame.data)
@@ -167,7 +173,7 @@ class Connection(Receiver):
         self._piece = next(self._pieces, None)
         if self._piece is None and self._frame is not None:
             # All bytes were handed over, so from now on the frame may arrive.
-            self._session.written(self._frame, self._clock())
+            self._line.written(self._frame, self._clock())
             self._frame = None
             self._unwritten_bytes = 0
             if self._replies:

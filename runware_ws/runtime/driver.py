@@ -1,7 +1,7 @@
 """The loop that performs the session's effects: it moves bytes and keeps time.
 
-One background task keeps time. Each connection lives in a task of its own, as a `Connection`; the
-session hears only of the current one.
+One background task keeps time. Each connection lives in a task of its own, as a `Connection`; each
+line of the session hears only of its current one.
 
 `step` is the one way out of the session: it performs the effects in their order, has the connection
 write, and sets the timer. Whoever calls the session calls `step` afterwards.
@@ -9,12 +9,11 @@ write, and sets the timer. Whoever calls the session calls `step` afterwards.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
+import warnings
 from collections.abc import Callable
-from threading import get_ident
 from typing import Any
 from weakref import WeakSet
 
@@ -28,11 +27,15 @@ from ..protocol.effects import Connect, Disconnect, Effect, Event, Notify, Pong,
 from ..protocol.session import Session
 from ..protocol.tasks import Task
 from ..settings import Settings
-from ..transport import Target, running_on_trio
+from ..transport import DisconnectedError, Target
+from ..transport.base import CLOSE_TIMEOUT
+from ..transport.fork import guard
 from .concurrency import Background, one_shot_event
 from .connection import Connection
+from .home import Home
 
 _log = logging.getLogger("runware_ws")
+_journals_of_others: list[object] = []  # of other processes, kept from being closed here
 _LEVELS = {"lost": logging.WARNING, "key_refused": logging.ERROR}
 
 
@@ -46,6 +49,7 @@ class Driver:
         journal: where tasks and outcomes are recorded, or None. The driver closes it.
 
     Attributes:
+        home: the event loop of the client.
         clock: returns the time of the event loop, in seconds.
         round_trip: seconds that the last ping took, or None.
         listeners: the readers of events.
@@ -62,19 +66,24 @@ class Driver:
         self.session = session
         self.settings = settings
         self.target = Target(settings.url)
-        self.clock = _clock()
+        self.home = Home()
+        self.clock = self.home.clock
         self.round_trip: float | None = None
         self.listeners: WeakSet[Events] = WeakSet()
         self.writer = None if journal is None else self._make_writer(journal)
-        self._thread = get_ident()
         self._settled = settled
         self._first_attempt = anyio.Event()
-        self._connection: Connection | None = None
+        self._current: dict[int, Connection] = {}  # by their lines
+        self._connecting: set[Background] = set()  # also those that are ending
         self._timer_is_sooner = one_shot_event()
         self._timer_at = -math.inf
         self._pings: list[_Ping] = []
         session.start(self.clock())
+        self._writing = None
+        if self.writer is not None:
+            self._writing = Background(self.writer.run, "runware_ws journal")
         self._background = Background(self._run, "runware_ws")
+        guard(self)
 
     # Called by the client.
 
@@ -83,16 +92,14 @@ class Driver:
         await self._first_attempt.wait()
 
     def check_open(self) -> None:
-        """Raise the error that ended the client, or RuntimeError in another thread than its own."""
-        if get_ident() != self._thread:
-            text = "the client belongs to the event loop that opened it, in another thread"
-            raise RuntimeError(f"{text}: use `asyncio.run_coroutine_threadsafe` or the like")
-        if not self.session.reconnector.ended:
+        """Raise the error that ended the client, or RuntimeError elsewhere than at its home."""
+        self.home.check()
+        if not self.session.ended:
             return
         failure = self.session.failure
         if failure is not None:
             raise type(failure)(*failure.args)
-        raise ClientClosedError(self.session.reconnector.reason)
+        raise ClientClosedError(self.session.main.reconnector.reason)
 
     async def ping(self) -> float:
         """Return the seconds that a ping takes to come back.
@@ -101,7 +108,7 @@ class Driver:
             ConnectionLostError: there is no connection, or it was lost meanwhile.
         """
         if not self.session.ping():
-            raise ConnectionLostError(f"not connected: {self.session.reconnector.reason}")
+            raise ConnectionLostError(f"not connected: {self.session.main.reconnector.reason}")
         ping = _Ping()
         self._pings.append(ping)
         self.step()
@@ -109,12 +116,28 @@ class Driver:
 
     async def close(self, reason: str) -> None:
         """End the client: every pending task fails, and the connection is closed."""
-        connection, self._connection = self._connection, None  # it is to say goodbye
+        connections, self._current = self._current, {}  # they are to say goodbye
         self.session.close(reason)
         self._end()
-        if connection is not None:
-            await connection.close()
+        try:
+            with anyio.move_on_after(CLOSE_TIMEOUT):
+                for connection in [one for one in connections.values() if one.say_goodbye()]:
+                    await connection.wait_ended()
+        finally:
+            for connection in connections.values():
+                connection.drop()
         await self._background.wait()
+
+    def abandon(self) -> None:
+        """Warn, and end a client that was dropped without being closed. Any thread may call it."""
+        if not self.home.is_another_process():
+            self.home.call_soon(self._abandoned)
+            warnings.warn("a RunwareClient was never closed", ResourceWarning, stacklevel=3)
+
+    def forked(self) -> None:
+        """Keep the journal from being closed, and so changed, in a process that was forked."""
+        _journals_of_others.append(self.writer)
+        self.writer = None
 
     # Effects.
 
@@ -122,8 +145,8 @@ class Driver:
         """Perform what a call to the session has brought about."""
         for effect in self.session.take_effects():
             self._perform(effect)
-        if self._connection is not None:
-            self._connection.request_write()
+        for connection in tuple(self._current.values()):
+            connection.request_write()
         self.set_timer()
 
     def _perform(self, effect: Effect) -> None:
@@ -133,14 +156,11 @@ class Driver:
                     self._pass_on(effect)
                 else:
                     self.writer.add(effect)
-            case Connect():
-                # Made here, so that it can be dropped before its task has begun.
-                self._connection = Connection(self)
-                self._connections.start_soon(self._connect, self._connection)
-            case Disconnect():
-                if self._connection is not None:
-                    self._connection.drop()
-                    self._connection = None
+            case Connect(line):
+                self._connect(line)
+            case Disconnect(line):
+                if line in self._current:
+                    self._current.pop(line).drop()
             case Pong(seconds):
                 self.round_trip = seconds
                 self._answer_pings(seconds)
@@ -157,7 +177,8 @@ class Driver:
 
     def _notify(self, event: Event) -> None:
         level = _LEVELS.get(event.kind, logging.INFO)
-        _log.log(level, "%s: %s", event.kind.replace("_", " "), event.detail)
+        which = f" (connection {event.connection + 1})" if event.connection else ""
+        _log.log(level, "%s%s: %s", event.kind.replace("_", " "), which, event.detail)
         self._first_attempt.set()
         for listener in self.listeners:
             listener._add(event)
@@ -184,7 +205,7 @@ class Driver:
                 self._pass_on(effect)
             self.step()
 
-        session_uuid = lambda: self.session.reconnector.session_uuid  # noqa: E731
+        session_uuid = lambda: self.session.main.reconnector.session_uuid  # noqa: E731
         return JournalWriter(journal, session_uuid, recorded, failed)
 
     def _touch_journal(self) -> None:
@@ -195,26 +216,29 @@ class Driver:
 
     async def _run(self) -> None:
         try:
-            async with anyio.create_task_group() as writing:
-                if self.writer is not None:
-                    writing.start_soon(self.writer.run)
-                async with anyio.create_task_group() as self._connections:
-                    await self._keep_time()
-                writing.cancel_scope.cancel()
+            await self._keep_time()
+            for connecting in list(self._connecting):
+                await connecting.wait()
         except Exception as error:  # noqa: BLE001  # nobody waits for this task
             self.failed(error)
         finally:
             self.session.close("the event loop ended")
             self.step()
-            if self.writer is not None:
-                self.writer.close()
+            await self._close_writer()
+
+    async def _close_writer(self) -> None:
+        if self.writer is not None and self._writing is not None:
+            with anyio.CancelScope(shield=True):
+                self._writing.cancel()
+                await self._writing.wait()
+            self.writer.close()
 
     async def _keep_time(self) -> None:
         sleep_detector = _SleepDetector(self.clock)
-        while not self.session.reconnector.ended:
+        while not self.session.ended:
             now = self.clock()
-            if self._connection is not None:
-                self._connection.report_traffic(now)
+            for connection in self._current.values():
+                connection.report_traffic(now)
             if sleep_detector.has_slept():
                 self.session.ping()
             self.session.handle_timer(now)
@@ -234,14 +258,33 @@ class Driver:
 
     # Connections.
 
-    async def _connect(self, connection: Connection) -> None:
-        why = await connection.run()
+    def _connect(self, line: int) -> None:
+        # Made here, so that it can be dropped before its task has begun.
+        connection = self._current[line] = Connection(self, self.session.lines[line])
+
+        async def run() -> None:
+            try:
+                self._ended(connection, line, await connection.run())
+            finally:
+                self._connecting.discard(background)
+
+        background = Background(run, "runware_ws connection")
+        self._connecting.add(background)
+
+    def _ended(self, connection: Connection, line: int, why: DisconnectedError) -> None:
         if connection.is_current:
-            self._connection = None
-            self.session.lost(why.reason, self.clock(), too_large=why.too_large)
+            del self._current[line]
+            self.session.lines[line].lost(why.reason, self.clock(), too_large=why.too_large)
+        if connection.is_current:
+            del self._current[line]
+            self.session.lines[line].lost(why.reason, self.clock(), too_large=why.too_large)
             self.step()
 
     # Ends.
+
+    def _abandoned(self) -> None:
+        self.session.close("the client was dropped and not closed")
+        self._end()
 
     def _end(self) -> None:
         """Let the end of the session take effect."""
@@ -288,11 +331,3 @@ class _SleepDetector:
         slept = offset - self._offset > self._MIN_SLEEP
         self._offset = offset
         return slept
-
-
-def _clock() -> Callable[[], float]:
-    if running_on_trio():
-        import trio
-
-        return trio.current_time
-    return asyncio.get_running_loop().time
