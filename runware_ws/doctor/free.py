@@ -237,4 +237,4 @@ async def _input_refusal(lab: Lab, size: int) -> str:
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms"
+    return f"{seconds * 1000:.{0 if seconds >= 0.01 else 1}f} ms"

@@ -327,7 +327,7 @@ class Reconciler:
         safe = self._timing.safe_resend
         if safe is None or now - task.sent_at < safe or not task.payload:
             return False
-        return self._table.may_resend and self._table.inquiry is None and not link.wrote(task)
+        return self._table.may_resend and link.inquiry is None and not _lives(task.link)
 
     def send_again(self, task: Task) -> None:
         """Send an absent task again, if the caller allows it."""
