@@ -155,6 +155,7 @@ class Submitter:
         if (known := self._already_named(names)) is not None:
             return known
         source = source_of(image)
+        self._check_size(source.size)
         names.check(source)
         head, tail = template.before_image(names.uuid), template.tail
         origin = None
@@ -305,8 +306,16 @@ class Submitter:
             remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 
+    def _check_size(self, size: int) -> None:
+        """Raise InputError if the service is known to refuse an input of this size."""
+        limit = self._settings.max_input_bytes
+        if limit is not None and size >= limit:
+            problem = f"has {size} bytes in base64, and the service refuses {limit} (profile)"
+            raise InputError("image", problem, "pass a smaller image, or its URL")
+
     def _correct_size(self, source: Source, size: int) -> None:
         """Correct the size of an image at the gate, which was an estimate."""
+        self._check_size(size)
         self.admission.resize(source.size, size)
         source.size = size
 
