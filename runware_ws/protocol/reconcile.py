@@ -176,17 +176,24 @@ class Reconciler:
         task.asks += question is Question.RESULT
         self._timers.schedule(task, now + self._timing.answer_timeout)
 
-    def written(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Note that a task is being written."""
-        move(task, Transition.WRITE)
-        task.link = link
-        self._table.enter_flight(task)
-        if task.evidence is Evidence.NEVER_WRITTEN:
-            task.evidence = Evidence.WRITTEN
-        task.writes += 1
-        task.sent_at = now
+    def written(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
+        """Note that tasks are being written."""
         overdue = now + self._timing.overdue
-        self._timers.schedule(task, now + self._early_look(task) if task.polled else overdue)
+        for task in tasks:
+            move(task, Transition.WRITE)
+            task.link = link
+            if not task.level:
+                self._table.enter_flight(task)
+            if task.evidence is Evidence.NEVER_WRITTEN:
+                task.evidence = Evidence.WRITTEN
+            task.writes += 1
+            task.sent_at = now
+            if task.polled:
+                self._timers.schedule(task, now + self._early_look(task))
+            elif task.due is not None and task.due <= overdue:  # it is looked at before
+                task.wake = overdue
+            else:
+                self._timers.schedule(task, overdue)
 
     def _early_look(self, task: Task) -> float:
         return max(self._timing.early_look, self._poll_delay(task.asks))
