@@ -272,7 +272,6 @@ class Window(Generic[T]):
     def abandon(self) -> None:
         """Stop: nobody reads outcomes any more."""
         self._abandoned = self._ended = True
-        self._places.clear()
         self._news.notify()
         for place in list(self._in_flight):
             if place.submission is not None:
