@@ -68,6 +68,10 @@ class RunwareClient(OtherTasks):
             that it knows runs such a task twice.
         doubt_window: how late the service may be to find a task that it has received; a task is not
             sent again before the service could not find it for so long. Default 2.
+        budget: US dollars that this client may spend on upscaling; a task that might exceed it
+            raises `BudgetError` and is not sent. It sets ``include_cost``. A task in flight counts
+            with the highest cost so far, and until one is known, one task at a time is sent.
+            Default: no limit.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
 
     Raises:
@@ -94,6 +98,7 @@ class RunwareClient(OtherTasks):
         allow_insecure: bool = False,
         on_doubt: Literal["resend", "fail"] = "resend",
         doubt_window: float = 2.0,
+        budget: float | None = None,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
         try:
@@ -117,6 +122,7 @@ class RunwareClient(OtherTasks):
             allow_insecure=allow_insecure,
             on_doubt=on_doubt,
             doubt_window=doubt_window,
+            budget=budget,
         )
         check_journal(journal)
         super().__init__(settings, key, journal)
@@ -190,7 +196,7 @@ class RunwareClient(OtherTasks):
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=include_cost,
+            include_cost=self._with_cost(include_cost),
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=delivery_method,
@@ -267,7 +273,7 @@ class RunwareClient(OtherTasks):
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=include_cost,
+            include_cost=self._with_cost(include_cost),
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=delivery_method,
@@ -372,7 +378,7 @@ class RunwareClient(OtherTasks):
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=include_cost,
+            include_cost=self._with_cost(include_cost),
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=delivery_method,

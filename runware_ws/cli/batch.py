@@ -225,9 +225,7 @@ class Batch:
                 report = await self._save(image.entry, outcome.result, report)
         self._report(replace(report, seconds=time.monotonic() - image.started), image.entry)
 
-    async def _save(
-        self, entry: Entry, result: UpscaleResult, report: ImageReport
-    ) -> ImageReport:
+    async def _save(self, entry: Entry, result: UpscaleResult, report: ImageReport) -> ImageReport:
         unsaved = replace(report, is_paid=True, task_uuid=result.attempt_uuids[-1])
         try:
             data = await result.read()
@@ -243,7 +241,7 @@ class Batch:
             if isinstance(error, ProtocolError):
                 result.ack()  # the journal has nothing better
             return replace(unsaved, error=error)
-        return replace(report, output=output, output_size=picture and picture.size)
+        return replace(report, output=output, output_size=None if picture is None else picture.size)
 
     def _record(self, entry: Entry, data: bytes) -> None:
         self.record.add(replace(entry, sha256=hash_of(data), size=len(data)))

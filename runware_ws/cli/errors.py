@@ -10,6 +10,7 @@ _OPTIONS = {
     "output_format": "--format",
     "output_quality": "--quality",
     "delivery_method": "--delivery",
+    "budget": "--max-cost",
     "url": "--url (or RUNWARE_URL)",
 }
 # Remedies of the client that read differently on the command line.

@@ -52,11 +52,12 @@ class Tally:
             examples.append(one_line(source))
 
     def lines(self, form: str = "{names} ({reason})") -> Iterator[str]:
-        """Yield one line for each reason, made with `form` of the reason, the count and names."""
+        """Yield one line for each reason, made with `form` of the reason, the number and the names."""
         for reason, count in self.counts.items():
             examples = self.examples[reason]
             more = f" and {count - len(examples)} more" if count > len(examples) else ""
-            yield form.format(names=", ".join(examples) + more, count=count, reason=reason)
+            number = "1 image" if count == 1 else f"{count} images"
+            yield form.format(names=", ".join(examples) + more, number=number, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def listed(path: str) -> list[str]:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise UsageError(
-            f"--files-from: {one_line(path)}: {error.strerror}; give a readable file, or - for stdin"
+            f"--files-from: {one_line(path)}: {error.strerror}; give a file, or - for stdin"
         ) from None
     text = os.fsdecode(content)
     lines = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")

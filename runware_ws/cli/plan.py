@@ -42,6 +42,11 @@ class Planned:
     def size(self) -> tuple[int, int] | None:
         return None if self.picture is None else self.picture.size
 
+    def is_in_conflict(self, redo_outdated: bool) -> bool:
+        """Return True if its result would overwrite a file that may be wanted."""
+        harmless = ("free", "outdated") if redo_outdated else ("free",)
+        return self.verdict.standing not in harmless
+
 
 @dataclass(slots=True)
 class Plan:
@@ -50,7 +55,8 @@ class Plan:
     Attributes:
         factor: the factor that is asked for.
         todo: the images to upscale.
-        kept: number of images whose results are there and stay.
+        kept: number of images whose results are there.
+        declined: number of images that the user skips because of other files.
         unusable: what surely is no image, or can have no result, with the reason.
         skipped: files that the search skipped.
         price: estimated cost of an image in US dollars.
@@ -60,6 +66,7 @@ class Plan:
     factor: int
     todo: list[Planned] = field(default_factory=list)
     kept: int = 0
+    declined: int = 0
     unusable: list[tuple[InputImage, InputError]] = field(default_factory=list)
     skipped: Tally = field(default_factory=Tally)
     price: float = _DOCUMENTED_PRICE
@@ -67,7 +74,7 @@ class Plan:
 
     @property
     def total(self) -> int:
-        return len(self.todo) + self.kept + len(self.unusable)
+        return len(self.todo) + self.kept + self.declined + len(self.unusable)
 
     @property
     def cost(self) -> float:
@@ -76,23 +83,26 @@ class Plan:
 
     def keep_done(self) -> None:
         """Leave out the images whose results are there."""
-        self._keep(lambda one: one.verdict.standing == "done")
-
-    def keep_all(self) -> None:
-        """Leave out every image that would overwrite a file."""
-        self._keep(lambda one: one.verdict.standing != "free")
-
-    def _keep(self, stays: Callable[[Planned], bool]) -> None:
-        rest = [one for one in self.todo if not stays(one)]
+        rest = [one for one in self.todo if one.verdict.standing != "done"]
         self.kept += len(self.todo) - len(rest)
         self.todo = rest
 
+    def keep_all(self, *, redo_outdated: bool) -> None:
+        """Leave out the images whose results are there, and those in `conflicts`."""
+        self.keep_done()
+        rest = [one for one in self.todo if not one.is_in_conflict(redo_outdated)]
+        self.declined += len(self.todo) - len(rest)
+        self.todo = rest
+
     def conflicts(self, *, redo_outdated: bool) -> Tally:
-        """Return the files that would be overwritten, with the reason why they are there."""
-        harmless = {"free", "outdated"} if redo_outdated else {"free"}
+        """Return the files that would be overwritten, with the reason why they are there.
+
+        Args:
+            redo_outdated: leave out results whose inputs have changed.
+        """
         tally = Tally()
         for one in self.todo:
-            if one.verdict.standing not in harmless:
+            if one.is_in_conflict(redo_outdated):
                 tally.add(one.image.output, one.verdict.reason)
         return tally
 
@@ -102,7 +112,7 @@ class Plan:
         for one in self.todo:
             for text in _warnings(one, self.factor):
                 tally.add(one.image.source, text)
-        yield from tally.lines("warning: {count} × {reason}: {names}")
+        yield from tally.lines("warning: {number}: {reason}: {names}")
 
 
 async def make_plan(
@@ -192,10 +202,10 @@ def _warnings(one: Planned, factor: int) -> Iterator[str]:
     if picture is None:
         return
     if max(picture.size) * factor > MAX_SIDE:
-        yield f"smaller than asked, since Runware makes at most {MAX_SIDE} pixels a side"
+        yield f"the result is smaller than asked, as Runware makes at most {MAX_SIDE} pixels a side"
     if picture.has_alpha and one.image.format == "JPG":
-        yield "transparency lost in JPG (--format same keeps it)"
+        yield "transparency is lost in JPG (--format same keeps it)"
     if picture.is_animated:
-        yield "animated, of which only the first frame is upscaled"
+        yield "of an animation only the first frame is upscaled"
     if picture.is_turned:
-        yield "turned by its EXIF orientation, so the result is upright and has none"
+        yield "the EXIF orientation is applied, so the result is upright without it"

@@ -103,9 +103,7 @@ class Record:
             if (entry := _entry_of(line)) is not None:
                 self._take(entry)
 
-    def judge(
-        self, output: PurePath, source: Path | str, wanted: Callable[[], Origin]
-    ) -> Verdict:
+    def judge(self, output: PurePath, source: Path | str, wanted: Callable[[], Origin]) -> Verdict:
         """Return the standing of the path of a result.
 
         Args:

@@ -12,7 +12,7 @@ from ..errors import BudgetError, ConnectionLostError, InputError, TaskError
 from .errors import Interrupted, one_line
 from .picture import effective_scale
 
-Status: TypeAlias = Literal["done", "existing", "failed", "interrupted", "not sent"]
+Status: TypeAlias = Literal["done", "existing", "skipped", "failed", "interrupted", "not sent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,10 @@ class Summary:
         self.cost += report.cost or 0.0
 
     @property
+    def has_failures(self) -> bool:
+        return bool(self.counts["failed"] or self.counts["not sent"] or self.counts["interrupted"])
+
+    @property
     def completed(self) -> int:
         return self.counts["done"] + self.counts["existing"] + self.counts["failed"]
 
@@ -147,6 +151,8 @@ class Summary:
     def text(self, out: Path) -> str:
         """Return the text at the end of the run."""
         done = self.counts["done"]
+        if self.total == self.counts["existing"]:
+            return f"nothing to do: {self.total} already done; nothing was sent, at no cost"
         parts = [f"{images(done)} upscaled in {self.seconds:.1f} s for {dollars(self.cost)}"]
         parts += [f"{count} {text}" for count, text in self._others() if count > 0]
         lines = ["; ".join(parts)]
@@ -165,7 +171,8 @@ class Summary:
         return [
             (self.counts["failed"], "failed"),
             (self.counts["not sent"], "not sent"),
-            (self.counts["existing"], "already done, which cost nothing"),
+            (self.counts["existing"], "already done, at no cost"),
+            (self.counts["skipped"], "skipped"),
             (self.counts["interrupted"], f"interrupted, {resume if self.resumable else billed}"),
             (self.total - sum(self.counts.values()), "not started"),
         ]

@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from ..errors import ClientClosedError
+from ..errors import ClientClosedError, InputError
 from ..events import Events
 from ..journal.recovery import Found, Recovered, find, take_up
 from ..protocol.reconnector import ClientState
 from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
+from .budget import BudgetedSubmitter
 from .concurrency import run_in_thread
 from .submission import Submission, Submitter
 
@@ -69,7 +70,11 @@ class BaseClient:
     async def _open(self) -> Submitter:
         found = None if self._journal is None else await self._open_journal(self._journal)
         journal = None if found is None else found.journal
-        submitter = Submitter(self._settings, self._key, journal)
+        budget = self._settings.budget
+        if budget is None:
+            submitter = Submitter(self._settings, self._key, journal)
+        else:
+            submitter = BudgetedSubmitter(self._settings, self._key, journal, budget)
         if found is not None:
             self._recovered = take_up(found, submitter)
         self._submitter = submitter
@@ -200,6 +205,14 @@ class BaseClient:
     def _cancel(self, submission: Submission) -> None:
         if self._submitter is not None:
             self._submitter.cancel(submission)
+
+    def _with_cost(self, include_cost: bool | None) -> bool | None:
+        """Return ``include_cost`` of a task: with a budget, every result must hold its cost."""
+        if self._settings.budget is None:
+            return include_cost
+        if include_cost is False:
+            raise InputError("include_cost", "is False", "leave it out: a budget needs the costs")
+        return True
 
     def _timeout(self, timeout: float | EllipsisType | None) -> float | None:
         if isinstance(timeout, EllipsisType):
