@@ -1,8 +1,5 @@
 """The run over all images: upscale each one, save its result, and report its outcome.
 
-A result is saved in three steps: its line in the record, its file, and then, with a journal, the
-acknowledgment. So a result that is not saved stays in the journal, whatever happens in between.
-
 With a journal, a run that was killed is finished by the same command. First it saves the results
 of tasks that the earlier run has left in the journal. Each of them carries the entry of the record
 that it belongs to, as its tag. Then it upscales every image that has no result.
@@ -39,7 +36,8 @@ from .errors import Interrupted
 from .output import Output
 from .picture import picture_of
 from .plan import Planned, origin_of
-from .record import Entry, Origin, Record, entry_from, hash_of, shown
+from .record import Entry, Origin, Record, entry_from, shown
+from .saving import save
 from .summary import ImageReport, Summary, dollars
 
 _SAVERS = 8  # each holds one result in memory
@@ -228,10 +226,7 @@ class Batch:
     async def _save(self, entry: Entry, result: UpscaleResult, report: ImageReport) -> ImageReport:
         unsaved = replace(report, is_paid=True, task_uuid=result.attempt_uuids[-1])
         try:
-            data = await result.read()
-            entry = replace(entry, task_uuid=result.task_uuid, cost=result.cost)
-            await anyio.to_thread.run_sync(self._record, entry, data)
-            output = await result.save(self.out / entry.output)
+            output, data = await save(result, entry, self.out, self.record)
             picture = await anyio.to_thread.run_sync(picture_of, data)
         except OSError as error:
             kept = "; it stays in the journal" if self.summary.resumable else ""
@@ -241,10 +236,7 @@ class Batch:
             if isinstance(error, ProtocolError):
                 result.ack()  # the journal has nothing better
             return replace(unsaved, error=error)
-        return replace(report, output=output, output_size=None if picture is None else picture.size)
-
-    def _record(self, entry: Entry, data: bytes) -> None:
-        self.record.add(replace(entry, sha256=hash_of(data), size=len(data)))
+        return replace(report, output=output, output_size=picture.size if picture else None)
 
     def _consider(self, error: RunwareError) -> None:
         """Send nothing more if every further image would end with the same error."""

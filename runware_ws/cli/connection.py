@@ -71,7 +71,7 @@ async def connect(
         ConnectionLostError: there is no connection.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(_shown_log(show, logging.INFO if verbose else logging.WARNING))
+        stack.enter_context(shown_log(show, logging.INFO if verbose else logging.WARNING))
         target = await _target(arguments, stack)
         try:
             client = await stack.enter_async_context(RunwareClient(**target, **settings))
@@ -111,7 +111,7 @@ def _address(url: str | None) -> str:
 
 
 @contextmanager
-def _shown_log(show: Callable[[str], None], level: int) -> Iterator[None]:
+def shown_log(show: Callable[[str], None], level: int = logging.WARNING) -> Iterator[None]:
     """Show the log of the client until the block ends."""
     handler, former = _MessageHandler(show, level), _log.level
     _log.addHandler(handler)

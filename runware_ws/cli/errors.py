@@ -11,6 +11,7 @@ _OPTIONS = {
     "output_quality": "--quality",
     "delivery_method": "--delivery",
     "budget": "--max-cost",
+    "task_uuid": "UUIDS",
     "url": "--url (or RUNWARE_URL)",
 }
 # Remedies of the client that read differently on the command line.

@@ -52,7 +52,7 @@ class Tally:
             examples.append(one_line(source))
 
     def lines(self, form: str = "{names} ({reason})") -> Iterator[str]:
-        """Yield one line for each reason, made with `form` of the reason, the number and the names."""
+        """Yield one line for each reason, in a `form` of reason, number and names."""
         for reason, count in self.counts.items():
             examples = self.examples[reason]
             more = f" and {count - len(examples)} more" if count > len(examples) else ""

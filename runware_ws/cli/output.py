@@ -46,6 +46,13 @@ class Output:
         """Print a line to the standard output."""
         self.incomplete |= not write_line(sys.stdout, line)
 
+    def line(self, text: str) -> None:
+        """Print a line above the bar if there is one, else to the standard output."""
+        if self._bar is None:
+            self.result(text)
+        else:
+            self._bar.print(text, "")
+
     def note(self, text: str) -> None:
         """Print a message that does not matter to who wants to see none."""
         if not self._quiet:

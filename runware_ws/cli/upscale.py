@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,8 +13,9 @@ from ..options import UpscaleOptions
 from ..protocol.request import request_members
 from .batch import Batch
 from .connection import connect, service_of
-from .errors import UsageError, one_line
+from .errors import UsageError
 from .exit_status import FAILED, SUCCESS
+from .folder import check_writable, create
 from .inputs import ImageFinder, listed
 from .names import DEFAULT_NAME, FIELDS, FORMATS, check_name
 from .options import (
@@ -234,7 +234,7 @@ async def upscale(arguments: UpscaleArguments, connection: ConnectionArguments) 
       130, 143  stopped by Ctrl-C or SIGTERM
     """
     options, finder = arguments.task_options(), arguments.finder()
-    _check_writable(arguments.out)
+    check_writable(arguments.out)
     output = Output(arguments.as_json, quiet=arguments.quiet)
     record = Record(arguments.out)
     service = service_of(connection)
@@ -262,7 +262,7 @@ async def upscale(arguments: UpscaleArguments, connection: ConnectionArguments) 
             budget=arguments.max_cost,
             journal=arguments.journal,
         ) as client:
-            _create(arguments.out, record)
+            create(arguments.out, record)
             batch = Batch(
                 client, plan.todo, arguments.out, record, output, summary, options, service
             )
@@ -302,30 +302,3 @@ def _show_summary(summary: Summary, arguments: UpscaleArguments, output: Output)
     output.close()
     show = output.message if summary.has_failures or summary.unsaved else output.note
     show(summary.text(arguments.out))
-
-
-def _check_writable(folder: Path) -> None:
-    """Raise UsageError if `folder`, or the folder to create it in, cannot be written to."""
-    paths = (folder, *folder.absolute().parents)
-    existing = next(one for one in paths if os.path.exists(one))  # noqa: PTH110  # never raises
-    effective = os.access in os.supports_effective_ids
-    if not existing.is_dir():
-        reason = "Not a directory"
-    elif not os.access(existing, os.W_OK | os.X_OK, effective_ids=effective):
-        reason = "Permission denied"
-    else:
-        return
-    raise UsageError(
-        f"--out: {one_line(existing)} cannot be written to: {reason}; choose another folder"
-    )
-
-
-def _create(folder: Path, record: Record) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        record.open()
-    except OSError as error:
-        path = one_line(error.filename or folder)
-        raise UsageError(
-            f"--out: {path} cannot be written: {error.strerror}; choose another folder"
-        ) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runware_ws.cli.errors import UsageError
-from runware_ws.cli.inputs import ImageFinder
+from runware_ws.cli.inputs import ImageFinder, Tally
 
 
 def touch(*names: str) -> None:
@@ -24,7 +24,9 @@ def named(*arguments: str, out: str = "out", recursive: bool = False) -> list[tu
 
 def skipped(*arguments: str, out: str = "out", recursive: bool = False) -> list[str]:
     """Return the messages about skipped files."""
-    return list(ImageFinder(arguments, Path(out), recursive).survey()[1].messages())
+    tally = Tally()
+    list(ImageFinder(arguments, Path(out), recursive).find(tally))
+    return list(tally.lines("skipped {names} ({reason})"))
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runware_ws import ConnectionLostError, ValidationError
-from runware_ws.cli.errors import InterruptedByUser
+from runware_ws.cli.errors import Interrupted
 from runware_ws.cli.output import Output
 from runware_ws.cli.summary import ImageReport, Summary
 
@@ -21,7 +21,7 @@ DONE = ImageReport(
 FAILED = ImageReport(source="b.jpg", seconds=1.0, error=ValidationError("invalidImage", "Bad."))
 NOT_SENT = ImageReport(source="c.jpg", seconds=1.0, error=ConnectionLostError("no connection"))
 INTERRUPTED = ImageReport(
-    source="d.jpg", seconds=1.0, error=InterruptedByUser(resumable=False), task_uuid="T"
+    source="d.jpg", seconds=1.0, error=Interrupted(resumable=False), task_uuid="T"
 )
 REPORTS = (DONE, FAILED, NOT_SENT, INTERRUPTED)
 
@@ -56,7 +56,7 @@ def test_with_json_every_image_is_an_object_on_stdout(capsys: pytest.CaptureFixt
     assert [one["error"]["type"] for one in objects[1:]] == [
         "ValidationError",
         "ConnectionLostError",
-        "InterruptedByUser",
+        "Interrupted",
     ]
     assert objects[1]["error"]["code"] == "invalidImage"
     assert len(stderr) == 2
@@ -79,7 +79,7 @@ def test_the_summary_counts_what_became_of_all_images() -> None:
 
 
 def test_the_summary_says_how_to_resume() -> None:
-    error = InterruptedByUser(resumable=True)
+    error = Interrupted(resumable=True)
     text = summary_of(ImageReport("a.jpg", 1.0, error=error), resumable=True)
     assert "1 interrupted, run the same command again to resume" in text
     assert "results: " not in text

@@ -260,7 +260,7 @@ def test_a_signal_ends_the_command_and_names_the_images_in_flight(
     assert "0 images upscaled" in done.stderr
     assert "the service may still finish and bill" in done.stderr
     assert "not started" in done.stderr
-    interrupted = [one for one in done.objects if one["error"]["type"] == "InterruptedByUser"]
+    interrupted = [one for one in done.objects if one["error"]["type"] == "Interrupted"]
     assert [one["source"] for one in interrupted][:3] == ["in/a.jpg", "in/b.jpg", "in/c.jpg"]
     sent = {one.task["taskUUID"] for one in slow.requests if one.task["taskType"] == "upscale"}
     assert sent <= {one["task_uuid"] for one in interrupted}
