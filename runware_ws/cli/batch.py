@@ -166,6 +166,8 @@ class Batch:
                 outcome = await anext(outcomes)
             except StopAsyncIteration:
                 return
+            if self._savers.cancel_called and outcome.result is None:
+                return  # it failed for the reason for which the run stops
             await self._finish(self._taken[outcome.source], outcome)
             del self._taken[outcome.source]
 

@@ -98,10 +98,9 @@ class Record:
         self._path = folder / RECORD_NAME
         self._entries: dict[str, Entry] = {}
         self._identity: tuple[int, int] | None = None
+        self._read_bytes = 0
         self.unsaved: dict[str, Entry] = {}
-        for line in self._read().splitlines():
-            if (entry := _entry_of(line)) is not None:
-                self._take(entry)
+        self._read()
 
     def judge(self, output: PurePath, source: Path | str, wanted: Callable[[], Origin]) -> Verdict:
         """Return the standing of the path of a result.
@@ -123,12 +122,17 @@ class Record:
             raise FileExistsError(EEXIST, "something that is not a file is there", str(path))
         if not status.st_size:
             return Verdict("free")
-        entry = self._entries.get(output.as_posix())
+        entry = self._entries.get(output.as_posix()) or self._found_late(output)
         if entry is None:
             return Verdict("taken", "not a result of runware-ws")
         if status.st_size != entry.size or sha256_of(path) != entry.sha256:
             return Verdict("taken", "changed since runware-ws wrote it")
         return _compared(entry, source, wanted())
+
+    def _found_late(self, output: PurePath) -> Entry | None:
+        """Look for a result again: another run may be writing into the folder."""
+        self._read()
+        return self._entries.get(output.as_posix())
 
     def price(self, looks: Mapping[str, Any], service: str) -> float | None:
         """Return the cost of the last result with these options at a service, if it is known."""
@@ -182,16 +186,24 @@ class Record:
             self._entries[entry.output] = entry
             self.unsaved.pop(uuid, None)
 
-    def _read(self) -> str:
+    def _read(self) -> None:
+        """Take the lines that have come since the last time."""
         try:
-            return self._path.read_bytes().decode(errors="replace")
+            with self._path.open("rb") as file:
+                file.seek(self._read_bytes)
+                text = file.read()
         except (FileNotFoundError, NotADirectoryError):
-            return ""
+            return
         except OSError as error:
             raise UsageError(
                 f"--out: {one_line(self._path)} cannot be read: {error.strerror}; "
                 "choose another folder"
             ) from None
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read_bytes += len(whole)
+        for line in whole.split(b"\n"):
+            if (entry := _entry_of(line)) is not None:
+                self._take(entry)
 
 
 def looks_of(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,7 +279,7 @@ def entry_from(members: object) -> Entry | None:
         return None
 
 
-def _entry_of(line: str) -> Entry | None:
+def _entry_of(line: bytes) -> Entry | None:
     """Return the entry of a line; None if it is not one."""
     try:
         members = json.loads(line)
