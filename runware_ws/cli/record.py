@@ -189,6 +189,8 @@ class Record:
     def _read(self) -> None:
         """Take the lines that have come since the last time."""
         try:
+            if not S_ISREG(self._path.stat().st_mode):
+                raise FileExistsError(EEXIST, "it is not a file")
             with self._path.open("rb") as file:
                 file.seek(self._read_bytes)
                 text = file.read()

@@ -146,8 +146,9 @@ def test_lines_that_are_no_entries_are_ignored(line: bytes) -> None:
     assert standing(Record(OUT))[0] == "done"
 
 
-def test_a_record_that_cannot_be_read_is_an_error() -> None:
-    Path(OUT, RECORD_NAME).mkdir()
+@pytest.mark.parametrize("target", [".", "/dev/zero"])
+def test_a_record_that_is_not_a_file_is_an_error(target: str) -> None:
+    Path(OUT, RECORD_NAME).symlink_to(target)
     with pytest.raises(UsageError, match=r"^--out: out/\.runware-ws\.jsonl cannot be read: "):
         Record(OUT)
 
