@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..client import RunwareClient
 from ..options import UpscaleOptions
 from ..protocol.request import request_members
+from ..settings import Settings
 from .batch import Batch
 from .connection import connect, service_of
 from .errors import UsageError
@@ -196,6 +197,22 @@ class UpscaleArguments:
         request_members(options)
         return options  # type: ignore[return-value]  # request_members has checked every value
 
+    def limits(self) -> dict[str, Any]:
+        """Return the settings of the client.
+
+        Raises:
+            InputError: one of them is wrong.
+        """
+        limits: dict[str, Any] = {
+            "max_in_flight": self.max_in_flight,
+            "max_retries": self.max_retries,
+            "timeout": self.timeout,
+            "max_reconnect_time": self.max_reconnect_time,
+            "budget": self.max_cost,
+        }
+        Settings(**limits)  # checks them before a folder is searched
+        return limits
+
     def finder(self) -> ImageFinder:
         """Return the finder of the images.
 
@@ -233,7 +250,8 @@ async def upscale(arguments: UpscaleArguments, connection: ConnectionArguments) 
       2         nothing was sent: wrong arguments, no key, no image
       130, 143  stopped by Ctrl-C or SIGTERM
     """
-    options, finder = arguments.task_options(), arguments.finder()
+    options, limits = arguments.task_options(), arguments.limits()
+    finder = arguments.finder()
     check_writable(arguments.out)
     output = Output(arguments.as_json, quiet=arguments.quiet)
     record = Record(arguments.out)
@@ -255,12 +273,8 @@ async def upscale(arguments: UpscaleArguments, connection: ConnectionArguments) 
             connection,
             output.note,
             verbose=arguments.verbose,
-            max_in_flight=arguments.max_in_flight,
-            max_retries=arguments.max_retries,
-            timeout=arguments.timeout,
-            max_reconnect_time=arguments.max_reconnect_time,
-            budget=arguments.max_cost,
             journal=arguments.journal,
+            **limits,
         ) as client:
             create(arguments.out, record)
             batch = Batch(

@@ -105,7 +105,7 @@ class BudgetedSubmitter(Submitter):
             raise
         if submission.outcome is None:
             self._reserved.add(submission)
-        else:  # the client has ended
+        else:  # the client has ended meanwhile
             self._budget.release()
         return submission
 
