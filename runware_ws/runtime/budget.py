@@ -98,6 +98,7 @@ class BudgetedSubmitter(Submitter):
         with time_limit(task_uuid or "", timeout, deadline, "the budget was reached"):
             await self._budget.reserve()
         try:
+            self.driver.check_open()  # it may have been closed meanwhile
             left = None if deadline is None else max(deadline - self.driver.clock(), 1e-3)
             submission = await super().submit(image, template, task_uuid, left, tag)
         except BaseException:
