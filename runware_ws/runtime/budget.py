@@ -88,9 +88,11 @@ class BudgetedSubmitter(Submitter):
         self,
         image: Image,
         template: RequestTemplate,
-        task_uuid: str | None,
+        *,
+        task_uuid: str | None = None,
         timeout: float | None,
         tag: Any = None,
+        priority: int = 0,
     ) -> Submission:
         """Submit an image once there is room for it and the budget allows it."""
         started = self.driver.clock()
@@ -100,7 +102,9 @@ class BudgetedSubmitter(Submitter):
         try:
             self.driver.check_open()  # it may have been closed meanwhile
             left = None if deadline is None else max(deadline - self.driver.clock(), 1e-3)
-            submission = await super().submit(image, template, task_uuid, left, tag)
+            submission = await super().submit(
+                image, template, task_uuid=task_uuid, timeout=left, tag=tag, priority=priority
+            )
         except BaseException:
             self._budget.release()
             raise
