@@ -87,7 +87,7 @@ async def demo(arguments: DemoArguments) -> int:
 async def _client_of(emulator: Emulator) -> AsyncIterator[RunwareClient]:
     with shown_log(lambda _: None):  # what happens is shown in words of its own
         async with RunwareClient(
-            emulator.api_key, url=emulator.url, max_in_flight=_IN_FLIGHT
+            emulator.api_key, url=emulator.url, connections=1, max_in_flight=_IN_FLIGHT
         ) as client:
             yield client
 
@@ -227,4 +227,6 @@ def _description(event: Event) -> str:
     if event.kind == "reconciling":
         pictures = "1 picture" if event.count == 1 else f"{event.count} pictures"
         return f"asking what became of {pictures}"
+    if event.kind == "limit":
+        return f"at most {event.count} go at a time for a while"
     return f"{event.kind}: {event.detail}"

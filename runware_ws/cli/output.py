@@ -98,11 +98,11 @@ class ProgressBar:
         self._console.print(text, style=style, markup=False, soft_wrap=True)
 
     def update(self, summary: Summary) -> None:
+        state = _state(summary, self._console.width)
         if not self._progress.task_ids:
-            self._progress.add_task("", total=summary.total, state="")
+            self._progress.add_task("", total=summary.total, state=state)
             self._progress.start()
         (bar,) = self._progress.task_ids
-        state = _state(summary, self._console.width)
         self._progress.update(bar, total=summary.total, completed=summary.completed, state=state)
         self._progress.refresh()
 
