@@ -85,33 +85,25 @@ class BudgetedSubmitter(Submitter):
         self._reserved: set[Task] = set()
 
     async def submit(
-        self,
-        image: Image,
-        template: RequestTemplate,
-        *,
-        task_uuid: str | None = None,
-        timeout: float | None,
-        tag: Any = None,
-        priority: int = 0,
+        self, image: Image, template: RequestTemplate, *, timeout: float | None, **options: Any
     ) -> Submission:
         """Submit an image once there is room for it and the budget allows it."""
         started = self.driver.clock()
         deadline = None if timeout is None else started + timeout
-        with time_limit(task_uuid or "", timeout, deadline, "the budget was reached"):
+        task_uuid = options.get("task_uuid") or ""
+        with time_limit(task_uuid, timeout, deadline, "the budget was reached"):
             await self._budget.reserve()
         try:
             self.driver.check_open()  # it may have been closed meanwhile
             left = None if deadline is None else max(deadline - self.driver.clock(), 1e-3)
-            submission = await super().submit(
-                image, template, task_uuid=task_uuid, timeout=left, tag=tag, priority=priority
-            )
+            submission = await super().submit(image, template, timeout=left, **options)
         except BaseException:
             self._budget.release()
             raise
-        if submission.outcome is None:
+        if submission.outcome is not None or submission in self._reserved:
+            self._budget.release()  # it is an earlier one of the same name, or the client has ended
+        else:
             self._reserved.add(submission)
-        else:  # the client has ended meanwhile
-            self._budget.release()
         return submission
 
     def _settled(self, task: Task, outcome: dict[str, Any] | RunwareError) -> None:
