@@ -36,13 +36,13 @@ _FACTOR: UpscaleFactor = 4
 _IN_FLIGHT = 4  # so that there is something to see
 _LATENCY = 0.5  # seconds, as if a model ran
 _REFRESH_INTERVAL = 0.05
-# In the order in which they strike; the last result of a cut is lost as if it was delivered.
+# In the order in which they strike. The result of the second cut is lost as if it was delivered.
 _FAULTS: tuple[Fault, ...] = (
-    Fail(of="request", nth=7, times=3, code="rateLimitExceeded", message="No room."),
     Drop(nth=2, how="reset"),
-    Expire(nth=5),
-    Drop(nth=5, how="abort", written=True),
-    Drop(nth=7, how="close"),
+    Expire(nth=4),
+    Drop(nth=4, how="abort", written=True),
+    Drop(nth=6, how="close"),
+    Fail(of="request", nth=11, times=3, code="rateLimitExceeded", message="No room."),
 )
 _EXPECTED = Counter({"fail": 3, "drop": 3, "expire": 1})
 
@@ -87,7 +87,11 @@ async def demo(arguments: DemoArguments) -> int:
 async def _client_of(emulator: Emulator) -> AsyncIterator[RunwareClient]:
     with shown_log(lambda _: None):  # what happens is shown in words of its own
         async with RunwareClient(
-            emulator.api_key, url=emulator.url, connections=1, max_in_flight=_IN_FLIGHT
+            emulator.api_key,
+            url=emulator.url,
+            connections=1,
+            max_in_flight=_IN_FLIGHT,
+            doubt_window=0.2,  # the emulator is never late to find a task
         ) as client:
             yield client
 
