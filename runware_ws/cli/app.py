@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from .._version import __version__
 from .demo import demo
+from .doctor import doctor
 from .emulate import emulate
 from .errors import one_line
 from .exit_status import INTERRUPTED, USAGE
@@ -87,5 +88,5 @@ def global_options(
 
 
 app.callback(help=_help(global_options))(global_options)
-for command in (upscale, fetch, demo, emulate, ping):
+for command in (upscale, fetch, demo, emulate, ping, doctor):
     app.command(help=_help(command))(as_command(command))

@@ -79,7 +79,12 @@ class Recovered(OutcomeIterator[RecoveredSource]):
             raise
         on_ack = partial(submitter.forget, entry.uuid)
         result = UpscaleResult(
-            entry.uuid, answer or {}, entry.attempts, tag=_tag(entry), on_ack=on_ack
+            entry.uuid,
+            answer or {},
+            entry.attempts,
+            tag=_tag(entry),
+            on_ack=on_ack,
+            downloads=submitter.downloads,
         )
         return Success(_source(entry), result)
 
@@ -124,9 +129,8 @@ def take_up(found: Found, submitter: Submitter) -> Recovered:
         if entry.has_result:
             recovered._store(entry)
             continue
-        submission = Submission(
-            entry.uuid, payload, len(payload), _tag(entry), **task_options(entry)
-        )
+        submission = Submission(entry.uuid, payload, **task_options(entry))
+        submission.size, submission.tag = len(payload), _tag(entry)
         submitter.admission.enter_anyway(len(payload))
         recovered._expect(_source(entry), submission)
         submitter.take_up(submission)

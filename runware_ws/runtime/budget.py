@@ -7,6 +7,7 @@ timed out, was cancelled, or was lost) counts as spent, since the service may fi
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from ..errors import BudgetError, RunwareError, TaskError
@@ -17,6 +18,7 @@ from ..protocol.secret import Secret
 from ..protocol.tasks import Task
 from ..settings import Settings
 from .concurrency import Notification
+from .download import Downloads
 from .submission import Submission, Submitter, time_limit
 
 # The example in Runware's documentation, until a result says better.
@@ -78,10 +80,10 @@ class BudgetedSubmitter(Submitter):
     """Submits tasks as long as the budget allows it."""
 
     def __init__(
-        self, settings: Settings, key: Secret, journal: Journal | None, limit: float
+        self, settings: Settings, key: Secret, journal: Journal | None, downloads: Downloads
     ) -> None:
-        super().__init__(settings, key, journal)
-        self._budget = Budget(limit)
+        super().__init__(settings, key, journal, downloads)
+        self._budget = Budget(inf if settings.budget is None else settings.budget)
         self._reserved: set[Task] = set()
 
     async def submit(
