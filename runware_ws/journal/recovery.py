@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..batch import Outcome, OutcomeIterator, Success, outcome_of
-from ..errors import InputError
-from ..inputs import encode_file
-from ..protocol.wire import around_image, decode_value
+from ..batch import Failure, Outcome, OutcomeIterator, Success, outcome_of
+from ..errors import ProtocolError, ResultLostError
+from ..protocol.wire import Item, decode_item, decode_value
 from ..results import UpscaleResult
 from ..runtime.concurrency import Notification, run_in_thread
 from ..runtime.submission import Submission, Submitter
-from .store import Entry, Journal, Origin, digest
+from .changes import Origin
+from .store import Entry, Journal
 
 RecoveredSource = Path | str | None
+_log = logging.getLogger("runware_ws")
+
+# So many entries are read, and then taken up, at a time: a few milliseconds of the event loop.
+_SLICE = 200
 
 
 class Recovered(OutcomeIterator[RecoveredSource]):
@@ -30,27 +33,28 @@ class Recovered(OutcomeIterator[RecoveredSource]):
     def __init__(self, submitter: Submitter | None = None, journal: Journal | None = None) -> None:
         self._submitter = submitter
         self._journal = journal
-        self._stored: deque[Entry] = deque()
+        self._stored: deque[str] = deque()  # UUIDs of tasks whose results are in the journal
         self._settled: deque[tuple[RecoveredSource, Submission]] = deque()
         self._in_flight = 0
         self._news = Notification()
 
-    def _store(self, entry: Entry) -> None:
-        """Add a task whose result is in the journal."""
-        self._stored.append(entry)
-        if self._submitter is not None and self._submitter.driver.writer is not None:
-            self._submitter.driver.writer.untaken.add(entry.uuid)
-
-    def _expect(self, source: RecoveredSource, submission: Submission) -> None:
-        """Add a task that was taken up again."""
+    def _add(self, entry: Entry, submitter: Submitter) -> None:
+        """Take a task up, or note that its result is in the journal."""
+        if entry.has_result:
+            self._stored.append(entry.uuid)
+            if submitter.driver.writer is not None:
+                submitter.driver.writer.untaken.add(entry.uuid)
+            return
+        submission = Submission(entry.uuid, b"", 0, _tag(entry), **task_options(entry))
+        submitter.admission.enter_anyway(0)
         self._in_flight += 1
+        submission.when_settled(partial(self._done, _source(entry), submission))
+        submitter.session.attach(submission, submitter.driver.clock())
 
-        def done() -> None:
-            self._in_flight -= 1
-            self._settled.append((source, submission))
-            self._news.notify()
-
-        submission.when_settled(done)
+    def _done(self, source: RecoveredSource, submission: Submission) -> None:
+        self._in_flight -= 1
+        self._settled.append((source, submission))
+        self._news.notify()
 
     async def __anext__(self) -> Outcome[RecoveredSource]:
         if self._stored and self._journal is not None and self._submitter is not None:
@@ -68,65 +72,32 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         self, journal: Journal, submitter: Submitter
     ) -> Outcome[RecoveredSource]:
         submitter.driver.check_open()
-        entry = self._stored.popleft()
+        uuid = self._stored.popleft()
         try:
-            answer = await run_in_thread(journal.answer, entry.uuid)
+            entry, answer = await run_in_thread(_read_result, journal, uuid)
         except BaseException:
-            self._stored.appendleft(entry)
+            self._stored.appendleft(uuid)
             raise
-        on_ack = partial(submitter.forget, entry.uuid)
-        result = UpscaleResult(
-            entry.uuid, answer or {}, entry.attempts, tag=_tag(entry), on_ack=on_ack
-        )
+        if answer is None:
+            return _unreadable(entry, submitter)
+        on_ack = partial(submitter.forget, uuid)
+        result = UpscaleResult(uuid, answer, entry.attempts, tag=_tag(entry), on_ack=on_ack)
         return Success(_source(entry), result)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An open journal with its content: each task with its bytes, if it can be sent again."""
+async def take_up(journal: Journal, submitter: Submitter) -> Recovered:
+    """Hand what a journal holds to a session that has not begun to connect.
 
-    journal: Journal
-    session_uuid: str | None
-    entries: list[tuple[Entry, bytes]]
-
-
-def find(path: str | os.PathLike[str]) -> Found:
-    """Open a journal and read what an earlier process left in it. It blocks.
-
-    Raises:
-        JournalError: the journal cannot be used.
+    The replay may be the first thing that arrives, and must find the tasks there. They are read in
+    slices, so that neither the memory nor the event loop has to do with all of them at once.
     """
-    journal = Journal(path)
-    try:
-        return found_in(journal)
-    except BaseException:
-        journal.close()
-        raise
-
-
-def found_in(journal: Journal) -> Found:
-    """Return what an earlier process left in a journal. It blocks."""
-    entries = [(entry, _payload(entry)) for entry in journal.entries()]
-    return Found(journal, journal.session(), entries)
-
-
-def take_up(found: Found, submitter: Submitter) -> Recovered:
-    """Hand what was found to a session that has not begun to connect.
-
-    The replay may be the first thing that arrives, and must find the tasks there.
-    """
-    recovered = Recovered(submitter, found.journal)
-    submitter.session.reconnector.session_uuid = found.session_uuid
-    for entry, payload in found.entries:
-        if entry.has_result:
-            recovered._store(entry)
-            continue
-        submission = Submission(
-            entry.uuid, payload, len(payload), _tag(entry), **task_options(entry)
-        )
-        submitter.admission.enter_anyway(len(payload))
-        recovered._expect(_source(entry), submission)
-        submitter.take_up(submission)
+    recovered = Recovered(submitter, journal)
+    submitter.session.reconnector.session_uuid = await run_in_thread(journal.session)
+    last = -1
+    while entries := await run_in_thread(journal.entries, last, _SLICE):
+        for entry in entries:
+            recovered._add(entry, submitter)
+        last = entries[-1].row
     return recovered
 
 
@@ -143,25 +114,38 @@ def task_options(entry: Entry) -> dict[str, Any]:
         "origin": Origin(b"", entry.source, entry.digest, entry.tag, entry.wire_uuid),
         "attempts": entry.attempts,
         "writes": 1,  # perhaps: nobody knows how far it came
+        "stored": entry.has_request,
     }
 
 
+def _read_result(journal: Journal, uuid: str) -> tuple[Entry, Item | None]:
+    """Read a task and its answer; None if that is damaged. It blocks."""
+    entry = journal.entry(uuid)
+    if entry is None:
+        raise RuntimeError(f"task {uuid} left the journal before it was acknowledged")
+    try:
+        return entry, decode_item(journal.answer(uuid))
+    except ProtocolError:
+        return entry, None
+
+
+def _unreadable(entry: Entry, submitter: Submitter) -> Failure[RecoveredSource]:
+    """Set a result apart that cannot be read, so that it costs nobody else and no later process."""
+    known = "its result in the journal is damaged, and was set apart in the table 'unreadable'"
+    error = ResultLostError(entry.uuid, known)
+    _log.error("%s", error)
+    if submitter.driver.writer is not None:
+        submitter.driver.writer.set_apart(entry.uuid)
+    return Failure(_source(entry), error, tag=_tag(entry))
+
+
 def _tag(entry: Entry) -> Any:
-    return None if entry.tag is None else decode_value(entry.tag)
+    try:
+        return None if entry.tag is None else decode_value(entry.tag)
+    except ProtocolError:
+        _log.error("the tag of task %s in the journal is damaged, and is left out", entry.uuid)
+        return None
 
 
 def _source(entry: Entry) -> RecoveredSource:
     return Path(entry.source) if entry.digest and entry.source else entry.source
-
-
-def _payload(entry: Entry) -> bytes:
-    """Return the bytes of a task again; b"" if it must not be sent again, or its file changed."""
-    if not entry.request or not entry.digest or entry.source is None:
-        return entry.request
-    head, tail = around_image(entry.request)
-    try:
-        payload = encode_file(Path(entry.source), head, tail)
-    except InputError:
-        return b""
-    image = memoryview(payload)[len(head) + 1 : len(payload) - len(tail) - 1]  # without quotes
-    return bytes(payload) if digest(image) == entry.digest else b""

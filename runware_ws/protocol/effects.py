@@ -27,6 +27,13 @@ class Record:
 
 
 @dataclass(slots=True)
+class Load:
+    """Load the bytes of a task from the journal, then call `Session.loaded`."""
+
+    task: Task
+
+
+@dataclass(slots=True)
 class Connect:
     """Open a connection."""
 
@@ -77,4 +84,4 @@ class Frame:
     tasks: list[Task] = field(default_factory=list, repr=False)
 
 
-Effect = Settle | Record | Connect | Disconnect | Pong | Notify
+Effect = Settle | Record | Load | Connect | Disconnect | Pong | Notify

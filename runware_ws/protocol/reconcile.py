@@ -70,8 +70,9 @@ class Reconciler:
         """Put every task in flight in doubt. `unwritten` were in a frame that was cut off."""
         self._table.inquiry = None
         self._table.unattributed.clear()
-        for task in [one for one in self._table.resends if one.stage is not Stage.QUEUED]:
-            del self._table.resends[task]  # it is asked for first
+        for waiting in (self._table.resends, self._table.unloaded):
+            for task in [one for one in waiting if one.stage is not Stage.QUEUED]:
+                del waiting[task]  # it is asked for first
         for task in unwritten:
             if task.stage is Stage.SENT:
                 task.writes -= 1
@@ -287,9 +288,8 @@ class Reconciler:
     def send_again(self, task: Task) -> None:
         """Send an absent task again, if the caller allows it."""
         self._table.careful.discard(task)
-        if not task.payload:
-            text = "the service does not know this task, or no longer"
-            self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
+        if not task.can_be_sent:
+            self.not_found(task)
         elif not self._table.may_resend:
             known = (
                 "it was sent, and the service does not find it; it was not sent again (on_doubt)"
@@ -300,7 +300,16 @@ class Reconciler:
             task.forget_doubt()
             move(task, Transition.DOUBT)
             self._timers.schedule(task, None)
-            self._table.resends[task] = None
+            if task.stored:
+                self._table.load(task)
+            else:
+                self._table.resends[task] = None
+
+    def not_found(self, task: Task, reason: str = "") -> None:
+        """Settle a task that is absent and cannot be sent again, for a reason if one is known."""
+        text = "the service does not know this task, or no longer"
+        text += f"; it cannot be sent again: {reason}" if reason else ""
+        self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
 
     def known(self, link: ConnectionState, task: Task, now: float) -> None:
         """Take a conflict: the server knows the task, and did not tell its outcome."""
@@ -350,10 +359,10 @@ class Reconciler:
                 refuse it again.
         """
         info = code_info(error.code)
-        if info.no_room and task.payload:
+        if info.no_room and task.can_be_sent:
             was_sent_once = task.writes == 1 or task.evidence is Evidence.REFUSED
             self._refused(task, error, now, new_uuid=is_recorded and was_sent_once)
-        elif info.retryable and task.payload and task.attempts <= self._max_retries:
+        elif info.retryable and task.can_be_sent and task.attempts <= self._max_retries:
             task.attempts += 1
             self._table.counters.retried += 1
             self._table.requeue(task, now, new_uuid=was_named, step=task.attempts - 2)

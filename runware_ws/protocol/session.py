@@ -107,8 +107,29 @@ class Session:
 
     def recorded(self, task: Task) -> None:
         """Send a task whose `Record` was performed."""
-        if task.stage is Stage.QUEUED:
+        if task.stage is not Stage.QUEUED:
+            return
+        if task.stored:
+            self._table.load(task)
+        else:
             self._send_queue.add(task)
+
+    def awaits(self, task: Task) -> bool:
+        """Return whether the bytes of a task are awaited: a `Load` may be out of date."""
+        return task in self._table.unloaded
+
+    def loaded(self, task: Task, payload: bytes | bytearray, why_not: str = "") -> None:
+        """Send a task whose `Load` was performed. If it has no bytes any more, say why not."""
+        if not self.awaits(task):
+            return
+        del self._table.unloaded[task]
+        task.payload, task.stored = payload, False
+        if not payload:
+            self._reconciler.not_found(task, why_not)
+        elif task.stage is Stage.QUEUED:
+            self._send_queue.add(task)
+        else:
+            self._table.resends[task] = None
 
     def attach(self, task: Task, now: float) -> None:
         """Find a task that another session may have sent."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..errors import RunwareError
 from .backoff import full_jitter
 from .connection_state import ConnectionState
-from .effects import Effect, Event, EventKind, Notify, Settle
+from .effects import Effect, Event, EventKind, Load, Notify, Settle
 from .tasks import Evidence, Stage, Task, Transition, move
 from .timers import Timers
 from .timing import Timing
@@ -87,6 +87,7 @@ class TaskTable:
             each with the time until when.
         link: the present connection, or None.
         resends: tasks that were written before and are to be written again, in order.
+        unloaded: tasks that are to be written once their bytes are loaded.
         unattributed: errors that named no task and are to be looked into, each with whether it may
             be of no task at all.
         inquiry: the search for the owners of errors that named no task, or None.
@@ -110,6 +111,7 @@ class TaskTable:
         self.abandoned: dict[str, float] = {}
         self.link: ConnectionState | None = None
         self.resends: dict[Task, None] = {}
+        self.unloaded: dict[Task, None] = {}
         self.unattributed: list[tuple[ErrorItem, bool]] = []
         self.inquiry: Inquiry | None = None
         self.careful: set[Task] = set()
@@ -149,16 +151,23 @@ class TaskTable:
         move(task, Transition.SETTLE)
         task.payload = b""
         self.timers.cancel(task)
-        if self.resends or self.inquiry is not None or self.careful:
+        if self.resends or self.unloaded or self.inquiry is not None or self.careful:
             self.clear(task)
         if isinstance(outcome, RunwareError):
             self.counters.failed += 1
         self.effects.append(Settle(task, outcome))
 
+    def load(self, task: Task) -> None:
+        """Have the bytes of a task loaded, which is then written."""
+        self.unloaded[task] = None
+        self.effects.append(Load(task))
+
     def clear(self, task: Task) -> None:
         """Rule a task out as the owner of an error without a name, or of an answer too large."""
         if self.resends:
             self.resends.pop(task, None)
+        if self.unloaded:
+            self.unloaded.pop(task, None)
         if self.inquiry is not None:
             self.inquiry.clear(task)
         if self.careful:

@@ -89,7 +89,8 @@ class Task:
         wire_uuid: the taskUUID of the present attempt; another one after a retry.
         former_uuids: the taskUUIDs of earlier attempts.
         payload: its bytes as a frame of its own; b"" if they are not known (a task found by its
-            UUID alone) and once it is settled.
+            UUID alone), while it is `stored`, and once it is settled.
+        stored: whether its bytes are in the journal, to be loaded when it must be sent.
         owned: whether this package made the UUID, so that nobody else can have used it.
         polled: whether the outcome is asked for, not pushed: delivery ``async``, or a webhook.
         timeout: seconds from submission, or None.
@@ -144,6 +145,7 @@ class Task:
         "sent_at",
         "spoiled",
         "stage",
+        "stored",
         "suspicions",
         "timeout",
         "uuid",
@@ -165,6 +167,7 @@ class Task:
         origin: Any = None,
         attempts: int = 1,
         writes: int = 0,
+        stored: bool = False,
     ) -> None:
         self.uuid = uuid
         self.wire_uuid = wire_uuid or uuid
@@ -175,6 +178,7 @@ class Task:
         self.timeout = timeout
         self.deadline = deadline
         self.origin = origin
+        self.stored = stored
         self.stage = Stage.QUEUED
         self.evidence = Evidence.NEVER_WRITTEN
         self.due: float | None = None
@@ -202,6 +206,11 @@ class Task:
     def attempt_uuids(self) -> tuple[str, ...]:
         """The taskUUIDs of all attempts, in order."""
         return (*self.former_uuids, self.wire_uuid)
+
+    @property
+    def can_be_sent(self) -> bool:
+        """Whether its bytes are known, here or in the journal."""
+        return self.stored or bool(self.payload)
 
     def forget_doubt(self) -> None:
         """Begin to count anew: the server spoke of the task, or it is written again."""

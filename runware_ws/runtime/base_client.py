@@ -11,7 +11,8 @@ import anyio
 
 from ..errors import ClientClosedError
 from ..events import Events
-from ..journal.recovery import Found, Recovered, find, take_up
+from ..journal.recovery import Recovered, take_up
+from ..journal.store import Journal
 from ..protocol.reconnector import ClientState
 from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
@@ -67,21 +68,26 @@ class BaseClient:
             raise
 
     async def _open(self) -> Submitter:
-        found = None if self._journal is None else await self._open_journal(self._journal)
-        journal = None if found is None else found.journal
-        submitter = Submitter(self._settings, self._key, journal)
-        if found is not None:
-            self._recovered = take_up(found, submitter)
+        if self._journal is None:
+            submitter = Submitter(self._settings, self._key, None)
+        else:
+            submitter = await self._open_journal(self._journal)
         self._submitter = submitter
+        submitter.driver.start()
         return submitter
 
-    async def _open_journal(self, path: str | os.PathLike[str]) -> Found:
+    async def _open_journal(self, path: str | os.PathLike[str]) -> Submitter:
         with anyio.CancelScope(shield=True):  # or nobody would close what the thread opens
-            found = await run_in_thread(find, path)
-            if self._closed:
-                found.journal.close()
-        self._refuse_if_closed()
-        return found
+            journal = await run_in_thread(Journal, path)
+        try:
+            submitter = Submitter(self._settings, self._key, journal)
+            self._recovered = await take_up(journal, submitter)
+            self._refuse_if_closed()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await run_in_thread(journal.close)
+            raise
+        return submitter
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

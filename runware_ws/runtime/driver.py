@@ -22,9 +22,20 @@ import anyio
 
 from ..errors import ClientClosedError, ConnectionLostError, JournalError, RunwareError
 from ..events import Events
+from ..journal.loading import Loader
 from ..journal.store import Journal
 from ..journal.writer import JournalWriter
-from ..protocol.effects import Connect, Disconnect, Effect, Event, Notify, Pong, Record, Settle
+from ..protocol.effects import (
+    Connect,
+    Disconnect,
+    Effect,
+    Event,
+    Load,
+    Notify,
+    Pong,
+    Record,
+    Settle,
+)
 from ..protocol.session import Session
 from ..protocol.tasks import Task
 from ..settings import Settings
@@ -66,6 +77,7 @@ class Driver:
         self.round_trip: float | None = None
         self.listeners: WeakSet[Events] = WeakSet()
         self.writer = None if journal is None else self._make_writer(journal)
+        self._loader = None if journal is None else Loader(journal, session, settings, self.step)
         self._thread = get_ident()
         self._settled = settled
         self._first_attempt = anyio.Event()
@@ -73,7 +85,10 @@ class Driver:
         self._timer_is_sooner = one_shot_event()
         self._timer_at = -math.inf
         self._pings: list[_Ping] = []
-        session.start(self.clock())
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self.session.start(self.clock())
         self._background = Background(self._run, "runware_ws")
 
     # Called by the client.
@@ -133,6 +148,9 @@ class Driver:
                     self._pass_on(effect)
                 else:
                     self.writer.add(effect)
+            case Load(task):
+                if self._loader is not None:
+                    self._loader.add(task)
             case Connect():
                 # Made here, so that it can be dropped before its task has begun.
                 self._connection = Connection(self)
@@ -151,6 +169,8 @@ class Driver:
     def _pass_on(self, effect: Settle | Record) -> None:
         """Perform an effect that needs no journal, or that the journal has recorded."""
         if isinstance(effect, Settle):
+            if self._loader is not None:
+                self._loader.settled(effect.task)
             self._settled(effect.task, effect.outcome)
         else:
             self.session.recorded(effect.task)
@@ -198,6 +218,8 @@ class Driver:
             async with anyio.create_task_group() as writing:
                 if self.writer is not None:
                     writing.start_soon(self.writer.run)
+                if self._loader is not None:
+                    writing.start_soon(self._loader.run)
                 async with anyio.create_task_group() as self._connections:
                     await self._keep_time()
                 writing.cancel_scope.cancel()

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from runware_ws.journal.store import Journal, Keep, Origin
+from runware_ws.journal.changes import Keep, Origin
+from runware_ws.journal.store import Journal
 from runware_ws.protocol.wire import encode_task
 
 __all__ = ["in_another_process", "keep", "limited_files", "opened", "unprivileged", "uuid_of"]
