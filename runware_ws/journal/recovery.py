@@ -15,13 +15,15 @@ from ..results import UpscaleResult
 from ..runtime.concurrency import Notification, run_in_thread
 from ..runtime.submission import Submission, Submitter
 from .changes import Origin
-from .store import Entry, Journal
+from .store import Entry, Journal, Row, entry_of
 
 RecoveredSource = Path | str | None
 _log = logging.getLogger("runware_ws")
 
-# So many entries are read, and then taken up, at a time: a few milliseconds of the event loop.
+# So many entries are read at a time: a few milliseconds of the event loop.
 _SLICE = 200
+# So many tasks are asked for at a time; the others wait. Each one that is settled makes room.
+_MIN_WINDOW = 1000
 
 
 class Recovered(OutcomeIterator[RecoveredSource]):
@@ -34,33 +36,64 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         self._submitter = submitter
         self._journal = journal
         self._stored: deque[str] = deque()  # UUIDs of tasks whose results are in the journal
+        self._waiting: dict[str, Row] = {}  # tasks that are not taken up yet, by their UUIDs
+        self._window = max(_MIN_WINDOW, submitter.driver.settings.max_in_flight) if submitter else 0
         self._settled: deque[tuple[RecoveredSource, Submission]] = deque()
         self._in_flight = 0
         self._news = Notification()
 
-    def _add(self, entry: Entry, submitter: Submitter) -> None:
-        """Take a task up, or note that its result is in the journal."""
-        if entry.has_result:
-            self._stored.append(entry.uuid)
-            if submitter.driver.writer is not None:
-                submitter.driver.writer.untaken.add(entry.uuid)
-            return
+    async def _read(self, journal: Journal, submitter: Submitter) -> None:
+        last = -1
+        while rows := await run_in_thread(journal.rows, last, _SLICE):
+            for row in rows:
+                last, uuid, wire_uuid, *_, has_result = row
+                if has_result:
+                    self._store(uuid, submitter)
+                elif self._in_flight < self._window or wire_uuid != uuid:
+                    self._take_up(entry_of(row), submitter)
+                else:
+                    self._waiting[uuid] = row
+        submitter.session.take_up_from(self._find)
+
+    def _store(self, uuid: str, submitter: Submitter) -> None:
+        """Note a task whose result is in the journal."""
+        self._stored.append(uuid)
+        if submitter.driver.writer is not None:
+            submitter.driver.writer.untaken.add(uuid)
+
+    def _take_up(self, entry: Entry, submitter: Submitter) -> Submission:
         submission = Submission(entry.uuid, b"", 0, _tag(entry), **task_options(entry))
         submitter.admission.enter_anyway(0)
         self._in_flight += 1
         submission.when_settled(partial(self._done, _source(entry), submission))
         submitter.session.attach(submission, submitter.driver.clock())
+        return submission
+
+    def _find(self, uuid: str) -> Submission | None:
+        """Take a task up before its turn, if there is one of this name."""
+        row = self._waiting.pop(uuid, None)
+        if row is None or self._submitter is None:
+            return None
+        return self._take_up(entry_of(row), self._submitter)
 
     def _done(self, source: RecoveredSource, submission: Submission) -> None:
         self._in_flight -= 1
         self._settled.append((source, submission))
         self._news.notify()
+        if self._waiting and self._in_flight < self._window and not self._has_ended:
+            self._find(next(iter(self._waiting)))
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._submitter is None or self._submitter.session.reconnector.ended
 
     async def __anext__(self) -> Outcome[RecoveredSource]:
         if self._stored and self._journal is not None and self._submitter is not None:
             return await self._from_journal(self._journal, self._submitter)
         while not self._settled:
             if not self._in_flight:
+                if self._waiting and self._submitter is not None:
+                    self._submitter.driver.check_open()
                 raise StopAsyncIteration
             await self._news.wait()
         outcome = outcome_of(*self._settled.popleft())
@@ -93,11 +126,7 @@ async def take_up(journal: Journal, submitter: Submitter) -> Recovered:
     """
     recovered = Recovered(submitter, journal)
     submitter.session.reconnector.session_uuid = await run_in_thread(journal.session)
-    last = -1
-    while entries := await run_in_thread(journal.entries, last, _SLICE):
-        for entry in entries:
-            recovered._add(entry, submitter)
-        last = entries[-1].row
+    await recovered._read(journal, submitter)
     return recovered
 
 

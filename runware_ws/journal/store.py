@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 from weakref import WeakSet
 
 from ..errors import JournalError
@@ -34,9 +35,12 @@ _SMALLEST_PAGE = 512  # bytes
 _SESSION_AGE = 120.0
 _IN_USE = "another process, or another client, is using it"
 _ENTRY = (
-    "rowid, uuid, wire_uuid, attempts, polled, owned, source, coalesce(digest, ''), tag,"
+    "rowid, uuid, wire_uuid, attempts, polled, owned, source, digest, tag,"
     " request IS NOT NULL, result IS NOT NULL"
 )
+
+Row = tuple[Any, ...]
+"""An entry as it comes out of the database; many of them cost the garbage collector nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +151,8 @@ class Journal:
             return None
         return str(row[0])
 
-    def entries(self, after: int = -1, limit: int = -1) -> list[Entry]:
-        """Return tasks in the order in which they were recorded.
+    def rows(self, after: int = -1, limit: int = -1) -> list[Row]:
+        """Return the rows of entries in the order in which these were recorded.
 
         Args:
             after: the `Entry.row` of the last one that is known already.
@@ -156,14 +160,18 @@ class Journal:
         """
         query = f"SELECT {_ENTRY} FROM task WHERE rowid>? ORDER BY rowid LIMIT ?"  # noqa: S608
         with self._clear_errors():
-            return [_entry(*row) for row in self._database.execute(query, (after, limit))]
+            return self._database.execute(query, (after, limit)).fetchall()
+
+    def entries(self) -> list[Entry]:
+        """Return all entries in the order in which they were recorded."""
+        return [entry_of(row) for row in self.rows()]
 
     def entry(self, uuid: str) -> Entry | None:
         """Return a task, if it is there."""
         query = f"SELECT {_ENTRY} FROM task WHERE uuid=?"  # noqa: S608
         with self._clear_errors():
             row = self._database.execute(query, (uuid,)).fetchone()
-        return None if row is None else _entry(*row)
+        return None if row is None else entry_of(row)
 
     def request(self, uuid: str) -> bytes:
         """Return the request of a task; b"" if there is none."""
@@ -258,13 +266,21 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
-def _entry(row: int, uuid: str, wire_uuid: str, attempts: int, *rest: object) -> Entry:
-    polled, owned, source, digest, tag, has_request, has_result = rest
-    path = os.fsdecode(source) if isinstance(source, bytes) else None
-    kept = tag if isinstance(tag, bytes) else None
-    flags = (bool(has_request), bool(has_result))
+def entry_of(row: Row) -> Entry:
+    """Return a row as an entry."""
+    number, uuid, wire_uuid, attempts, polled, owned, source, digest, tag, *flags = row
     return Entry(
-        row, uuid, wire_uuid, attempts, bool(polled), bool(owned), path, str(digest), kept, *flags
+        row=number,
+        uuid=uuid,
+        wire_uuid=wire_uuid,
+        attempts=attempts,
+        polled=bool(polled),
+        owned=bool(owned),
+        source=None if source is None else os.fsdecode(source),
+        digest=digest or "",
+        tag=tag,
+        has_request=bool(flags[0]),
+        has_result=bool(flags[1]),
     )
 
 

@@ -88,6 +88,10 @@ class Session:
 
     # What the caller wants.
 
+    def take_up_from(self, source: Callable[[str], Task | None]) -> None:
+        """Have `source` return, after `attach`, a task that an answer or a caller names."""
+        self._table.take_up = source
+
     def start(self, now: float) -> None:
         """Connect, and stay connected."""
         self.reconnector.start(now)

@@ -94,6 +94,8 @@ class TaskTable:
         careful: tasks of which one may have an answer that is too large; they are asked for one at
             a time, and nothing else is sent meanwhile.
         may_resend: whether a task in doubt may be sent again.
+        take_up: returns the task of a name that is not among `tasks`, after adding it; else None.
+            An earlier process may have left more tasks than are looked after at a time.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class TaskTable:
         self.inquiry: Inquiry | None = None
         self.careful: set[Task] = set()
         self.may_resend = may_resend
+        self.take_up: Callable[[str], Task | None] = lambda _: None
         self._attempts: dict[str, Task] = {}  # by the UUIDs of attempts after the first
         self._images: dict[str, str] = {}  # of settled tasks that were written more than once
         self._timing = timing
@@ -138,7 +141,7 @@ class TaskTable:
         found = self.tasks.get(uuid) or self.tasks.get(uuid.lower())
         if found is None and self._attempts:
             found = self._attempts.get(uuid.lower())
-        return found
+        return found or self.take_up(uuid.lower())
 
     def settle(self, task: Task, outcome: Item | RunwareError) -> None:
         """Let a task go with its outcome: the one way out."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from runware_ws import UpscaleTask
 from runware_ws.journal.changes import Change, KeepResult
 from runware_ws.journal.store import Journal
+from tests.journal.brake import Brake
 from tests.journal.clients import in_file, snapshot
 from tests.journal.files import opened
 from tests.support.answers import error, result
@@ -24,32 +24,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "jobs.db"
-
-
-class Brake:
-    """Holds up every commit that has a change of some kind."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, kind: type[Change] | None = None) -> None:
-        self._reached = anyio.Event()
-        self._release = threading.Event()
-        commit = Journal.commit
-
-        def braked(journal: Journal, changes: Iterable[Change], session: str | None) -> None:
-            changes = list(changes)
-            if any(kind is None or isinstance(one, kind) for one in changes):
-                anyio.from_thread.run_sync(self._reached.set)
-                self._release.wait(20)
-            commit(journal, changes, session)
-
-        patch.setattr(Journal, "commit", braked)
-
-    async def reached(self) -> None:
-        """Wait until a commit is held up."""
-        with anyio.fail_after(20):
-            await self._reached.wait()
-
-    def release(self) -> None:
-        self._release.set()
 
 
 async def test_a_task_is_sent_only_when_it_is_written(
