@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
+
 from ..errors import InputError, JournalError, ProtocolError
 from ..inputs import encode_file
 from ..protocol.session import Session
@@ -58,6 +60,7 @@ class Loader:
         self._wanted: dict[Task, None] = {}
         self._sizes: dict[Task, int] = {}  # of those that were loaded and are not settled
         self._news = Notification()
+        self._thread = anyio.CapacityLimiter(1)
 
     def add(self, task: Task) -> None:
         """Load a task when there is room for it."""
@@ -83,7 +86,9 @@ class Loader:
 
     async def _load(self, task: Task) -> None:
         if self._session.awaits(task):
-            request = await run_in_thread(read_request, self._journal, task.uuid)
+            request = await run_in_thread(
+                read_request, self._journal, task.uuid, limiter=self._thread
+            )
             if request.payload and request.wire_uuid != task.wire_uuid:
                 return  # it was begun again meanwhile, and is read again
             if self._session.awaits(task):

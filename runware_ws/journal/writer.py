@@ -64,6 +64,8 @@ class JournalWriter:
         self._acknowledged: list[Change] = []
         self._changes: list[Change] = []
         self._effects: list[Record | Settle] = []
+        # Others in threads may be slow, such as those that save results.
+        self._thread = anyio.CapacityLimiter(1)
         self._written = anyio.Event()
         self._work = anyio.Event()
         self._has_work = False
@@ -123,7 +125,9 @@ class JournalWriter:
             with anyio.CancelScope(shield=True):
                 changes, effects, written = self._take()
                 try:
-                    await run_in_thread(self._journal.commit, changes, self._session_uuid())
+                    await run_in_thread(
+                        self._journal.commit, changes, self._session_uuid(), limiter=self._thread
+                    )
                 except JournalError as error:
                     self._give_up(effects, error)
                 else:
