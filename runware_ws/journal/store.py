@@ -42,6 +42,8 @@ _ENTRY = (
 Row = tuple[Any, ...]
 """An entry as it comes out of the database; many of them cost the garbage collector nothing."""
 
+_Identity = tuple[int, int] | None
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -87,6 +89,7 @@ class Journal:
         self._clock = clock
         self._mutex = threading.Lock()
         self._is_parents = False
+        self._identity: list[_Identity] = [None, None]
         with self._clear_errors():
             # Links are followed once, so that whoever comes by another way finds the same lock.
             self._file = Path(os.path.realpath(path))
@@ -210,7 +213,7 @@ class Journal:
             if self._identify() != self._identity:
                 raise OSError("it was deleted, moved or replaced while it was in use")
 
-    def _identify(self) -> list[tuple[int, int]]:
+    def _identify(self) -> list[_Identity]:
         """Return what tells the files of this journal from others of their names."""
         return [_identity(path) for path in (self._file, self._wal)]
 
@@ -221,8 +224,22 @@ class Journal:
         if self._is_parents:
             return
         with self._mutex:
+            self._part_from_log()
             self._database.close()
         self._release()
+
+    def _part_from_log(self) -> None:
+        """If the file is gone from its place, do not leave its log to another one there.
+
+        SQLite would take the log for that of the other file, and write it into that.
+        """
+        file, log = self._identity
+        if file and _identity(self._file) != file:
+            with suppress(sqlite3.Error):
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if _identity(self._wal) == log:
+                with suppress(OSError):
+                    self._wal.unlink()
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -292,11 +309,11 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(path: Path) -> _Identity:
     try:
         status = path.stat()
     except FileNotFoundError:
-        return 0, 0
+        return None
     return status.st_dev, status.st_ino
 
 

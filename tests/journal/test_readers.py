@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from runware_ws import RunwareClient, TaskTimeoutError, UpscaleResult
 from runware_ws.batch import Outcome, OutcomeIterator
+from runware_ws.runtime.concurrency import run_in_thread
 from runware_ws.runtime.submission import Submission
 from tests.journal.clients import in_file, left_by, silent, snapshot
 from tests.support.answers import JPEG, base64_of, result
@@ -178,3 +180,14 @@ async def test_callers_that_give_up_leave_nothing_behind(path: Path) -> None:
             await client._submitter.driver.writer.flush()
             assert in_file(snapshot(path)) == []
             assert alive(Submission) == before
+
+
+async def test_slow_savers_hold_up_no_other_task(path: Path) -> None:
+    saving = threading.Event()
+    async with served(journal=path) as (_, client), anyio.create_task_group() as group:
+        for _ in range(40):  # more than there are threads
+            group.start_soon(run_in_thread, saving.wait, 20)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(15):
+            assert (await client.upscale(IMAGE)).image_url
+        saving.set()
