@@ -15,13 +15,14 @@ from .options import (
     OutputFormat,
     OutputType,
     UpscaleFactor,
+    check_priority,
     check_task_uuid,
     encode_tag,
     request_template,
 )
+from .other_tasks import OtherTasks
 from .protocol.request import MODEL
 from .results import UpscaleResult
-from .runtime.base_client import BaseClient
 from .runtime.environment import check_journal, find_key, find_url
 from .runtime.submission import Submission
 from .settings import MEBIBYTE, Settings, check_bool, check_number
@@ -30,7 +31,7 @@ from .task import UpscaleTask
 AnyImage = TypeVar("AnyImage", bound=Image)
 
 
-class RunwareClient(BaseClient):
+class RunwareClient(OtherTasks):
     """A client of the Runware upscale API (Real-ESRGAN) over one persistent WebSocket.
 
         async with RunwareClient() as client:
@@ -43,8 +44,13 @@ class RunwareClient(BaseClient):
     Args:
         api_key: the API key. Default: the environment variable ``RUNWARE_API_KEY``.
         url: URL of the service. Default: ``RUNWARE_URL``, or else ``wss://ws-api.runware.ai/v1``.
-        max_in_flight: number of tasks in flight at once; `submit` waits above it. Runware states no
-            limit. Default 64.
+        max_in_flight: the most tasks in flight at once; `submit` waits above it. Default 1024.
+        adaptive: whether the number of tasks in flight is found at run time. It begins low, grows
+            while tasks succeed, and falls when the service refuses tasks for lack of room or takes
+            longer; such a task waits and is sent again. Default True; with False it is always
+            ``max_in_flight``.
+        connections: the most connections. There is one until small tasks would wait behind large
+            images, or several large ones could travel at the same time. Default 2.
         max_in_flight_bytes: bytes of encoded input held at once; a larger image is sent alone.
             Default 128 MiB.
         max_retries: how often a task is run again after a transient error of the service, each time
@@ -79,7 +85,9 @@ class RunwareClient(BaseClient):
         api_key: str | None = None,
         *,
         url: str | None = None,
-        max_in_flight: int = 64,
+        max_in_flight: int = 1024,
+        adaptive: bool = True,
+        connections: int = 2,
         max_in_flight_bytes: int = 128 * MEBIBYTE,
         max_retries: int = 2,
         timeout: float | None = 300.0,
@@ -103,6 +111,8 @@ class RunwareClient(BaseClient):
         settings = Settings(
             url=find_url(url),
             max_in_flight=max_in_flight,
+            adaptive=adaptive,
+            connections=connections,
             max_in_flight_bytes=max_in_flight_bytes,
             max_retries=max_retries,
             timeout=timeout,
@@ -139,6 +149,7 @@ class RunwareClient(BaseClient):
         extra_members: Mapping[str, Any] | None = None,
         task_uuid: str | UUID | None = None,
         tag: Any = None,
+        priority: int = 0,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleResult:
         """Upscale an image and wait for the result. Cancelling the call gives the task up.
@@ -171,6 +182,8 @@ class RunwareClient(BaseClient):
             task_uuid: UUID v4 of the task, which nobody has used before. Default: a new one.
             tag: any JSON value, which comes back on the task, its result and its outcome, also from
                 `recovered`.
+            priority: tasks of a higher priority are sent first; one in eight is of a lower one, if
+                some are waiting. Default 0.
             timeout: seconds from this call until the task must be settled; None for no limit.
                 Default: the client's ``timeout``.
 
@@ -202,7 +215,10 @@ class RunwareClient(BaseClient):
         limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
         if tag is not None:
             encode_tag(tag)  # or the error would come only with a journal
-        submission = await submitter.submit(image, template, name, limit, tag)
+        check_priority(priority)
+        submission = await submitter.submit(
+            image, template, task_uuid=name, timeout=limit, tag=tag, priority=priority
+        )
         try:
             await submission.wait()
         except BaseException:
@@ -229,6 +245,7 @@ class RunwareClient(BaseClient):
         extra_members: Mapping[str, Any] | None = None,
         task_uuid: str | UUID | None = None,
         tag: Any = None,
+        priority: int = 0,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleTask:
         """Submit an image and return when its task is sent, or queued to be sent.
@@ -254,6 +271,7 @@ class RunwareClient(BaseClient):
             extra_members: further members of the request; see `upscale`.
             task_uuid: UUID v4 of the task. Default: a new one.
             tag: any JSON value, which comes back with the result; see `upscale`.
+            priority: tasks of a higher priority are sent first; see `upscale`.
             timeout: seconds from this call until the task must be settled; see `upscale`.
 
         Raises:
@@ -282,7 +300,10 @@ class RunwareClient(BaseClient):
         limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
         if tag is not None:
             encode_tag(tag)  # or the error would come only with a journal
-        submission = await submitter.submit(image, template, name, limit, tag)
+        check_priority(priority)
+        submission = await submitter.submit(
+            image, template, task_uuid=name, timeout=limit, tag=tag, priority=priority
+        )
         await submitter.recorded(submission)
         return UpscaleTask(submission, submitter)
 
@@ -328,6 +349,7 @@ class RunwareClient(BaseClient):
         routing: Mapping[str, Any] | None = None,
         extra_members: Mapping[str, Any] | None = None,
         tag: Callable[[AnyImage], Any] | None = None,
+        priority: int = 0,
         timeout: float | EllipsisType | None = ...,
     ) -> Outcomes[AnyImage]:
         """Upscale many images in flat memory, however many there are.
@@ -361,6 +383,7 @@ class RunwareClient(BaseClient):
             extra_members: further members of the request; see `upscale`.
             tag: a function that returns the tag of an image, any JSON value, which comes back on
                 its outcome; see `upscale`.
+            priority: tasks of a higher priority are sent first; see `upscale`.
             timeout: seconds for each image, from the moment it is taken; see `upscale`.
 
         Raises:
@@ -385,10 +408,13 @@ class RunwareClient(BaseClient):
             extra_members=extra_members,
         )
         limit = self._timeout(timeout)
+        check_priority(priority)
 
         async def submit(image: AnyImage, its_tag: Any) -> Submission:
             encode_tag(its_tag)
-            return await self._opened().submit(image, template, None, limit, its_tag)
+            return await self._opened().submit(
+                image, template, timeout=limit, tag=its_tag, priority=priority
+            )
 
         lasting = self._journal is not None
         window = Window(submit, self._cancel, tag, size, ordered=ordered, lasting=lasting)

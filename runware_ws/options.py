@@ -55,12 +55,14 @@ class RequestTemplate:
 
     Attributes:
         polled: whether the outcome is asked for: delivery ``async``, or a webhook.
+        has_large_answer: whether the answer holds the image.
         head: the bytes before the taskUUID.
         middle: the bytes between the taskUUID and the image.
         tail: the bytes after the image.
     """
 
     polled: bool
+    has_large_answer: bool
     head: bytes
     middle: bytes
     tail: bytes
@@ -96,10 +98,10 @@ def _remembered(**options: Any) -> RequestTemplate:
 def _make(options: dict[str, Any]) -> RequestTemplate:
     options = dict(options)
     model = check_model(options.pop("model"), options["upscale_factor"])
-    extra = _json_object("extra_members", options.pop("extra_members"))
+    extra = check_json_object("extra_members", options.pop("extra_members"))
     check_extra_names(extra)
     if options["routing"] is not None:
-        extra["routing"] = _json_object("routing", options["routing"])
+        extra["routing"] = check_json_object("routing", options["routing"])
     del options["routing"]
     members = request_members(options)
     for name, value in options.items():
@@ -110,10 +112,16 @@ def _make(options: dict[str, Any]) -> RequestTemplate:
     names = {"taskType": TASK_TYPE, "taskUUID": "", "model": model}
     task = encode_task({**names, **members, **extra})
     head, rest = split_at_uuid(task)
-    return RequestTemplate(polled, head, *around_image(rest))
+    has_large_answer = members.get("outputType", "URL") != "URL"
+    return RequestTemplate(polled, has_large_answer, head, *around_image(rest))
 
 
-def _json_object(parameter: str, value: object) -> dict[str, Any]:
+def check_json_object(parameter: str, value: object) -> dict[str, Any]:
+    """Return a mapping as a dict; None as an empty one.
+
+    Raises:
+        InputError: it is no mapping of names to values that JSON has.
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -124,6 +132,18 @@ def _json_object(parameter: str, value: object) -> dict[str, Any]:
     except ProtocolError as error:
         raise InputError(parameter, str(error), "pass a dict of values that JSON has") from None
     return members
+
+
+def check_priority(priority: object) -> int:
+    """Return a priority.
+
+    Raises:
+        InputError: it is not an integer.
+    """
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        problem = f"{priority!r} is of type {type(priority).__name__}"
+        raise InputError("priority", problem, "pass an integer")
+    return priority
 
 
 def encode_tag(tag: object) -> bytes | None:

@@ -18,7 +18,6 @@ from ..inputs import encode_file
 from ..protocol.session import Session
 from ..protocol.tasks import Task
 from ..protocol.wire import around_image, decode_tasks
-from ..runtime.admission import Admission
 from ..runtime.concurrency import Notification, run_in_thread
 from ..settings import Settings
 from .changes import digest
@@ -56,9 +55,10 @@ class Loader:
         self._journal = journal
         self._session = session
         self._loaded = loaded
-        self._room = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
+        self._max_bytes = settings.max_in_flight_bytes
         self._wanted: dict[Task, None] = {}
         self._sizes: dict[Task, int] = {}  # of those that were loaded and are not settled
+        self._bytes = 0
         self._news = Notification()
         self._thread = anyio.CapacityLimiter(1)
 
@@ -70,19 +70,20 @@ class Loader:
     def settled(self, task: Task) -> None:
         """Take note that a task holds no bytes any more."""
         if (size := self._sizes.pop(task, None)) is not None:
-            self._room.leave(size)
+            self._bytes -= size
+            self._news.notify()
 
     async def run(self) -> None:
         """Load whatever is wanted, until cancelled."""
         while True:
-            while not self._wanted:
+            while not (self._wanted and self._has_room):
                 await self._news.wait()
-            # Its size is not known yet, so the limit may be exceeded by one task.
-            await self._room.enter(0)
-            task = next(iter(self._wanted))
-            await self._load(task)
-            if task not in self._sizes:
-                self._room.leave(0)
+            await self._load(next(iter(self._wanted)))
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether one more may be loaded. Its size is not known yet: it may be one too many."""
+        return len(self._sizes) < self._session.limit and self._bytes < self._max_bytes
 
     async def _load(self, task: Task) -> None:
         if self._session.awaits(task):
@@ -92,9 +93,8 @@ class Loader:
             if request.payload and request.wire_uuid != task.wire_uuid:
                 return  # it was begun again meanwhile, and is read again
             if self._session.awaits(task):
-                size = len(request.payload)
-                self._sizes[task] = size
-                self._room.resize(0, size)
+                self._sizes[task] = len(request.payload)
+                self._bytes += len(request.payload)
                 self._session.loaded(task, request.payload, request.why_not)
                 self._loaded()
         del self._wanted[task]

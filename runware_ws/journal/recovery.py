@@ -85,7 +85,7 @@ class Recovered(OutcomeIterator[RecoveredSource]):
 
     @property
     def _has_ended(self) -> bool:
-        return self._submitter is None or self._submitter.session.reconnector.ended
+        return self._submitter is None or self._submitter.session.ended
 
     async def __anext__(self) -> Outcome[RecoveredSource]:
         if self._stored and self._journal is not None and self._submitter is not None:
@@ -125,7 +125,7 @@ async def take_up(journal: Journal, submitter: Submitter) -> Recovered:
     slices, so that neither the memory nor the event loop has to do with all of them at once.
     """
     recovered = Recovered(submitter, journal)
-    submitter.session.reconnector.session_uuid = await run_in_thread(journal.session)
+    submitter.session.main.reconnector.session_uuid = await run_in_thread(journal.session)
     await recovered._read(journal, submitter)
     return recovered
 

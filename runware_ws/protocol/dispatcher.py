@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..error_codes import code_info
 from ..errors import ProtocolError
-from .answers import QUESTIONS, Meaning, Subject, meaning_of, subject_of
-from .connection_state import ConnectionState
+from .answers import QUESTIONS, Meaning, Subject, meaning_of, meaning_of_other, subject_of
+from .connection_state import ConnectionState, answered
 from .reconcile import Reconciler
 from .task_table import TaskTable
 from .tasks import Evidence, Question, Stage, Task
@@ -26,23 +26,36 @@ class Dispatcher:
 
     def item(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         """Handle an item that names `task`."""
-        meaning = meaning_of(item)
+        meaning = meaning_of_other(item) if task.wanted else meaning_of(item)
         if meaning is Meaning.RESULT:
             self._result(link, task, item, now)
         elif task.stage is Stage.QUEUED or not link.ready or not _names(item, task):
             self._table.counters.dropped += 1  # about an earlier time
         elif meaning is Meaning.DETAILS:
-            link.answered(task)
+            answered(task)
             self._details(link, task, item, now)
         else:
-            link.answered(task)
+            answered(task)
             self._reconciler.alive(task, now)
 
     def _result(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         if task.stage is Stage.RECONCILING:
             task.found_by = _FOUND_BY[task.asked]
             self._reconciler.replay_goes_on(link, now)
-        self._table.succeed(task, item)
+        if task.wanted:
+            self._one_of_several(link, task, item, now)
+        else:
+            self._table.succeed(task, item, now)
+
+    def _one_of_several(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
+        """Collect a result of a task that may have several, which may come more than once."""
+        if item not in task.collected:
+            task.collected.append(item)
+        if len(task.collected) >= task.wanted:
+            self._table.succeed(task, {"data": task.collected}, now)
+        elif task.stage is not Stage.QUEUED and link.ready:
+            answered(task)
+            self._reconciler.alive(task, now)
 
     def _details(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         response = item.get("response")
@@ -50,10 +63,13 @@ class Dispatcher:
             items, errors = unwrap(response) if isinstance(response, dict) else ([], [])
         except ProtocolError:
             items, errors = [], []
-        results = [one for one in items if meaning_of(one) is Meaning.RESULT]
+        meaning = meaning_of_other if task.wanted else meaning_of
+        results = [one for one in items if meaning(one) is Meaning.RESULT]
         if results:
             task.found_by = _FOUND_BY[Question.DETAILS]
-            self._result(link, task, results[0], now)
+            for result in results[: task.wanted or 1]:
+                if task.stage is not Stage.SETTLED:
+                    self._result(link, task, result, now)
         elif errors:
             self._recorded_error(link, task, errors[0], now)
         elif item.get("request") or items:
@@ -83,7 +99,7 @@ class Dispatcher:
         if task.stage is Stage.QUEUED or not link.ready or not _names(error.raw, task):
             self._table.counters.dropped += 1  # about an earlier time
             return
-        question = link.answered(task)
+        question = answered(task)
         if question is None and error.task_type in QUESTIONS:
             self._table.counters.dropped += 1
         elif _is_conflict(task, error):
@@ -121,7 +137,10 @@ class Dispatcher:
             return
         is_doubtful = bool(link.asked) or link.keepalive.awaits_pong
         is_doubtful = is_doubtful or self._table.has_abandoned(now)
-        self._table.unattributed.append((error, is_doubtful))
+        link.unattributed.append((error, is_doubtful))
+        if code_info(error.code).no_room:
+            self._table.limit.refused_unnamed(now)
+            self._table.tell_limit()
         self.nothing_found(link, now, error)
 
     def garbled(self, link: ConnectionState) -> None:
@@ -145,7 +164,7 @@ class Dispatcher:
         asked = list(link.asked.values())
         if link.unnamed >= len(asked):
             for task in asked:
-                self._reconciler.nothing(link, task, link.answered(task), now, failure)
+                self._reconciler.nothing(link, task, answered(task), now, failure)
             return
         for task in asked:
             task.asked_at = min(

@@ -8,7 +8,9 @@ from typing import Any, Literal
 from ..errors import RunwareError
 from .tasks import Task
 
-EventKind = Literal["connected", "lost", "reconciling", "key_refused", "double_run", "closed"]
+EventKind = Literal[
+    "connected", "lost", "reconciling", "key_refused", "double_run", "limit", "closed"
+]
 
 
 @dataclass(slots=True)
@@ -35,12 +37,16 @@ class Load:
 
 @dataclass(slots=True)
 class Connect:
-    """Open a connection."""
+    """Open the connection of a line."""
+
+    line: int
 
 
 @dataclass(slots=True)
 class Disconnect:
-    """Drop the connection."""
+    """Drop the connection of a line."""
+
+    line: int
 
 
 @dataclass(slots=True)
@@ -55,17 +61,21 @@ class Event:
     """An event of the connection; see `RunwareClient.events`.
 
     Attributes:
-        kind: ``connected``, ``lost``, ``reconciling``, ``key_refused``, ``double_run`` or
-            ``closed``.
+        kind: ``connected``, ``lost``, ``reconciling``, ``key_refused``, ``double_run``,
+            ``limit`` or ``closed``.
         detail: a description.
         resumed: for ``connected``: whether the service resumed the old session.
-        count: for ``reconciling``: number of tasks that the service is asked for.
+        count: for ``reconciling``: number of tasks that the service is asked for. For ``limit``:
+            number of tasks that may be in flight from now on.
+        connection: for ``connected``, ``lost`` and ``key_refused``: which of several connections,
+            0 for the main one.
     """
 
     kind: EventKind
     detail: str = ""
     resumed: bool = False
     count: int = 0
+    connection: int = 0
 
 
 @dataclass(slots=True)

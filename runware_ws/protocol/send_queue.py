@@ -6,12 +6,10 @@ with a thousand pending they leave together. Nothing is delayed to make a frame 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-
 from ..settings import Settings
 from .connection_state import ConnectionState
 from .effects import Frame
+from .priority_queue import PriorityQueue
 from .reconcile import Reconciler
 from .secret import Secret
 from .task_table import TaskTable
@@ -36,26 +34,18 @@ class SendQueue:
         self._settings = settings
         self._table = table
         self._reconciler = reconciler
-        self._new: deque[Task] = deque()
-
-    def add(self, task: Task) -> None:
-        """Send a task when its turn comes."""
-        self._new.append(task)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._new.clear()
+        self._turn = 0  # counts frames of small tasks while large ones wait
 
     def has_frame(self, link: ConnectionState) -> bool:
         """Return whether there may be a next frame."""
         if not link.ready:
             return not link.auth_written
         return bool(
-            self._new
+            (self._table.has_pending and self._table.limit.room() > 0)
             or link.keepalive.ping_wanted
             or link.has_questions
             or self._table.resends
-            or self._table.unattributed
+            or link.unattributed
             or link.missed_answer
         )
 
@@ -73,8 +63,15 @@ class SendQueue:
             members["connectionSessionUUID"] = link.resuming
         return Frame(encode_tasks([members]))
 
-    def next(self, link: ConnectionState, now: float) -> Frame | None:
-        """Return the next frame for a connection that is ready, or None."""
+    def next(self, link: ConnectionState, now: float, *, small: bool, bulk: bool) -> Frame | None:
+        """Return the next frame for a connection that is ready, or None.
+
+        Args:
+            link: the connection.
+            now: the time.
+            small: whether small new tasks may travel on it.
+            bulk: whether large ones may.
+        """
         if link.keepalive.ping_wanted:
             return Frame(_PING, is_ping=True)
         if self._table.careful:
@@ -82,7 +79,7 @@ class SendQueue:
         frame = None
         if link.has_questions:
             frame = self._questions(link, now, self._settings.max_tasks_per_frame)
-        return frame or self._tasks(now)
+        return frame or self._tasks(link, now, small=small, bulk=bulk)
 
     def _questions(self, link: ConnectionState, now: float, limit: int) -> Frame | None:
         for question, queue in link.questions.items():
@@ -96,35 +93,67 @@ class SendQueue:
                 return Frame(encode_tasks(batch))
         return None
 
-    def _tasks(self, now: float) -> Frame | None:
-        if self._table.resends:
-            batch = self._batch(self._table.resends)
-            for task in batch:
-                del self._table.resends[task]
-        else:
-            self._skip_settled()
-            batch = self._batch(self._new)
-            for _ in batch:
-                self._new.popleft()
+    def _tasks(self, link: ConnectionState, now: float, *, small: bool, bulk: bool) -> Frame | None:
+        table = self._table
+        batch = self._resends() if table.resends else []
+        if not batch and small and table.small:
+            batch = self._pending(table.small, self._room_for_small())
+        if not batch and bulk and table.bulk:
+            batch = self._pending(table.bulk, self._room_for_bulk())
+        if table.has_pending and table.limit.room() <= len(batch):
+            table.timers.moved |= table.limit.is_full(now)
         if not batch:
             return None
         for task in batch:
-            self._reconciler.written(task, now)
+            self._reconciler.written(link, task, now)
         return Frame(join_tasks([task.payload for task in batch]), tasks=batch)
 
-    def _skip_settled(self) -> None:
-        while self._new and self._new[0].stage is not Stage.QUEUED:
-            self._new.popleft()
+    def _room_for_small(self) -> int:
+        """Return how many small tasks may be sent: large ones that wait have a share."""
+        room = self._table.limit.room()
+        if not self._table.bulk:
+            return room
+        self._turn += 1
+        return room - max(0, self._share_of_bulk() - self._table.bulk_in_flight)
 
-    def _batch(self, pending: Iterable[Task]) -> list[Task]:
-        """Return the first of the pending tasks, as many as fit into a frame."""
+    def _room_for_bulk(self) -> int:
+        room = self._table.limit.room()
+        if not self._table.small:
+            return room
+        return min(room, self._share_of_bulk() - self._table.bulk_in_flight)
+
+    def _share_of_bulk(self) -> int:
+        """Return how many large tasks may be in flight while small ones wait: a quarter of all.
+
+        Where that is less than one, a large one has its turn after several small ones.
+        """
+        return self._table.limit.limit // 4 or int(self._turn % 4 == 0)
+
+    def _resends(self) -> list[Task]:
+        """Return the first of the tasks to be sent again, as many as fit into a frame."""
+        batch: list[Task] = []
+        resends, size = self._table.resends, 1
+        while resends:
+            task = next(iter(resends))
+            size += len(task.payload) - 1  # a comma, in place of its brackets
+            if batch and self._is_full(batch, task, size):
+                break
+            del resends[task]
+            batch.append(task)
+        return batch
+
+    def _pending(self, pending: PriorityQueue[Task], room: int) -> list[Task]:
+        """Return the first of the pending tasks, as many as fit into a frame and may be sent."""
         batch: list[Task] = []
         size = 1
-        for task in pending:
-            size += len(task.payload) - 1  # a comma, in place of its brackets
-            if (batch and self._is_full(batch, task, size)) or task.stage is Stage.SETTLED:
-                break
-            batch.append(task)
+        while pending and len(batch) < room:
+            task = pending.first()
+            if task.stage is Stage.QUEUED:
+                size += len(task.payload) - 1
+                if batch and self._is_full(batch, task, size):
+                    break
+                batch.append(task)
+            pending.pop()
         return batch
 
     def _is_full(self, batch: list[Task], task: Task, size: int) -> bool:

@@ -20,7 +20,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .wire import ErrorItem
+    from .connection_state import ConnectionState
+    from .wire import ErrorItem, Item
 
 
 class Stage(StrEnum):
@@ -92,6 +93,13 @@ class Task:
             UUID alone), while it is `stored`, and once it is settled.
         stored: whether its bytes are in the journal, to be loaded when it must be sent.
         owned: whether this package made the UUID, so that nobody else can have used it.
+        wanted: for a task that is no upscale task: number of results that settle it; else 0.
+        collected: the results of such a task so far.
+        priority: tasks of a higher priority are sent first.
+        bulk: whether it, or its answer, is so large that small ones are not to wait behind it.
+        link: the connection to which it was written last, or None.
+        level: number of tasks in flight when it was sent, itself included; 0 if it is not in flight
+            by the count of `ConcurrencyLimit`.
         polled: whether the outcome is asked for, not pushed: delivery ``async``, or a webhook.
         timeout: seconds from submission, or None.
         deadline: the same as a time, or None.
@@ -104,6 +112,7 @@ class Task:
         sent_at: when it was written last.
         asks: how often its result was asked for, which sets the pace.
         asked: the question that has no answer yet, or None.
+        asked_on: the connection on which it was asked, or None.
         asked_at: when that was written.
         misses: how often in a row neither way of asking found it.
         missed_since: when that began.
@@ -113,7 +122,6 @@ class Task:
         spoiled: whether an error answered the present round's question for the result.
         rejection: an error that may have answered its sending, until the server confirms it.
         refusal: the error by which the server last refused it for lack of room, if it did.
-        refusals: how often it did.
         suspicions: how often it may have been the cause of an error that named no task.
         alone: whether it is to be written in a frame of its own.
         found_by: the way by which a task in doubt was found; "" if it was never in doubt.
@@ -123,8 +131,11 @@ class Task:
         "alone",
         "asked",
         "asked_at",
+        "asked_on",
         "asks",
         "attempts",
+        "bulk",
+        "collected",
         "deadline",
         "due",
         "evidence",
@@ -133,14 +144,16 @@ class Task:
         "failures",
         "former_uuids",
         "found_by",
+        "level",
+        "link",
         "missed_since",
         "misses",
         "origin",
         "owned",
         "payload",
         "polled",
+        "priority",
         "refusal",
-        "refusals",
         "rejection",
         "sent_at",
         "spoiled",
@@ -150,6 +163,7 @@ class Task:
         "timeout",
         "uuid",
         "wake",
+        "wanted",
         "wire_uuid",
         "writes",
     )
@@ -161,6 +175,9 @@ class Task:
         *,
         wire_uuid: str = "",
         owned: bool = True,
+        wanted: int = 0,
+        priority: int = 0,
+        bulk: bool = False,
         polled: bool = False,
         timeout: float | None = None,
         deadline: float | None = None,
@@ -174,6 +191,12 @@ class Task:
         self.former_uuids: tuple[str, ...] = ()
         self.payload = payload
         self.owned = owned
+        self.wanted = wanted
+        self.priority = priority
+        self.bulk = bulk
+        self.link: ConnectionState | None = None
+        self.level = 0
+        self.collected: list[Item] = []
         self.polled = polled
         self.timeout = timeout
         self.deadline = deadline
@@ -189,6 +212,7 @@ class Task:
         self.asks = 0
         self.asked: Question | None = None
         self.asked_at = 0.0
+        self.asked_on: ConnectionState | None = None
         self.misses = 0
         self.missed_since = 0.0
         self.failure: ErrorItem | None = None
@@ -197,7 +221,6 @@ class Task:
         self.spoiled = False
         self.rejection: ErrorItem | None = None
         self.refusal: ErrorItem | None = None
-        self.refusals = 0
         self.suspicions = 0
         self.alone = False
         self.found_by = ""
@@ -211,6 +234,13 @@ class Task:
     def can_be_sent(self) -> bool:
         """Whether its bytes are known, here or in the journal."""
         return self.stored or bool(self.payload)
+
+    @property
+    def why_refused(self) -> str:
+        """Why the server has not taken it yet; "" if it did, or was not asked to."""
+        if self.refusal is None or self.evidence is not Evidence.REFUSED:
+            return ""
+        return f"the service has no room: {self.refusal.code}"
 
     def forget_doubt(self) -> None:
         """Begin to count anew: the server spoke of the task, or it is written again."""

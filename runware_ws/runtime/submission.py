@@ -20,6 +20,7 @@ from ..options import RequestTemplate, encode_tag, new_uuid
 from ..protocol.secret import Secret
 from ..protocol.session import Session
 from ..protocol.tasks import Stage, Task
+from ..protocol.wire import encode_task
 from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission
@@ -107,7 +108,6 @@ class Submitter:
     def __init__(self, settings: Settings, key: Secret, journal: Journal | None) -> None:
         self._settings = settings
         self._is_journaled = journal is not None
-        self.admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
         self.session = Session(
             settings,
             api_key=key,
@@ -115,15 +115,20 @@ class Submitter:
             rng=random.random,
             journaled=self._is_journaled,
         )
+        self.admission = Admission(
+            settings.max_in_flight, settings.max_in_flight_bytes, lambda: self.session.limit
+        )
         self.driver = Driver(self.session, settings, self._settled, journal)
 
     async def submit(
         self,
         image: Image,
         template: RequestTemplate,
-        task_uuid: str | None,
+        *,
+        task_uuid: str | None = None,
         timeout: float | None,
         tag: Any = None,
+        priority: int = 0,
     ) -> Submission:
         """Submit an image once there is room for it; see `RunwareClient.submit`."""
         now = self.driver.clock()
@@ -139,7 +144,7 @@ class Submitter:
             payload: bytes | bytearray = b"".join((head, text, tail))
         else:
             with _time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
-                await self.admission.enter(source.size)
+                await self.admission.enter(source.size, priority)
             with self.admission.given_back_on_error(source):
                 with _time_limit(uuid, timeout, deadline, "the image was being read"):
                     payload = await source.request(head, tail)
@@ -158,6 +163,8 @@ class Submitter:
             tag,
             owned=task_uuid is None,
             polled=template.polled,
+            priority=priority,
+            bulk=template.has_large_answer or len(payload) > self._settings.max_frame_bytes,
             timeout=timeout,
             deadline=deadline,
             origin=origin,
@@ -165,6 +172,36 @@ class Submitter:
         self.session.submit(submission, now)
         self.driver.step()
         return submission
+
+    async def run(
+        self, members: dict[str, Any], wanted: int, timeout: float | None
+    ) -> list[dict[str, Any]]:
+        """Run a task that is no upscale task; see `RunwareClient.run`."""
+        uuid, payload = members["taskUUID"], encode_task(members)
+        deadline = None if timeout is None else self.driver.clock() + timeout
+        with _time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
+            await self.admission.enter(len(payload))
+        submission = Submission(
+            uuid,
+            payload,
+            len(payload),
+            wanted=wanted,
+            polled=members.get("deliveryMethod") == "async" or "webhookURL" in members,
+            timeout=timeout,
+            deadline=deadline,
+        )
+        with self.admission.given_back_on_error(submission):
+            self.driver.check_open()
+            self._refuse_used(uuid)
+        self.session.submit(submission, self.driver.clock())
+        self.driver.step()
+        try:
+            await submission.wait()
+        except BaseException:
+            self.cancel(submission)
+            raise
+        results: list[dict[str, Any]] = submission.result().raw["data"]
+        return results
 
     async def attach(self, task_uuid: str, timeout: float | None) -> Submission:
         """Find a task by its UUID; see `RunwareClient.attach`."""
@@ -174,7 +211,7 @@ class Submitter:
         with _time_limit(task_uuid, timeout, deadline, "max_in_flight was reached"):
             await self.admission.enter(0)
         known = self._in_flight(task_uuid)
-        if known is not None or self.session.reconnector.ended:
+        if known is not None or self.session.ended:
             self.admission.leave(0)
             self.driver.check_open()
         if known is not None:

@@ -173,7 +173,7 @@ async def test_what_it_does_not_know_is_loaded_and_sent_as_much_as_may_be_in_fli
 async def test_images_larger_than_the_limit_of_bytes_are_sent_all_the_same(path: Path) -> None:
     fill(path, 8, b"QUJD" * 1000)
     with ScriptedServer() as server:
-        limits = {"max_in_flight": 5, "max_in_flight_bytes": 10}
+        limits: dict[str, Any] = {"max_in_flight": 5, "max_in_flight_bytes": 10}
         async with client_of(server, journal=path, **limits) as client:
             assert len(await left_by(client)) == 8
         assert all(len(task["inputs"]["image"]) == 4000 for task in server.of_kind("upscale"))

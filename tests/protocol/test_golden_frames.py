@@ -12,11 +12,11 @@ import pytest
 
 from runware_ws.emulator.service import Service
 from runware_ws.emulator.service.jobs import Failed, Succeeded
-from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.errors import AuthenticationError, RunwareError, TaskError
 from runware_ws.protocol.tasks import Stage, Task
 from tests.emulator.bench import Bench
 from tests.protocol.world import KEY, World, number_of
+from tests.support.rules import service_settings
 
 DATA = Path(__file__).parent.parent / "data"
 GOLDEN = json.loads((DATA / "golden-frames.json").read_text(encoding="utf-8"))
@@ -64,7 +64,7 @@ def sent(world: World) -> Any:
 
 
 def receive(world: World, frame: Any) -> None:
-    world.client.receive(json.dumps(frame), world.now)
+    world.client.main.receive(json.dumps(frame), world.now)
     world.pump()
 
 
@@ -136,7 +136,7 @@ def test_a_frame_means_to_the_client_what_it_says(case: Case) -> None:
         assert world.client.failure.code == means["refused"]
         return
     if "session" in means:
-        assert world.client.reconnector.session_uuid == means["session"]
+        assert world.client.main.reconnector.session_uuid == means["session"]
     assert pings == ("session" not in means)
     for task in world.tasks:
         check_task(task, world.settled[number_of(task)], means)
@@ -161,7 +161,7 @@ def test_a_pong_comes_with_its_time() -> None:
     world = at_work()
     world.client.ping()
     world.pump()
-    world.client.receive(json.dumps(case["server"]), world.now + 0.25)
+    world.client.main.receive(json.dumps(case["server"]), world.now + 0.25)
     (pong,) = [
         effect.seconds for effect in world.client.take_effects() if hasattr(effect, "seconds")
     ]
@@ -174,10 +174,10 @@ def test_a_pong_comes_with_its_time() -> None:
 @pytest.mark.parametrize("case", cases("emulator"))
 def test_the_emulator_says_the_very_same(case: Case) -> None:
     script = case["emulator"]
-    bench = Bench(**script.get("settings", {}), image_url=GOLDEN["image_url"])
+    settings = {"image_url": GOLDEN["image_url"], **script.get("settings", {})}
+    bench = Bench(**settings)
     bench.service = Service(
-        ServiceSettings(api_key="KEY", image_url=GOLDEN["image_url"], **script.get("settings", {})),
-        new_uuid=iter(script["uuids"]).__next__,
+        service_settings("KEY", settings), new_uuid=iter(script["uuids"]).__next__
     )
     peer = bench.peer(authenticated=False)
     for frame in script["say"]:
