@@ -62,6 +62,8 @@ def test_it_is_the_same_file_by_whatever_name(path: Path, monkeypatch: pytest.Mo
         for name in (link, Path("jobs.db"), path.parent / "." / "jobs.db"):
             with pytest.raises(JournalError, match="is using it"):
                 Journal(name)
+        path.read_bytes()
+        assert "another process" in in_another_process(link)
     with opened(link) as journal:
         assert len(journal.entries()) == 1
         with pytest.raises(JournalError, match="is using it"):
