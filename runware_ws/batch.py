@@ -22,7 +22,7 @@ import anyio
 
 from .errors import InputError, RunwareError
 from .results import UpscaleResult
-from .runtime.concurrency import Background, Notification
+from .runtime.concurrency import Background, Notification, uninterruptible
 
 if TYPE_CHECKING:
     from .runtime.submission import Submission
@@ -117,6 +117,7 @@ class OutcomeIterator(AsyncIterator[Outcome[T]]):
         raise NotImplementedError
 
 
+@uninterruptible
 class _Loop(AsyncIterator[Outcome[T]]):
     """One ``async for`` over outcomes. What it was given last is its own, whatever else reads."""
 
@@ -190,7 +191,7 @@ class Window(Generic[T]):
         self._news = Notification()
         self._ended = False
         self._abandoned = False
-        self._broken: Exception | None = None
+        self._broken: BaseException | None = None
 
     async def feed(self, sources: Iterable[T] | AsyncIterable[T]) -> None:
         """Submit one source after the other. It runs in a task of its own."""
@@ -200,8 +201,11 @@ class Window(Generic[T]):
             else:
                 for source in sources:
                     await self._take(source)
-        except Exception as error:  # noqa: BLE001  # raised again for the reader, in `next`
-            self._broken = error
+        except BaseException as error:
+            if not self._abandoned:
+                self._broken = error  # raised again for the reader, in `next`
+            if isinstance(error, (anyio.get_cancelled_exc_class(), GeneratorExit)):
+                raise
         finally:
             self._ended = True
             self._news.notify()
@@ -255,8 +259,11 @@ class Window(Generic[T]):
         return self._abandoned or (self._ended and nothing_left)
 
     async def next(self) -> Outcome[T] | None:
-        """Wait for the next outcome. Return None at the end, or raise what the sources raised."""
-        while not self._is_over():
+        """Wait for the next outcome. Return None at the end, or raise what the sources raised.
+
+        Errors come after the outcomes that there are; what is to end the program comes at once.
+        """
+        while not self._is_over() and not self._must_exit():
             if self._places and (outcome := self._places[0].outcome()) is not None:
                 self._places.popleft()
                 self._room.notify()
@@ -268,6 +275,9 @@ class Window(Generic[T]):
             broken, self._broken = self._broken, None
             raise broken
         return None
+
+    def _must_exit(self) -> bool:
+        return isinstance(self._broken, SystemExit | KeyboardInterrupt)
 
     def abandon(self) -> None:
         """Stop: nobody reads outcomes any more."""
@@ -289,6 +299,7 @@ class Window(Generic[T]):
                 yield place.source, place.submission
 
 
+@uninterruptible
 class Outcomes(OutcomeIterator[T]):
     """The outcomes of `RunwareClient.upscale_many`, as they come or in the order of the images.
 

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from .errors import ProtocolError
-from .runtime.concurrency import run_in_thread, run_off_loop
+from .runtime.concurrency import run_in_thread, run_off_loop, uninterruptible
 from .runtime.download import download
 
 # The first bytes of the formats that the service makes, and of some that it may make one day.
@@ -26,6 +26,7 @@ _IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", "
 _SAME = {".jpeg": ".jpg", ".tif": ".tiff"}
 
 
+@uninterruptible
 class UpscaleResult:
     """An upscaled image, as the service delivered it.
 

@@ -12,7 +12,7 @@ from ..batch import Failure, Outcome, OutcomeIterator, Success, outcome_of
 from ..errors import ProtocolError, ResultLostError
 from ..protocol.wire import Item, decode_item, decode_value
 from ..results import UpscaleResult
-from ..runtime.concurrency import Notification, run_in_thread
+from ..runtime.concurrency import Notification, run_in_thread, uninterruptible
 from ..runtime.submission import Submission, Submitter
 from .changes import Origin
 from .store import Entry, Journal, Row, entry_of
@@ -26,6 +26,7 @@ _SLICE = 200
 _MIN_WINDOW = 1000
 
 
+@uninterruptible
 class Recovered(OutcomeIterator[RecoveredSource]):
     """The outcomes of the tasks that an earlier process left unfinished, each once.
 
@@ -88,6 +89,8 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         return self._submitter is None or self._submitter.session.ended
 
     async def __anext__(self) -> Outcome[RecoveredSource]:
+        if self._submitter is not None:
+            self._submitter.driver.home.check()
         if self._stored and self._journal is not None and self._submitter is not None:
             return await self._from_journal(self._journal, self._submitter)
         while not self._settled:

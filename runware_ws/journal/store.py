@@ -23,9 +23,9 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 from ..errors import JournalError
+from ..transport.fork import guard
 from .changes import Change
 from .lock import Lock, LockedError
 from .schema import UnknownDatabaseError, bring_up_to_date, version_of
@@ -111,7 +111,7 @@ class Journal:
         except BaseException:
             self.close()
             raise
-        _journals.add(self)
+        guard(self)
 
     def _create(self) -> None:
         """Create the file so that others may not read it: it holds images and links.
@@ -245,7 +245,7 @@ class Journal:
         if self._lock is not None:
             self._lock.release()
 
-    def _leave_to_parent(self) -> None:
+    def forked(self) -> None:
         """Let go of the file in a process that was forked, without closing it.
 
         SQLite would take the parent's lock for this process's own, and delete the log that the
@@ -269,18 +269,6 @@ class Journal:
                 raise JournalError(str(self._path), _IN_USE) from None
             except (sqlite3.Error, OSError, ValueError, UnknownDatabaseError) as error:
                 raise JournalError(str(self._path), _words(error)) from None
-
-
-_journals: WeakSet[Journal] = WeakSet()
-
-
-def _leave_all_to_parent() -> None:
-    for journal in _journals:
-        journal._leave_to_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 def entry_of(row: Row) -> Entry:

@@ -30,6 +30,7 @@ from .store import Journal
 _CLIENT_ENDED = (AuthenticationError, ClientClosedError, ConnectionLostError, JournalError)
 # The caller gave the task up, and does not wait for the journal to forget it.
 _GIVEN_UP = (TaskCancelledError, TaskTimeoutError)
+_OWN = (*_CLIENT_ENDED, *_GIVEN_UP)
 
 
 class JournalWriter:
@@ -67,25 +68,27 @@ class JournalWriter:
         # Others in threads may be slow, such as those that save results.
         self._thread = anyio.CapacityLimiter(1)
         self._written = anyio.Event()
+        self._being_written: anyio.Event | None = None
         self._work = anyio.Event()
         self._has_work = False
 
     def add(self, effect: Record | Settle) -> None:
         """Record an effect, and report it once it and all before it are written.
 
-        The end of a task that was given up is reported at once: a disk that hangs holds up nobody.
+        An ending that does not come from the service is reported at once: a disk that hangs holds
+        up no timeout.
         """
-        if self._broken:
+        is_own = isinstance(effect, Settle) and isinstance(effect.outcome, _OWN)
+        if self._broken or is_own:
             self._recorded([effect])
+        if self._broken:
             return
         change = change_of(effect)
         if change is not None:
             self._changes.append(change)
             if isinstance(change, KeepResult):
                 self.untaken.add(change.uuid)
-        if isinstance(effect, Settle) and isinstance(effect.outcome, _GIVEN_UP):
-            self._recorded([effect])
-        else:
+        if not is_own:
             self._effects.append(effect)
         self.touch()
 
@@ -95,8 +98,9 @@ class JournalWriter:
         Raises:
             JournalError: it cannot be written.
         """
-        if not self._broken:
-            await self._written.wait()
+        written = self._written if self._has_work else self._being_written
+        if written is not None and not self._broken:
+            await written.wait()
         if self._failure is not None:
             raise type(self._failure)(*self._failure.args)
 
@@ -124,6 +128,7 @@ class JournalWriter:
             self._work, self._has_work = anyio.Event(), False
             with anyio.CancelScope(shield=True):
                 changes, effects, written = self._take()
+                self._being_written = written
                 try:
                     await run_in_thread(
                         self._journal.commit, changes, self._session_uuid(), limiter=self._thread
@@ -132,6 +137,7 @@ class JournalWriter:
                     self._give_up(effects, error)
                 else:
                     self._recorded(effects)
+                self._being_written = None
                 written.set()
 
     def close(self) -> None:

@@ -20,6 +20,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .connection_state import ConnectionState
     from .wire import ErrorItem, Item
 
@@ -93,6 +95,8 @@ class Task:
             UUID alone), while it is `stored`, and once it is settled.
         stored: whether its bytes are in the journal, to be loaded when it must be sent.
         owned: whether this package made the UUID, so that nobody else can have used it.
+        uuid_of_attempt: for a task that other processes may run too: returns the taskUUID of an
+            attempt by its number, from 1. Such a task is asked for before it is sent.
         wanted: for a task that is no upscale task: number of results that settle it; else 0.
         collected: the results of such a task so far.
         priority: tasks of a higher priority are sent first.
@@ -162,6 +166,7 @@ class Task:
         "suspicions",
         "timeout",
         "uuid",
+        "uuid_of_attempt",
         "wake",
         "wanted",
         "wire_uuid",
@@ -191,6 +196,7 @@ class Task:
         self.former_uuids: tuple[str, ...] = ()
         self.payload = payload
         self.owned = owned
+        self.uuid_of_attempt: Callable[[int], str] | None = None
         self.wanted = wanted
         self.priority = priority
         self.bulk = bulk
