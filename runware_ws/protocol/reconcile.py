@@ -103,6 +103,7 @@ class Reconciler:
 
     def _lost_sight_of(self, task: Task, other: ConnectionState | None, now: float) -> None:
         self._table.resends.pop(task, None)  # it is asked for first
+        self._table.unloaded.pop(task, None)
         move(task, Transition.DOUBT)
         answered(task)
         if task.evidence is Evidence.REFUSED:
@@ -373,9 +374,8 @@ class Reconciler:
     def send_again(self, task: Task) -> None:
         """Send an absent task again, if the caller allows it."""
         self._table.careful.discard(task)
-        if not task.payload:
-            text = "the service does not know this task, or no longer"
-            self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
+        if not task.can_be_sent:
+            self.not_found(task)
         elif not self._table.may_resend:
             known = (
                 "it was sent, and the service does not find it; it was not sent again (on_doubt)"
@@ -386,7 +386,16 @@ class Reconciler:
             task.forget_doubt()
             move(task, Transition.DOUBT)
             self._timers.schedule(task, None)
-            self._table.resends[task] = None
+            if task.stored:
+                self._table.load(task)
+            else:
+                self._table.resends[task] = None
+
+    def not_found(self, task: Task, reason: str = "") -> None:
+        """Settle a task that is absent and cannot be sent again, for a reason if one is known."""
+        text = "the service does not know this task, or no longer"
+        text += f"; it cannot be sent again: {reason}" if reason else ""
+        self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
 
     def known(self, link: ConnectionState, task: Task, now: float) -> None:
         """Take a conflict: the server knows the task, and did not tell its outcome."""
