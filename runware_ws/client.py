@@ -96,6 +96,10 @@ class RunwareClient(OtherTasks):
         http_client: an ``httpx.AsyncClient`` for downloads, which stays yours to close. Then names
             that lead to private addresses are its own affair. Default: connections of this client's
             own, which are kept until it is closed.
+        budget: US dollars that this client may spend on upscaling; a task that might exceed it
+            raises `BudgetError` and is not sent. It sets ``include_cost``. A task in flight counts
+            with the highest cost so far, and until one is known, one task at a time is sent.
+            Default: no limit.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
         profile: what `runware-ws doctor` has found out about the service: ``"auto"`` (the default)
             for this host and key, the path of a profile, or None. Arguments come before it.
@@ -129,6 +133,7 @@ class RunwareClient(OtherTasks):
         max_download_bytes: int = MAX_DOWNLOAD_BYTES,
         download_timeout: float | None = DOWNLOAD_TIMEOUT,
         http_client: httpx.AsyncClient | None = None,
+        budget: float | None = None,
         journal: str | os.PathLike[str] | None = None,
         profile: str | os.PathLike[str] | None = "auto",
     ) -> None:
@@ -155,6 +160,7 @@ class RunwareClient(OtherTasks):
             on_doubt=on_doubt,
             max_download_bytes=max_download_bytes,
             download_timeout=download_timeout,
+            budget=budget,
         )
         check_journal(journal)
         check_http_client(http_client)
@@ -239,7 +245,7 @@ class RunwareClient(OtherTasks):
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=include_cost,
+            include_cost=self._with_cost(include_cost),
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=self._delivery_method(delivery_method),
@@ -329,7 +335,7 @@ class RunwareClient(OtherTasks):
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=include_cost,
+            include_cost=self._with_cost(include_cost),
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=self._delivery_method(delivery_method),
@@ -459,7 +465,7 @@ class RunwareClient(OtherTasks):
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=include_cost,
+            include_cost=self._with_cost(include_cost),
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=self._delivery_method(delivery_method),

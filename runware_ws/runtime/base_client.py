@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from ..errors import ClientClosedError
+from ..errors import ClientClosedError, InputError
 from ..events import Events
 from ..journal.recovery import Found, Recovered, find, take_up
 from ..options import DeliveryMethod
@@ -18,6 +18,7 @@ from ..protocol.reconnector import ClientState
 from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
+from .budget import BudgetedSubmitter
 from .concurrency import run_in_thread, uninterruptible
 from .download import Downloads, download_limits
 from .submission import Submission, Submitter
@@ -82,7 +83,8 @@ class BaseClient:
     async def _open(self) -> Submitter:
         found = None if self._journal is None else await self._open_journal(self._journal)
         journal = None if found is None else found.journal
-        submitter = Submitter(self._settings, self._key, journal, self._downloads)
+        kind = Submitter if self._settings.budget is None else BudgetedSubmitter
+        submitter = kind(self._settings, self._key, journal, self._downloads)
         if found is not None:
             self._recovered = take_up(found, submitter)
         self._submitter = submitter
@@ -227,6 +229,14 @@ class BaseClient:
         if self._submitter is not None:
             self._submitter.driver.home.check()
             self._submitter.cancel(submission)
+
+    def _with_cost(self, include_cost: bool | None) -> bool | None:
+        """Return ``include_cost`` of a task: with a budget, every result must hold its cost."""
+        if self._settings.budget is None:
+            return include_cost
+        if include_cost is False:
+            raise InputError("include_cost", "is False", "leave it out: a budget needs the costs")
+        return True
 
     def _delivery_method(self, method: DeliveryMethod | None) -> DeliveryMethod | None:
         return self._settings.delivery_method if method is None else method

@@ -160,10 +160,10 @@ class Submitter:
         if is_simple and (self.admission.try_enter(size) or self._may_pass(size, is_awaited)):
             payload: bytes | bytearray = b"".join((head, text or b"", tail))
         else:
-            with _time_limit(names.uuid, timeout, deadline, "max_in_flight was reached"):
+            with time_limit(names.uuid, timeout, deadline, "max_in_flight was reached"):
                 await self.admission.enter(source.size, priority)
             with self.admission.given_back_on_error(source):
-                with _time_limit(names.uuid, timeout, deadline, "the image was being read"):
+                with time_limit(names.uuid, timeout, deadline, "the image was being read"):
                     payload = await source.request(head, tail)
                     payload = await names.complete(payload, len(head), len(tail))
                 self._correct_size(source, len(payload) - len(head) - len(tail))
@@ -222,7 +222,7 @@ class Submitter:
         """Run a task that is no upscale task; see `RunwareClient.run`."""
         uuid, payload = members["taskUUID"], encode_task(members)
         deadline = None if timeout is None else self.driver.clock() + timeout
-        with _time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
+        with time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
             await self.admission.enter(len(payload))
         submission = Submission(
             uuid,
@@ -251,7 +251,7 @@ class Submitter:
         if (known := self._in_flight(task_uuid)) is not None:
             return known
         deadline = None if timeout is None else self.driver.clock() + timeout
-        with _time_limit(task_uuid, timeout, deadline, "max_in_flight was reached"):
+        with time_limit(task_uuid, timeout, deadline, "max_in_flight was reached"):
             await self.admission.enter(0)
         known = self._in_flight(task_uuid)
         if known is not None or self.session.ended:
@@ -375,7 +375,7 @@ async def _origin(
 
 
 @contextmanager
-def _time_limit(
+def time_limit(
     task_uuid: str, timeout: float | None, deadline: float | None, obstacle: str
 ) -> Iterator[None]:
     """Raise TaskTimeoutError if the deadline passes, naming what held the task up."""
