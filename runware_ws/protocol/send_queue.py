@@ -1,4 +1,4 @@
-"""What goes out next: everything that is pending, in as few frames as the limits allow.
+"""Choose what is written next: all that is pending, in as few frames as the limits allow.
 
 The writer asks for a frame whenever it is free, so with one task pending one task is sent, and
 with a thousand pending they leave together. Nothing is delayed to make a frame fuller.

@@ -1,14 +1,17 @@
-"""A task and its life: one table of transitions, one function that moves along it.
+"""Keep a task and its life: one table of transitions, one function that moves along it.
 
-    queued ──write──▶ sent ──accept──▶ accepted
-      ▲                 │ ╲               │ │
-      │               doubt ╲___settle__  │ │
-      │                 ▼               ╲ ▼ ▼
-      └──retry──── reconciling ──settle──▶ settled
+From each stage, where each transition leads; most lives are write, accept, settle:
+
+                  write   accept     doubt         retry    settle
+    queued        sent    -          -             -        settled
+    sent          -       accepted   reconciling   queued   settled
+    accepted      -       accepted   reconciling   queued   settled
+    reconciling   sent    accepted   reconciling   queued   settled
+    settled       -       -          -             -        -
 
 `queued`: not written, or declared failed and waiting to be written again. `sent`: written to the
 present connection, and not answered. `accepted`: the server said that it knows the task.
-`reconciling`: in doubt, so the server is asked. The drawing is checked against the table by a test.
+`reconciling`: in doubt, so the server is asked. A test compares the table with `TRANSITIONS`.
 
 The stage says where a task is; its `Evidence` says what is known of it, and the rules of
 `runware_ws.protocol.reconcile` follow from that alone.
@@ -50,7 +53,7 @@ class Transition(StrEnum):
 
 
 class Evidence(StrEnum):
-    """What is known of a task, by what the server said and what left this machine."""
+    """The knowledge of a task: what the server said of it, and what left this machine."""
 
     NEVER_WRITTEN = "never written"
     WRITTEN = "written, nothing known"
@@ -237,7 +240,7 @@ class Task:
 
     @property
     def why_refused(self) -> str:
-        """Why the server has not taken it yet; "" if it did, or was not asked to."""
+        """Return why the server has not taken it yet; "" if it did, or was not asked to."""
         if self.refusal is None or self.evidence is not Evidence.REFUSED:
             return ""
         return f"the service has no room: {self.refusal.code}"

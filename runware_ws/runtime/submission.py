@@ -25,6 +25,7 @@ from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission
 from .concurrency import OneShotEvent, one_shot_event, run_off_loop
+from .download import Downloads
 from .driver import Driver
 
 _TINY_BYTES = 4 * 1024
@@ -78,7 +79,10 @@ class Submission(Task):
             self._callbacks.append(callback)
 
     def finish(
-        self, outcome: dict[str, Any] | RunwareError, on_ack: Callable[[], None] | None
+        self,
+        outcome: dict[str, Any] | RunwareError,
+        on_ack: Callable[[], None] | None,
+        downloads: Downloads,
     ) -> None:
         """Set the outcome, and wake everybody who waits for it."""
         if isinstance(outcome, RunwareError):
@@ -91,6 +95,7 @@ class Submission(Task):
                 attempt_uuids=self.attempt_uuids if self.former_uuids else (),
                 tag=self.tag,
                 on_ack=on_ack,
+                downloads=downloads,
             )
         if self._event is not None:
             self._event.set()
@@ -105,10 +110,14 @@ class Submitter:
         settings: the client's settings.
         key: the API key.
         journal: where tasks are recorded, or None.
+        downloads: downloads the results.
     """
 
-    def __init__(self, settings: Settings, key: Secret, journal: Journal | None) -> None:
+    def __init__(
+        self, settings: Settings, key: Secret, journal: Journal | None, downloads: Downloads
+    ) -> None:
         self._settings = settings
+        self.downloads = downloads
         self._key = key
         self._is_journaled = journal is not None
         self.session = Session(
@@ -146,6 +155,7 @@ class Submitter:
         if (known := self._already_named(names)) is not None:
             return known
         source = source_of(image)
+        self._check_size(source.size)
         names.check(source)
         head, tail = template.before_image(names.uuid), template.tail
         origin = None
@@ -281,7 +291,7 @@ class Submitter:
         on_ack = None
         if submission.origin is not None:  # it is in the journal
             on_ack = partial(self.forget, submission.uuid)
-        submission.finish(outcome, on_ack)
+        submission.finish(outcome, on_ack, self.downloads)
         self.admission.leave(submission.size)
 
     def _in_flight(self, task_uuid: str) -> Submission | None:
@@ -296,8 +306,16 @@ class Submitter:
             remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 
+    def _check_size(self, size: int) -> None:
+        """Raise InputError if the service is known to refuse an input of this size."""
+        limit = self._settings.max_input_bytes
+        if limit is not None and size >= limit:
+            problem = f"has {size} bytes in base64, and the service refuses {limit} (profile)"
+            raise InputError("image", problem, "pass a smaller image, or its URL")
+
     def _correct_size(self, source: Source, size: int) -> None:
         """Correct the size of an image at the gate, which was an estimate."""
+        self._check_size(size)
         self.admission.resize(source.size, size)
         source.size = size
 
