@@ -46,7 +46,7 @@ class Story(RuleBasedStateMachine):
         self.cancelled: set[int] = set()
         self.hurried: set[int] = set()
         self.bad: set[int] = set()
-        self.doubled = False
+        self.doubled = self.turned_away = False
         self.make_world(seed, rules=rules, on_doubt=on_doubt)
 
     def make_world(self, seed: int, **choices: Any) -> None:
@@ -110,11 +110,13 @@ class Story(RuleBasedStateMachine):
     )
     @rule()
     def turn_away(self) -> None:
+        self.turned_away = True
         self.world.turn_away()
 
     # What no network does, frames out of order and doubled, is harmless as long as errors name
-    # their tasks and a second sending is refused. The greeting is spared: the refusal of a session
-    # names nothing.
+    # their tasks and a second sending is refused. One that was turned away must not be doubled: its
+    # conflict with itself would mean that it will never be run. The greeting is spared: the refusal
+    # of a session names nothing.
 
     @precondition(lambda self: self.names and self.world.wire and self.world.wire.down)
     @rule(data=st.data())
@@ -123,6 +125,7 @@ class Story(RuleBasedStateMachine):
         self.world.carry_down(data.draw(st.integers(0, len(self.world.wire.down) - 1)))
 
     @precondition(lambda self: self.names and self.world.is_ready and self.world.wire.up)
+    @precondition(lambda self: not self.turned_away)
     @precondition(lambda self: Promise(self.service_rules, is_polled=False).is_refused_twice)
     @rule(data=st.data())
     def double_up(self, data: st.DataObject) -> None:
