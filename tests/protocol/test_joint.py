@@ -191,7 +191,7 @@ class Story(RuleBasedStateMachine):
         """The image of a task is never made twice."""
         promise = self.promises[number]
         is_safe = promise.is_refused_twice or not self.may_resend
-        return is_safe or (promise.is_always_found and not self.is_late)
+        return is_safe or (promise.is_always_known and not self.is_late)
 
     @invariant()
     def settled_tasks_are_let_go(self) -> None:
@@ -230,7 +230,7 @@ class Story(RuleBasedStateMachine):
     def may_be_lost(self, number: int) -> bool:
         """It is true of a task that nobody can tell what became of it."""
         has_arrived = self.world.runs_of_image[image_of(number)] and not self.is_late
-        return not self.promises[number].is_always_found or not (self.may_resend or has_arrived)
+        return not self.promises[number].is_always_told or not (self.may_resend or has_arrived)
 
     def codes(self, number: int) -> set[str]:
         """Return what the service may say of a task, if it does not make the image."""
