@@ -13,7 +13,7 @@ from ..protocol.wire import ErrorItem, Item, encode_tasks
 from ..transport import DisconnectedError
 from .findings import Session
 from .lab import Lab, Reply, TroubleError, UnknownError, question_about, words
-from .line import Line
+from .line import ProbeConnection
 from .picture import noise
 
 ARRAYS = (2, 20, 100)
@@ -190,7 +190,7 @@ async def _array_refusal(lab: Lab, count: int) -> str:
         raise
 
 
-async def _first_refusal(lab: Lab, line: Line, count: int) -> str:
+async def _first_refusal(lab: Lab, line: ProbeConnection, count: int) -> str:
     """Read the answers to questions about unknown tasks, of which empty ones may be one."""
     answers, timeout = 0, lab.times.answer
     while answers < count and (frame := await line.receive(timeout)):

@@ -1,4 +1,4 @@
-"""What a client does differently because of what is known of the service: one pure mapping."""
+"""Map what is known of the service to what a client does differently: one pure function."""
 
 from __future__ import annotations
 

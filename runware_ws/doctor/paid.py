@@ -9,7 +9,7 @@ import anyio
 from ..protocol.wire import Item
 from .findings import Known, Repeat, Twice
 from .lab import Lab, Reply, UnknownError, image_of, question_about, words
-from .line import Line
+from .line import ProbeConnection
 from .picture import flat, noise
 
 _BOTH = ("getResponse", "getTaskDetails")
@@ -262,7 +262,7 @@ async def _cut(lab: Lab) -> tuple[Item, str, float]:
     return task, authentication.session, sent
 
 
-async def _is_answered(lab: Lab, line: Line, task: Item) -> bool:
+async def _is_answered(lab: Lab, line: ProbeConnection, task: Item) -> bool:
     """Return whether the result of a task comes unasked."""
     try:
         reply = await lab.reply(line, task, lab.times.replay)

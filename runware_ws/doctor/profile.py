@@ -39,7 +39,7 @@ class ProfileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What was found out about a service, and when.
+    """The findings about a service, and their time.
 
     Attributes:
         host: the host, with the port if the URL names one.

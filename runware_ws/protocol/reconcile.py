@@ -104,6 +104,7 @@ class Reconciler:
     def lost_sight_of(self, task: Task, other: ConnectionState | None, now: float) -> None:
         """Put a task in doubt. Without another connection, the next one asks for it."""
         self._table.resends.pop(task, None)  # it is asked for first
+        self._table.unloaded.pop(task, None)
         move(task, Transition.DOUBT)
         answered(task)
         if task.evidence is Evidence.REFUSED:
@@ -177,17 +178,24 @@ class Reconciler:
         task.asks += question is Question.RESULT
         self._timers.schedule(task, now + self._timing.answer_timeout)
 
-    def written(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Note that a task is being written."""
-        move(task, Transition.WRITE)
-        task.link = link
-        self._table.enter_flight(task)
-        if task.evidence is Evidence.NEVER_WRITTEN:
-            task.evidence = Evidence.WRITTEN
-        task.writes += 1
-        task.sent_at = now
+    def written(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
+        """Note that tasks are being written."""
         overdue = now + self._timing.overdue
-        self._timers.schedule(task, now + self._early_look(task) if task.polled else overdue)
+        for task in tasks:
+            move(task, Transition.WRITE)
+            task.link = link
+            if not task.level:
+                self._table.enter_flight(task)
+            if task.evidence is Evidence.NEVER_WRITTEN:
+                task.evidence = Evidence.WRITTEN
+            task.writes += 1
+            task.sent_at = now
+            if task.polled:
+                self._timers.schedule(task, now + self._early_look(task))
+            elif task.due is not None and task.due <= overdue:  # it is looked at before
+                task.wake = overdue
+            else:
+                self._timers.schedule(task, overdue)
 
     def _early_look(self, task: Task) -> float:
         return max(self._timing.early_look, self._poll_delay(task.asks))
@@ -353,9 +361,8 @@ class Reconciler:
     def send_again(self, task: Task) -> None:
         """Send an absent task again, if the caller allows it."""
         self._table.careful.discard(task)
-        if not task.payload:
-            text = "the service does not know this task, or no longer"
-            self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
+        if not task.can_be_sent:
+            self.not_found(task)
         elif not self._table.may_resend:
             known = (
                 "it was sent, and the service does not find it; it was not sent again (on_doubt)"
@@ -366,7 +373,16 @@ class Reconciler:
             task.forget_doubt()
             move(task, Transition.DOUBT)
             self._timers.schedule(task, None)
-            self._table.resends[task] = None
+            if task.stored:
+                self._table.load(task)
+            else:
+                self._table.resends[task] = None
+
+    def not_found(self, task: Task, reason: str = "") -> None:
+        """Settle a task that is absent and cannot be sent again, for a reason if one is known."""
+        text = "the service does not know this task, or no longer"
+        text += f"; it cannot be sent again: {reason}" if reason else ""
+        self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
 
     def known(self, link: ConnectionState, task: Task, now: float) -> None:
         """Take a conflict: the server knows the task, and did not tell its outcome."""

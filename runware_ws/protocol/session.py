@@ -97,6 +97,10 @@ class Session:
 
     # What the caller wants.
 
+    def take_up_from(self, source: Callable[[str], Task | None]) -> None:
+        """Have `source` return, after `attach`, a task that an answer or a caller names."""
+        self._table.take_up = source
+
     def start(self, now: float) -> None:
         """Connect, and stay connected."""
         self.main.start(now)
@@ -109,7 +113,10 @@ class Session:
             self._table.small_until = now + self._timing.small_rest
         if self._table.bulk_tasks and self._closed_lines:
             self._open_line_if_of_use(now)
-        self._enqueue(task)
+        if self._journaled or task.uuid_of_attempt is not None:
+            self._enqueue(task)
+        else:
+            self._table.enqueue(task)
 
     def _enqueue(self, task: Task) -> None:
         if self._journaled and task.origin is not None:
@@ -123,10 +130,29 @@ class Session:
             self._send(task)
 
     def _send(self, task: Task) -> None:
-        if task.uuid_of_attempt is None or task.writes:
+        if task.stored:
+            self._table.load(task)
+        elif task.uuid_of_attempt is None or task.writes:
             self._table.enqueue(task)
         else:
             self._ask_for(task)
+
+    def awaits(self, task: Task) -> bool:
+        """Return whether the bytes of a task are awaited: a `Load` may be out of date."""
+        return task in self._table.unloaded
+
+    def loaded(self, task: Task, payload: bytes | bytearray, why_not: str = "") -> None:
+        """Send a task whose `Load` was performed. If it has no bytes any more, say why not."""
+        if not self.awaits(task):
+            return
+        del self._table.unloaded[task]
+        task.payload, task.stored = payload, False
+        if not payload:
+            self._reconciler.not_found(task, why_not)
+        elif task.stage is Stage.QUEUED:
+            self._table.enqueue(task)
+        else:
+            self._table.resends[task] = None
 
     def attach(self, task: Task, now: float) -> None:
         """Find a task that another session may have sent."""
@@ -267,7 +293,7 @@ class Session:
     def _open_at(self) -> float | None:
         """Return when one more line is of use if all stay occupied by large frames, or None."""
         table = self._table
-        if not self._closed_lines or not table.bulk or table.limit.room() <= 0:
+        if not self._closed_lines or not table.bulk.count or table.limit.room() <= 0:
             return None
         if any(line.coming_until is not None for line in self.lines):
             return None
