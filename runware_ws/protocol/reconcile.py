@@ -99,9 +99,10 @@ class Reconciler:
         for task in table.in_flight():
             is_asked_here = task.asked_on is link or task in questions
             if is_asked_here or (task.link is link and task.asked is None):
-                self._lost_sight_of(task, other, now)
+                self.lost_sight_of(task, other, now)
 
-    def _lost_sight_of(self, task: Task, other: ConnectionState | None, now: float) -> None:
+    def lost_sight_of(self, task: Task, other: ConnectionState | None, now: float) -> None:
+        """Put a task in doubt. Without another connection, the next one asks for it."""
         self._table.resends.pop(task, None)  # it is asked for first
         self._table.unloaded.pop(task, None)
         move(task, Transition.DOUBT)
@@ -244,7 +245,7 @@ class Reconciler:
         if task.spoiled:
             self._not_answered(task, now)
         else:
-            self._count_miss(task, now)
+            task.count_miss(now)
             self._known_but_not_found(task, now)
 
     def nothing(
@@ -268,7 +269,7 @@ class Reconciler:
         if failure is not None:
             spoiled |= is_first or code_info(failure.code).retryable
             if is_first:
-                self._count_failure(task, failure, now)
+                task.count_failure(failure, now)
         task.spoiled = spoiled or (task.spoiled and not is_first)
         # Of a task that is known, the details are asked for less and less often.
         is_time = task.evidence is not Evidence.KNOWN or not task.misses & (task.misses - 1)
@@ -282,16 +283,8 @@ class Reconciler:
         if error is None:
             self.poll_later(task, now)
         else:
-            self._count_failure(task, error, now)
+            task.count_failure(error, now)
             self._not_answered(task, now)
-
-    @staticmethod
-    def _count_failure(task: Task, failure: ErrorItem, now: float) -> None:
-        if task.failure is None or failure.code != task.failure.code:
-            task.failures = 0
-            task.failing_since = now
-        task.failure = failure
-        task.failures += 1
 
     def _missed(self, link: ConnectionState, task: Task, now: float) -> None:
         """Draw the conclusion from a round in which neither way of asking found the task."""
@@ -303,7 +296,7 @@ class Reconciler:
             task.evidence = Evidence.NEVER_WRITTEN
             self._table.put_back(task)
             return
-        self._count_miss(task, now)
+        task.count_miss(now)
         lasted = now - task.missed_since
         is_certain = task.misses >= _MIN_MISSES and lasted >= self._window
         if is_certain and task.rejection is not None:
@@ -336,12 +329,6 @@ class Reconciler:
             self.retries.refused(task, failure, now, was_named=True, new_uuid=True)
         else:
             self.retries.failed(task, failure, now)
-
-    @staticmethod
-    def _count_miss(task: Task, now: float) -> None:
-        if not task.misses:
-            task.missed_since = now
-        task.misses += 1
 
     def _known_but_not_found(self, task: Task, now: float) -> None:
         lasted = now - task.missed_since

@@ -263,6 +263,8 @@ class Session:
             self._enqueue(task)
         elif (link := self._link_for(task)) is not None:
             self._reconciler.due(link, task, now)
+        else:
+            self._reconciler.lost_sight_of(task, None, now)
 
     def _time_out(self, task: Task) -> None:
         detail = self.why_away or task.why_refused

@@ -213,6 +213,20 @@ class Task:
             return ""
         return f"the service has no room: {self.refusal.code}"
 
+    def count_miss(self, now: float) -> None:
+        """Note a round in which neither way of asking found the task, or told of its state."""
+        if not self.misses:
+            self.missed_since = now
+        self.misses += 1
+
+    def count_failure(self, failure: ErrorItem, now: float) -> None:
+        """Note an error in answer to a question."""
+        if self.failure is None or failure.code != self.failure.code:
+            self.failures = 0
+            self.failing_since = now
+        self.failure = failure
+        self.failures += 1
+
     def forget_doubt(self) -> None:
         """Begin to count anew: the server spoke of the task, or it is written again."""
         self.misses = self.failures = 0
