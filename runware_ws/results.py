@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from .errors import ProtocolError
+from .protocol.words import visible
 from .runtime.concurrency import run_in_thread, run_off_loop, uninterruptible
 from .runtime.download import download
 
@@ -162,7 +163,7 @@ class UpscaleResult:
 
     def __repr__(self) -> str:
         where = self.image_url or "data"
-        return f"<UpscaleResult {self.task_uuid}: {where}>"
+        return f"<UpscaleResult {self.task_uuid}: {visible(where)}>"
 
 
 def _write(path: Path, name: str, data: bytes) -> Path:

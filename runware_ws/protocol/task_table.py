@@ -16,6 +16,7 @@ from .tasks import Evidence, Stage, Task, Transition, move
 from .timers import Timers
 from .timing import Timing
 from .wire import ErrorItem, Item, with_uuid
+from .words import visible
 
 _COST_UNITS = 10**12  # a dollar in the units in which costs are added
 _MAX_COST = 10**9
@@ -299,7 +300,7 @@ class TaskTable:
         connection: int = 0,
     ) -> None:
         """Report an event."""
-        self.effects.append(Notify(Event(kind, detail, resumed, count, connection)))
+        self.effects.append(Notify(Event(kind, visible(detail), resumed, count, connection)))
 
 
 def _image_of(item: Item) -> str:
