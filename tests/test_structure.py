@@ -54,9 +54,11 @@ BASE_INSTALL = (
 # What pyproject.toml declares, by the names under which it is imported.
 DECLARED = {
     *("websockets", "orjson", "anyio"),
-    *("typer", "rich", "httpx", "starlette", "uvicorn", "PIL", "trio"),
+    *("typer", "rich", "httpx", "httpcore", "starlette", "uvicorn", "PIL", "trio"),
 }
-NEEDS_AN_EXTRA = (f"{PACKAGE}.cli", f"{PACKAGE}.emulator", f"{PACKAGE}.transport.on_trio")
+NEEDS_AN_EXTRA = tuple(
+    f"{PACKAGE}.{name}" for name in ("cli", "emulator", "http", "transport.on_trio")
+)
 PURE_ROOTS = tuple(
     f"{PACKAGE}.{name}" for name in ("protocol", "emulator.service", "emulator.faults.injector")
 )

@@ -50,8 +50,8 @@ class ConnectionState:
         keepalive: its liveness.
         asked: tasks with a question that has no answer yet, by the UUID that the question named.
         missed_answer: whether a frame came that could not be read, and is to be looked into.
-        unnamed_failure: the last error among them.
         unnamed: answers to questions that named no task, since a question was last settled.
+        is_spoiled: whether one of them was an error, of whichever task.
         questions: tasks to be asked for, by the way of asking.
         unattributed: errors that named no task and are to be looked into, each with whether it may
             be of no task at all.
@@ -74,12 +74,17 @@ class ConnectionState:
         self.asked: dict[str, Task] = {}
         self.missed_answer = False
         self.unnamed = 0
-        self.unnamed_failure: ErrorItem | None = None
+        self.is_spoiled = False
         self.questions: dict[Question, deque[Task]] = {one: deque() for one in Question}
         self.unattributed: list[tuple[ErrorItem, bool]] = []
         self.inquiry: Inquiry | None = None
         self.ended = False
         self._born = now
+
+    @property
+    def asks_alone(self) -> bool:
+        """Whether a question is open that no other may be beside."""
+        return len(self.asked) == 1 and next(iter(self.asked.values())).asked_alone
 
     @property
     def has_questions(self) -> bool:
@@ -119,5 +124,5 @@ def answered(task: Task) -> Question | None:
         link.asked.pop(task.wire_uuid, None)
         if not link.asked:
             link.unnamed = 0
-            link.unnamed_failure = None
+            link.is_spoiled = False
     return question

@@ -256,7 +256,8 @@ class Session:
             return
         table = self._table
         is_first = len(self._closed_lines) == len(self.lines) - 1
-        is_mixed = is_first and 0 < table.bulk_tasks < len(table.tasks)
+        has_small = table.bulk_tasks < len(table.tasks) or now < table.small_until
+        is_mixed = is_first and table.bulk_tasks > 0 and has_small
         open_at = self._open_at()
         if is_mixed or (open_at is not None and open_at <= now):
             self._closed_lines.pop().start(now)

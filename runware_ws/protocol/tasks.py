@@ -122,7 +122,8 @@ class Task:
         failure: the error that answered the last question, if one did.
         failures: how often that error did, with no other answer between.
         failing_since: when that began.
-        spoiled: whether an error answered the present round's question for the result.
+        asked_alone: whether it is to be asked for while no other question is open.
+        spoiled: whether an error answered a question of the present round.
         rejection: an error that may have answered its sending, until the server confirms it.
         refusal: the error by which the server last refused it for lack of room, if it did.
         suspicions: how often it may have been the cause of an error that named no task.
@@ -133,6 +134,7 @@ class Task:
     __slots__ = (
         "alone",
         "asked",
+        "asked_alone",
         "asked_at",
         "asked_on",
         "asks",
@@ -220,6 +222,7 @@ class Task:
         self.failure: ErrorItem | None = None
         self.failures = 0
         self.failing_since = 0.0
+        self.asked_alone = False
         self.spoiled = False
         self.rejection: ErrorItem | None = None
         self.refusal: ErrorItem | None = None

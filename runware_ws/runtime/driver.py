@@ -37,6 +37,8 @@ from .home import Home
 
 _log = logging.getLogger("runware_ws")
 _journals_of_others: list[object] = []  # of other processes, kept from being closed here
+# While there is a connection, it is looked so often whether the machine slept.
+_LOOK = 1.0
 _LEVELS = {"lost": logging.WARNING, "key_refused": logging.ERROR}
 
 
@@ -247,7 +249,8 @@ class Driver:
             self._timer_at = math.inf if when is None else when
             self._timer_is_sooner = one_shot_event()
             self.step()
-            with anyio.CancelScope(deadline=self._timer_at):
+            look_at = now + _LOOK if self._current else math.inf
+            with anyio.CancelScope(deadline=min(self._timer_at, look_at)):
                 await self._timer_is_sooner.wait()
 
     def set_timer(self) -> None:

@@ -51,7 +51,7 @@ class LastingStory(Story):
     @rule()
     def submit_what_fails_at_first(self) -> None:
         """It gets a new UUID, which is not written yet."""
-        image = image_of(self.world.submit().number)
+        image = image_of(self.submit_one())
         self.world.settle_down(finish=False)
         for index, job in enumerate(self.world.jobs):
             if job.image == image:

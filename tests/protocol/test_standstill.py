@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runware_ws.protocol.tasks import Task
@@ -12,7 +14,7 @@ from tests.protocol.world import World
 from tests.support.answers import error
 
 
-def running(**settings: bool) -> tuple[World, Task]:
+def running(**settings: Any) -> tuple[World, Task]:
     """A task that the service runs, and that is asked for now and then."""
     world = World(**settings)
     world.connect()

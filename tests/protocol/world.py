@@ -11,8 +11,8 @@ import json
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from runware_ws.emulator.service import Service
 from runware_ws.emulator.service import effects as server_effects
@@ -41,7 +41,7 @@ SETTINGS = Settings(
 )
 Outcome = dict[str, Any] | RunwareError
 # Within this time everything settles once nothing is in the way any more.
-PATIENCE = 3600.0
+PATIENCE = 4 * 3600.0
 
 
 class NumberedTask(Task):
@@ -74,12 +74,16 @@ class World:
 
     Args:
         seed: of the UUIDs and the jitter.
+        on_doubt: the client's setting.
         settings: settings and rules of the service.
     """
 
     journaled = False
 
-    def __init__(self, seed: int = 0, **settings: Any) -> None:
+    def __init__(
+        self, seed: int = 0, *, on_doubt: Literal["resend", "fail"] = "resend", **settings: Any
+    ) -> None:
+        self._client_settings = replace(SETTINGS, on_doubt=on_doubt)
         self.rng = random.Random(seed)
         self.now = 1000.0
         self.new_uuid: Callable[[], str] = lambda: _uuid4(self.rng)
@@ -99,7 +103,7 @@ class World:
         self.settled: dict[int, list[Outcome]] = {}
         self.wants_connection = False
         self.client = Session(
-            SETTINGS,
+            self._client_settings,
             api_key=Secret(KEY),
             new_uuid=self.new_uuid,
             rng=self.rng.random,
