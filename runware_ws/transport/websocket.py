@@ -107,6 +107,7 @@ class WebSocket:
                     messages.append(event.data)
                 else:
                     self._add_fragment(event, messages)
+                event.data = b""  # the parser keeps its last frame
         return messages
 
     def _add_fragment(self, frame: Frame, messages: list[Data]) -> None:
