@@ -5,6 +5,8 @@ async with RunwareClient() as client:
     await result.save("photo-large")
 """
 
+import logging
+
 from ._version import __version__
 from .batch import Failure, Outcome, Outcomes, Success
 from .client import RunwareClient
@@ -83,3 +85,6 @@ __all__ = [
     "ValidationError",
     "__version__",
 ]
+
+# A program that has not configured logging sees nothing of it.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

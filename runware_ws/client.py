@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
+from .doctor.profile import with_profile
 from .idempotency import check_idempotency_key
 from .inputs import Image
 from .options import (
@@ -79,7 +80,7 @@ class RunwareClient(OtherTasks):
         max_reconnect_time: time without a connection after which the client gives up; None, the
             default, for never.
         max_size: size of the largest frame that is accepted. Default 256 MiB.
-        max_tasks_per_frame: number of tasks sent in one frame. Default 100.
+        max_tasks_per_frame: number of tasks sent in one frame. Default 100, or what `profile` says.
         max_frame_bytes: size of the largest frame of several tasks; a larger task is sent in a
             frame of its own. Default 64 KiB.
         allow_insecure: whether ``ws://`` may carry the key to another machine. Default False.
@@ -88,7 +89,7 @@ class RunwareClient(OtherTasks):
             `ResultLostError`. A service that neither finds a task that it runs nor refuses a UUID
             that it knows runs such a task twice.
         doubt_window: how late the service may be to find a task that it has received; a task is not
-            sent again before the service could not find it for so long. Default 2.
+            sent again before that. Default 2, or what `profile` says.
         max_download_bytes: size of the largest result that is downloaded. Default 512 MiB.
         download_timeout: time for the download of a result, with its retries; None for no limit.
             Default 300.
@@ -96,6 +97,8 @@ class RunwareClient(OtherTasks):
             that lead to private addresses are its own affair. Default: connections of this client's
             own, which are kept until it is closed.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
+        profile: what `runware-ws doctor` has found out about the service: ``"auto"`` (the default)
+            for this host and key, the path of a profile, or None. Arguments come before it.
 
     Raises:
         InputError: an argument is wrong, or there is no key.
@@ -118,15 +121,16 @@ class RunwareClient(OtherTasks):
         ping_timeout: float = 10.0,
         max_reconnect_time: float | None = None,
         max_size: int = 256 * MEBIBYTE,
-        max_tasks_per_frame: int = 100,
+        max_tasks_per_frame: int | None = None,
         max_frame_bytes: int = 64 * 1024,
         allow_insecure: bool = False,
         on_doubt: Literal["resend", "fail"] = "resend",
-        doubt_window: float = 2.0,
+        doubt_window: float | None = None,
         max_download_bytes: int = MAX_DOWNLOAD_BYTES,
         download_timeout: float | None = DOWNLOAD_TIMEOUT,
         http_client: httpx.AsyncClient | None = None,
         journal: str | os.PathLike[str] | None = None,
+        profile: str | os.PathLike[str] | None = "auto",
     ) -> None:
         try:
             key = find_key(api_key)
@@ -146,17 +150,16 @@ class RunwareClient(OtherTasks):
             ping_timeout=ping_timeout,
             max_reconnect_time=max_reconnect_time,
             max_size=max_size,
-            max_tasks_per_frame=max_tasks_per_frame,
             max_frame_bytes=max_frame_bytes,
             allow_insecure=allow_insecure,
             on_doubt=on_doubt,
-            doubt_window=doubt_window,
             max_download_bytes=max_download_bytes,
             download_timeout=download_timeout,
         )
         check_journal(journal)
         check_http_client(http_client)
-        super().__init__(settings, key, journal, http_client)
+        given = {"doubt_window": doubt_window, "max_tasks_per_frame": max_tasks_per_frame}
+        super().__init__(with_profile(profile, settings, key, given), key, journal, http_client)
 
     async def upscale(
         self,
@@ -239,7 +242,7 @@ class RunwareClient(OtherTasks):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method,
+            delivery_method=self._delivery_method(delivery_method),
             model=model,
             routing=routing,
             extra_members=extra_members,
@@ -255,7 +258,7 @@ class RunwareClient(OtherTasks):
             idempotency_key=check_idempotency_key(idempotency_key),
             timeout=limit,
             tag=tag,
-            priority=check_priority(priority),
+            priority=check_priority(priority) if priority else 0,
             is_awaited=True,
         )
         try:
@@ -329,7 +332,7 @@ class RunwareClient(OtherTasks):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method,
+            delivery_method=self._delivery_method(delivery_method),
             model=model,
             routing=routing,
             extra_members=extra_members,
@@ -459,7 +462,7 @@ class RunwareClient(OtherTasks):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method,
+            delivery_method=self._delivery_method(delivery_method),
             model=model,
             routing=routing,
             extra_members=extra_members,

@@ -34,7 +34,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .error_codes import code_info
-from .protocol.words import visible
+from .words import visible
 
 __all__ = [
     "AuthenticationError",

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ProtocolError
-from .protocol.words import visible
 from .runtime.concurrency import run_off_loop, uninterruptible
 from .runtime.content import FileContent, MemoryContent
 from .runtime.download import Downloads, downloads_of_environment
+from .words import visible
 
 
 @uninterruptible

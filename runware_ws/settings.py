@@ -41,6 +41,8 @@ class Settings:
     doubt_window: float = 2.0
     max_download_bytes: int = MAX_DOWNLOAD_BYTES
     download_timeout: float | None = DOWNLOAD_TIMEOUT
+    delivery_method: Literal["sync", "async"] | None = None  # of tasks that do not say
+    max_input_bytes: int | None = None  # of an encoded input
     timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:

@@ -1,5 +1,5 @@
-"""What is known of one connection. It begins and ends with the connection, so that nothing of an
-old one can be mistaken for the new one's."""
+"""Keep what is known of one connection. It begins and ends with the connection, so that nothing of
+an old one can be mistaken for the new one's."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ class ConnectionState:
 
     @property
     def asks_alone(self) -> bool:
-        """Whether a question is open that no other may be beside."""
+        """True if a question is open that no other may be beside."""
         return len(self.asked) == 1 and next(iter(self.asked.values())).asked_alone
 
     @property
     def has_questions(self) -> bool:
-        """Whether a task is to be asked for."""
+        """Return whether a task is to be asked for."""
         return bool(self.questions[Question.RESULT] or self.questions[Question.DETAILS])
 
     def age(self, now: float) -> float:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ..errors import ProtocolError, RunwareError
 from ..settings import Settings
+from ..words import visible
 from .answers import Subject, subject_of
 from .attribution import Attribution, TooLarge
 from .authenticator import Authenticator, Verdict, refusal
@@ -29,7 +30,6 @@ from .send_queue import SendQueue
 from .task_table import TaskTable
 from .tasks import Task
 from .wire import ErrorItem, Item, decode
-from .words import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Line:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is connected, and the service has accepted the key."""
+        """Return whether it is connected, and the service has accepted the key."""
         return self.link is not None and self.link.ready
 
     def start(self, now: float) -> None:
@@ -176,7 +176,7 @@ class Line:
 
     @property
     def has_frame(self) -> bool:
-        """Whether there may be a frame to be written."""
+        """Return whether there may be a frame to be written."""
         return self.link is not None and self._parts.send_queue.has_frame(self.link)
 
     def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:

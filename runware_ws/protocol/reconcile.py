@@ -13,6 +13,8 @@ The rules, which follow from the evidence alone:
 - "None", "not found" and silence prove nothing by themselves: a server may say them of a task that
   it has just received, or that it is running. A task that was written is absent only after several
   rounds over a window longer than the server may be late.
+- Where the service is known to refuse a UUID that it knows, one round is enough: the refusal of a
+  resend is evidence, too.
 - An absent task is sent again under the same UUID, if the caller allows it. Under a service that
   neither finds what it runs nor refuses a UUID that it knows, that runs the task twice: nothing in
   the protocol can tell such a task from one that never arrived.
@@ -174,17 +176,24 @@ class Reconciler:
         task.asks += question is Question.RESULT
         self._timers.schedule(task, now + self._timing.answer_timeout)
 
-    def written(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Note that a task is being written."""
-        move(task, Transition.WRITE)
-        task.link = link
-        self._table.enter_flight(task)
-        if task.evidence is Evidence.NEVER_WRITTEN:
-            task.evidence = Evidence.WRITTEN
-        task.writes += 1
-        task.sent_at = now
+    def written(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
+        """Note that tasks are being written."""
         overdue = now + self._timing.overdue
-        self._timers.schedule(task, now + self._early_look(task) if task.polled else overdue)
+        for task in tasks:
+            move(task, Transition.WRITE)
+            task.link = link
+            if not task.level:
+                self._table.enter_flight(task)
+            if task.evidence is Evidence.NEVER_WRITTEN:
+                task.evidence = Evidence.WRITTEN
+            task.writes += 1
+            task.sent_at = now
+            if task.polled:
+                self._timers.schedule(task, now + self._early_look(task))
+            elif task.due is not None and task.due <= overdue:  # it is looked at before
+                task.wake = overdue
+            else:
+                self._timers.schedule(task, overdue)
 
     def _early_look(self, task: Task) -> float:
         return max(self._timing.early_look, self._poll_delay(task.asks))
@@ -209,7 +218,8 @@ class Reconciler:
         delay = self._poll_delay(task.asks)
         if task.misses and task.evidence is not Evidence.KNOWN:
             delay = max(delay, ceiling(task.misses, self._timing.poll))
-        tick = int((now + delay) * _TICKS_PER_SECOND) + 1
+        then = max(now + delay, task.sent_at + self._timing.earliest)
+        tick = int(then * _TICKS_PER_SECOND) + 1
         self._timers.schedule(task, tick / _TICKS_PER_SECOND)
 
     def _poll_delay(self, asks: int) -> float:
@@ -261,7 +271,7 @@ class Reconciler:
         task.spoiled = spoiled or (task.spoiled and not is_first)
         # Of a task that is known, the details are asked for less and less often.
         is_time = task.evidence is not Evidence.KNOWN or not task.misses & (task.misses - 1)
-        if is_first and is_time:
+        if is_first and is_time and self._timing.asks_details:
             self._queue(link, task, Question.DETAILS)
         else:
             self._missed(link, task, now)
@@ -301,6 +311,8 @@ class Reconciler:
             self._known_but_not_found(task, now)
         elif is_certain:
             self._absent(link, task, lasted, now)
+        elif self._is_safe_to_resend(link, task, now):
+            self.send_again(task)
         else:
             self.poll_later(task, now)
 
@@ -350,6 +362,13 @@ class Reconciler:
             self.poll_later(task, now)  # its answer may still come on this connection
         else:
             self.send_again(task)
+
+    def _is_safe_to_resend(self, link: ConnectionState, task: Task, now: float) -> bool:
+        """Return whether the service is known to refuse the task, should it have arrived."""
+        safe = self._timing.safe_resend
+        if safe is None or now - task.sent_at < safe or not task.payload:
+            return False
+        return self._table.may_resend and link.inquiry is None and not _lives(task.link)
 
     def send_again(self, task: Task) -> None:
         """Send an absent task again, if the caller allows it."""

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from ..errors import ProtocolError
+from ..words import visible
 from .secret import Secret
-from .words import visible
 
 __all__ = [
     "ErrorItem",

@@ -13,6 +13,7 @@ import anyio
 from ..errors import ClientClosedError
 from ..events import Events
 from ..journal.recovery import Found, Recovered, find, take_up
+from ..options import DeliveryMethod
 from ..protocol.reconnector import ClientState
 from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
@@ -225,6 +226,9 @@ class BaseClient:
         if self._submitter is not None:
             self._submitter.driver.home.check()
             self._submitter.cancel(submission)
+
+    def _delivery_method(self, method: DeliveryMethod | None) -> DeliveryMethod | None:
+        return self._settings.delivery_method if method is None else method
 
     def _wait(self, submission: Submission) -> Awaitable[Any]:
         if self._submitter is not None:

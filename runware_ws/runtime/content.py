@@ -76,7 +76,7 @@ class Content(abc.ABC, Generic[T]):
 
     @property
     def is_checked(self) -> bool:
-        """Whether a digest of the whole is known."""
+        """True if a digest of the whole is known."""
         return self._hash is not None
 
     async def add(self, chunk: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A result in hand: as data, as a download, as a file."""
+"""Test a result as data, as a download and as a file."""
 
 from __future__ import annotations
 

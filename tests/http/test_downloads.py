@@ -47,7 +47,7 @@ def server() -> Iterator[PictureServer]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed is tried again at once."""
+    """Try again at once what failed."""
     monkeypatch.setattr(transfer, "_DELAYS", (0.0, 0.0))
 
 

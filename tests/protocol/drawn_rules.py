@@ -46,7 +46,7 @@ def drawn_rules() -> st.SearchStrategy[Rules]:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What a client can promise of a task under rules."""
+    """The promise of a client about a task under rules."""
 
     rules: Rules
     is_polled: bool

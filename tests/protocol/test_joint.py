@@ -1,6 +1,7 @@
-"""The client's core and the emulator's core against one another, with a network that does its
-worst in between: see `World`. Each story draws the rules of the service: see `drawn_rules`. What
-dies with its process, and lives on in the next: see `test_joint_restarts`.
+"""Set the client's core against the emulator's, with the worst of networks between: see `World`.
+
+Each story draws the rules of the service: see `drawn_rules`. The end of a process, and the life of
+the next, are in `test_joint_restarts`.
 
 `--hypothesis-profile=long` runs ten thousand stories.
 """
@@ -229,7 +230,7 @@ class Story(RuleBasedStateMachine):
         return not self.promises[number].is_always_found or not (self.may_resend or has_arrived)
 
     def codes(self, number: int) -> set[str]:
-        """What the service may say of a task, if it does not make the image."""
+        """Return what the service may say of a task, if it does not make the image."""
         said = self.world.failures[image_of(number)]
         return said | ({"invalidImage"} if number in self.bad else {"timeout"})
 

@@ -1,6 +1,4 @@
-"""The stories of `test_joint`, told with a journal and with processes that die at any moment: what
-one has begun, the next one finishes, and nothing is run twice.
-"""
+"""Tell the stories of `test_joint` with a journal, and with processes that die at any moment."""
 
 from __future__ import annotations
 

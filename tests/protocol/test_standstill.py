@@ -1,4 +1,4 @@
-"""Nothing that a service says at the wrong time, or leaves unsaid, stops a task for ever."""
+"""Test that nothing a service says at the wrong time, or leaves unsaid, stops a task for ever."""
 
 from __future__ import annotations
 

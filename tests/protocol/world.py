@@ -1,4 +1,4 @@
-"""The client's core and the emulator's core, joined with no network between them.
+"""Join the client's core and the emulator's core, with no network between them.
 
 A `World` has one clock, one client, one service and the wires between: two queues of frames a
 connection, on which anything can be done that a network does, and some things that none does.
@@ -114,7 +114,7 @@ class World:
         self.tick(0.0)
 
     def take_up(self) -> None:
-        """What an earlier process has left, if there can be any."""
+        """Take up what an earlier process has left, if there can be any."""
 
     # What people do.
 
@@ -176,7 +176,7 @@ class World:
         self.pump()
 
     def turn_away(self) -> None:
-        """Whatever stands before the server refuses a frame's tasks, whether it knows them or not.
+        """Refuse a frame's tasks before the server sees them, whether it knows them or not.
 
         What else is in the frame gets through.
         """
@@ -257,7 +257,7 @@ class World:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the client was let in on the present connection."""
+        """Return whether the client was let in on the present connection."""
         return self.wire is not None and self.client.main.reconnector.state == "connected"
 
     # What the server's engine does.
