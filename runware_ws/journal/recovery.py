@@ -63,7 +63,8 @@ class Recovered(OutcomeIterator[RecoveredSource]):
             submitter.driver.writer.untaken.add(uuid)
 
     def _take_up(self, entry: Entry, submitter: Submitter) -> Submission:
-        submission = Submission(entry.uuid, b"", 0, _tag(entry), **task_options(entry))
+        submission = Submission(entry.uuid, b"", **task_options(entry))
+        submission.tag = _tag(entry)
         submitter.admission.enter_anyway(0)
         self._in_flight += 1
         submission.when_settled(partial(self._done, _source(entry), submission))
@@ -116,8 +117,14 @@ class Recovered(OutcomeIterator[RecoveredSource]):
             raise
         if answer is None:
             return _unreadable(entry, submitter)
-        on_ack = partial(submitter.forget, uuid)
-        result = UpscaleResult(uuid, answer, entry.attempts, tag=_tag(entry), on_ack=on_ack)
+        result = UpscaleResult(
+            uuid,
+            answer,
+            entry.attempts,
+            tag=_tag(entry),
+            on_ack=partial(submitter.forget, uuid),
+            downloads=submitter.downloads,
+        )
         return Success(_source(entry), result)
 
 

@@ -113,7 +113,10 @@ class Session:
             self._table.small_until = now + self._timing.small_rest
         if self._table.bulk_tasks and self._closed_lines:
             self._open_line_if_of_use(now)
-        self._enqueue(task)
+        if self._journaled or task.uuid_of_attempt is not None:
+            self._enqueue(task)
+        else:
+            self._table.enqueue(task)
 
     def _enqueue(self, task: Task) -> None:
         if self._journaled and task.origin is not None:
@@ -198,7 +201,7 @@ class Session:
 
     @property
     def ended(self) -> bool:
-        """Whether the state is final."""
+        """Return whether the state is final."""
         return self.main.reconnector.ended
 
     @property
@@ -208,7 +211,7 @@ class Session:
 
     @property
     def limit(self) -> int:
-        """How many tasks may be in flight at present."""
+        """Return the number of tasks that may be in flight at present."""
         return self._table.limit.limit
 
     def _ready_links(self) -> list[ConnectionState]:
@@ -236,7 +239,7 @@ class Session:
 
     @property
     def timer_moved(self) -> bool:
-        """Whether `next_timer` may be sooner than it last was."""
+        """Return whether `next_timer` may be sooner than it last was."""
         return self._table.timers.moved
 
     def handle_timer(self, now: float) -> None:
@@ -279,7 +282,8 @@ class Session:
             return
         table = self._table
         is_first = len(self._closed_lines) == len(self.lines) - 1
-        is_mixed = is_first and 0 < table.bulk_tasks < len(table.tasks)
+        has_small = table.bulk_tasks < len(table.tasks) or now < table.small_until
+        is_mixed = is_first and table.bulk_tasks > 0 and has_small
         open_at = self._open_at()
         if is_mixed or (open_at is not None and open_at <= now):
             self._closed_lines.pop().start(now)
@@ -287,7 +291,7 @@ class Session:
     def _open_at(self) -> float | None:
         """Return when one more line is of use if all stay occupied by large frames, or None."""
         table = self._table
-        if not self._closed_lines or not table.bulk or table.limit.room() <= 0:
+        if not self._closed_lines or not table.bulk.count or table.limit.room() <= 0:
             return None
         if any(line.coming_until is not None for line in self.lines):
             return None

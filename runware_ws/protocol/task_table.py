@@ -113,7 +113,8 @@ class TaskTable:
         """Take a task in, and look at it by then or by its deadline."""
         self.counters.submitted += 1
         self.tasks[task.uuid] = task
-        self.bulk_tasks += task.bulk
+        if task.bulk:
+            self.bulk_tasks += 1
         if task.wire_uuid != task.uuid:
             self._attempts[task.wire_uuid] = task
         deadline = task.deadline
@@ -131,16 +132,19 @@ class TaskTable:
     def settle(self, task: Task, outcome: Item | RunwareError) -> None:
         """Let a task go with its outcome: the one way out."""
         del self.tasks[task.uuid]
-        if task.former_uuids or task.wire_uuid != task.uuid:
-            for uuid in (*task.former_uuids, task.wire_uuid):
+        if self._attempts:
+            for uuid in task.attempt_uuids:
                 self._attempts.pop(uuid, None)
         if task.asked is not None:
             answered(task)
         move(task, Transition.SETTLE)
-        self.bulk_tasks -= task.bulk
-        self.leave_flight(task)
+        if task.bulk:
+            self.bulk_tasks -= 1
+        if task.level:
+            self.leave_flight(task)
         task.payload = b""
-        self.timers.cancel(task)
+        if task.due is not None:
+            self.timers.cancel(task)
         link = task.link
         is_suspect = link is not None and link.inquiry is not None
         if self.resends or self.unloaded or self.careful or is_suspect:
@@ -161,8 +165,8 @@ class TaskTable:
 
     @property
     def has_pending(self) -> bool:
-        """Whether tasks are to be sent."""
-        return bool(self.small or self.bulk)
+        """Return whether tasks are to be sent."""
+        return self.small.count > 0 or self.bulk.count > 0
 
     def clear_pending(self) -> None:
         """Send no more tasks."""
@@ -171,16 +175,17 @@ class TaskTable:
 
     def enter_flight(self, task: Task) -> None:
         """Count a task as in flight."""
-        if not task.level:
-            task.level = self.limit.sent()
-            self.bulk_in_flight += task.bulk
+        limit = self.limit
+        limit.in_flight = task.level = limit.in_flight + 1
+        if task.bulk:
+            self.bulk_in_flight += 1
 
     def leave_flight(self, task: Task) -> None:
         """Count a task as in flight no more."""
-        if task.level:
-            task.level = 0
-            self.limit.ended()
-            self.bulk_in_flight -= task.bulk
+        task.level = 0
+        self.limit.in_flight -= 1
+        if task.bulk:
+            self.bulk_in_flight -= 1
 
     def clear(self, task: Task) -> None:
         """Rule a task out as the owner of an error without a name, or of an answer too large."""
@@ -198,8 +203,9 @@ class TaskTable:
         counters = self.counters
         counters.succeeded += 1
         if task.level:
-            self.limit.succeeded(task.level, now - task.sent_at, wanted=self.has_pending)
-            self.tell_limit()
+            self.limit.succeeded(task.level, now - task.sent_at)
+            if self.limit.news:
+                self.tell_limit()
         if task.found_by or task.writes > 1:
             counters.recovered[task.found_by or "sent again"] += 1
         if task.writes > 1:
@@ -268,7 +274,8 @@ class TaskTable:
 
     def _take_back(self, task: Task) -> None:
         move(task, Transition.RETRY)
-        self.leave_flight(task)
+        if task.level:
+            self.leave_flight(task)
         self.clear(task)
         task.forget_doubt()
         if task.asked is not None:

@@ -1,14 +1,17 @@
-"""A task and its life: one table of transitions, one function that moves along it.
+"""Keep a task and its life: one table of transitions, one function that moves along it.
 
-    queued ──write──▶ sent ──accept──▶ accepted
-      ▲                 │ ╲               │ │
-      │               doubt ╲___settle__  │ │
-      │                 ▼               ╲ ▼ ▼
-      └──retry──── reconciling ──settle──▶ settled
+From each stage, where each transition leads; most lives are write, accept, settle:
+
+                  write   accept     doubt         retry    settle
+    queued        sent    -          -             -        settled
+    sent          -       accepted   reconciling   queued   settled
+    accepted      -       accepted   reconciling   queued   settled
+    reconciling   sent    accepted   reconciling   queued   settled
+    settled       -       -          -             -        -
 
 `queued`: not written, or declared failed and waiting to be written again. `sent`: written to the
 present connection, and not answered. `accepted`: the server said that it knows the task.
-`reconciling`: in doubt, so the server is asked. The drawing is checked against the table by a test.
+`reconciling`: in doubt, so the server is asked. A test compares the table with `TRANSITIONS`.
 
 The stage says where a task is; its `Evidence` says what is known of it, and the rules of
 `runware_ws.protocol.reconcile` follow from that alone.
@@ -20,7 +23,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .connection_state import ConnectionState
     from .wire import ErrorItem, Item
@@ -50,7 +53,7 @@ class Transition(StrEnum):
 
 
 class Evidence(StrEnum):
-    """What is known of a task, by what the server said and what left this machine."""
+    """The knowledge of a task: what the server said of it, and what left this machine."""
 
     NEVER_WRITTEN = "never written"
     WRITTEN = "written, nothing known"
@@ -123,7 +126,8 @@ class Task:
         failure: the error that answered the last question, if one did.
         failures: how often that error did, with no other answer between.
         failing_since: when that began.
-        spoiled: whether an error answered the present round's question for the result.
+        asked_alone: whether it is to be asked for while no other question is open.
+        spoiled: whether an error answered a question of the present round.
         rejection: an error that may have answered its sending, until the server confirms it.
         refusal: the error by which the server last refused it for lack of room, if it did.
         suspicions: how often it may have been the cause of an error that named no task.
@@ -131,47 +135,33 @@ class Task:
         found_by: the way by which a task in doubt was found; "" if it was never in doubt.
     """
 
-    __slots__ = (
-        "alone",
-        "asked",
-        "asked_at",
-        "asked_on",
-        "asks",
-        "attempts",
-        "bulk",
-        "collected",
-        "deadline",
-        "due",
-        "evidence",
-        "failing_since",
-        "failure",
-        "failures",
-        "former_uuids",
-        "found_by",
-        "level",
-        "link",
-        "missed_since",
-        "misses",
-        "origin",
-        "owned",
-        "payload",
-        "polled",
-        "priority",
-        "refusal",
-        "rejection",
-        "sent_at",
-        "spoiled",
-        "stage",
-        "stored",
-        "suspicions",
-        "timeout",
-        "uuid",
-        "uuid_of_attempt",
-        "wake",
-        "wanted",
-        "wire_uuid",
-        "writes",
-    )
+    # Most tasks never set these, so they cost nothing for each.
+    former_uuids: tuple[str, ...] = ()
+    uuid_of_attempt: Callable[[int], str] | None = None
+    link: ConnectionState | None = None
+    level = 0
+    collected: Sequence[Item] = ()
+    stage = Stage.QUEUED
+    evidence = Evidence.NEVER_WRITTEN
+    due: float | None = None
+    wake: float | None = None
+    sent_at = 0.0
+    asks = 0
+    asked: Question | None = None
+    asked_at = 0.0
+    asked_on: ConnectionState | None = None
+    misses = 0
+    missed_since = 0.0
+    failure: ErrorItem | None = None
+    failures = 0
+    failing_since = 0.0
+    asked_alone = False
+    spoiled = False
+    rejection: ErrorItem | None = None
+    refusal: ErrorItem | None = None
+    suspicions = 0
+    alone = False
+    found_by = ""
 
     def __init__(
         self,
@@ -193,43 +183,18 @@ class Task:
     ) -> None:
         self.uuid = uuid
         self.wire_uuid = wire_uuid or uuid
-        self.former_uuids: tuple[str, ...] = ()
         self.payload = payload
         self.owned = owned
-        self.uuid_of_attempt: Callable[[int], str] | None = None
         self.wanted = wanted
         self.priority = priority
         self.bulk = bulk
-        self.link: ConnectionState | None = None
-        self.level = 0
-        self.collected: list[Item] = []
         self.polled = polled
         self.timeout = timeout
         self.deadline = deadline
         self.origin = origin
         self.stored = stored
-        self.stage = Stage.QUEUED
-        self.evidence = Evidence.NEVER_WRITTEN
-        self.due: float | None = None
-        self.wake: float | None = None
         self.attempts = attempts
         self.writes = writes
-        self.sent_at = 0.0
-        self.asks = 0
-        self.asked: Question | None = None
-        self.asked_at = 0.0
-        self.asked_on: ConnectionState | None = None
-        self.misses = 0
-        self.missed_since = 0.0
-        self.failure: ErrorItem | None = None
-        self.failures = 0
-        self.failing_since = 0.0
-        self.spoiled = False
-        self.rejection: ErrorItem | None = None
-        self.refusal: ErrorItem | None = None
-        self.suspicions = 0
-        self.alone = False
-        self.found_by = ""
 
     @property
     def attempt_uuids(self) -> tuple[str, ...]:
@@ -243,7 +208,7 @@ class Task:
 
     @property
     def why_refused(self) -> str:
-        """Why the server has not taken it yet; "" if it did, or was not asked to."""
+        """Return why the server has not taken it yet; "" if it did, or was not asked to."""
         if self.refusal is None or self.evidence is not Evidence.REFUSED:
             return ""
         return f"the service has no room: {self.refusal.code}"

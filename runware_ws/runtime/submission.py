@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission
 from .concurrency import OneShotEvent, one_shot_event, run_off_loop
+from .download import Downloads
 from .driver import Driver
 
 _TINY_BYTES = 4 * 1024
@@ -40,17 +41,11 @@ class Submission(Task):
         outcome: its result or its error; None while it is pending.
     """
 
-    __slots__ = ("_callbacks", "_event", "outcome", "size", "tag")
-
-    def __init__(
-        self, uuid: str, payload: bytes | bytearray, size: int, tag: Any = None, **options: Any
-    ) -> None:
-        super().__init__(uuid, payload, **options)
-        self.size = size
-        self.tag = tag
-        self.outcome: UpscaleResult | RunwareError | None = None
-        self._event: OneShotEvent | None = None  # made when somebody waits
-        self._callbacks: list[Callable[[], None]] = []
+    size = 0
+    tag: Any = None
+    outcome: UpscaleResult | RunwareError | None = None
+    _event: OneShotEvent | None = None  # made when somebody waits
+    _callbacks: Sequence[Callable[[], None]] = ()
 
     def wait(self) -> Awaitable[Any]:
         """Wait until the task is settled. Cancelling the waiter does not cancel the task."""
@@ -76,10 +71,13 @@ class Submission(Task):
         if self.outcome is not None:
             callback()
         else:
-            self._callbacks.append(callback)
+            self._callbacks = (*self._callbacks, callback)
 
     def finish(
-        self, outcome: dict[str, Any] | RunwareError, on_ack: Callable[[], None] | None
+        self,
+        outcome: dict[str, Any] | RunwareError,
+        on_ack: Callable[[], None] | None,
+        downloads: Downloads,
     ) -> None:
         """Set the outcome, and wake everybody who waits for it."""
         if isinstance(outcome, RunwareError):
@@ -92,6 +90,7 @@ class Submission(Task):
                 attempt_uuids=self.attempt_uuids if self.former_uuids else (),
                 tag=self.tag,
                 on_ack=on_ack,
+                downloads=downloads,
             )
         if self._event is not None:
             self._event.set()
@@ -106,10 +105,14 @@ class Submitter:
         settings: the client's settings.
         key: the API key.
         journal: where tasks are recorded, or None.
+        downloads: downloads the results.
     """
 
-    def __init__(self, settings: Settings, key: Secret, journal: Journal | None) -> None:
+    def __init__(
+        self, settings: Settings, key: Secret, journal: Journal | None, downloads: Downloads
+    ) -> None:
         self._settings = settings
+        self.downloads = downloads
         self._key = key
         self._is_journaled = journal is not None
         self.session = Session(
@@ -144,15 +147,18 @@ class Submitter:
         now = self.driver.clock()
         deadline = None if timeout is None else now + timeout
         names = _Names(task_uuid, idempotency_key, template, self._key)
-        if (known := self._already_named(names)) is not None:
+        if names.are_given and (known := self._already_named(names)) is not None:
             return known
         source = source_of(image)
-        names.check(source)
+        self._check_size(source.size)
+        if names.follow_content:
+            names.check(source)
         head, tail = template.before_image(names.uuid), template.tail
         origin = None
         text = source.text
         is_simple = text is not None and not self._is_journaled and not names.follow_content
-        if is_simple and self._enters(source.size, is_awaited):
+        size = source.size
+        if is_simple and (self.admission.try_enter(size) or self._may_pass(size, is_awaited)):
             payload: bytes | bytearray = b"".join((head, text or b"", tail))
         else:
             with _time_limit(names.uuid, timeout, deadline, "max_in_flight was reached"):
@@ -174,8 +180,6 @@ class Submitter:
         submission = Submission(
             names.uuid,
             payload,
-            source.size,
-            tag,
             owned=task_uuid is None,
             polled=template.polled,
             priority=priority,
@@ -184,19 +188,18 @@ class Submitter:
             deadline=deadline,
             origin=origin,
         )
-        submission.uuid_of_attempt = names.uuid_of_attempt
+        submission.size, submission.tag = source.size, tag
+        if names.uuid_of_attempt is not None:
+            submission.uuid_of_attempt = names.uuid_of_attempt
         self.session.submit(submission, now)
         self.driver.step()
         return submission
 
-    def _enters(self, size: int, is_awaited: bool) -> bool:
-        """Enter without waiting, if possible.
+    def _may_pass(self, size: int, is_awaited: bool) -> bool:
+        """Enter over the limit if the caller waits for the result of a small input.
 
-        A small input whose caller waits for the result holds no more when it is over the limit than
-        when it waits at the gate, and the session sends it by the same order.
+        It holds no more then than when it waits at the gate, and is sent in the same order.
         """
-        if self.admission.try_enter(size):
-            return True
         if not is_awaited or size > _TINY_BYTES:
             return False
         self.admission.enter_anyway(size)
@@ -225,12 +228,12 @@ class Submitter:
         submission = Submission(
             uuid,
             payload,
-            len(payload),
             wanted=wanted,
             polled=members.get("deliveryMethod") == "async" or "webhookURL" in members,
             timeout=timeout,
             deadline=deadline,
         )
+        submission.size = len(payload)
         with self.admission.given_back_on_error(submission):
             self.driver.check_open()
             self._refuse_used(uuid)
@@ -257,7 +260,7 @@ class Submitter:
             self.driver.check_open()
         if known is not None:
             return known
-        submission = Submission(task_uuid, b"", 0, timeout=timeout, deadline=deadline)
+        submission = Submission(task_uuid, b"", timeout=timeout, deadline=deadline)
         self.take_up(submission)
         return submission
 
@@ -297,7 +300,7 @@ class Submitter:
         on_ack = None
         if submission.origin is not None:  # it is in the journal
             on_ack = partial(self.forget, submission.uuid)
-        submission.finish(outcome, on_ack)
+        submission.finish(outcome, on_ack, self.downloads)
         self.admission.leave(submission.size)
 
     def _in_flight(self, task_uuid: str) -> Submission | None:
@@ -312,8 +315,16 @@ class Submitter:
             remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 
+    def _check_size(self, size: int) -> None:
+        """Raise InputError if the service is known to refuse an input of this size."""
+        limit = self._settings.max_input_bytes
+        if limit is not None and size >= limit:
+            problem = f"has {size} bytes in base64, and the service refuses {limit} (profile)"
+            raise InputError("image", problem, "pass a smaller image, or its URL")
+
     def _correct_size(self, source: Source, size: int) -> None:
         """Correct the size of an image at the gate, which was an estimate."""
+        self._check_size(size)
         self.admission.resize(source.size, size)
         source.size = size
 

@@ -1,4 +1,4 @@
-"""What goes over the wire: every member as given, and nothing that the service would refuse."""
+"""Test requests: each member is sent as given, and nothing that the service would refuse."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ async def test_a_frame_of_several_tasks_may_be_as_large_as_its_limit_and_no_larg
 
 async def test_tasks_that_wait_together_travel_together_up_to_the_limits() -> None:
     with ScriptedServer() as server:
-        client = client_of(server, max_tasks_per_frame=10, max_in_flight=100)
+        client = client_of(server, max_tasks_per_frame=10, adaptive=False)
         async with client:
             tasks = [await client.submit(IMAGE) for _ in range(25)]
             for task in tasks:

@@ -12,8 +12,9 @@ import pytest
 from runware_ws import ClientClosedError, TaskTimeoutError, UpscaleTask
 from runware_ws.journal.changes import Keep
 from tests.journal.brake import Brake
-from tests.journal.clients import in_file, left_by, silent
+from tests.journal.clients import in_file, left_by
 from tests.support.clients import IMAGE, KEY, client_of, outcome_of, served, submitted
+from tests.support.connection import silent
 from tests.support.scripted import ScriptedServer
 
 pytestmark = pytest.mark.anyio

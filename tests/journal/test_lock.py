@@ -15,9 +15,10 @@ import pytest
 
 from runware_ws import JournalError
 from runware_ws.journal.store import Journal
-from tests.journal.clients import in_file, left_by, silent
+from tests.journal.clients import in_file, left_by
 from tests.journal.files import in_another_process, keep, opened, uuid_of
 from tests.support.clients import IMAGE, client_of, outcome_of, served
+from tests.support.connection import silent
 from tests.support.scripted import ScriptedServer
 
 pytestmark = [

@@ -15,10 +15,11 @@ from runware_ws.journal import loading, recovery
 from runware_ws.journal.changes import KeepResult, Origin, digest
 from runware_ws.journal.store import Journal
 from runware_ws.protocol.wire import encode_task
-from tests.journal.clients import in_file, left_by, silent
+from tests.journal.clients import in_file, left_by
 from tests.journal.files import keep, opened, uuid_of
 from tests.support.answers import JPEG, base64_of, error, result
 from tests.support.clients import client_of
+from tests.support.connection import silent
 from tests.support.scripted import Connection, ScriptedServer
 
 pytestmark = pytest.mark.anyio

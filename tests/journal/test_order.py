@@ -1,4 +1,4 @@
-"""Nothing is sent before it is written, and nothing is handed over before."""
+"""Test that nothing is sent, and nothing handed over, before it is written."""
 
 from __future__ import annotations
 
@@ -19,11 +19,6 @@ from tests.support.clients import IMAGE, outcome_of, served, submitted
 from tests.support.scripted import Connection
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.db"
 
 
 async def test_a_task_is_sent_only_when_it_is_written(

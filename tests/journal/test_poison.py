@@ -13,10 +13,11 @@ import pytest
 from runware_ws import ResultLostError, TaskTimeoutError, UpscaleResult
 from runware_ws.journal.store import Journal
 from runware_ws.protocol.wire import decode, encode_item
-from tests.journal.clients import in_file, left_by, silent
+from tests.journal.clients import in_file, left_by
 from tests.journal.files import opened
 from tests.support.answers import Item, result
 from tests.support.clients import client_of, outcome_of
+from tests.support.connection import silent
 from tests.support.scripted import Connection, ScriptedServer
 
 pytestmark = pytest.mark.anyio

@@ -14,9 +14,10 @@ from runware_ws import RunwareClient, TaskTimeoutError, UpscaleResult
 from runware_ws.batch import Outcome, OutcomeIterator
 from runware_ws.runtime.concurrency import run_in_thread
 from runware_ws.runtime.submission import Submission
-from tests.journal.clients import in_file, left_by, silent, snapshot
+from tests.journal.clients import in_file, left_by, snapshot
 from tests.support.answers import JPEG, base64_of, result
 from tests.support.clients import IMAGE, client_of, served
+from tests.support.connection import silent
 from tests.support.scripted import Connection, ScriptedServer
 
 pytestmark = pytest.mark.anyio
