@@ -13,6 +13,8 @@ from .protocol.timing import Timing
 
 DEFAULT_URL = "wss://ws-api.runware.ai/v1"
 MEBIBYTE = 1024 * 1024
+MAX_DOWNLOAD_BYTES = 512 * MEBIBYTE  # several times a PNG of 4096 x 4096 pixels
+DOWNLOAD_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,8 @@ class Settings:
     allow_insecure: bool = False
     on_doubt: Literal["resend", "fail"] = "resend"
     doubt_window: float = 2.0
+    max_download_bytes: int = MAX_DOWNLOAD_BYTES
+    download_timeout: float | None = DOWNLOAD_TIMEOUT
     delivery_method: Literal["sync", "async"] | None = None  # of tasks that do not say
     max_input_bytes: int | None = None  # of an encoded input
     timing: Timing = field(default_factory=Timing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable
 from types import EllipsisType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -19,7 +19,11 @@ from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
 from .concurrency import run_in_thread, uninterruptible
+from .download import Downloads, download_limits
 from .submission import Submission, Submitter
+
+if TYPE_CHECKING:
+    import httpx
 
 _CLOSE_LIMIT = 3.0
 
@@ -32,14 +36,20 @@ class BaseClient:
         settings: the settings.
         key: the API key.
         journal: path of the journal, or None.
+        http_client: makes the downloads, in place of connections of our own; or None.
     """
 
     def __init__(
-        self, settings: Settings, key: Secret, journal: str | os.PathLike[str] | None
+        self,
+        settings: Settings,
+        key: Secret,
+        journal: str | os.PathLike[str] | None,
+        http_client: httpx.AsyncClient | None = None,
     ) -> None:
         self._settings = settings
         self._key = key
         self._journal = journal
+        self._downloads = Downloads(download_limits(settings), http_client)
         self._submitter: Submitter | None = None
         self._recovered = Recovered()
         self._opening = anyio.Lock()
@@ -72,10 +82,11 @@ class BaseClient:
     async def _open(self) -> Submitter:
         found = None if self._journal is None else await self._open_journal(self._journal)
         journal = None if found is None else found.journal
-        submitter = Submitter(self._settings, self._key, journal)
+        submitter = Submitter(self._settings, self._key, journal, self._downloads)
         if found is not None:
             self._recovered = take_up(found, submitter)
         self._submitter = submitter
+        self._downloads.open()
         return submitter
 
     async def _open_journal(self, path: str | os.PathLike[str]) -> Found:
@@ -103,6 +114,7 @@ class BaseClient:
         if submitter is None or submitter.driver.home.is_another_process():
             return
         with anyio.move_on_after(_CLOSE_LIMIT, shield=True):
+            await self._downloads.aclose()
             await submitter.driver.close("the client was closed")
 
     async def __aenter__(self) -> Self:

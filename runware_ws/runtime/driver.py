@@ -36,6 +36,8 @@ from .home import Home
 
 _log = logging.getLogger("runware_ws")
 _journals_of_others: list[object] = []  # of other processes, kept from being closed here
+# While there is a connection, it is looked so often whether the machine slept.
+_LOOK = 1.0
 _LEVELS = {"lost": logging.WARNING, "key_refused": logging.ERROR}
 
 
@@ -246,7 +248,8 @@ class Driver:
             self._timer_at = math.inf if when is None else when
             self._timer_is_sooner = one_shot_event()
             self.step()
-            with anyio.CancelScope(deadline=self._timer_at):
+            look_at = now + _LOOK if self._current else math.inf
+            with anyio.CancelScope(deadline=min(self._timer_at, look_at)):
                 await self._timer_is_sooner.wait()
 
     def set_timer(self) -> None:
@@ -265,6 +268,8 @@ class Driver:
         async def run() -> None:
             try:
                 self._ended(connection, line, await connection.run())
+            except Exception as error:  # noqa: BLE001  # nobody waits for this task
+                self.failed(error)
             finally:
                 self._connecting.discard(background)
 
@@ -272,9 +277,6 @@ class Driver:
         self._connecting.add(background)
 
     def _ended(self, connection: Connection, line: int, why: DisconnectedError) -> None:
-        if connection.is_current:
-            del self._current[line]
-            self.session.lines[line].lost(why.reason, self.clock(), too_large=why.too_large)
         if connection.is_current:
             del self._current[line]
             self.session.lines[line].lost(why.reason, self.clock(), too_large=why.too_large)

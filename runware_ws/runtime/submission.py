@@ -25,6 +25,7 @@ from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission
 from .concurrency import OneShotEvent, one_shot_event, run_off_loop
+from .download import Downloads
 from .driver import Driver
 
 _TINY_BYTES = 4 * 1024
@@ -78,7 +79,10 @@ class Submission(Task):
             self._callbacks.append(callback)
 
     def finish(
-        self, outcome: dict[str, Any] | RunwareError, on_ack: Callable[[], None] | None
+        self,
+        outcome: dict[str, Any] | RunwareError,
+        on_ack: Callable[[], None] | None,
+        downloads: Downloads,
     ) -> None:
         """Set the outcome, and wake everybody who waits for it."""
         if isinstance(outcome, RunwareError):
@@ -91,6 +95,7 @@ class Submission(Task):
                 attempt_uuids=self.attempt_uuids if self.former_uuids else (),
                 tag=self.tag,
                 on_ack=on_ack,
+                downloads=downloads,
             )
         if self._event is not None:
             self._event.set()
@@ -105,10 +110,14 @@ class Submitter:
         settings: the client's settings.
         key: the API key.
         journal: where tasks are recorded, or None.
+        downloads: downloads the results.
     """
 
-    def __init__(self, settings: Settings, key: Secret, journal: Journal | None) -> None:
+    def __init__(
+        self, settings: Settings, key: Secret, journal: Journal | None, downloads: Downloads
+    ) -> None:
         self._settings = settings
+        self.downloads = downloads
         self._key = key
         self._is_journaled = journal is not None
         self.session = Session(
@@ -282,7 +291,7 @@ class Submitter:
         on_ack = None
         if submission.origin is not None:  # it is in the journal
             on_ack = partial(self.forget, submission.uuid)
-        submission.finish(outcome, on_ack)
+        submission.finish(outcome, on_ack, self.downloads)
         self.admission.leave(submission.size)
 
     def _in_flight(self, task_uuid: str) -> Submission | None:
