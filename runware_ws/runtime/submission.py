@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -40,17 +40,11 @@ class Submission(Task):
         outcome: its result or its error; None while it is pending.
     """
 
-    __slots__ = ("_callbacks", "_event", "outcome", "size", "tag")
-
-    def __init__(
-        self, uuid: str, payload: bytes | bytearray, size: int, tag: Any = None, **options: Any
-    ) -> None:
-        super().__init__(uuid, payload, **options)
-        self.size = size
-        self.tag = tag
-        self.outcome: UpscaleResult | RunwareError | None = None
-        self._event: OneShotEvent | None = None  # made when somebody waits
-        self._callbacks: list[Callable[[], None]] = []
+    size = 0
+    tag: Any = None
+    outcome: UpscaleResult | RunwareError | None = None
+    _event: OneShotEvent | None = None  # made when somebody waits
+    _callbacks: Sequence[Callable[[], None]] = ()
 
     def wait(self) -> Awaitable[Any]:
         """Wait until the task is settled. Cancelling the waiter does not cancel the task."""
@@ -76,7 +70,7 @@ class Submission(Task):
         if self.outcome is not None:
             callback()
         else:
-            self._callbacks.append(callback)
+            self._callbacks = (*self._callbacks, callback)
 
     def finish(
         self,
@@ -152,16 +146,18 @@ class Submitter:
         now = self.driver.clock()
         deadline = None if timeout is None else now + timeout
         names = _Names(task_uuid, idempotency_key, template, self._key)
-        if (known := self._already_named(names)) is not None:
+        if names.are_given and (known := self._already_named(names)) is not None:
             return known
         source = source_of(image)
         self._check_size(source.size)
-        names.check(source)
+        if names.follow_content:
+            names.check(source)
         head, tail = template.before_image(names.uuid), template.tail
         origin = None
         text = source.text
         is_simple = text is not None and not self._is_journaled and not names.follow_content
-        if is_simple and self._enters(source.size, is_awaited):
+        size = source.size
+        if is_simple and (self.admission.try_enter(size) or self._may_pass(size, is_awaited)):
             payload: bytes | bytearray = b"".join((head, text or b"", tail))
         else:
             with _time_limit(names.uuid, timeout, deadline, "max_in_flight was reached"):
@@ -183,8 +179,6 @@ class Submitter:
         submission = Submission(
             names.uuid,
             payload,
-            source.size,
-            tag,
             owned=task_uuid is None,
             polled=template.polled,
             priority=priority,
@@ -193,19 +187,18 @@ class Submitter:
             deadline=deadline,
             origin=origin,
         )
-        submission.uuid_of_attempt = names.uuid_of_attempt
+        submission.size, submission.tag = source.size, tag
+        if names.uuid_of_attempt is not None:
+            submission.uuid_of_attempt = names.uuid_of_attempt
         self.session.submit(submission, now)
         self.driver.step()
         return submission
 
-    def _enters(self, size: int, is_awaited: bool) -> bool:
-        """Enter without waiting, if possible.
+    def _may_pass(self, size: int, is_awaited: bool) -> bool:
+        """Enter over the limit if the caller waits for the result of a small input.
 
-        A small input whose caller waits for the result holds no more when it is over the limit than
-        when it waits at the gate, and the session sends it by the same order.
+        It holds no more then than when it waits at the gate, and is sent in the same order.
         """
-        if self.admission.try_enter(size):
-            return True
         if not is_awaited or size > _TINY_BYTES:
             return False
         self.admission.enter_anyway(size)
@@ -234,12 +227,12 @@ class Submitter:
         submission = Submission(
             uuid,
             payload,
-            len(payload),
             wanted=wanted,
             polled=members.get("deliveryMethod") == "async" or "webhookURL" in members,
             timeout=timeout,
             deadline=deadline,
         )
+        submission.size = len(payload)
         with self.admission.given_back_on_error(submission):
             self.driver.check_open()
             self._refuse_used(uuid)
@@ -266,7 +259,7 @@ class Submitter:
             self.driver.check_open()
         if known is not None:
             return known
-        submission = Submission(task_uuid, b"", 0, timeout=timeout, deadline=deadline)
+        submission = Submission(task_uuid, b"", timeout=timeout, deadline=deadline)
         self.take_up(submission)
         return submission
 
