@@ -94,6 +94,7 @@ def test_the_client_knows_what_was_found_out(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(command, "FREE", [Probe("arrays", finds_a_limit)])
     done = run("doctor")
     assert "20 tasks taken (free); the client sends at most 20 tasks in one frame" in done.stdout
+    assert done.stdout.endswith("a client sends at most 20 tasks in one frame\nall is well\n")
     assert RunwareClient()._settings.max_tasks_per_frame == 20
 
 
@@ -219,6 +220,7 @@ ROWS = [
     Row("Python", "3.12.1 on Linux x86_64"),
     Row("ping", "no answer in time", "wrong", 0.0),
     Row("a probe with a long name", "word " * 20 + "end", "unknown", 0.0013, ("asks less often",)),
+    Row("profile", "/path/" + "a" * 200 + "/last"),
 ]
 
 
@@ -246,6 +248,8 @@ def test_a_terminal_shows_the_whole_text_in_colour(
     text = shown(width, monkeypatch)
     assert "\x1b[1;31mwrong" in text
     assert "end" in text
+    assert "/last" in "".join(text.split())
+    assert "…" not in text.replace("…       ", "")  # which says what is being done
     assert "($0.0013)" in text
     assert "the client asks less often" in text
     assert "[all] is well" in text
