@@ -149,7 +149,8 @@ class Background:
 
     def __init__(self, function: Callable[[], Awaitable[None]], name: str) -> None:
         self._function = function
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None  # a callback of asyncio's could not make it
+        self._cancelled = False
         self._done = anyio.Event()
         if running_on_trio():
             import trio
@@ -162,7 +163,9 @@ class Background:
 
     async def _run(self) -> None:
         try:
-            with self._scope:
+            with anyio.CancelScope() as self._scope:
+                if self._cancelled:
+                    self._scope.cancel()
                 await self._function()
         except BaseException as error:
             if not _is_interrupt_on_trio(error):
@@ -173,7 +176,8 @@ class Background:
 
     def cancel(self) -> None:
         """Cancel the task; it may need some time to end."""
-        if not self._done.is_set():
+        self._cancelled = True
+        if self._scope is not None and not self._done.is_set():
             self._scope.cancel()
 
     async def wait(self) -> None:
