@@ -22,7 +22,7 @@ _HANDSHAKE_TIMEOUT = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class RawFrame:
+class ReceivedFrame:
     """A frame of the service.
 
     Attributes:
@@ -37,7 +37,7 @@ class RawFrame:
     at: float
 
 
-class RawConnection(Receiver):
+class ProbeConnection(Receiver):
     """An open connection, on which one task is under way at a time.
 
     Attributes:
@@ -101,7 +101,7 @@ class RawConnection(Receiver):
                 await self._wait_for_news()
         return monotonic()
 
-    async def receive(self, timeout: float = math.inf) -> RawFrame | None:
+    async def receive(self, timeout: float = math.inf) -> ReceivedFrame | None:
         """Return the next frame, or None if none comes in time.
 
         Raises:
@@ -113,7 +113,7 @@ class RawConnection(Receiver):
                 await self._wait_for_news()
             message, at = self._messages.popleft()
             items, errors = decode(self._key.hidden_in(message))
-            return RawFrame(items, errors, len(message), at)
+            return ReceivedFrame(items, errors, len(message), at)
         return None
 
     async def _wait_for_news(self) -> None:
@@ -157,7 +157,7 @@ class RawConnection(Receiver):
 
 
 @asynccontextmanager
-async def open_raw(target: Target, key: Secret) -> AsyncIterator[RawConnection]:
+async def open_line(target: Target, key: Secret) -> AsyncIterator[ProbeConnection]:
     """Open a connection for the length of an ``async with``.
 
     Raises:
@@ -165,7 +165,7 @@ async def open_raw(target: Target, key: Secret) -> AsyncIterator[RawConnection]:
         DisconnectedError: it refused the connection.
         TimeoutError: it did not answer the handshake.
     """
-    line = RawConnection(target.url, key)
+    line = ProbeConnection(target.url, key)
     failure: Exception | None = None
     async with open_stream(target, line) as stream, anyio.create_task_group() as group:
         group.start_soon(line.run, stream)
