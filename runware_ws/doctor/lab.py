@@ -1,4 +1,4 @@
-"""Things that the probes share: connections, ways of asking, and the money that they may spend."""
+"""Provide what the probes share: connections, ways of asking, and money that they may spend."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _known_details(item: Item) -> Known:
 
 @dataclass(slots=True)
 class Lab:
-    """Everything that the probes share.
+    """The common ground of the probes.
 
     Attributes:
         target: the service.

@@ -1,4 +1,4 @@
-"""Lessons for a client from what is known of the service: one pure mapping."""
+"""Map what is known of the service to what a client does differently: one pure function."""
 
 from __future__ import annotations
 
