@@ -82,7 +82,7 @@ class Loader:
 
     @property
     def _has_room(self) -> bool:
-        """Whether one more may be loaded. Its size is not known yet: it may be one too many."""
+        """Return whether one more may be loaded. Its size is not known yet; it may be too large."""
         return len(self._sizes) < self._session.limit and self._bytes < self._max_bytes
 
     async def _load(self, task: Task) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import RunwareError
+from ..words import visible
 from .backoff import full_jitter
 from .concurrency_limit import ConcurrencyLimit
 from .connection_state import answered
@@ -322,7 +323,7 @@ class TaskTable:
         connection: int = 0,
     ) -> None:
         """Report an event."""
-        self.effects.append(Notify(Event(kind, detail, resumed, count, connection)))
+        self.effects.append(Notify(Event(kind, visible(detail), resumed, count, connection)))
 
 
 def _image_of(item: Item) -> str:

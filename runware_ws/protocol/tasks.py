@@ -203,7 +203,7 @@ class Task:
 
     @property
     def can_be_sent(self) -> bool:
-        """Whether its bytes are known, here or in the journal."""
+        """Return whether its bytes are known, here or in the journal."""
         return self.stored or bool(self.payload)
 
     @property

@@ -16,6 +16,8 @@ from typing import Any
 import orjson
 
 from ..errors import ProtocolError
+from ..words import visible
+from .secret import Secret
 
 __all__ = [
     "ErrorItem",
@@ -37,6 +39,10 @@ __all__ = [
 ]
 
 Item = dict[str, Any]
+# A frame may hold so many values, and one more for so many bytes: ten thousand results of six
+# members each, and no more than can be handled in a tenth of a second.
+_MAX_VALUES = 50_000
+_BYTES_PER_VALUE = 256
 _FAILED = ("error", "failed")
 _ENVELOPE = frozenset({"data", "errors", "error", "errorId", "errorMessage"})
 
@@ -47,7 +53,7 @@ class ErrorItem:
 
     Attributes:
         code: the error's code; ``unknownError`` when the server sent none.
-        message: the server's words; "" when it sent none.
+        message: the server's words, on one line; "" when it sent none.
         task_uuid: the task it names, or None: often missing, also on errors of one task [D].
         task_type: the kind of task it names, or None.
         raw: every member as received.
@@ -60,12 +66,21 @@ class ErrorItem:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
-def decode(frame: bytes | bytearray | memoryview | str) -> tuple[list[Item], list[ErrorItem]]:
+def decode(
+    frame: bytes | bytearray | memoryview | str, secret: Secret | None = None
+) -> tuple[list[Item], list[ErrorItem]]:
     """Split a server's frame into its items and its errors.
 
+    Args:
+        frame: the frame.
+        secret: what they must not show; None for nothing.
+
     Raises:
-        ProtocolError: the frame is not JSON, or is none of the known shapes.
+        ProtocolError: the frame is not JSON, holds too many values, or is none of the known shapes.
     """
+    if not isinstance(frame, bytes | bytearray):
+        frame = frame.encode() if isinstance(frame, str) else bytes(frame)
+    _refuse_too_many_values(frame)
     try:
         root = _loads(frame)
     except ProtocolError:
@@ -73,6 +88,8 @@ def decode(frame: bytes | bytearray | memoryview | str) -> tuple[list[Item], lis
         if mended is None:
             raise
         root = _loads(mended)
+    if secret is not None and secret.may_be_in(frame):
+        root = secret.hidden_in(root)
     if isinstance(root, dict):
         return unwrap(root)
     if not isinstance(root, list):
@@ -84,6 +101,24 @@ def decode(frame: bytes | bytearray | memoryview | str) -> tuple[list[Item], lis
             raise ProtocolError(f"a frame holds {_kind(envelope)} where an object was expected")
         _open(envelope, items, faults)
     return items, faults
+
+
+def _refuse_too_many_values(frame: bytes | bytearray) -> None:
+    """Raise ProtocolError if a frame would take up many times its size once it is decoded.
+
+    Each value but the first has a comma before it or a bracket around it. An image has none of
+    these, so that it takes hardly any time to search.
+    """
+    limit = _MAX_VALUES + len(frame) // _BYTES_PER_VALUE
+    if len(frame) <= limit:
+        return
+    for mark in (b",", b"[", b"{"):
+        place = frame.find(mark)
+        while place >= 0:
+            limit -= 1
+            if limit < 0:
+                raise ProtocolError("a frame holds too many values")
+            place = frame.find(mark, place + 1)
 
 
 def unwrap(envelope: Item) -> tuple[list[Item], list[ErrorItem]]:
@@ -150,8 +185,8 @@ def _object(value: Item | str) -> Item:
 
 def _fault(error: Item, raw: Mapping[str, Any]) -> ErrorItem:
     return ErrorItem(
-        code=_text(error.get("code")) or _text(raw.get("code")) or "unknownError",
-        message=_text(error.get("message")) or _text(raw.get("message")) or "",
+        code=visible(_text(error.get("code")) or _text(raw.get("code")) or "unknownError"),
+        message=visible(_text(error.get("message")) or _text(raw.get("message")) or ""),
         task_uuid=_text(raw.get("taskUUID")),
         task_type=_text(raw.get("taskType")),
         raw=raw,
@@ -162,8 +197,8 @@ def _legacy_fault(envelope: Item) -> ErrorItem:
     """``{"error":true,"errorId":19,"errorMessage":…}``; 19 is a refused key [D]."""
     code = "invalidApiKey" if envelope.get("errorId") == 19 else "unknownError"
     return ErrorItem(
-        code=_text(envelope.get("code")) or code,
-        message=_text(envelope.get("errorMessage")) or "",
+        code=visible(_text(envelope.get("code")) or code),
+        message=visible(_text(envelope.get("errorMessage")) or ""),
         task_uuid=_text(envelope.get("taskUUID")),
         task_type=_text(envelope.get("taskType")),
         raw=envelope,

@@ -74,9 +74,8 @@ class BaseClient:
                 self._refuse_if_closed()
                 submitter = self._submitter or await self._open()
             await submitter.driver.first_attempt()
-            if submitter.session.failure is not None:
-                raise submitter.session.failure
             self._refuse_if_closed()
+            submitter.driver.check_open()
         except BaseException:
             await self.aclose()
             raise

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -315,9 +316,16 @@ class Driver:
 
     def failed(self, error: Exception) -> None:
         """End the client over an error that is a bug of this package, and log it."""
+        _clear_locals(error)  # one of them may be the frame with the key
         _log.error("the client failed; this is a bug in runware_ws", exc_info=error)
         self.session.close(f"a bug in runware_ws: {type(error).__name__}")
         self._end()
+
+
+def _clear_locals(error: BaseException | None) -> None:
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 class _Ping:
