@@ -270,8 +270,11 @@ class TaskTable:
         """Send a task that was not run before all others, as soon as there is room."""
         self._take_back(task)
         self.timers.schedule(task, None)
-        queue = self.bulk if task.bulk else self.small
-        queue.add_first(task, task.priority)
+        if task.stored:
+            self.load(task)
+        else:
+            queue = self.bulk if task.bulk else self.small
+            queue.add_first(task, task.priority)
 
     def _take_back(self, task: Task) -> None:
         move(task, Transition.RETRY)
