@@ -77,6 +77,14 @@ def test_a_folder_is_upscaled(start: Start, tmp_path: Path) -> None:
     assert saved(tmp_path) == {"cat.png", "coffee.png", "rocket.png"}
 
 
+def test_a_program_without_an_event_loop_shares_a_client_among_threads(
+    start: Start, tmp_path: Path
+) -> None:
+    output = output_of(start("blocking.py"))
+    assert saved(tmp_path) == {"cat.png", "coffee.png", "rocket.png"}
+    assert all(f"{name}: http://" in output for name in PHOTOGRAPHS)
+
+
 def test_an_image_that_fails_is_named(start: Start, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
