@@ -19,9 +19,9 @@ from .options import (
     encode_tag,
     request_template,
 )
+from .other_tasks import OtherTasks
 from .protocol.request import MODEL
 from .results import UpscaleResult
-from .runtime.base_client import BaseClient
 from .runtime.environment import check_journal, find_key, find_url
 from .runtime.submission import Submission
 from .settings import MEBIBYTE, Settings, check_bool, check_number
@@ -30,7 +30,7 @@ from .task import UpscaleTask
 AnyImage = TypeVar("AnyImage", bound=Image)
 
 
-class RunwareClient(BaseClient):
+class RunwareClient(OtherTasks):
     """A client of the Runware upscale API (Real-ESRGAN) over one persistent WebSocket.
 
         async with RunwareClient() as client:

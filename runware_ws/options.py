@@ -96,10 +96,10 @@ def _remembered(**options: Any) -> RequestTemplate:
 def _make(options: dict[str, Any]) -> RequestTemplate:
     options = dict(options)
     model = check_model(options.pop("model"), options["upscale_factor"])
-    extra = _json_object("extra_members", options.pop("extra_members"))
+    extra = check_json_object("extra_members", options.pop("extra_members"))
     check_extra_names(extra)
     if options["routing"] is not None:
-        extra["routing"] = _json_object("routing", options["routing"])
+        extra["routing"] = check_json_object("routing", options["routing"])
     del options["routing"]
     members = request_members(options)
     for name, value in options.items():
@@ -113,7 +113,12 @@ def _make(options: dict[str, Any]) -> RequestTemplate:
     return RequestTemplate(polled, head, *around_image(rest))
 
 
-def _json_object(parameter: str, value: object) -> dict[str, Any]:
+def check_json_object(parameter: str, value: object) -> dict[str, Any]:
+    """Return a mapping as a dict; None as an empty one.
+
+    Raises:
+        InputError: it is no mapping of names to values that JSON has.
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping):

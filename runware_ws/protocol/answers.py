@@ -14,6 +14,7 @@ _CONTENT = tuple(
     for kind in ("image", "media")
     for member in ("UUID", "URL", "Base64Data", "DataURI")
 )
+_ACKNOWLEDGMENT = frozenset({"taskType", "taskUUID", "status", "progress"})
 _IN_PROGRESS = ("processing", "pending", "queued")
 QUESTIONS = frozenset({"getResponse", "getTaskDetails"})
 _AUTHENTICATION_PARAMETERS = frozenset({"apiKey", "connectionSessionUUID"})
@@ -48,6 +49,19 @@ def meaning_of(item: Item) -> Meaning:
     if item.get("taskType") == "getTaskDetails":
         return Meaning.DETAILS
     return Meaning.RESULT if status == "success" else Meaning.ALIVE
+
+
+def meaning_of_other(item: Item) -> Meaning:
+    """Return the meaning of an item of a task that is no upscale task.
+
+    Its results may have any members, so each that has more than those of an acknowledgment is one.
+    """
+    if item.get("status") in _IN_PROGRESS:
+        return Meaning.ALIVE
+    if item.get("taskType") == "getTaskDetails":
+        return Meaning.DETAILS
+    is_done = item.get("status") == "success" or not item.keys() <= _ACKNOWLEDGMENT
+    return Meaning.RESULT if is_done else Meaning.ALIVE
 
 
 def _holds_content(item: Item) -> bool:

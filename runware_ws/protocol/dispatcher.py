@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..error_codes import code_info
 from ..errors import ProtocolError
-from .answers import QUESTIONS, Meaning, Subject, meaning_of, subject_of
+from .answers import QUESTIONS, Meaning, Subject, meaning_of, meaning_of_other, subject_of
 from .connection_state import ConnectionState
 from .reconcile import Reconciler
 from .task_table import TaskTable
@@ -26,7 +26,7 @@ class Dispatcher:
 
     def item(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         """Handle an item that names `task`."""
-        meaning = meaning_of(item)
+        meaning = meaning_of_other(item) if task.wanted else meaning_of(item)
         if meaning is Meaning.RESULT:
             self._result(link, task, item, now)
         elif task.stage is Stage.QUEUED or not link.ready or not _names(item, task):
@@ -42,7 +42,20 @@ class Dispatcher:
         if task.stage is Stage.RECONCILING:
             task.found_by = _FOUND_BY[task.asked]
             self._reconciler.replay_goes_on(link, now)
-        self._table.succeed(task, item)
+        if task.wanted:
+            self._one_of_several(link, task, item, now)
+        else:
+            self._table.succeed(task, item)
+
+    def _one_of_several(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
+        """Collect a result of a task that may have several, which may come more than once."""
+        if item not in task.collected:
+            task.collected.append(item)
+        if len(task.collected) >= task.wanted:
+            self._table.succeed(task, {"data": task.collected})
+        elif task.stage is not Stage.QUEUED and link.ready:
+            link.answered(task)
+            self._reconciler.alive(task, now)
 
     def _details(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         response = item.get("response")
@@ -50,10 +63,13 @@ class Dispatcher:
             items, errors = unwrap(response) if isinstance(response, dict) else ([], [])
         except ProtocolError:
             items, errors = [], []
-        results = [one for one in items if meaning_of(one) is Meaning.RESULT]
+        meaning = meaning_of_other if task.wanted else meaning_of
+        results = [one for one in items if meaning(one) is Meaning.RESULT]
         if results:
             task.found_by = _FOUND_BY[Question.DETAILS]
-            self._result(link, task, results[0], now)
+            for result in results[: task.wanted or 1]:
+                if task.stage is not Stage.SETTLED:
+                    self._result(link, task, result, now)
         elif errors:
             self._recorded_error(link, task, errors[0], now)
         elif item.get("request") or items:

@@ -100,7 +100,7 @@ class Session:
         self._enqueue(task)
 
     def _enqueue(self, task: Task) -> None:
-        if self._journaled:
+        if self._journaled and task.origin is not None:
             self._table.effects.append(Record(task))
         else:
             self._send_queue.add(task)
@@ -306,11 +306,9 @@ class Session:
             self._reconciler.due(link, task, now)
 
     def _time_out(self, task: Task) -> None:
-        detail = self.reconnector.why_away
-        if not detail and task.refusal is not None and task.evidence is Evidence.REFUSED:
-            detail = f"the service has no room: {task.refusal.code}"
-        stage, timeout = task.stage.value, task.timeout or 0.0
-        self._give_up(task, TaskTimeoutError(task.uuid, stage, timeout, detail))
+        detail = self.reconnector.why_away or task.why_refused
+        error = TaskTimeoutError(task.uuid, task.stage.value, task.timeout or 0.0, detail)
+        self._give_up(task, error)
 
     def _give_up(self, task: Task, error: RunwareError) -> None:
         """Settle a task without a word from the server, which may still have one to say."""

@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .wire import ErrorItem
+    from .wire import ErrorItem, Item
 
 
 class Stage(StrEnum):
@@ -91,6 +91,8 @@ class Task:
         payload: its bytes as a frame of its own; b"" if they are not known (a task found by its
             UUID alone) and once it is settled.
         owned: whether this package made the UUID, so that nobody else can have used it.
+        wanted: for a task that is no upscale task: number of results that settle it; else 0.
+        collected: the results of such a task so far.
         polled: whether the outcome is asked for, not pushed: delivery ``async``, or a webhook.
         timeout: seconds from submission, or None.
         deadline: the same as a time, or None.
@@ -124,6 +126,7 @@ class Task:
         "asked_at",
         "asks",
         "attempts",
+        "collected",
         "deadline",
         "due",
         "evidence",
@@ -148,6 +151,7 @@ class Task:
         "timeout",
         "uuid",
         "wake",
+        "wanted",
         "wire_uuid",
         "writes",
     )
@@ -159,6 +163,7 @@ class Task:
         *,
         wire_uuid: str = "",
         owned: bool = True,
+        wanted: int = 0,
         polled: bool = False,
         timeout: float | None = None,
         deadline: float | None = None,
@@ -171,6 +176,8 @@ class Task:
         self.former_uuids: tuple[str, ...] = ()
         self.payload = payload
         self.owned = owned
+        self.wanted = wanted
+        self.collected: list[Item] = []
         self.polled = polled
         self.timeout = timeout
         self.deadline = deadline
@@ -202,6 +209,13 @@ class Task:
     def attempt_uuids(self) -> tuple[str, ...]:
         """The taskUUIDs of all attempts, in order."""
         return (*self.former_uuids, self.wire_uuid)
+
+    @property
+    def why_refused(self) -> str:
+        """Why the server has not taken it yet; "" if it did, or was not asked to."""
+        if self.refusal is None or self.evidence is not Evidence.REFUSED:
+            return ""
+        return f"the service has no room: {self.refusal.code}"
 
     def forget_doubt(self) -> None:
         """Begin to count anew: the server spoke of the task, or it is written again."""

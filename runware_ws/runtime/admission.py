@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import anyio
 
-from ..inputs import Source
 from .concurrency import Notification
 
 __all__ = ["Admission"]
+
+
+class Sized(Protocol):
+    """Whatever takes room at the gate."""
+
+    size: int
 
 
 class _Waiter:
@@ -90,7 +96,7 @@ class Admission:
             self._emptied.notify()
 
     @contextmanager
-    def given_back_on_error(self, source: Source) -> Iterator[None]:
+    def given_back_on_error(self, source: Sized) -> Iterator[None]:
         """Leave again if what follows on entering fails."""
         try:
             yield

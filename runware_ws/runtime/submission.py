@@ -19,6 +19,7 @@ from ..options import RequestTemplate, encode_tag, new_uuid
 from ..protocol.secret import Secret
 from ..protocol.session import Session
 from ..protocol.tasks import Stage, Task
+from ..protocol.wire import encode_task
 from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission
@@ -31,7 +32,6 @@ class Submission(Task):
 
     Attributes:
         size: bytes of input that it holds at the gate.
-        tag: the caller's tag, or None.
         tag: the caller's tag, or None.
         outcome: its result or its error; None while it is pending.
     """
@@ -165,6 +165,36 @@ class Submitter:
         self.session.submit(submission, now)
         self.driver.step()
         return submission
+
+    async def run(
+        self, members: dict[str, Any], wanted: int, timeout: float | None
+    ) -> list[dict[str, Any]]:
+        """Run a task that is no upscale task; see `RunwareClient.run`."""
+        uuid, payload = members["taskUUID"], encode_task(members)
+        deadline = None if timeout is None else self.driver.clock() + timeout
+        with _time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
+            await self.admission.enter(len(payload))
+        submission = Submission(
+            uuid,
+            payload,
+            len(payload),
+            wanted=wanted,
+            polled=members.get("deliveryMethod") == "async" or "webhookURL" in members,
+            timeout=timeout,
+            deadline=deadline,
+        )
+        with self.admission.given_back_on_error(submission):
+            self.driver.check_open()
+            self._refuse_used(uuid)
+        self.session.submit(submission, self.driver.clock())
+        self.driver.step()
+        try:
+            await submission.wait()
+        except BaseException:
+            self.cancel(submission)
+            raise
+        results: list[dict[str, Any]] = submission.result().raw["data"]
+        return results
 
     async def attach(self, task_uuid: str, timeout: float | None) -> Submission:
         """Find a task by its UUID; see `RunwareClient.attach`."""

@@ -1,0 +1,117 @@
+"""Tasks other than upscaling, which travel over the same connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import EllipsisType
+from typing import Any
+
+from .errors import InputError, ProtocolError
+from .options import check_json_object, check_task_uuid, new_uuid
+from .runtime.base_client import BaseClient
+
+# Those that the client itself sends, each with what to use in its place.
+_OWN = {
+    "authentication": "it is sent by the client",
+    "ping": "use ping()",
+    "getResponse": "use attach()",
+    "getTaskDetails": "use attach()",
+}
+# Members under which an account's balance was seen, or may be, where it is an object.
+_AMOUNTS = ("amount", "balance", "total", "available", "value", "credits")
+_ACCOUNT_DETAILS = {"taskType": "accountManagement", "operation": "getDetails"}
+
+
+class OtherTasks(BaseClient):
+    """The part of `RunwareClient` that is about tasks other than upscaling."""
+
+    async def run(
+        self,
+        task: Mapping[str, Any],
+        *,
+        results: int = 1,
+        timeout: float | EllipsisType | None = ...,
+    ) -> Any:
+        """Run a task of any other type, and return its result as received.
+
+        It travels over the same connection with the same care: it is asked for after a disconnect,
+        retried after a transient failure, and never sent again once the service knows it. The
+        journal does not hold it. If the call is cancelled, the task is given up.
+
+        Args:
+            task: its members by their names on the wire, such as ``{"taskType": "modelSearch",
+                "search": "portrait"}``. Without a ``taskUUID`` it gets a new one.
+            results: number of results that the task has (``numberResults`` of some types).
+            timeout: seconds from this call until the task must be settled; None for no limit.
+                Default: the client's ``timeout``.
+
+        Returns:
+            The result as a dict; a list of them if `results` is greater than 1.
+
+        Raises:
+            InputError: an argument is wrong; nothing was sent.
+            TaskError, TaskTimeoutError, ResultLostError, ProtocolError, ConnectionLostError,
+                ClientClosedError, AuthenticationError, JournalError: as of `upscale`.
+        """
+        submitter = self._opened()
+        wanted = _check_results(results)
+        found = await submitter.run(_check_task(task), wanted, self._timeout(timeout))
+        return found if wanted > 1 else found[0]
+
+    async def balance(self, *, timeout: float | EllipsisType | None = ...) -> float:
+        """Return the balance of the account in US dollars.
+
+        Args:
+            timeout: seconds; see `run`.
+
+        Raises:
+            TaskError: the key may not read it.
+            ProtocolError: the answer holds no balance.
+            RunwareError: as of `run`.
+        """
+        return _balance_of(await self.run(_ACCOUNT_DETAILS, timeout=timeout))
+
+
+def _check_task(task: object) -> dict[str, Any]:
+    """Return the members of a task, with a taskUUID right after its taskType.
+
+    Raises:
+        InputError: it is no task that can be run.
+    """
+    if task is None:
+        raise InputError("task", "is None", "pass a dict with a taskType")
+    members = check_json_object("task", task)
+    kind = members.pop("taskType", None)
+    if not isinstance(kind, str) or not kind:
+        raise InputError("task", "has no taskType", "add one, such as 'imageInference'")
+    if kind in _OWN:
+        raise InputError("task", f"of type {kind!r} cannot be run", _OWN[kind])
+    uuid = members.pop("taskUUID", None)
+    name = new_uuid() if uuid is None else check_task_uuid(uuid)
+    return {"taskType": kind, "taskUUID": name, **members}
+
+
+def _check_results(results: object) -> int:
+    """Return the number of results that a task is to have.
+
+    Raises:
+        InputError: it is no integer from 1.
+    """
+    if not isinstance(results, int) or isinstance(results, bool) or results < 1:
+        raise InputError("results", f"{results!r} is no number of results", "pass 1 or more")
+    return results
+
+
+def _balance_of(account: Mapping[str, Any]) -> float:
+    """Return the balance in an account's details: a number, or an object that holds one.
+
+    Raises:
+        ProtocolError: they hold none.
+    """
+    value = account.get("balance")
+    if isinstance(value, Mapping):
+        value = next((value[name] for name in _AMOUNTS if name in value), None)
+    try:
+        return float(value)  # type: ignore[arg-type]  # whatever it is, it is tried
+    except (TypeError, ValueError):
+        raise ProtocolError("the account's details hold no balance that can be read") from None
