@@ -347,6 +347,8 @@ class RunwareClient(_Face):
     attach = _giving(UpscaleTask, _blocking(client.RunwareClient.attach))
     upscale_many = _many(client.RunwareClient.upscale_many)
     recovered = _giving(Recovered, _blocking(client.RunwareClient.recovered))
+    run = _blocking(client.RunwareClient.run)
+    balance = _blocking(client.RunwareClient.balance)
     drain = _blocking(client.RunwareClient.drain)
     ping = _blocking(client.RunwareClient.ping)
     events = _giving(Events, _blocking(client.RunwareClient.events))

@@ -81,6 +81,13 @@ def test_a_task_is_submitted_waited_for_and_attached_to() -> None:
         assert client.ping() < 10
 
 
+def test_any_other_task_is_run() -> None:
+    found = replying(lambda task: {"data": [{**task, "results": [], "balance": 2.5}]})
+    with served(found) as (_, client):
+        assert client.run({"taskType": "modelSearch", "search": "portrait"})["results"] == []
+        assert client.balance() == 2.5
+
+
 def test_a_task_is_given_up() -> None:
     with served(silent) as (_, client):
         task = client.submit(IMAGE)
