@@ -21,6 +21,7 @@ from uuid import UUID
 import anyio
 
 from .errors import InputError, RunwareError
+from .pictures import is_array, is_pillow_image
 from .results import UpscaleResult
 from .runtime.concurrency import Background, Notification
 
@@ -86,9 +87,11 @@ Outcome = Success[T] | Failure[T]
 """The outcome of one image. ``outcome.error is not None`` tells a failure from a success."""
 
 
-def _short(source: object) -> str:
+def _short(source: Any) -> str:
     if isinstance(source, bytes | bytearray | memoryview):
         return f"{memoryview(source).nbytes} bytes"
+    if is_array(source):
+        return f"array of {'x'.join(map(str, source.shape))}"
     text = repr(source[: _SHOWN + 1] if isinstance(source, str) else source)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
@@ -97,7 +100,7 @@ def check_images(images: object) -> None:
     """Raise InputError unless `images` can be iterated over, and for a single image: a file, too,
     can be iterated over."""
     single = isinstance(images, str | bytes | bytearray | memoryview | PurePath | UUID)
-    if single or hasattr(images, "read"):
+    if single or hasattr(images, "read") or is_pillow_image(images) or is_array(images):
         raise InputError("images", "is a single image", "pass a list of images")
     if not isinstance(images, Iterable | AsyncIterable):
         raise InputError("images", f"is of type {type(images).__name__}", "pass a list of images")

@@ -147,9 +147,9 @@ class RunwareClient(OtherTasks):
         service's default holds.
 
         Args:
-            image: a `pathlib.Path`, bytes, an open binary file, or a string that is a URL, the UUID
-                of an image at the service, a data URI or base64. A string is never opened as a
-                file.
+            image: a `pathlib.Path`, bytes, an open binary file, a Pillow image, a numpy array (rows
+                x columns of uint8, grey, RGB or RGBA), or a string that is a URL, the UUID of an
+                image at the service, a data URI or base64. A string is never opened as a file.
             upscale_factor: how many times wider and higher the result is: 2 or 4. Runware makes
                 results of at most 4096 x 4096 pixels, and shrinks the input to keep to that.
             output_type: how the image is delivered: ``"URL"`` (the service's default),

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import os
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from .errors import ProtocolError
+from .pictures import check_pillow, image_of, thumbnail_of
+from .protocol.request import is_url
 from .runtime.concurrency import run_in_thread, run_off_loop
 from .runtime.download import download
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 # The first bytes of the formats that the service makes, and of some that it may make one day.
 _SIGNATURES = (
@@ -24,6 +31,7 @@ _SIGNATURES = (
 )
 _IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff"})
 _SAME = {".jpeg": ".jpg", ".tif": ".tiff"}
+_SHOWN = 320  # pixels a side in a notebook
 
 
 class UpscaleResult:
@@ -106,7 +114,7 @@ class UpscaleResult:
         if text is None:
             raise ProtocolError("the result holds no data, only a link: use `await result.read()`")
         try:
-            return base64.b64decode(text, validate=True)
+            return b64decode(text, validate=True)
         except ValueError:
             raise ProtocolError(f"the base64 of task {self.task_uuid} is broken") from None
 
@@ -152,6 +160,16 @@ class UpscaleResult:
         self.ack()
         return saved
 
+    async def image(self) -> PIL.Image.Image:
+        """Return the image as a Pillow image, with the extra ``images``. See also `read`.
+
+        Raises:
+            OSError: Pillow cannot read it.
+            DownloadError, MissingExtraError, ProtocolError: as `read`.
+        """
+        check_pillow("a result as a Pillow image")
+        return await run_in_thread(image_of, await self.read())
+
     def _text(self, *names: str) -> str | None:
         for name in names:
             value = self.raw.get(name)
@@ -162,6 +180,26 @@ class UpscaleResult:
     def __repr__(self) -> str:
         where = self.image_url or "data"
         return f"<UpscaleResult {self.task_uuid}: {where}>"
+
+    def _repr_html_(self) -> str:
+        """Return a small picture and a few words, for notebooks. It downloads nothing."""
+        picture = ""
+        if self.image_url is not None and is_url(self.image_url):
+            link = escape(self.image_url)
+            picture = f'<a href="{link}"><img src="{link}" style="max-width: {_SHOWN}px"></a><br>'
+        elif (shown := self._thumbnail("WEBP")) is not None:
+            picture = f'<img src="data:image/webp;base64,{b64encode(shown).decode()}"><br>'
+        cost = "" if self.cost is None else f", ${self.cost:g}"
+        return f"<div>{picture}<code>{escape(self.task_uuid)}</code>{cost}</div>"
+
+    def _repr_png_(self) -> bytes | None:
+        """Return a small picture, if the result holds data, for notebooks without HTML."""
+        return self._thumbnail("PNG")
+
+    def _thumbnail(self, form: str) -> bytes | None:
+        with suppress(ProtocolError):
+            return thumbnail_of(self.data, _SHOWN, form)
+        return None
 
 
 def _write(path: Path, name: str, data: bytes) -> Path:

@@ -113,6 +113,7 @@ def spoken(original: object) -> str:
 # Made outside of the classes, where mypy would expect what they take the place of.
 _read = _blocking(results.UpscaleResult.read)
 _save = _blocking(results.UpscaleResult.save)
+_image = _blocking(results.UpscaleResult.image)
 
 
 class UpscaleResult(_Face, results.UpscaleResult):
@@ -125,6 +126,7 @@ class UpscaleResult(_Face, results.UpscaleResult):
     ack = _blocking(results.UpscaleResult.ack)
     read = _read  # type: ignore[assignment]  # it blocks
     save = _save  # type: ignore[assignment]  # it blocks
+    image = _image  # type: ignore[assignment]  # it blocks
 
 
 _result = _giving(UpscaleResult, _blocking(task.UpscaleTask.result))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -83,6 +87,52 @@ def test_a_program_without_an_event_loop_shares_a_client_among_threads(
     output = output_of(start("blocking.py"))
     assert saved(tmp_path) == {"cat.png", "coffee.png", "rocket.png"}
     assert all(f"{name}: http://" in output for name in PHOTOGRAPHS)
+
+
+def test_pictures_in_memory_are_upscaled(start: Start, tmp_path: Path) -> None:
+    assert "(160, 160) -> (640, 640)" in output_of(start("pillow_and_numpy.py"))
+    with Image.open(tmp_path / "upscaled" / "mirrored.png") as image:
+        assert image.size == (1280, 640)
+        assert image.getpixel((0, 0)) == image.getpixel((1279, 0))
+
+
+def test_a_folder_is_upscaled_on_trio(start: Start, tmp_path: Path) -> None:
+    output_of(start("on_trio.py"))
+    names = {Path(name).stem for name in PHOTOGRAPHS}
+    assert saved(tmp_path) == {f"{name}-{factor}x.jpg" for name in names for factor in (2, 4)}
+
+
+async def in_a_notebook(cells: list[str]) -> list[Any]:
+    """Run cells as a notebook does, in a running event loop; gives what each one shows."""
+    names: dict[str, Any] = {}
+    shown = []
+    for cell in cells:
+        tree = ast.parse(cell)
+        *statements, last = tree.body
+        exec(compile(ast.Module(statements, []), "cell", "exec"), names)
+        if isinstance(last, ast.Expr):
+            shown.append(eval(compile(ast.Expression(last.value), "cell", "eval"), names))
+        else:
+            exec(compile(ast.Module([last], []), "cell", "exec"), names)
+    return shown
+
+
+def test_the_notebook_runs_and_shows_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = json.loads((EXAMPLES / "notebook.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(one["source"]) for one in notebook["cells"] if one["cell_type"] == "code"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PHOTOGRAPHS", str(EXAMPLES))
+    with Emulator() as emulator:
+        monkeypatch.setenv("RUNWARE_URL", emulator.url)
+        monkeypatch.setenv("RUNWARE_API_KEY", emulator.api_key)
+        client, result, image, paths, stats = asyncio.run(in_a_notebook(cells))
+    assert "closed" in repr(client)
+    assert "data:image/webp;base64," in result._repr_html_()
+    assert image.size == (240, 180)
+    assert {path.name for path in paths} == {"coffee.jpg", "rocket.jpg"}
+    assert stats.succeeded == 4
 
 
 def test_an_image_that_fails_is_named(start: Start, tmp_path: Path) -> None:
