@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import importlib
 import json
 import os
 import signal
@@ -14,11 +15,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
 from runware_ws.emulator import Emulator
 from runware_ws.emulator.faults import Lose
+from runware_ws.webhooks import with_secret
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PHOTOGRAPHS = {"cat.png", "coffee.jpg", "rocket.jpg"}
@@ -100,6 +103,34 @@ def test_a_folder_is_upscaled_on_trio(start: Start, tmp_path: Path) -> None:
     output_of(start("on_trio.py"))
     names = {Path(name).stem for name in PHOTOGRAPHS}
     assert saved(tmp_path) == {f"{name}-{factor}x.jpg" for name in names for factor in (2, 4)}
+
+
+def test_results_are_received_as_webhooks(start: Start, tmp_path: Path) -> None:
+    output = output_of(start("webhooks.py"))
+    assert all(f"{name} -> upscaled" in output for name in PHOTOGRAPHS)
+    assert saved(tmp_path) == {"cat.jpg", "coffee.jpg", "rocket.jpg"}
+
+
+def test_webhooks_that_repeat_or_lack_the_secret_are_not_taken(monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    example = importlib.import_module("webhooks")
+    receiver = example.Receiver()
+    body = {"taskUUID": "0d1e6d06", "imageURL": "https://example.com/a.jpg"}
+    url = with_secret("http://127.0.0.1/hook", receiver.secret)
+
+    async def statuses() -> list[int]:
+        transport = httpx.ASGITransport(receiver.app)
+        async with httpx.AsyncClient(transport=transport) as http:
+            posts = [
+                await http.post(url, json=body),
+                await http.post(url, json={"data": [body]}),
+                await http.post(url, content=b"nonsense"),
+                await http.post(url.removesuffix(receiver.secret), json=body),
+            ]
+        return [post.status_code for post in posts]
+
+    assert asyncio.run(statuses()) == [202, 202, 400, 403]
+    assert receiver.queue.qsize() == 1
 
 
 async def in_a_notebook(cells: list[str]) -> list[Any]:
