@@ -43,8 +43,11 @@ class RunwareClient(OtherTasks):
     Args:
         api_key: the API key. Default: the environment variable ``RUNWARE_API_KEY``.
         url: URL of the service. Default: ``RUNWARE_URL``, or else ``wss://ws-api.runware.ai/v1``.
-        max_in_flight: number of tasks in flight at once; `submit` waits above it. Runware states no
-            limit. Default 64.
+        max_in_flight: the most tasks in flight at once; `submit` waits above it. Default 1024.
+        adaptive: whether the number of tasks in flight is found at run time. It begins low, grows
+            while tasks succeed, and falls when the service refuses tasks for lack of room or takes
+            longer; such a task waits and is sent again. Default True; with False it is always
+            ``max_in_flight``.
         max_in_flight_bytes: bytes of encoded input held at once; a larger image is sent alone.
             Default 128 MiB.
         max_retries: how often a task is run again after a transient error of the service, each time
@@ -79,7 +82,8 @@ class RunwareClient(OtherTasks):
         api_key: str | None = None,
         *,
         url: str | None = None,
-        max_in_flight: int = 64,
+        max_in_flight: int = 1024,
+        adaptive: bool = True,
         max_in_flight_bytes: int = 128 * MEBIBYTE,
         max_retries: int = 2,
         timeout: float | None = 300.0,
@@ -103,6 +107,7 @@ class RunwareClient(OtherTasks):
         settings = Settings(
             url=find_url(url),
             max_in_flight=max_in_flight,
+            adaptive=adaptive,
             max_in_flight_bytes=max_in_flight_bytes,
             max_retries=max_retries,
             timeout=timeout,

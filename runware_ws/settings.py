@@ -20,7 +20,8 @@ class Settings:
     """The settings of a client; durations in seconds, sizes in bytes. See `RunwareClient`."""
 
     url: str = DEFAULT_URL
-    max_in_flight: int = 64
+    max_in_flight: int = 1024
+    adaptive: bool = True
     max_in_flight_bytes: int = 128 * MEBIBYTE
     max_retries: int = 2
     timeout: float | None = 300.0
@@ -42,6 +43,7 @@ class Settings:
             if one.type in ("int", "float", "float | None"):
                 check_number(one.name, one.type, getattr(self, one.name))
         check_bool("allow_insecure", self.allow_insecure)
+        check_bool("adaptive", self.adaptive)
         _check_url(self.url, self.allow_insecure)
         if self.on_doubt not in ("resend", "fail"):
             raise InputError(

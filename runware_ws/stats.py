@@ -20,6 +20,7 @@ class Stats:
     Attributes:
         state: as `RunwareClient.state`.
         tasks: number of tasks that are ``queued``, ``sent``, ``accepted`` and ``reconciling``.
+        limit: number of tasks that may be in flight at present.
         waiting: number of calls of `submit` that wait for admission.
         submitted, succeeded, failed: tasks so far; failed ones include the cancelled.
         retried: how often a task was run again after a failure.
@@ -37,6 +38,7 @@ class Stats:
 
     state: ClientState
     tasks: Mapping[str, int] = field(default_factory=dict)
+    limit: int = 0
     waiting: int = 0
     submitted: int = 0
     succeeded: int = 0
@@ -63,6 +65,7 @@ def take_stats(state: ClientState, submitter: Submitter | None) -> Stats:
     return Stats(
         state=state,
         tasks=Counter(task.stage.value for task in submitter.session.tasks.values()),
+        limit=submitter.session.limit,
         waiting=submitter.admission.waiting,
         submitted=counters.submitted,
         succeeded=counters.succeeded,

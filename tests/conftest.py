@@ -42,6 +42,16 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run files and tests that are named in this process, and all else in several processes.
+
+    Most tests wait, so there may be more processes than cores; but each has to start.
+    """
+    is_named = any("::" in argument or argument.endswith(".py") for argument in config.args)
+    return 0 if is_named else 6
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the long profile the time that its number of examples takes."""
     if settings().max_examples > 1000:

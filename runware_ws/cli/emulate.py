@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +15,7 @@ import anyio
 import anyio.to_thread
 import typer
 
-from ..emulator import ServiceSettings
+from ..emulator import PRESETS, Rules, ServiceSettings
 from ..emulator.faults.script import Script, fault_of, read_script
 from ..errors import InputError
 from ..settings import is_loopback
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 Parsed = TypeVar("Parsed")
+_RULES_HELP = (
+    f"How to behave where nobody knows how the service does: {', '.join(PRESETS)}, or a JSON file "
+    'with values of runware_ws.emulator.Rules, such as {"conflicts": "running", "replay": "none"}.'
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +60,10 @@ class EmulateArguments:
     credit: Annotated[
         float | None, option("Credit of the account. Default: no limit.", value="DOLLARS", min=0)
     ] = None
-    upload_array: Annotated[
-        bool,
-        option(
-            "Answer an upload on a WebSocket with an array of one object, the only form that the "
-            "official Python clients read. Default: the object, as documented.",
-            "--upload-array",
-        ),
-    ] = False
+    rules: Annotated[
+        str,
+        option(_RULES_HELP, value="NAME|FILE"),
+    ] = "documented"
     faults: Annotated[
         Path | None,
         option(
@@ -109,10 +110,33 @@ class EmulateArguments:
             "workers": self.workers,
             "cost": self.cost,
             "credit": self.credit,
-            "upload_data": "array" if self.upload_array else "object",
+            "rules": _parse("--rules", read_rules, self.rules),
             "faults": [*script.faults, *faults],
             "seed": script.seed if self.seed is None else self.seed,
         }
+
+
+def read_rules(text: str) -> Rules:
+    """Return the preset with this name, or the rules in the JSON file with this path.
+
+    Raises:
+        InputError: there is none, or a rule in it is unknown or has a value that is not allowed.
+    """
+    if text in PRESETS:
+        return PRESETS[text]
+    try:
+        values = json.loads(Path(text).read_bytes())
+    except OSError as error:
+        remedy = f"give the path of a file, or one of: {', '.join(PRESETS)}"
+        raise InputError(text, f"cannot be read: {error.strerror}", remedy) from None
+    except ValueError as error:
+        raise InputError(text, f"is not JSON: {error}", "correct it") from None
+    if not isinstance(values, dict):
+        raise InputError(text, "is not an object", 'give one such as {"replay": "none"}')
+    try:
+        return Rules.from_mapping(values)
+    except InputError as error:
+        raise InputError(f"{text}: {error.parameter}", error.problem, error.remedy) from None
 
 
 def _parse(name: str, parse: Callable[[Value], Parsed], value: Value) -> Parsed:
@@ -132,6 +156,8 @@ async def emulate(arguments: EmulateArguments) -> int:
     emulator = await _start(settings)
     try:
         typer.echo(instructions(emulator, arguments.host))
+        if arguments.rules != default_of(EmulateArguments, "rules"):
+            typer.echo(f"\nrules: {arguments.rules}")
         if settings["faults"]:
             typer.echo(f"\nfaults: {len(settings['faults'])}, drawn from seed {emulator.seed}")
         with suppress(asyncio.CancelledError):

@@ -1,7 +1,9 @@
 """A local Runware, for trying, testing and working offline; needs the extra ``emulator``.
 
 `Emulator` is the service, `runware_ws.emulator.faults` has the faults that it can be told to have,
-and `Relay` is a line to it that can fail. `ServiceSettings` are the settings of an `Emulator`.
+and `Relay` is a line to it that can fail. `ServiceSettings` are the settings of an `Emulator`, and
+`Rules` those of them of which nobody knows how they are in the service; `PRESETS` has a name for
+some sets of rules.
 
 The pure core, `runware_ws.emulator.service`, needs nothing of the extra, so `Emulator` and `Relay`
 are imported only when they are used.
@@ -13,13 +15,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingExtraError
+from .service.rules import PRESETS, Rules
 from .service.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from .relay import Relay
     from .server.emulator import Emulator
 
-__all__ = ["Emulator", "Relay", "ServiceSettings"]
+__all__ = ["PRESETS", "Emulator", "Relay", "Rules", "ServiceSettings"]
 
 _MODULES = {"Emulator": ".server.emulator", "Relay": ".relay"}
 

@@ -78,6 +78,7 @@ class Attribution:
         if are_too_many and now - inquiry.since < self._timing.living_window:
             return
         self._table.inquiry = None
+        self._table.limit.unattributed = 0
         is_clear = not are_too_many and (len(codes) == 1 or len(absent) == 1)
         if is_clear and (not inquiry.doubtful or _were_suspected_before(absent)):
             for task, error in zip(absent, errors, strict=False):

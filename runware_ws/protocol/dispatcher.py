@@ -45,14 +45,14 @@ class Dispatcher:
         if task.wanted:
             self._one_of_several(link, task, item, now)
         else:
-            self._table.succeed(task, item)
+            self._table.succeed(task, item, now)
 
     def _one_of_several(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         """Collect a result of a task that may have several, which may come more than once."""
         if item not in task.collected:
             task.collected.append(item)
         if len(task.collected) >= task.wanted:
-            self._table.succeed(task, {"data": task.collected})
+            self._table.succeed(task, {"data": task.collected}, now)
         elif task.stage is not Stage.QUEUED and link.ready:
             link.answered(task)
             self._reconciler.alive(task, now)
@@ -138,6 +138,9 @@ class Dispatcher:
         is_doubtful = bool(link.asked) or link.keepalive.awaits_pong
         is_doubtful = is_doubtful or self._table.has_abandoned(now)
         self._table.unattributed.append((error, is_doubtful))
+        if code_info(error.code).no_room:
+            self._table.limit.refused_unnamed(now)
+            self._table.tell_limit()
         self.nothing_found(link, now, error)
 
     def garbled(self, link: ConnectionState) -> None:

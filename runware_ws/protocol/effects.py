@@ -8,7 +8,9 @@ from typing import Any, Literal
 from ..errors import RunwareError
 from .tasks import Task
 
-EventKind = Literal["connected", "lost", "reconciling", "key_refused", "double_run", "closed"]
+EventKind = Literal[
+    "connected", "lost", "reconciling", "key_refused", "double_run", "limit", "closed"
+]
 
 
 @dataclass(slots=True)
@@ -48,11 +50,12 @@ class Event:
     """An event of the connection; see `RunwareClient.events`.
 
     Attributes:
-        kind: ``connected``, ``lost``, ``reconciling``, ``key_refused``, ``double_run`` or
-            ``closed``.
+        kind: ``connected``, ``lost``, ``reconciling``, ``key_refused``, ``double_run``,
+            ``limit`` or ``closed``.
         detail: a description.
         resumed: for ``connected``: whether the service resumed the old session.
-        count: for ``reconciling``: number of tasks that the service is asked for.
+        count: for ``reconciling``: number of tasks that the service is asked for. For ``limit``:
+            number of tasks that may be in flight from now on.
     """
 
     kind: EventKind

@@ -70,25 +70,20 @@ class Reconciler:
         """Put every task in flight in doubt. `unwritten` were in a frame that was cut off."""
         self._table.inquiry = None
         self._table.unattributed.clear()
-        for task in [one for one in self._table.resends if one.stage is not Stage.QUEUED]:
-            del self._table.resends[task]  # it is asked for first
+        self._table.limit.unattributed = 0
+        self._table.resends.clear()  # they are asked for first
         for task in unwritten:
             if task.stage is Stage.SENT:
                 task.writes -= 1
-                if not task.writes:
-                    self._take_back(task)
+                if not task.writes:  # it cannot have arrived: its frame was not complete
+                    task.evidence = Evidence.NEVER_WRITTEN
+                    self._table.put_back(task)
         for task in self._table.in_flight():
             move(task, Transition.DOUBT)
             task.asked = None
             if task.evidence is Evidence.REFUSED:
                 task.evidence = Evidence.WRITTEN  # it was sent again, and may run by now
             self._timers.schedule(task, None)
-
-    def _take_back(self, task: Task) -> None:
-        """Send a task again that cannot have arrived: its frame was not complete."""
-        move(task, Transition.RETRY)
-        task.evidence = Evidence.NEVER_WRITTEN
-        self._table.resends[task] = None
 
     def connection_ready(self, link: ConnectionState, resumed: bool, now: float) -> None:
         """Await the replay, if one can come, and then ask."""
@@ -148,6 +143,7 @@ class Reconciler:
     def written(self, task: Task, now: float) -> None:
         """Note that a task is being written."""
         move(task, Transition.WRITE)
+        self._table.enter_flight(task)
         if task.evidence is Evidence.NEVER_WRITTEN:
             task.evidence = Evidence.WRITTEN
         task.writes += 1
@@ -321,13 +317,25 @@ class Reconciler:
 
     # Declared failed.
 
-    def _refused(self, task: Task, refusal: ErrorItem, now: float, *, new_uuid: bool) -> None:
-        """Send a task again later that was refused for lack of room: it was not run."""
+    def _refused(
+        self, task: Task, refusal: ErrorItem, now: float, *, was_named: bool, new_uuid: bool
+    ) -> None:
+        """Send a task again that was refused for lack of room, once there is some: it was not run.
+
+        A refusal without a name has told the limit before it was known which task it is of.
+        """
+        table, level, sent_at = self._table, task.level, task.sent_at
         task.refusal = refusal
-        task.refusals += 1
         task.evidence = Evidence.REFUSED
-        self._table.counters.refused += 1
-        self._table.requeue(task, now, new_uuid=new_uuid, step=task.refusals - 1)
+        table.counters.refused += 1
+        if new_uuid:
+            table.requeue(task, now, new_uuid=True, step=0)
+        else:
+            table.put_back(task)
+        if was_named and level:
+            table.limit.refused(level, sent_at, now)
+            table.timers.moved = True
+            table.tell_limit()
 
     def failed(
         self,
@@ -352,7 +360,8 @@ class Reconciler:
         info = code_info(error.code)
         if info.no_room and task.payload:
             was_sent_once = task.writes == 1 or task.evidence is Evidence.REFUSED
-            self._refused(task, error, now, new_uuid=is_recorded and was_sent_once)
+            new_uuid = is_recorded and was_sent_once
+            self._refused(task, error, now, was_named=was_named, new_uuid=new_uuid)
         elif info.retryable and task.payload and task.attempts <= self._max_retries:
             task.attempts += 1
             self._table.counters.retried += 1

@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 from ..errors import InputError
 
 __all__ = [
+    "FACTOR_2_ONLY",
     "MEMBERS",
     "MODEL",
+    "MODELS",
     "PATTERNS",
     "TASK_TYPE",
     "Member",
@@ -183,6 +185,11 @@ def is_uuid4(text: str) -> bool:
     return _UUID4.fullmatch(text) is not None
 
 
+def is_uuid7(text: str) -> bool:
+    """Return whether a text is a UUID v7 in its usual form, in upper or lower case."""
+    return is_uuid(text) and text[14] == "7" and text[19] in "89abAB"
+
+
 def is_uuid(text: str) -> bool:
     """Return whether a text is a UUID of any version, as sessions and images have them."""
     return len(text) == 36 and _UUID.fullmatch(text) is not None
@@ -263,8 +270,19 @@ def lonely_member(members: Mapping[str, Any]) -> Member | None:
     return None
 
 
-# Of other upscale models, Runware's documentation names these limits.
-_FACTOR_2_ONLY = {"runware:500@1": "Clarity", "runware:501@1": "CCSR"}
+# The upscale models that are known, by their identifiers: `MODEL` and those of Runware's SDKs.
+MODELS = {
+    MODEL: "Real-ESRGAN",
+    "runware:500@1": "Clarity",
+    "runware:501@1": "CCSR",
+    "runware:502@1": "Latent",
+    "runware:503@1": "SwinIR",
+    "bria:52@1": "Bria",
+    "prunaai:p-image@upscale": "P-Image",
+    "topazlabs:wonder@3.5": "Wonder",
+}
+# Of these, Runware's documentation allows no other factor than 2.
+FACTOR_2_ONLY = frozenset({"runware:500@1", "runware:501@1"})
 
 
 def check_model(model: object, factor: object) -> str:
@@ -275,8 +293,8 @@ def check_model(model: object, factor: object) -> str:
     """
     if not isinstance(model, str) or not model.strip():
         raise InputError("model", f"{_shown(model)} is not a name", f"pass one such as {MODEL!r}")
-    if model in _FACTOR_2_ONLY and factor not in (None, 2):
-        problem = f"{factor} is not allowed with {_FACTOR_2_ONLY[model]} ({model})"
+    if model in FACTOR_2_ONLY and factor not in (None, 2):
+        problem = f"{factor} is not allowed with {MODELS[model]} ({model})"
         raise InputError("upscale_factor", problem, "pass 2")
     return model
 

@@ -6,9 +6,6 @@ with a thousand pending they leave together. Nothing is delayed to make a frame 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-
 from ..settings import Settings
 from .connection_state import ConnectionState
 from .effects import Frame
@@ -36,22 +33,13 @@ class SendQueue:
         self._settings = settings
         self._table = table
         self._reconciler = reconciler
-        self._new: deque[Task] = deque()
-
-    def add(self, task: Task) -> None:
-        """Send a task when its turn comes."""
-        self._new.append(task)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._new.clear()
 
     def has_frame(self, link: ConnectionState) -> bool:
         """Return whether there may be a next frame."""
         if not link.ready:
             return not link.auth_written
         return bool(
-            self._new
+            (self._table.pending and self._table.limit.room() > 0)
             or link.keepalive.ping_wanted
             or link.has_questions
             or self._table.resends
@@ -97,34 +85,41 @@ class SendQueue:
         return None
 
     def _tasks(self, now: float) -> Frame | None:
-        if self._table.resends:
-            batch = self._batch(self._table.resends)
-            for task in batch:
-                del self._table.resends[task]
-        else:
-            self._skip_settled()
-            batch = self._batch(self._new)
-            for _ in batch:
-                self._new.popleft()
+        batch = self._resends() if self._table.resends else self._pending(now)
         if not batch:
             return None
         for task in batch:
             self._reconciler.written(task, now)
         return Frame(join_tasks([task.payload for task in batch]), tasks=batch)
 
-    def _skip_settled(self) -> None:
-        while self._new and self._new[0].stage is not Stage.QUEUED:
-            self._new.popleft()
-
-    def _batch(self, pending: Iterable[Task]) -> list[Task]:
-        """Return the first of the pending tasks, as many as fit into a frame."""
+    def _resends(self) -> list[Task]:
+        """Return the first of the tasks to be sent again, as many as fit into a frame."""
         batch: list[Task] = []
-        size = 1
-        for task in pending:
+        resends, size = self._table.resends, 1
+        while resends:
+            task = next(iter(resends))
             size += len(task.payload) - 1  # a comma, in place of its brackets
-            if (batch and self._is_full(batch, task, size)) or task.stage is Stage.SETTLED:
+            if batch and self._is_full(batch, task, size):
                 break
+            del resends[task]
             batch.append(task)
+        return batch
+
+    def _pending(self, now: float) -> list[Task]:
+        """Return the first of the pending tasks, as many as fit into a frame and may be sent."""
+        batch: list[Task] = []
+        table, pending, size = self._table, self._table.pending, 1
+        room = table.limit.room()
+        while pending and len(batch) < room:
+            task = pending.first()
+            if task.stage is Stage.QUEUED:
+                size += len(task.payload) - 1
+                if batch and self._is_full(batch, task, size):
+                    break
+                batch.append(task)
+            pending.pop()
+        if pending and len(batch) >= room:
+            table.timers.moved |= table.limit.is_full(now)
         return batch
 
     def _is_full(self, batch: list[Task], task: Task, size: int) -> bool:

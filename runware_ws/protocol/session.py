@@ -29,6 +29,7 @@ from ..settings import Settings
 from .answers import Subject, subject_of
 from .attribution import Attribution, TooLarge
 from .authenticator import Authenticator, Verdict, refusal
+from .concurrency_limit import ConcurrencyLimit
 from .connection_state import ConnectionState
 from .dispatcher import Dispatcher
 from .effects import Connect, Disconnect, Effect, Frame, Pong, Record
@@ -73,7 +74,8 @@ class Session:
         self._timing = timing = settings.timing
         self._key = api_key
         may_resend = settings.on_doubt == "resend"
-        self._table = TaskTable(timing, new_uuid, rng, may_resend=may_resend)
+        limit = ConcurrencyLimit(settings.max_in_flight, timing, rng, adaptive=settings.adaptive)
+        self._table = TaskTable(timing, new_uuid, rng, limit=limit, may_resend=may_resend)
         self.tasks: Mapping[str, Task] = self._table.tasks
         self.find: Callable[[str], Task | None] = self._table.find
         self.counters = self._table.counters
@@ -103,18 +105,19 @@ class Session:
         if self._journaled and task.origin is not None:
             self._table.effects.append(Record(task))
         else:
-            self._send_queue.add(task)
+            self._table.pending.add(task, task.priority)
 
     def recorded(self, task: Task) -> None:
         """Send a task whose `Record` was performed."""
         if task.stage is Stage.QUEUED:
-            self._send_queue.add(task)
+            self._table.pending.add(task, task.priority)
 
     def attach(self, task: Task, now: float) -> None:
         """Find a task that another session may have sent."""
         self._table.add(task, float(int(now + self._timing.overdue)))
         move(task, Transition.WRITE)
         move(task, Transition.DOUBT)
+        self._table.enter_flight(task)
         task.evidence = Evidence.WRITTEN
         link = self._table.link
         if link is not None and link.ready and link.replay_end is None:
@@ -253,6 +256,11 @@ class Session:
         effects, self._table.effects = self._table.effects, []
         return effects
 
+    @property
+    def limit(self) -> int:
+        """How many tasks may be in flight at present."""
+        return self._table.limit.limit
+
     # Time.
 
     def next_timer(self) -> float | None:
@@ -261,7 +269,8 @@ class Session:
         link, reconnector = self._table.link, self.reconnector
         connection = None if link is None else link.next_timer()
         tasks = self._table.timers.next()
-        times = (tasks, connection, reconnector.connect_at, reconnector.give_up_at)
+        limit = self._table.limit.next_timer()
+        times = (tasks, connection, limit, reconnector.connect_at, reconnector.give_up_at)
         return min((time for time in times if time is not None), default=None)
 
     @property
@@ -280,6 +289,8 @@ class Session:
             self._table.effects.append(Connect())
         if self._table.link is not None:
             self._look_after(self._table.link, now)
+        self._table.limit.handle_timer(now)
+        self._table.tell_limit()
         for task in self._table.timers.pop_due(now):
             self._on_due(task, now)
         self._attribution.conclude(now)
@@ -394,7 +405,7 @@ class Session:
             return
         for task in list(self.tasks.values()):
             self._table.settle(task, error_for(task))
-        self._send_queue.clear()
+        self._table.pending.clear()
         self.reconnector.end(state, reason)
         self._table.notify("closed", reason)
         self._table.effects.append(Disconnect())

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from ..errors import RunwareError
 from .backoff import full_jitter
+from .concurrency_limit import ConcurrencyLimit
 from .connection_state import ConnectionState
 from .effects import Effect, Event, EventKind, Notify, Settle
+from .priority_queue import PriorityQueue
 from .tasks import Evidence, Stage, Task, Transition, move
 from .timers import Timers
 from .timing import Timing
@@ -93,6 +95,9 @@ class TaskTable:
         careful: tasks of which one may have an answer that is too large; they are asked for one at
             a time, and nothing else is sent meanwhile.
         may_resend: whether a task in doubt may be sent again.
+        limit: the number of tasks that may be in flight.
+        pending: tasks that are to be sent, or sent again because they were not run; it may hold
+            some that are settled meanwhile.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class TaskTable:
         new_uuid: Callable[[], str],
         rng: Callable[[], float],
         *,
+        limit: ConcurrencyLimit,
         may_resend: bool,
     ) -> None:
         self.tasks: dict[str, Task] = {}
@@ -114,6 +120,8 @@ class TaskTable:
         self.inquiry: Inquiry | None = None
         self.careful: set[Task] = set()
         self.may_resend = may_resend
+        self.limit = limit
+        self.pending: PriorityQueue[Task] = PriorityQueue()
         self._attempts: dict[str, Task] = {}  # by the UUIDs of attempts after the first
         self._images: dict[str, str] = {}  # of settled tasks that were written more than once
         self._timing = timing
@@ -147,6 +155,7 @@ class TaskTable:
         if task.asked is not None and self.link is not None:
             self.link.answered(task)
         move(task, Transition.SETTLE)
+        self.leave_flight(task)
         task.payload = b""
         self.timers.cancel(task)
         if self.resends or self.inquiry is not None or self.careful:
@@ -154,6 +163,17 @@ class TaskTable:
         if isinstance(outcome, RunwareError):
             self.counters.failed += 1
         self.effects.append(Settle(task, outcome))
+
+    def enter_flight(self, task: Task) -> None:
+        """Count a task as in flight."""
+        if not task.level:
+            task.level = self.limit.sent()
+
+    def leave_flight(self, task: Task) -> None:
+        """Count a task as in flight no more."""
+        if task.level:
+            task.level = 0
+            self.limit.ended()
 
     def clear(self, task: Task) -> None:
         """Rule a task out as the owner of an error without a name, or of an answer too large."""
@@ -164,10 +184,13 @@ class TaskTable:
         if self.careful:
             self.careful.discard(task)
 
-    def succeed(self, task: Task, item: Item) -> None:
+    def succeed(self, task: Task, item: Item, now: float) -> None:
         """Settle a task with its result."""
         counters = self.counters
         counters.succeeded += 1
+        if task.level:
+            self.limit.succeeded(task.level, now - task.sent_at, wanted=bool(self.pending))
+            self.tell_limit()
         if task.found_by or task.writes > 1:
             counters.recovered[task.found_by or "sent again"] += 1
         if task.writes > 1:
@@ -224,13 +247,31 @@ class TaskTable:
         """
         if new_uuid:
             self._rename(task)
+        self._take_back(task)
+        self.timers.schedule(task, now + full_jitter(step, self._timing.retry, self._rng))
+
+    def put_back(self, task: Task) -> None:
+        """Send a task that was not run before all others, as soon as there is room."""
+        self._take_back(task)
+        self.timers.schedule(task, None)
+        self.pending.add_first(task, task.priority)
+
+    def _take_back(self, task: Task) -> None:
         move(task, Transition.RETRY)
+        self.leave_flight(task)
         self.clear(task)
         task.forget_doubt()
         if task.asked is not None and self.link is not None:
             self.link.answered(task)
         task.asks = 0
-        self.timers.schedule(task, now + full_jitter(step, self._timing.retry, self._rng))
+
+    def tell_limit(self) -> None:
+        """Report that the limit has changed, if it did."""
+        limit = self.limit
+        if limit.news:
+            text = f"{limit.limit} tasks may be in flight: {limit.news}"
+            self.notify("limit", text, count=limit.limit)
+            limit.news = ""
 
     def _rename(self, task: Task) -> None:
         uuid = self._new_uuid()

@@ -93,6 +93,9 @@ class Task:
         owned: whether this package made the UUID, so that nobody else can have used it.
         wanted: for a task that is no upscale task: number of results that settle it; else 0.
         collected: the results of such a task so far.
+        priority: tasks of a higher priority are sent first.
+        level: number of tasks in flight when it was sent, itself included; 0 if it is not in flight
+            by the count of `ConcurrencyLimit`.
         polled: whether the outcome is asked for, not pushed: delivery ``async``, or a webhook.
         timeout: seconds from submission, or None.
         deadline: the same as a time, or None.
@@ -114,7 +117,6 @@ class Task:
         spoiled: whether an error answered the present round's question for the result.
         rejection: an error that may have answered its sending, until the server confirms it.
         refusal: the error by which the server last refused it for lack of room, if it did.
-        refusals: how often it did.
         suspicions: how often it may have been the cause of an error that named no task.
         alone: whether it is to be written in a frame of its own.
         found_by: the way by which a task in doubt was found; "" if it was never in doubt.
@@ -135,14 +137,15 @@ class Task:
         "failures",
         "former_uuids",
         "found_by",
+        "level",
         "missed_since",
         "misses",
         "origin",
         "owned",
         "payload",
         "polled",
+        "priority",
         "refusal",
-        "refusals",
         "rejection",
         "sent_at",
         "spoiled",
@@ -164,6 +167,7 @@ class Task:
         wire_uuid: str = "",
         owned: bool = True,
         wanted: int = 0,
+        priority: int = 0,
         polled: bool = False,
         timeout: float | None = None,
         deadline: float | None = None,
@@ -177,6 +181,8 @@ class Task:
         self.payload = payload
         self.owned = owned
         self.wanted = wanted
+        self.priority = priority
+        self.level = 0
         self.collected: list[Item] = []
         self.polled = polled
         self.timeout = timeout
@@ -200,7 +206,6 @@ class Task:
         self.spoiled = False
         self.rejection: ErrorItem | None = None
         self.refusal: ErrorItem | None = None
-        self.refusals = 0
         self.suspicions = 0
         self.alone = False
         self.found_by = ""

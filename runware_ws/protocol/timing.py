@@ -25,6 +25,7 @@ class Timing:
         known_limit: a task without a deadline that the server knows, and says nothing of, is asked
             for so long.
         poll: first and longest delay between two questions about a task.
+        slow_start: so long without a refusal is taken for success, at the beginning.
         retry: first and longest ceiling of the delay before a retry.
         reconnect: likewise, before an attempt to connect.
         breaker: likewise, before the key is tried again that was refused after a success.
@@ -43,6 +44,7 @@ class Timing:
     inquiry_limit: float = 30.0
     known_limit: float = 240.0
     poll: tuple[float, float] = (0.05, 5.0)
+    slow_start: float = 0.25
     retry: tuple[float, float] = (0.5, 10.0)
     reconnect: tuple[float, float] = (0.1, 30.0)
     breaker: tuple[float, float] = (2.0, 60.0)

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 from subprocess import Popen
 
+import httpx
 import pytest
 
 from runware_ws.cli.emulate import EmulateArguments, instructions
-from runware_ws.emulator import Emulator
+from runware_ws.emulator import PRESETS, Emulator, Rules
 from tests.cli.conftest import Start, make_image, run, wait
+from tests.emulator.bench import upscale
+from tests.emulator.sockets import PIXELS
 
 SCRIPT = """
 seed = 7
@@ -66,9 +69,55 @@ def test_an_emulator_on_all_addresses_names_one_that_clients_can_connect_to() ->
     assert "--allow-insecure" not in instructions(Emulator(), "127.0.0.1")
 
 
-def test_the_form_of_an_answered_upload_is_an_option() -> None:
-    assert EmulateArguments().settings()["upload_data"] == "object"
-    assert EmulateArguments(upload_array=True).settings()["upload_data"] == "array"
+@pytest.mark.parametrize("name", PRESETS)
+def test_rules_have_names(name: str) -> None:
+    assert EmulateArguments(rules=name).settings()["rules"] == PRESETS[name]
+
+
+def test_rules_are_documented_ones_unless_others_are_given() -> None:
+    assert EmulateArguments().settings()["rules"] == Rules() == PRESETS["documented"]
+
+
+def test_rules_come_from_a_file_and_are_kept(start: Start, folder: Path) -> None:
+    Path("rules.json").write_text('{"answer_type": "upscale", "conflict_delay": 1}')
+    process = start("emulate", "--port", "0", "--key", "k", "--rules", "rules.json")
+    printed = read_until(process, "rules:")
+    assert printed.endswith("\nrules: rules.json\n")
+    (url,) = re.findall("REST at (.*)", printed)
+    with httpx.Client(trust_env=False, headers={"Authorization": "Bearer k"}) as http:
+        answer = http.post(url, json=[upscale(PIXELS)])
+    assert answer.json()["data"][0]["taskType"] == "upscale"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"replay": "twice"}', "replay: 'twice' is not allowed; give one of: after, before, none"),
+        ('{"relpay": "none"}', "relpay: is no rule; give one of: conflicts, "),
+        ('["replay"]', 'is not an object; give one such as {"replay": "none"}'),
+        ("{replay: none}", "is not JSON: "),
+        (None, "cannot be read: "),
+    ],
+)
+def test_wrong_rules_are_named_before_anything_starts(
+    folder: Path, text: str | None, message: str
+) -> None:
+    if text is not None:
+        Path("r.json").write_text(text)
+    done = run("emulate", "--rules", "r.json")
+    assert done.status == 2
+    assert done.stderr.startswith(f"error: --rules: r.json: {message}")
+    assert done.stdout == ""
+
+
+def test_a_missing_file_of_rules_may_be_a_name_that_was_misspelled(folder: Path) -> None:
+    done = run("emulate", "--rules", "wurst")
+    assert "or one of: documented, sdk-1.8, aflow, worst" in done.stderr
+
+
+def test_the_names_of_rules_are_in_the_help() -> None:
+    text = " ".join(run("emulate", "--help").stdout.split())
+    assert all(name in text for name in PRESETS)
 
 
 @pytest.mark.parametrize("option", ["--key", "--host"])

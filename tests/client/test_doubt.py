@@ -15,7 +15,6 @@ from runware_ws import (
     UpscaleResult,
     ValidationError,
 )
-from runware_ws.protocol.timing import Timing
 from tests.support.answers import Item, base64_of, error, result
 from tests.support.clients import IMAGE, outcome_of, served, submitted
 from tests.support.scripted import Connection, Gate, Script, drops_a_task
@@ -285,7 +284,7 @@ async def test_a_uuid_that_the_service_remembers_as_refused_is_replaced() -> Non
 
 async def test_a_task_that_is_refused_until_its_timeout_says_why() -> None:
     async with served(failing(100, "rateLimitExceeded")) as (_, client):
-        failure = await outcome_of(await client.submit(IMAGE, timeout=1))
+        failure = await outcome_of(await client.submit(IMAGE, timeout=0.5))
         assert isinstance(failure, TaskTimeoutError)
         assert "the service has no room: rateLimitExceeded" in str(failure)
 
@@ -359,7 +358,7 @@ async def test_a_timeout_that_the_task_failed_of_is_tried_again(answers_details:
         await connection.answer(task)
         await connection.serve()
 
-    async with served(fails_once, timing=Timing(living_window=0.5)) as (server, client):
+    async with served(fails_once) as (server, client):
         upscaled = await outcome_of(await client.submit(IMAGE))
         assert isinstance(upscaled, UpscaleResult)
         assert upscaled.attempts == 2

@@ -10,7 +10,7 @@ import anyio.to_thread
 import pytest
 from PIL import Image
 
-from runware_ws import ResultLostError, RunwareClient, TaskTimeoutError, UpscaleResult
+from runware_ws import ResultLostError, TaskTimeoutError, UpscaleResult
 from runware_ws.emulator import Emulator
 from runware_ws.events import Events
 from runware_ws.protocol.effects import Disconnect, Event, Settle
@@ -18,7 +18,7 @@ from runware_ws.protocol.session import Session
 from runware_ws.protocol.timing import Timing
 from tests.client.test_moments import connected, hear, submit, write_all
 from tests.support.answers import error, result
-from tests.support.clients import IMAGE, outcome_of, served
+from tests.support.clients import IMAGE, client_of, outcome_of, served
 from tests.support.scripted import Connection
 
 
@@ -31,7 +31,7 @@ def photograph() -> bytes:
 @pytest.mark.anyio
 async def test_a_server_that_restarts_and_forgets_everything_costs_no_task() -> None:
     with Emulator(latency=1.0) as emulator:
-        async with RunwareClient(emulator.api_key, url=emulator.url) as client:
+        async with client_of(emulator) as client:
             tasks = [await client.submit(photograph()) for _ in range(5)]
             for _ in range(2):  # the first may overtake them; and a result takes longer
                 await client.ping()

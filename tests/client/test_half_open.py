@@ -24,7 +24,7 @@ from runware_ws.protocol.session import Session
 from runware_ws.protocol.tasks import Question
 from tests.client.test_moments import accept, connect, connected, hear, submit, write_all
 from tests.emulator.bench import picture
-from tests.support.clients import IMAGE, outcome_of, served
+from tests.support.clients import IMAGE, QUICK, client_of, hasty, outcome_of, served
 from tests.support.scripted import Connection, Gate
 
 PATIENCE = 30.0
@@ -115,8 +115,8 @@ async def test_a_silence_in_the_middle_of_an_upload_is_found_and_nothing_runs_tw
     direction: Direction, swallow: bool
 ) -> None:
     async with Emulator() as emulator, Relay(emulator.url) as relay:
-        async with RunwareClient(
-            emulator.api_key, url=relay.url, keepalive=0.2, ping_timeout=0.2, connect_timeout=1
+        async with client_of(
+            emulator, url=relay.url, keepalive=0.2, ping_timeout=0.2, connect_timeout=1
         ) as client:
             events = client.events()
             relay.throttle(4_000_000, "up")
@@ -153,7 +153,7 @@ async def test_a_line_that_breaks_during_the_handshake_is_tried_again(end: str) 
     thread.start()
     try:
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1"
-        async with RunwareClient("key", url=url) as client:
+        async with hasty(RunwareClient("key", url=url), QUICK) as client:
             events = client.events()
             with anyio.fail_after(PATIENCE):
                 details = [(await anext(events)).detail for _ in range(3)]
@@ -168,7 +168,7 @@ async def test_a_line_that_breaks_during_the_handshake_is_tried_again(end: str) 
 @pytest.mark.anyio
 async def test_a_client_can_be_closed_in_the_middle_of_an_upload_into_a_silence() -> None:
     async with Emulator() as emulator, Relay(emulator.url) as relay:
-        client = RunwareClient(emulator.api_key, url=relay.url)
+        client = client_of(emulator, url=relay.url)
         await client.connect()
         relay.silence()
         await client.submit(LARGE)
@@ -220,9 +220,9 @@ async def test_what_comes_during_an_upload_that_makes_no_way_is_heard(end: str) 
 async def test_an_upload_that_takes_longer_than_the_patience_is_left_alone() -> None:
     async def is_slow(connection: Connection) -> None:
         await connection.accept()
-        await read_slowly(connection, pieces=45, pause=0.1)
+        await read_slowly(connection, pieces=45, pause=0.05)
         await connection.serve()
 
-    async with served(is_slow, keepalive=2, ping_timeout=2) as (server, client):
+    async with served(is_slow, keepalive=1, ping_timeout=1) as (server, client):
         assert isinstance(await outcome_of(await client.submit(LARGE)), UpscaleResult)
         assert len(server.connections) == 1

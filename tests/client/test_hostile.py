@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from websockets.http11 import Request, Response
 
 from runware_ws import ProtocolError, RunwareClient, TaskTimeoutError, UpscaleResult
 from tests.support.answers import error, result
-from tests.support.clients import IMAGE, KEY, outcome_of, served
+from tests.support.clients import IMAGE, KEY, QUICK, outcome_of, served
 from tests.support.scripted import Connection, drops_a_task
 
 pytestmark = pytest.mark.anyio
@@ -73,7 +74,7 @@ async def test_a_redirect_is_not_followed() -> None:
     with plain_server(process_request=redirects) as url:
         async with RunwareClient(KEY, url=url) as client:
             with pytest.raises(TaskTimeoutError):
-                await client.upscale(IMAGE, timeout=1.0)
+                await client.upscale(IMAGE, timeout=0.5)
     assert set(seen) == {"/"}
 
 
@@ -125,7 +126,8 @@ async def test_trouble_with_a_question_is_no_failure_of_its_task(
         await connection.send(result(question))
         await connection.serve()
 
-    async with served(troubled) as (server, client):
+    hasty = replace(QUICK, answer_timeout=0.5)  # the other way of asking gets no answer
+    async with served(troubled, timing=hasty) as (server, client):
         task = await client.submit(IMAGE, delivery_method="async")
         upscaled = await outcome_of(task)
         assert isinstance(upscaled, UpscaleResult)

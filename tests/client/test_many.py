@@ -66,18 +66,18 @@ async def test_two_thousand_tasks_are_under_way_at_once_on_one_connection() -> N
 
 
 @pytest.mark.parametrize("ordered", [False, True])
-async def test_ten_thousand_images_pass_in_flat_memory(ordered: bool) -> None:
+async def test_thousands_of_images_pass_in_flat_memory(ordered: bool) -> None:
     async with served(max_in_flight=100) as (server, client):
         before, peak, done = tasks_alive(), 0, 0
-        async with aclosing(many(client, urls(10_000), ordered=ordered)) as outcomes:
+        async with aclosing(many(client, urls(3_000), ordered=ordered)) as outcomes:
             async for outcome in outcomes:
                 assert outcome.error is None
                 done += 1
                 under_way = client.stats()
                 assert sum(under_way.tasks.values()) + under_way.waiting <= 100
-                if done % 2500 == 0:
+                if done % 500 == 0:
                     peak = max(peak, tasks_alive() - before)
-        assert done == len(set(server.executed)) == 10_000
+        assert done == len(set(server.executed)) == 3_000
         assert peak <= 120
         assert tasks_alive() - before <= 1
 

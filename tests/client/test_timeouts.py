@@ -32,13 +32,13 @@ async def acknowledging(connection: Connection) -> None:
 async def test_a_timeout_names_the_task_and_its_stage(
     script: Script, options: Any, stage: str
 ) -> None:
-    async with served(script, timeout=0.8) as (_, client):
+    async with served(script, timeout=0.5) as (_, client):
         task = await client.submit(IMAGE, **options)
         failure = await outcome_of(task)
         assert isinstance(failure, TaskTimeoutError)
         assert isinstance(failure, TimeoutError)
-        assert (failure.stage, failure.task_uuid, failure.timeout) == (stage, task.task_uuid, 0.8)
-        assert f"still {stage} after 0.8 s" in str(failure)
+        assert (failure.stage, failure.task_uuid, failure.timeout) == (stage, task.task_uuid, 0.5)
+        assert f"still {stage} after 0.5 s" in str(failure)
         assert "billed" in str(failure)
 
 
@@ -58,7 +58,7 @@ async def test_a_timeout_after_the_connection_was_lost_says_so() -> None:
         await connection.receive()
 
     async with served(drops_a_task, shut) as (_, client):
-        failure = await outcome_of(await client.submit(IMAGE, timeout=1.5))
+        failure = await outcome_of(await client.submit(IMAGE, timeout=1.0))
         assert isinstance(failure, TaskTimeoutError)
         assert failure.stage == "reconciling"
         assert "authenticating" in failure.detail

@@ -14,8 +14,8 @@ from runware_ws.emulator.service import Service
 from runware_ws.emulator.service.answers import HttpCall
 from runware_ws.emulator.service.effects import Close, Push, Respond, Run, Upload, Webhook
 from runware_ws.emulator.service.jobs import Failed, Job, JobOutcome, Succeeded
-from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.protocol.request import MODEL
+from tests.support.rules import service_settings
 
 KEY = "the-key-of-the-bench"
 LINK = "https://example.com/cat.jpg"
@@ -98,11 +98,11 @@ class Peer:
 
 
 class Bench:
-    """The service with a clock that is moved by hand."""
+    """The service with a clock that is moved by hand; its settings and rules are keywords."""
 
     def __init__(self, **settings: Any) -> None:
         self.now = 1000.0
-        self.settings = ServiceSettings(api_key=KEY, **settings)
+        self.settings = service_settings(KEY, settings)
         self.service = Service(self.settings, new_uuid=new_uuid)
         self.jobs: list[Job] = []
         self.webhooks: list[Webhook] = []

@@ -1,10 +1,13 @@
-"""Plain clients for the emulator, which share no code with the package."""
+"""Plain clients and receivers for the emulator, which share no code with the package."""
 
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from queue import SimpleQueue
 from typing import Any, Self
 
 import httpx
@@ -69,3 +72,49 @@ def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline
+
+
+class Receiver(HTTPServer):
+    """Takes POST and PUT.
+
+    Args:
+        refusals: the number of requests to refuse with 500.
+        before_refusing: called before that.
+    """
+
+    def __init__(
+        self, refusals: int = 0, before_refusing: Callable[[], object] = lambda: None
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.refusals = refusals
+        self.before_refusing = before_refusing
+        self.got: SimpleQueue[tuple[str, str, bytes]] = SimpleQueue()
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/x?token=1"
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.refusals -= 1
+        if self.server.refusals >= 0:
+            self.server.before_refusing()
+        self.send_response(500 if self.server.refusals >= 0 else 204)
+        self.end_headers()
+        self.server.got.put((self.command, self.headers["content-type"], body))
+
+    do_PUT = do_POST  # noqa: N815 - the library's naming
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's
+        """Quiet."""

@@ -6,6 +6,7 @@ The client's patience is cut short, so that what it does after minutes it does h
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -31,28 +32,22 @@ from runware_ws.emulator.faults import (
     Silence,
     Stray,
 )
-from runware_ws.protocol.timing import Timing
 from tests.emulator.bench import picture
-from tests.support.clients import hasty
+from tests.support.clients import QUICK, client_of
 
 pytestmark = pytest.mark.anyio
 
 COUNT = 12
 # A client that waits for less, and less long.
-IMPATIENT = Timing(
-    overdue=1.0,
-    answer_timeout=0.5,
-    living_window=1.0,
-    retry=(0.01, 0.1),
-    breaker=(0.05, 0.2),
-)
+IMPATIENT = replace(QUICK, overdue=0.5, answer_timeout=0.3)
+SETTINGS = {
+    "keepalive": 0.3,
+    "ping_timeout": 0.3,
+    "auth_timeout": 0.6,
+    "connect_timeout": 2,
+    "doubt_window": 0.3,
+}
 PATIENCE = 40
-
-
-def client_of(emulator: Emulator, **settings: Any) -> RunwareClient:
-    usual = {"keepalive": 0.4, "ping_timeout": 0.4, "auth_timeout": 1, "connect_timeout": 2}
-    options: dict[str, Any] = {**usual, "doubt_window": 0.3, **settings}
-    return hasty(RunwareClient(emulator.api_key, url=emulator.url, **options), IMPATIENT)
 
 
 def width_of(result: UpscaleResult) -> int:
@@ -93,7 +88,7 @@ FAULTS: dict[str, list[Fault]] = {
     "results late": [Delay(every=3, seconds=0.3)],
     "replies to the key late": [Delay(of="answer", nth=1, seconds=0.3)],
     "requests late": [Delay(of="request", every=2, seconds=0.3)],
-    "requests later than the patience": [Delay(of="request", nth=2, seconds=3)],
+    "requests later than the patience": [Delay(of="request", nth=2, seconds=1.5)],
     "closed before": [Drop(every=4, how="close")],
     "aborted before": [Drop(every=4, how="abort")],
     "reset before": [Drop(every=4, how="reset")],
@@ -142,7 +137,10 @@ FAULTS: dict[str, list[Fault]] = {
 
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
 async def test_each_task_settles_once_with_its_own_result(faults: list[Fault]) -> None:
-    async with Emulator(faults=faults) as emulator, client_of(emulator) as client:
+    async with (
+        Emulator(faults=faults) as emulator,
+        client_of(emulator, timing=IMPATIENT, **SETTINGS) as client,
+    ):
         with anyio.fail_after(PATIENCE):
             found = await outcomes(client)
         assert emulator.faults_struck

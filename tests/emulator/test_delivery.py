@@ -185,7 +185,7 @@ def test_a_task_with_a_webhook_is_acknowledged_and_posted_not_pushed() -> None:
     bench.finish()
     (hook,) = bench.webhooks
     assert hook.url == HOOK
-    assert b'{"data":[{"taskType":"imageUpscale"' in hook.body
+    assert hook.body.startswith(b'{"taskType":"imageUpscale"')
     assert len(peer.frames) == 2
     assert "secret" not in repr(hook)
 
@@ -194,15 +194,15 @@ def test_a_failed_task_is_posted_as_well() -> None:
     bench = Bench()
     bench.peer().send(upscale(webhookURL=HOOK))
     bench.fail()
-    assert b'{"errors":[{"code":"inferenceError"' in bench.webhooks[0].body
+    assert bench.webhooks[0].body.startswith(b'{"code":"inferenceError"')
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_the_body_of_a_webhook_may_be_flat(fails: bool) -> None:
-    bench = Bench(webhook_body="flat")
+@pytest.mark.parametrize(("fails", "start"), [(False, b'{"data":[{'), (True, b'{"errors":[{')])
+def test_the_body_of_a_webhook_may_be_wrapped(fails: bool, start: bytes) -> None:
+    bench = Bench(webhook_body="wrapped")
     bench.peer().send(upscale(webhookURL=HOOK))
     bench.fail() if fails else bench.finish()
-    assert bench.webhooks[0].body.startswith(b'{"code"' if fails else b'{"taskType"')
+    assert bench.webhooks[0].body.startswith(start)
 
 
 def test_a_webhook_that_is_not_taken_is_tried_again_after_doubling_waits() -> None:

@@ -6,9 +6,6 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from queue import SimpleQueue
 from typing import cast
 
 import httpx
@@ -19,7 +16,7 @@ from runware_ws.emulator.server.host import Host
 from runware_ws.emulator.server.http_server import make_app
 from runware_ws.emulator.service.effects import Respond
 from tests.emulator.bench import new_uuid, upscale
-from tests.emulator.sockets import PIXELS, TIMEOUT, get, post, until
+from tests.emulator.sockets import PIXELS, TIMEOUT, Receiver, get, post, until
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/"])
@@ -63,7 +60,7 @@ def test_other_addresses_and_methods_are_answered_in_the_documented_shape(
 class BrokenHost:
     """A host that fails on each request."""
 
-    async def request(self, body: bytes, key: str | None) -> Respond:
+    async def request(self, body: bytes, key: str | None, *, dry_run: bool) -> Respond:
         raise LookupError("no bread")
 
 
@@ -94,52 +91,6 @@ def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_fault(
 # Webhooks and uploads
 
 
-class Receiver(HTTPServer):
-    """Takes POST and PUT.
-
-    Args:
-        refusals: the number of requests to refuse with 500.
-        before_refusing: called before that.
-    """
-
-    def __init__(
-        self, refusals: int = 0, before_refusing: Callable[[], object] = lambda: None
-    ) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.refusals = refusals
-        self.before_refusing = before_refusing
-        self.got: SimpleQueue[tuple[str, str, bytes]] = SimpleQueue()
-        self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/x?token=1"
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.thread.join()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.refusals -= 1
-        if self.server.refusals >= 0:
-            self.server.before_refusing()
-        self.send_response(500 if self.server.refusals >= 0 else 204)
-        self.end_headers()
-        self.server.got.put((self.command, self.headers["content-type"], body))
-
-    do_PUT = do_POST  # noqa: N815 - the library's naming
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's
-        """Quiet."""
-
-
 def test_a_webhook_gets_the_result_also_at_the_second_try() -> None:
     with Receiver(refusals=1) as receiver, Emulator(webhook_delay=0.01) as emulator:
         task = upscale(PIXELS, webhookURL=receiver.url)
@@ -148,7 +99,7 @@ def test_a_webhook_gets_the_result_also_at_the_second_try() -> None:
     assert bodies[0] == bodies[1]
     method, media_type, body = bodies[0]
     assert (method, media_type) == ("POST", "application/json")
-    assert json.loads(body)["data"][0]["taskUUID"] == task["taskUUID"]
+    assert json.loads(body)["taskUUID"] == task["taskUUID"]
 
 
 def test_a_result_is_put_to_its_upload_endpoint(emulator: Emulator) -> None:
@@ -166,6 +117,15 @@ def test_a_result_that_had_to_make_room_is_not_uploaded_empty() -> None:
         until(lambda: emulator.look(lambda service: bool(service.history.webhooks_failed)))
         receiver.got.get(timeout=TIMEOUT)
         assert receiver.got.empty()  # there was no second attempt
+
+
+def test_a_webhook_that_is_not_answered_in_time_was_not_taken() -> None:
+    never = threading.Event()
+    emulator = Emulator(webhook_delay=0.0, webhook_attempts=2, webhook_timeout=0.05)
+    with emulator, Receiver(1, lambda: never.wait(TIMEOUT)) as receiver:
+        post(emulator, upscale(PIXELS, webhookURL=receiver.url))
+        until(lambda: emulator.look(lambda service: bool(service.history.webhooks_failed)))
+        never.set()
 
 
 def test_a_webhook_that_nobody_takes_is_given_up() -> None:

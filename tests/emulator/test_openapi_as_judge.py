@@ -1,9 +1,7 @@
 """The REST twin driven by schemathesis, from the document that the emulator itself serves.
 
 What the document allows is taken, what it forbids is refused, and no answer has a status, a
-content type or a body that the document does not know. With a large budget::
-
-    .venv/bin/python -m pytest tests/emulator/test_openapi_as_judge.py --hypothesis-profile=long
+content type or a body that the document does not know.
 """
 
 from __future__ import annotations
@@ -19,6 +17,8 @@ from runware_ws.emulator import Emulator
 from runware_ws.protocol.request import PATTERNS
 from tests.emulator.bench import picture
 from tests.emulator.sockets import TIMEOUT, get
+
+pytestmark = pytest.mark.fuzz
 
 schemathesis = pytest.importorskip("schemathesis", reason="it is in the extra `dev` only")
 if TYPE_CHECKING:

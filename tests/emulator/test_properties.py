@@ -17,7 +17,15 @@ from runware_ws.protocol.wire import decode, encode_tasks
 from tests.emulator.bench import KEY, LINK, Bench, Peer, new_uuid, upscale
 
 STATUSES = {200, 400, 401, 402, 403, 429, 500, 503}
-KINDS = ("upscale", "imageUpscale", "imageUpload", "getResponse", "getTaskDetails", "ping")
+KINDS = (
+    "upscale",
+    "imageUpscale",
+    "imageUpload",
+    "mediaStorage",
+    "getResponse",
+    "getTaskDetails",
+    "ping",
+)
 NAMES = ("taskType", "taskUUID", "model", "inputs", "inputImage", "image", "apiKey")
 UUID = new_uuid()
 

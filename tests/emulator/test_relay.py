@@ -12,11 +12,12 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from runware_ws import InputError, RunwareClient
+from runware_ws import InputError
 from runware_ws.emulator import Emulator, Relay
 from runware_ws.emulator.relay import Direction
 from tests.emulator.bench import picture, upscale
 from tests.emulator.sockets import PIXELS, TIMEOUT, Client, until
+from tests.support.clients import client_of
 
 MEBIBYTE = 1024 * 1024
 
@@ -344,8 +345,8 @@ class _Behind:
 @pytest.mark.parametrize("direction", ["up", "down", "both"])
 async def test_the_client_survives_a_silence(direction: Direction, swallow: bool) -> None:
     async with Emulator(latency=0.05) as emulator, Relay(emulator.url) as relay:
-        async with RunwareClient(
-            emulator.api_key, url=relay.url, keepalive=0.2, ping_timeout=0.2, connect_timeout=0.3
+        async with client_of(
+            emulator, url=relay.url, keepalive=0.2, ping_timeout=0.2, connect_timeout=0.3
         ) as client:
             tasks = [await client.submit(picture((2 + n, 2))) for n in range(4)]
             relay.silence(direction, swallow=swallow)
@@ -363,7 +364,7 @@ async def test_the_client_survives_a_silence(direction: Direction, swallow: bool
 @pytest.mark.parametrize("reset", [False, True])
 async def test_the_client_survives_cuts_at_any_byte(reset: bool) -> None:
     async with Emulator() as emulator, Relay(emulator.url) as relay:
-        async with RunwareClient(emulator.api_key, url=relay.url) as client:
+        async with client_of(emulator, url=relay.url) as client:
             relay.throttle(30_000)  # so that a cut falls into the middle of frames
             tasks = [await client.submit(picture((2 + n, 2))) for n in range(20)]
             for _ in range(5):

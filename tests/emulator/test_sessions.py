@@ -42,6 +42,14 @@ def test_replay_may_come_before_the_reply() -> None:
     assert uuids(bench.peer(session)) == [*tasks, "authentication"]
 
 
+def test_there_may_be_no_replay() -> None:
+    bench = Bench(replay="none")
+    session, _ = dropped_with_results(bench)
+    peer = bench.peer(session)
+    assert peer.session == session
+    assert uuids(peer) == ["authentication"]
+
+
 def test_the_session_is_found_in_either_case() -> None:
     bench = Bench()
     session, tasks = dropped_with_results(bench)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz import frames, service
+
+pytestmark = pytest.mark.fuzz
 
 DATA = st.binary(max_size=400)
 

@@ -1,6 +1,6 @@
 """The command with a journal, killed with SIGKILL at random moments and started again each time.
 
-`CRASH_TEST=300x50 pytest tests/journal/test_crash.py` has 300 images and 50 deaths instead of a
+`CRASH_TEST=300x50 pytest -m crash` has 300 images and 50 deaths instead of a
 few; `CRASH_SEED=…` repeats the moments of an earlier run, as far as the machine lets it.
 """
 
@@ -94,6 +94,7 @@ def whole_outputs(folder: Path) -> set[str]:
     return {path.name for path in paths}
 
 
+@pytest.mark.crash
 @pytest.mark.timeout(PATIENCE + 60)
 def test_a_command_killed_at_any_moment_upscales_each_image_once(tmp_path: Path) -> None:
     print(f"seed: {SEED}")  # noqa: T201  # shown when it fails

@@ -7,15 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from PIL import Image
 
-from runware_ws import (
-    ClientClosedError,
-    RunwareClient,
-    TaskNotFoundError,
-    UpscaleResult,
-)
+from runware_ws import ClientClosedError, TaskNotFoundError, UpscaleResult
 from runware_ws.emulator import Emulator
 from runware_ws.emulator.faults import Silence
 from tests.journal.clients import in_file, left_by, silent, snapshot
@@ -223,11 +219,14 @@ async def test_a_client_that_closes_leaves_all_to_the_next_one(
 ) -> None:
     photo = tmp_path / "photo.png"
     Image.new("RGB", (4, 4)).save(photo)
-    async with RunwareClient(silenced.api_key, url=silenced.url, journal=path) as client:
+    async with client_of(silenced, journal=path) as client:
         tasks = [await client.submit(photo) for _ in range(5)]
+        with anyio.fail_after(20):
+            while not silenced.faults_struck:  # noqa: ASYNC110  # it has no event for this
+                await anyio.sleep(0.01)
     failures = [await outcome_of(task) for task in tasks]
     assert all(isinstance(one, ClientClosedError) for one in failures)
-    async with RunwareClient(silenced.api_key, url=silenced.url, journal=path) as client:
+    async with client_of(silenced, journal=path) as client:
         left = await left_by(client)
     assert [one.source for one in left] == [photo] * 5
     assert all(one.result is not None for one in left)

@@ -209,7 +209,7 @@ async def test_the_key_is_never_in_it(path: Path, tmp_path: Path) -> None:
 async def test_a_task_is_attached_to_by_another_client_after_a_timeout_and_after_closing() -> None:
     with ScriptedServer(silent) as server:
         async with client_of(server) as client:
-            one, other = await client.submit(IMAGE, timeout=1.0), await client.submit(IMAGE)
+            one, other = await client.submit(IMAGE, timeout=0.5), await client.submit(IMAGE)
             await server.until(lambda: len(server.of_kind("upscale")) == 2)
             timeout = await outcome_of(one)
         closed = await outcome_of(other)

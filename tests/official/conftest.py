@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runware_ws.emulator import Emulator, Relay
+from runware_ws.emulator import Emulator, Relay, Rules
 from tests.emulator.bench import picture
 from tests.official.environments import MissingError, command_for
 from tests.official.peer import Peer
@@ -48,7 +48,7 @@ def peer(process: tuple[str, Peer]) -> Iterator[Peer]:
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     """One that answers uploads as the clients in Python need it."""
-    with Emulator(upload_data="array") as running:
+    with Emulator(rules=Rules(upload_data="array")) as running:
         yield running
 
 

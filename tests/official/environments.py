@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 __all__ = ["ROOT", "MissingError", "command_for"]
@@ -61,9 +62,18 @@ def _wanted(client: str, separator: str) -> str:
 
 def _once(folder: Path, *commands: list[str]) -> None:
     """Run the commands that fill the folder, unless they were run to their end before."""
+    import fcntl  # not everywhere, and the folders of an environment are others there too
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
     complete = folder / "complete"
-    if complete.exists():
-        return
+    with folder.with_suffix(".lock").open("w") as lock:  # other processes may run tests too
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            _run(commands)
+            complete.touch()
+
+
+def _run(commands: Iterable[list[str]]) -> None:
     for command in commands:
         try:
             subprocess.run(
@@ -75,4 +85,3 @@ def _once(folder: Path, *commands: list[str]) -> None:
             raise MissingError(f"not installed (no network?): {why}") from None
         except (OSError, subprocess.TimeoutExpired) as error:
             raise MissingError(f"not installed: {error}") from None
-    complete.touch()

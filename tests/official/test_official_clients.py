@@ -20,7 +20,10 @@ from tests.emulator.bench import upscale
 from tests.emulator.sockets import PIXELS, get, post, until
 from tests.official.peer import Failure, Peer
 
-pytestmark = pytest.mark.timeout(60, func_only=True)  # the fixtures of the first run install them
+pytestmark = [
+    pytest.mark.official,
+    pytest.mark.timeout(60, func_only=True),  # the fixtures of the first run install them
+]
 
 
 def connect(peer: Peer, emulator: Emulator) -> None:

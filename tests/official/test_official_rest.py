@@ -14,6 +14,7 @@ from tests.emulator.sockets import PIXELS, get
 from tests.official.peer import Failure, Peer
 
 pytestmark = [
+    pytest.mark.official,
     pytest.mark.timeout(60, func_only=True),  # the fixtures of the first run install it
     pytest.mark.parametrize("process", ["runware-sdk"], indirect=True),
 ]

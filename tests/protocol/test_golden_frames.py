@@ -12,11 +12,11 @@ import pytest
 
 from runware_ws.emulator.service import Service
 from runware_ws.emulator.service.jobs import Failed, Succeeded
-from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.errors import AuthenticationError, RunwareError, TaskError
 from runware_ws.protocol.tasks import Stage, Task
 from tests.emulator.bench import Bench
 from tests.protocol.world import KEY, World, number_of
+from tests.support.rules import service_settings
 
 DATA = Path(__file__).parent.parent / "data"
 GOLDEN = json.loads((DATA / "golden-frames.json").read_text(encoding="utf-8"))
@@ -174,10 +174,10 @@ def test_a_pong_comes_with_its_time() -> None:
 @pytest.mark.parametrize("case", cases("emulator"))
 def test_the_emulator_says_the_very_same(case: Case) -> None:
     script = case["emulator"]
-    bench = Bench(**script.get("settings", {}), image_url=GOLDEN["image_url"])
+    settings = {"image_url": GOLDEN["image_url"], **script.get("settings", {})}
+    bench = Bench(**settings)
     bench.service = Service(
-        ServiceSettings(api_key="KEY", image_url=GOLDEN["image_url"], **script.get("settings", {})),
-        new_uuid=iter(script["uuids"]).__next__,
+        service_settings("KEY", settings), new_uuid=iter(script["uuids"]).__next__
     )
     peer = bench.peer(authenticated=False)
     for frame in script["say"]:

@@ -18,7 +18,6 @@ from runware_ws.emulator.service import Service
 from runware_ws.emulator.service import effects as server_effects
 from runware_ws.emulator.service.jobs import Failed, Job, Succeeded
 from runware_ws.emulator.service.sessions import ServiceConnection
-from runware_ws.emulator.service.settings import ServiceSettings
 from runware_ws.errors import RunwareError
 from runware_ws.protocol.effects import Connect, Disconnect, Settle
 from runware_ws.protocol.request import MODEL
@@ -27,6 +26,7 @@ from runware_ws.protocol.session import Session
 from runware_ws.protocol.tasks import Task
 from runware_ws.protocol.wire import decode_tasks, encode_task
 from runware_ws.settings import Settings
+from tests.support.rules import service_settings
 
 KEY = "a-key-that-is-good"
 BUSY = "rateLimitExceeded"
@@ -74,7 +74,7 @@ class World:
 
     Args:
         seed: of the UUIDs and the jitter.
-        settings: what the service does where the facts are unknown.
+        settings: settings and rules of the service.
     """
 
     journaled = False
@@ -83,7 +83,7 @@ class World:
         self.rng = random.Random(seed)
         self.now = 1000.0
         self.new_uuid: Callable[[], str] = lambda: _uuid4(self.rng)
-        self.service = Service(ServiceSettings(api_key=KEY, **settings), new_uuid=self.new_uuid)
+        self.service = Service(service_settings(KEY, settings), new_uuid=self.new_uuid)
         self.wire: Wire | None = None
         self.dead: list[Wire] = []
         self.jobs: list[Job] = []

@@ -1,6 +1,6 @@
 """Many tasks through real sockets, with faults of all kinds: each image is upscaled once.
 
-`SOAK=20000x500 pytest tests/soak` has 20,000 tasks and at least 500 faults instead of a few;
+`SOAK=20000x500 pytest -m soak` has 20,000 tasks and at least 500 faults instead of a few;
 `SOAK_SEED=…` repeats the faults of an earlier run, as far as the machine lets it.
 """
 
@@ -118,6 +118,7 @@ def states(service: Service) -> dict[str, str]:
     return {uuid: job.state for uuid, job in jobs.items() if job is not None}
 
 
+@pytest.mark.soak
 @pytest.mark.anyio
 @pytest.mark.timeout(PATIENCE + 60)
 async def test_whatever_goes_wrong_each_image_is_upscaled_once() -> None:

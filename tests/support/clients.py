@@ -1,4 +1,4 @@
-"""Clients for tests: of a scripted server, with a key that is easily found again."""
+"""Clients for tests, whose key is easily found again, and which do not wait for long."""
 
 from __future__ import annotations
 
@@ -10,23 +10,38 @@ from typing import Any
 import anyio
 
 from runware_ws import RunwareClient, UpscaleTask
+from runware_ws.emulator import Emulator
 from runware_ws.protocol.timing import Timing
 from tests.support.scripted import Script, ScriptedServer
 
-__all__ = ["IMAGE", "KEY", "client_of", "hasty", "outcome_of", "served", "submitted"]
+__all__ = ["IMAGE", "KEY", "QUICK", "client_of", "hasty", "outcome_of", "served", "submitted"]
 
 KEY = "rw_Key4711SecretOfTheTests"
 IMAGE = "https://example.com/photo.jpg"
+# Waits that are cut short where nothing but time would pass. Those for an answer are not: a busy
+# machine may need them.
+QUICK = Timing(
+    replay_quiet=0.1,
+    living_window=0.5,
+    poll=(0.01, 0.1),
+    retry=(0.01, 0.1),
+    reconnect=(0.01, 0.1),
+    breaker=(0.05, 0.2),
+    early_grace=0.3,
+)
 
 
-def client_of(server: ScriptedServer, **options: Any) -> RunwareClient:
-    """A client that is not yet open. The server is never late to find a task."""
-    timing = options.pop("timing", Timing())
-    return hasty(RunwareClient(KEY, url=server.url, **{"doubt_window": 0.1, **options}), timing)
+def client_of(
+    server: ScriptedServer | Emulator, *, timing: Timing = QUICK, **options: Any
+) -> RunwareClient:
+    """Return a client that is not yet open. The server is never late to find a task."""
+    key = server.api_key if isinstance(server, Emulator) else KEY
+    usual = {"url": server.url, "doubt_window": 0.1}
+    return hasty(RunwareClient(key, **{**usual, **options}), timing)
 
 
 def hasty(client: RunwareClient, timing: Timing) -> RunwareClient:
-    """A client that is not yet open, with other durations than those that are its settings."""
+    """Give a client that is not yet open other durations than those that are its settings."""
     client._settings = replace(client._settings, timing=timing)
     return client
 

@@ -16,7 +16,7 @@ from .state import Held, Line, Trigger
 
 _F = TypeVar("_F", bound=Fault)
 EVENTS = frozenset({"connection", "authentication", "request", "question", "call"})
-_WORK = ("imageUpload", *UPSCALE_TYPES)  # a tuple, since a taskType may be anything
+_WORK = ("imageUpload", "mediaStorage", *UPSCALE_TYPES)  # a tuple, since a taskType may be anything
 _CODES = {
     400: "invalidRequest",
     401: "invalidApiKey",

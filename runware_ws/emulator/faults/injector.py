@@ -67,8 +67,8 @@ class FaultInjector:
         """Return the HTTP status that refuses the next connection; None if it is accepted."""
         return self._inbound.connection_status()
 
-    def connect(self, now: float) -> ServiceConnection:
-        connection = self._service.connect(now)
+    def connect(self, now: float, *, dry_run: bool = False) -> ServiceConnection:
+        connection = self._service.connect(now, dry_run=dry_run)
         line = self._lines[connection] = Line(connection, self._effects)
         self._inbound.connected(line, now)
         return connection
@@ -96,10 +96,12 @@ class FaultInjector:
         self._pass_on(now)
         line.end_frame()
 
-    def request(self, body: bytes, key: str | None, now: float) -> HttpCall:
+    def request(
+        self, body: bytes, key: str | None, now: float, *, dry_run: bool = False
+    ) -> HttpCall:
         refused = self._inbound.refused_call(body)
         if refused is None:
-            call = self._service.request(body, key, now)
+            call = self._service.request(body, key, now, dry_run=dry_run)
             self._pass_on(now)
             return call
         status, error = refused

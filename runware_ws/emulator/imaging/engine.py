@@ -55,22 +55,23 @@ class ImageStore:
 
     def put(self, uuid: str, image: StoredImage) -> None:
         """Store a file, in place of any other with the same UUID."""
-        self._remove(uuid.lower())
+        self.remove(uuid)
         self._images[uuid.lower()] = image
         self._bytes += len(image.content)
         while self._bytes > self._max_bytes and len(self._images) > 1:
-            self._remove(next(iter(self._images)))
+            self.remove(next(iter(self._images)))
 
     def get(self, uuid: str, now: float) -> StoredImage | None:
         """Return a file; None if it is unknown, was dropped or has expired."""
         image = self._images.get(uuid.lower())
         if image is not None and image.expires is not None and image.expires <= now:
-            self._remove(uuid.lower())
+            self.remove(uuid)
             return None
         return image
 
-    def _remove(self, uuid: str) -> None:
-        if image := self._images.pop(uuid, None):
+    def remove(self, uuid: str) -> None:
+        """Delete a file, if there is one."""
+        if image := self._images.pop(uuid.lower(), None):
             self._bytes -= len(image.content)
 
 
@@ -124,13 +125,16 @@ class Engine:
 
     async def _run(self, job: Job) -> Succeeded:
         source = await self._source(job)
+        if job.is_deletion:
+            self._store.remove(job.image)
+            return Succeeded()
         working = asyncio.get_running_loop().run_in_executor(self._pool, self._make, job, source)
         content, result, encoded = await working
         if job.image_form != "uuid" and not job.is_upload:
             original = StoredImage(content, "application/octet-stream")
             self._store.put(job.input_image_uuid, original)
-        ttl = job.options.get("ttl") if job.options["outputType"] == "URL" else None
-        expires = None if ttl is None else self._clock() + ttl
+        lifetime = self._settings.image_lifetime(job.options)
+        expires = None if lifetime is None else self._clock() + lifetime
         self._store.put(job.image_uuid, StoredImage(result, job.media_type, expires))
         return Succeeded(encoded)
 
@@ -161,6 +165,8 @@ class Engine:
         It runs in a worker thread, so it changes nothing.
         """
         content = from_base64(job.image) if source is None else source
+        if job.is_media:
+            return content, content, ""
         if job.is_upload:
             return content, shrink(content), ""
         options = (job.options[name] for name in ("upscaleFactor", "outputFormat", "outputQuality"))

@@ -20,6 +20,7 @@ from ..imaging.engine import Upscaler
 from ..imaging.pictures import upscale
 from ..service.core import Service
 from ..service.history import ReceivedTask
+from ..service.rules import Rules
 from ..service.settings import ServiceSettings
 from .background import BackgroundServer
 from .host import Host, HttpFactory
@@ -59,6 +60,7 @@ class Emulator(BackgroundServer):
             worker thread with the file of the image, the factor, the output format and the
             quality.
         http_client: returns the client for downloads, webhooks and uploads.
+        rules: how it behaves where nobody knows how the service does.
         settings: the other attributes of `ServiceSettings`, such as `latency` or `credit`.
 
     Raises:
@@ -76,6 +78,7 @@ class Emulator(BackgroundServer):
         seed: int | None = None,
         upscaler: Upscaler = upscale,
         http_client: HttpFactory = _new_http_client,
+        rules: Rules = Rules(),  # noqa: B008 - it is frozen
         **settings: Any,
     ) -> None:
         super().__init__(host, port)
@@ -87,7 +90,7 @@ class Emulator(BackgroundServer):
                 raise TypeError(f"{fault!r} is no fault; pass faults such as Drop(every=10)")
         self._upscaler = upscaler
         self._http_client = http_client
-        self._settings = ServiceSettings(api_key=self.api_key, **settings)
+        self._settings = ServiceSettings(api_key=self.api_key, rules=rules, **settings)
         self._reset()
 
     @property

@@ -45,6 +45,7 @@ class Host:
         self._replies: dict[HttpCall, asyncio.Future[Respond]] = {}
         self._new_client = http
         self._client: httpx.AsyncClient | None = None
+        self._webhook_timeout = settings.webhook_timeout
         self._engine = Engine(
             self.store, settings, clock=self._loop.time, http=self._http, upscaler=upscaler
         )
@@ -60,9 +61,11 @@ class Host:
         """Return the HTTP status that refuses the next connection; None if it is accepted."""
         return self._service.connection_status()
 
-    def connect(self, write: Callable[[Push | Close | Cut], None]) -> ServiceConnection:
+    def connect(
+        self, write: Callable[[Push | Close | Cut], None], *, dry_run: bool = False
+    ) -> ServiceConnection:
         """Note a new connection and return its handle; `write` performs effects on it."""
-        connection = self._service.connect(self.now)
+        connection = self._service.connect(self.now, dry_run=dry_run)
         self._writers[connection] = write
         self._perform()
         return connection
@@ -78,9 +81,9 @@ class Host:
         self._service.disconnect(connection, self.now, unsent)
         self._perform()
 
-    async def request(self, body: bytes, key: str | None) -> Respond:
+    async def request(self, body: bytes, key: str | None, *, dry_run: bool = False) -> Respond:
         """Return the answer to an HTTP request."""
-        call = self._service.request(body, key, self.now)
+        call = self._service.request(body, key, self.now, dry_run=dry_run)
         reply: asyncio.Future[Respond] = self._loop.create_future()
         self._replies[call] = reply
         self._perform()
@@ -166,8 +169,13 @@ class Host:
         """Send a webhook or upload, and return True if it was accepted."""
         if isinstance(delivery, Webhook):
             headers = {"Content-Type": "application/json"}
-            request = self._http().post(delivery.url, content=delivery.body, headers=headers)
-            return (await request).is_success
+            response = await self._http().post(
+                delivery.url,
+                content=delivery.body,
+                headers=headers,
+                timeout=self._webhook_timeout,
+            )
+            return response.is_success
         image = self.store.get(delivery.image_uuid, self.now)
         if image is None:  # it was dropped in favour of newer ones
             return False

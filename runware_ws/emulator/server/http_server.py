@@ -91,7 +91,8 @@ def make_app(host: Host) -> Starlette:
             body = await request.body()
         except ClientDisconnect:
             return Response(status_code=400)
-        answer = await host.request(body, _bearer(request))
+        dry_run = request.headers.get("x-runware-dry-run") == "1"
+        answer = await host.request(body, _bearer(request), dry_run=dry_run)
         return Response(answer.body, answer.status, media_type=_JSON)
 
     async def image(request: Request) -> Response:

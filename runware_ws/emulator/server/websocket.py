@@ -12,6 +12,7 @@ from collections import deque
 from http import HTTPStatus
 from http.client import responses
 from typing import Any, cast
+from urllib.parse import parse_qs
 
 from websockets.datastructures import Headers
 from websockets.frames import CloseCode, Frame, Opcode
@@ -111,8 +112,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _open(self, request: Request) -> None:
         """Answer the handshake."""
-        is_known = request.path.partition("?")[0] in _PATHS
-        status = self._host.connection_status() if is_known else HTTPStatus.NOT_FOUND
+        path, _, query = request.path.partition("?")
+        status = self._host.connection_status() if path in _PATHS else HTTPStatus.NOT_FOUND
         if status is not None:
             headers = Headers({"Connection": "close", "Content-Length": "0"})
             phrase = responses.get(status, "")
@@ -121,7 +122,8 @@ class WebSocketConnection(asyncio.Protocol):
         self._protocol.send_response(self._protocol.accept(request))
         self._flush()
         if self._protocol.state is State.OPEN:
-            self._connection = self._host.connect(self.perform)
+            dry_run = parse_qs(query).get("dryRun") == ["1"]
+            self._connection = self._host.connect(self.perform, dry_run=dry_run)
 
     def _take(self, frame: Frame) -> None:
         """Take a frame, and hand the message over when it is complete."""

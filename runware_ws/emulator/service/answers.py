@@ -86,12 +86,14 @@ class HttpCall:
     Its answers have the order of its tasks, not that in which they became known.
 
     Attributes:
+        dry_run: True if its tasks are to be checked and priced, and not run.
         is_open: False once the request was answered, or its client has gone.
     """
 
-    __slots__ = ("_answers", "_pending", "is_open")
+    __slots__ = ("_answers", "_pending", "dry_run", "is_open")
 
-    def __init__(self) -> None:
+    def __init__(self, *, dry_run: bool = False) -> None:
+        self.dry_run = dry_run
         self.is_open = True
         self._answers: dict[object, Answer] = {}
         self._pending = 0

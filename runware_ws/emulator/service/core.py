@@ -8,6 +8,7 @@ calls `handle_timer` at the time that `next_timer` returns.
 Invariants:
 
 - A taskUUID is run at most once; a task with a known one is refused with ``conflictTaskUUID``.
+  `Rules` can take this promise back.
 - An accepted task is run to its end and billed, also when its client has gone. Its outcome is
   pushed once: on the connection that has the task's session, or on the one that resumes it.
 - An error is scoped to its task; the other tasks of the same frame go on.
@@ -25,6 +26,7 @@ from typing import TypeAlias
 from ...errors import ProtocolError
 from ...protocol.wire import Item, decode_tasks, encode_answer
 from .answers import Answer, HttpCall, RefusedError, error_item, http_status
+from .authentication import authenticate, authorized
 from .effects import Close, Delivery, Effect, Push, Respond, Run, Upload, Webhook
 from .history import History
 from .jobs import Failed, Job, JobOutcome
@@ -32,7 +34,7 @@ from .schedule import Schedule
 from .sessions import ServiceConnection, ServiceSession, SessionTable
 from .settings import ServiceSettings
 from .tasks import TaskHandler
-from .validation import ValidTask, parse_authentication, parse_task
+from .validation import ValidTask, parse_task
 
 _Scheduled: TypeAlias = ServiceConnection | ServiceSession | Job | Delivery
 _AUTHENTICATION: Item = {"taskType": "authentication"}
@@ -63,9 +65,12 @@ class Service:
 
     # Events
 
-    def connect(self, now: float) -> ServiceConnection:
-        """Note that a WebSocket connection was opened, and return its handle."""
-        connection = ServiceConnection(next(self._numbers))
+    def connect(self, now: float, *, dry_run: bool = False) -> ServiceConnection:
+        """Note that a WebSocket connection was opened, and return its handle.
+
+        With `dry_run`, tasks that come on it are to be checked and priced, and not run.
+        """
+        connection = ServiceConnection(next(self._numbers), dry_run=dry_run)
         self._touch(connection, now)
         return connection
 
@@ -95,16 +100,18 @@ class Service:
         for answer in self._answers(connection, tasks, now):
             self._send(connection, answer, now)
 
-    def request(self, body: bytes, key: str | None, now: float) -> HttpCall:
+    def request(
+        self, body: bytes, key: str | None, now: float, *, dry_run: bool = False
+    ) -> HttpCall:
         """Handle an HTTP request; it is answered with one `Respond`.
 
         A request with an invalid task is refused as a whole and runs nothing, so that it can be
         corrected and sent again. Later errors concern single tasks; see `http_status`. The key is
         the bearer token, if there was one; else the first task must be an authentication.
         """
-        call = HttpCall()
+        call = HttpCall(dry_run=dry_run)
         try:
-            tasks = self._authorized(body, key)
+            tasks = authorized(decode_tasks(body), key, self.settings)
         except ProtocolError as error:
             call.add(self._unreadable(error))
         except RefusedError as refused:
@@ -122,7 +129,8 @@ class Service:
         """Take the outcome of a job; a second report for the same job is ignored."""
         if job.state != "processing":
             return
-        self._schedule.set(job, now + self.settings.task_memory)
+        job.forget_at = now + self.settings.task_memory
+        self._schedule.set(job, now + self.settings.result_lifetime(job.options))
         for forgotten in self._handler.settle(job, outcome):
             self._schedule.discard(forgotten)
         if isinstance(endpoint := job.options.get("uploadEndpoint"), str) and job.answer:
@@ -174,7 +182,7 @@ class Service:
                 case Job(state="processing"):
                     self._stop_waiting(due, now)
                 case Job():
-                    self._handler.jobs.forget(due)
+                    self._expire(due, now)
                 case Webhook() | Upload():
                     self._effects.append(due)
 
@@ -212,15 +220,19 @@ class Service:
                 return None
             if connection.session is None:
                 raise RefusedError("missingApiKey", "Authenticate first.", "apiKey")
-            return self._handle(parse_task(task), connection.session, now)
+            valid = self._parse(task)
+            return self._handle(valid, connection.session, now, dry_run=connection.dry_run)
         except RefusedError as refused:
             return self._refusal(refused, task)
 
+    def _parse(self, task: Item) -> ValidTask:
+        return parse_task(task, accepts_uuid7=self.settings.rules.accepts_uuid7)
+
     def _handle(
-        self, task: ValidTask, owner: ServiceSession | HttpCall, now: float
+        self, task: ValidTask, owner: ServiceSession | HttpCall, now: float, *, dry_run: bool
     ) -> Answer | None:
         """Handle a valid task, and return its answer; None if that comes later."""
-        answer, job = self._handler.handle(task, owner)
+        answer, job = self._handler.handle(task, owner, now, dry_run=dry_run)
         if job is not None:
             if job.awaited:
                 self._schedule.set(job, now + self.settings.sync_wait)
@@ -229,9 +241,11 @@ class Service:
 
     def _authenticate(self, connection: ServiceConnection, task: Item, now: float) -> None:
         """Give a connection its session, and send the results that the session missed."""
-        key, uuid = parse_authentication(task)
-        self._check_key(key)
+        uuid = authenticate(task, self.settings)
         session = self._resumed(connection, uuid)
+        if session is None:
+            self._close(connection, "the session is unknown", now)
+            return
         if session.connection is not None and session.connection is not connection:
             self._close(session.connection, "the session was resumed elsewhere", now)
         if connection.session is not session:
@@ -239,44 +253,31 @@ class Service:
         self._schedule.discard(session)
         session.connection, connection.session = connection, session
         missed = [Push(connection, frame, is_result=True) for frame in session.take_missed()]
-        if self.settings.replay == "before":
+        if self.settings.rules.replay == "before":
             self._effects += missed
         item = _AUTHENTICATION | {"connectionSessionUUID": session.uuid}
         self._send(connection, Answer([item]), now)
-        if self.settings.replay == "after":
+        if self.settings.rules.replay == "after":
             self._effects += missed
 
-    def _check_key(self, key: str) -> None:
-        if key in self.settings.restricted_keys:
-            raise RefusedError("forbidden", "The API key lacks permission for this.", "apiKey")
-        if key != self.settings.api_key:
-            message = "Invalid API key. Get one at https://my.runware.ai/signup."
-            raise RefusedError("invalidApiKey", message, "apiKey")
+    def _resumed(self, connection: ServiceConnection, uuid: str) -> ServiceSession | None:
+        """Return the session that is asked for, else that of the connection, else a new one.
 
-    def _resumed(self, connection: ServiceConnection, uuid: str) -> ServiceSession:
-        """Return the session that is asked for, else that of the connection, else a new one."""
+        Return None if the connection must be closed instead.
+        """
         session = self.sessions.find(uuid) if uuid else connection.session
         if session is not None and session.is_known:
             return session
-        if uuid and self.settings.unknown_session == "error":
+        rule = self.settings.rules.unknown_session if uuid else "new"
+        if rule == "error":
             message = "The session has expired or is unknown."
             parameter = "connectionSessionUUID"
             raise RefusedError("invalidConnectionSessionUUID", message, parameter)
-        return self.sessions.add(self._new_uuid())
+        if rule == "close":
+            return None
+        return self.sessions.add(uuid if rule == "same" else self._new_uuid())
 
     # Tasks of an HTTP request
-
-    def _authorized(self, body: bytes, key: str | None) -> list[Item]:
-        """Return the tasks of a request with a valid key, in its header or as its first task."""
-        if key is not None:
-            self._check_key(key)
-        tasks = decode_tasks(body)
-        if tasks and tasks[0].get("taskType") == "authentication":
-            self._check_key(parse_authentication(tasks[0])[0])
-            return tasks[1:]
-        if key is None:
-            raise RefusedError("missingApiKey", "An API key is required.", "apiKey")
-        return tasks
 
     def _take_call(self, call: HttpCall, tasks: list[Item], now: float) -> None:
         valid: list[ValidTask] = []
@@ -284,7 +285,7 @@ class Service:
         for task in tasks:
             self.history.add_request(now, 0, task)
             try:
-                valid.append(parse_task(task))
+                valid.append(self._parse(task))
             except RefusedError as refused:
                 refusals.append(self._refusal(refused, task))
         for refusal in refusals:
@@ -294,7 +295,7 @@ class Service:
 
     def _take_call_task(self, call: HttpCall, task: ValidTask, now: float) -> None:
         try:
-            answer = self._handle(task, call, now)
+            answer = self._handle(task, call, now, dry_run=call.dry_run)
         except RefusedError as refused:
             answer = self._refusal(refused, task.task)
         if answer is not None:
@@ -327,18 +328,28 @@ class Service:
         elif session.is_known:
             session.keep(frame, self.settings.max_result_bytes)
 
+    def _expire(self, job: Job, now: float) -> None:
+        """Forget a finished job, or its result first if that is kept for a shorter time."""
+        if now >= job.forget_at:
+            self._handler.jobs.forget(job)
+            return
+        if job.state == "success":
+            self._handler.jobs.expire(job)
+        self._schedule.set(job, job.forget_at)
+
     def _stop_waiting(self, job: Job, now: float) -> None:
         """End the wait for a synchronous task, which goes on and can be polled."""
         job.awaited = False
-        if self.settings.sync_wait_ends == "error" or isinstance(job.owner, HttpCall):
+        if self.settings.rules.sync_wait_ends == "error" or isinstance(job.owner, HttpCall):
             failed = Failed("timeout", "The task takes longer than a synchronous wait.")
-            self._deliver(job, Answer(errors=[self._handler.error(job, failed)]), now)
+            job.last_error = self._handler.error(job, failed)
+            self._deliver(job, Answer(errors=[job.last_error]), now)
 
     # Frames
 
     def _refusal(self, refused: RefusedError, task: Item) -> Answer:
-        error = error_item(refused, task, name_task=self.settings.errors_name_task)
-        return Answer(errors=[error])
+        name_task = self.settings.rules.names_task(refused.code)
+        return Answer(errors=[error_item(refused, task, name_task=name_task)])
 
     def _unreadable(self, error: ProtocolError) -> Answer:
         return self._refusal(RefusedError("invalidRequest", f"Invalid request: {error}."), {})

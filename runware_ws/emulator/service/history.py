@@ -33,8 +33,8 @@ class History:
     """The tasks that arrived and those that were run, the newest `limit` of each.
 
     Attributes:
-        executions: how often each task was run, by taskUUID in lower case. More than once would
-            be a bug of the service.
+        executions: how often each task was run, by taskUUID in lower case. It is more than once
+            only if the rules of the service allow it.
         requests: the tasks that arrived, also those that were refused, except those of an HTTP
             request without a valid key.
         billed: the cost of all executions.

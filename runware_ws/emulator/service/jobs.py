@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import islice
+from math import inf
 from typing import Literal, TypeAlias
 
 from ...protocol.wire import Item
@@ -48,7 +48,7 @@ JobOutcome: TypeAlias = Succeeded | Failed
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A task that was accepted: an upscale or an upload.
+    """A task that was accepted: an upscale, an upload, or the deletion of an image.
 
     Attributes:
         task_uuid: its taskUUID as it was sent; answers repeat it.
@@ -59,12 +59,17 @@ class Job:
         input_image_uuid: the UUID of the input.
         options: the other members of the request, with defaults.
         request: the request as `getTaskDetails` shows it.
+        answer_type: the taskType of the answer to an upscale.
         owner: who gets the result: a session or an HTTP request; None once it is finished.
+        arrived: the time at which it arrived.
+        forget_at: the time at which it is forgotten; without end before it is finished.
         awaited: True while the owner waits for the result to be pushed.
         state: ``processing``, ``success``, ``error``, or ``expired`` for a success whose result
             was dropped.
         answer: the item that reports the success.
         error: the error object that reports the failure.
+        last_error: the last error that was said of its taskUUID without ending it: the refusal
+            of a second sending, or the end of a wait; None once it is finished.
     """
 
     task_uuid: str
@@ -75,11 +80,18 @@ class Job:
     input_image_uuid: str
     options: Item
     request: Item = field(repr=False)
+    answer_type: str
     owner: ServiceSession | HttpCall | None
-    awaited: bool
+    arrived: float
+    forget_at: float = field(init=False, default=inf)
+    awaited: bool = field(init=False)
     state: Literal["processing", "success", "error", "expired"] = "processing"
     answer: Item | None = field(default=None, repr=False)
     error: Item | None = field(default=None, repr=False)
+    last_error: Item | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.awaited = not self.is_acknowledged
 
     @property
     def key(self) -> str:
@@ -87,15 +99,35 @@ class Job:
         return self.task_uuid.lower()
 
     @property
+    def reference(self) -> Item:
+        """The members by which errors name the task."""
+        return {"taskType": self.task_type, "taskUUID": self.task_uuid}
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """True if it is acknowledged, and its result is not pushed."""
+        return self.options["deliveryMethod"] == "async" or "webhookURL" in self.options
+
+    @property
     def is_upload(self) -> bool:
-        """True if it stores an image and upscales none."""
+        """True if it stores or deletes an image, and upscales none."""
         return self.task_type not in UPSCALE_TYPES
+
+    @property
+    def is_media(self) -> bool:
+        """True if it stores an image as it is, or deletes one."""
+        return self.task_type == "mediaStorage"
+
+    @property
+    def is_deletion(self) -> bool:
+        """True if it deletes an image."""
+        return self.is_media and self.request["operation"] == "delete"
 
     @property
     def image_parameter(self) -> str:
         """The member of the request that holds the image, as errors name it."""
         if self.is_upload:
-            return "image"
+            return "media" if self.is_media else "image"
         return "inputImage" if "inputImage" in self.request else "inputs.image"
 
     @property
@@ -116,14 +148,17 @@ class Job:
     def header(self) -> Item:
         """Return the members that every answer about this task begins with.
 
-        The taskType of an answer to an upscale is always ``imageUpscale``, as documented.
+        The taskType of an answer to an upscale is a rule of the service.
         """
-        kind = "imageUpload" if self.is_upload else "imageUpscale"
+        kind = self.task_type if self.is_upload else self.answer_type
         return {"taskType": kind, "taskUUID": self.task_uuid}
 
     def succeed(self, outcome: Succeeded, *, image_url: str, cost: float) -> None:
         """Note the success, and write the item that reports it."""
-        self.state, self.image = "success", ""
+        self.state, self.image, self.last_error = "success", "", None
+        if self.is_media:
+            self.answer = self.header() | self._media(image_url)
+            return
         self.answer = self.header() | {"imageUUID": self.image_uuid}
         if self.is_upload or not self.wants_base64:  # Runware's SDK wants the URL of an upload, too
             self.answer["imageURL"] = f"{image_url}/{self.file_name}"
@@ -135,65 +170,22 @@ class Job:
             return
         if self.options["includeCost"]:
             self.answer["cost"] = cost
-        self.answer["inputImageUUID"] = self.input_image_uuid
+        if self.answer_type == "imageUpscale":
+            self.answer["inputImageUUID"] = self.input_image_uuid
+
+    def _media(self, image_url: str) -> Item:
+        operation = self.request["operation"]
+        if self.is_deletion:
+            return {"operation": operation, "mediaUUID": self.input_image_uuid}
+        url = f"{image_url}/{self.image_uuid}"
+        return {"operation": operation, "mediaUUID": self.image_uuid, "mediaURL": url}
 
     def fail(self, error: Item) -> None:
         """Note the failure and the error object that reports it."""
-        self.state, self.image, self.error = "error", "", error
+        self.state, self.image, self.last_error = "error", "", None
+        self.error = error
 
     def outcome(self) -> Answer:
         """Return the answer that reports a finished job."""
         data, errors = self.answer, self.error
         return Answer([] if data is None else [data], [] if errors is None else [errors])
-
-
-class JobTable:
-    """All tasks that are known, by UUID regardless of case; finished ones are kept within limits.
-
-    Args:
-        max_finished: the number of finished jobs that are kept.
-        max_result_bytes: the total size of their results.
-    """
-
-    def __init__(self, max_finished: int, max_result_bytes: int) -> None:
-        self._max_finished = max_finished
-        self._max_result_bytes = max_result_bytes
-        self._jobs: dict[str, Job] = {}
-        self._finished: dict[Job, None] = {}  # in order, as is the next one
-        self._result_sizes: dict[Job, int] = {}
-        self._result_bytes = 0
-
-    def add(self, job: Job) -> None:
-        self._jobs[job.key] = job
-
-    def find(self, task_uuid: str) -> Job | None:
-        return self._jobs.get(task_uuid.lower())
-
-    @property
-    def running(self) -> int:
-        """The number of jobs that are accepted and not finished."""
-        return len(self._jobs) - len(self._finished)
-
-    def finish(self, job: Job, size: int) -> list[Job]:
-        """Keep a finished job with a result of `size` bytes.
-
-        Return the jobs that are forgotten in favour of it.
-        """
-        self._finished[job] = None
-        if size:
-            self._result_sizes[job] = size
-            self._result_bytes += size
-        while self._result_bytes > self._max_result_bytes:
-            oldest = next(iter(self._result_sizes))
-            self._result_bytes -= self._result_sizes.pop(oldest)
-            oldest.state, oldest.answer = "expired", None
-        forgotten = list(islice(self._finished, max(0, len(self._finished) - self._max_finished)))
-        for one in forgotten:
-            self.forget(one)
-        return forgotten
-
-    def forget(self, job: Job) -> None:
-        """Forget a finished job."""
-        del self._jobs[job.key]
-        del self._finished[job]
-        self._result_bytes -= self._result_sizes.pop(job, 0)

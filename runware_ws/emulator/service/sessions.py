@@ -11,13 +11,15 @@ class ServiceConnection:
     Attributes:
         number: counts the connections, from 1.
         session: the session it authenticated for; None before that.
+        dry_run: True if its tasks are to be checked and priced, and not run.
         is_open: False once either side has closed it.
     """
 
-    __slots__ = ("is_open", "number", "session")
+    __slots__ = ("dry_run", "is_open", "number", "session")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, dry_run: bool = False) -> None:
         self.number = number
+        self.dry_run = dry_run
         self.session: ServiceSession | None = None
         self.is_open = True
 

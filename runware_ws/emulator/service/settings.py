@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import inf
-from typing import Literal
+from typing import Any
+
+from .rules import Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
     """Settings of the emulator. Durations are seconds, sizes are bytes, money is US dollars.
 
-    The defaults are what the documentation of the service says. Where it says nothing, both
-    possible behaviours are offered, so that a client can be tried with each.
-
     Attributes:
         api_key: the key that is accepted.
+        rules: how the service behaves where its documentation says nothing.
         restricted_keys: keys that are known but have no permission; they get ``forbidden``.
         image_url: the URL below which results are served; `Emulator` sets it.
         idle_timeout: a connection on which no message was exchanged for this long is closed.
         session_memory: how long a session without a connection is kept, with its results.
-        unknown_session: the answer to resuming an unknown or expired session: a ``new`` session,
-            or an ``error``.
-        replay: send the results that a resumed session missed ``before`` or ``after`` the answer
-            to its authentication.
         sync_wait: how long the result of a synchronous task is waited for. The task goes on after
             that, and its result can be polled.
-        sync_wait_ends: the end of that wait on a WebSocket: an ``error`` with the code
-            ``timeout``, or ``silence``.
-        unknown_task: the answer to polling an unknown task: an ``error`` with the code
-            ``taskNotFound``, or ``empty`` data.
-        errors_name_task: put the taskUUID into errors. The service often leaves it out.
-        upload_data: the ``data`` of an answered upload: an ``object`` as documented, or an
-            ``array``, the only form that Runware's Python SDKs understand.
-        webhook_body: the body of a webhook: ``data`` for ``{"data": [...]}``, or ``flat`` for the
-            bare result.
+        default_ttl: how long a result without a ``ttl`` of its own is kept, where the rules say
+            that it is kept for its ttl.
+        webhook_timeout: how long the answer to a webhook is waited for.
         webhook_attempts: how often a webhook, or the upload of a result, is tried in all.
         webhook_delay: the delay before the first retry of a webhook. It doubles with each retry.
         webhook_delay_max: the longest delay between two attempts.
@@ -42,6 +33,7 @@ class ServiceSettings:
         cost: the cost of one upscaled image.
         credit: the credit of the account; None for no limit. A task that it does not cover gets
             ``insufficientCredits``.
+        made_up_balance: the balance that an account without a limit has in its details.
         max_running: the number of unfinished tasks; None for no limit. A further task gets
             ``rateLimitExceeded``.
         task_memory: how long the UUID and the result of a finished task are known.
@@ -63,24 +55,21 @@ class ServiceSettings:
     """
 
     api_key: str = field(repr=False)
+    rules: Rules = field(default_factory=Rules)
     restricted_keys: frozenset[str] = field(default=frozenset(), repr=False)
     image_url: str = "http://127.0.0.1/image"
     idle_timeout: float = 120.0
     session_memory: float = 120.0
-    unknown_session: Literal["new", "error"] = "new"
-    replay: Literal["before", "after"] = "after"
     sync_wait: float = 120.0
-    sync_wait_ends: Literal["error", "silence"] = "error"
-    unknown_task: Literal["error", "empty"] = "error"
-    errors_name_task: bool = True
-    upload_data: Literal["object", "array"] = "object"
-    webhook_body: Literal["data", "flat"] = "data"
+    default_ttl: float = 60.0
+    webhook_timeout: float = 5.0
     webhook_attempts: int = 7
     webhook_delay: float = 0.25
     webhook_delay_max: float = 8.0
     default_upscale_factor: int = 2
     cost: float = 0.0013
     credit: float | None = None
+    made_up_balance: float = 1000.0
     max_running: int | None = None
     task_memory: float = 3600.0
     max_tasks: int = 200_000
@@ -97,3 +86,16 @@ class ServiceSettings:
             value = getattr(self, member.name)
             if isinstance(value, int | float) and not 0 <= value < inf:
                 raise ValueError(f"{member.name} must not be negative, nor without end")
+
+    def image_lifetime(self, options: Mapping[str, Any]) -> float | None:
+        """Return how long the image of a task with these options is kept; None for no limit."""
+        if self.rules.retention == "ttl":
+            return self.result_lifetime(options)
+        ttl: float | None = options.get("ttl") if options["outputType"] == "URL" else None
+        return ttl
+
+    def result_lifetime(self, options: Mapping[str, Any]) -> float:
+        """Return how long the result of a task with these options can be asked for."""
+        if self.rules.retention == "ttl":
+            return min(float(options.get("ttl", self.default_ttl)), self.task_memory)
+        return self.task_memory

@@ -1,4 +1,4 @@
-"""The task handler: accepts tasks as jobs, answers questions about them, and reports outcomes."""
+"""The task handler: accepts tasks as jobs, and reports their outcomes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 from ...protocol.request import MEMBERS
 from ...protocol.wire import Item, encode_answer, encode_item
+from .account import Account
 from .answers import Answer, HttpCall, RefusedError, error_item
 from .history import History
-from .jobs import Failed, Job, JobOutcome, JobTable
+from .job_table import JobTable
+from .jobs import Failed, Job, JobOutcome
+from .questions import Questions
 from .sessions import ServiceSession
 from .settings import ServiceSettings
 from .validation import UPSCALE_TYPES, ValidTask
@@ -23,27 +26,29 @@ class TaskHandler:
         self, settings: ServiceSettings, history: History, new_uuid: Callable[[], str]
     ) -> None:
         self.jobs = JobTable(settings.max_tasks, settings.max_result_bytes)
+        self._questions = Questions(self.jobs, settings.rules)
+        self._account = Account(settings, history)
         self._settings = settings
+        self._rules = settings.rules
         self._history = history
         self._new_uuid = new_uuid
 
     def handle(
-        self, task: ValidTask, owner: ServiceSession | HttpCall
+        self, task: ValidTask, owner: ServiceSession | HttpCall, now: float, *, dry_run: bool
     ) -> tuple[Answer | None, Job | None]:
         """Handle a task, and return its answer, its job, or both.
 
-        With a job comes at most an acknowledgment; its outcome is reported later.
+        With a job comes at most an acknowledgment; its outcome is reported later. A task of a dry
+        run has no job.
 
         Raises:
             RefusedError: the task is known already, or exceeds a limit.
         """
-        if task.task_type == "ping":
-            return Answer([{"taskType": "ping", "pong": True}]), None
-        if task.task_type == "getResponse":
-            return self._response(task), None
-        if task.task_type == "getTaskDetails":
-            return self._details(task), None
-        job = self._accept(task, owner)
+        if (answer := self._answer(task, now)) is not None:
+            return answer, None
+        if dry_run and self._rules.dry_run == "honoured":
+            return self._priced(task), None
+        job = self._accept(task, owner, now)
         acknowledgment = Answer([job.header()], group="acknowledgment")
         return (None if job.awaited else acknowledgment), job
 
@@ -58,34 +63,69 @@ class TaskHandler:
     def error(self, job: Job, failed: Failed) -> Item:
         """Return the error object that reports a failed job."""
         error = RefusedError(failed.code, failed.message, failed.parameter)
-        return self._error_item(error, {"taskType": job.task_type, "taskUUID": job.task_uuid})
+        return self._error_item(error, job.reference)
 
     def frame(self, job: Job, answer: Answer) -> bytes:
         """Return the frame that pushes the outcome of a job."""
         if not answer.data:
             return encode_answer(errors=answer.errors)
-        if job.is_upload and self._settings.upload_data == "object":
+        if job.task_type == "imageUpload" and self._rules.upload_data == "object":
             return encode_answer(answer.data[0])
         return encode_answer(answer.data)
 
     def webhook_body(self, job: Job) -> bytes:
         """Return the body of the webhook that reports a finished job."""
-        if self._settings.webhook_body == "flat":
+        if self._rules.webhook_body == "flat":
             return encode_item(job.answer or job.error or {})
         return self.frame(job, job.outcome())
 
-    def _accept(self, task: ValidTask, owner: ServiceSession | HttpCall) -> Job:
-        if self.jobs.find(task.uuid):
-            message = "A task with this taskUUID is already known."
-            raise RefusedError("conflictTaskUUID", message, "taskUUID")
-        cost = self._settings.cost if task.task_type in UPSCALE_TYPES else 0.0
-        self._check_limits(cost)
-        job = self._new_job(task, owner)
+    def _answer(self, task: ValidTask, now: float) -> Answer | None:
+        """Return the answer to a task that is a question; None for one that is run."""
+        match task.task_type:
+            case "ping":
+                return Answer([{"taskType": "ping", "pong": True}])
+            case "getResponse":
+                return self._questions.response(task, now)
+            case "getTaskDetails":
+                return self._questions.details(task, now)
+            case "accountManagement":
+                return self._account.details(task)
+            case "modelSearch":
+                return self._account.models(task)
+        return None
+
+    def _cost(self, task: ValidTask) -> float:
+        return self._settings.cost if task.task_type in UPSCALE_TYPES else 0.0
+
+    def _priced(self, task: ValidTask) -> Answer:
+        """Return the answer to a task of a dry run."""
+        names = {"taskType": task.task_type, "taskUUID": task.uuid}
+        return Answer([names | {"cost": self._cost(task)}])
+
+    def _accept(self, task: ValidTask, owner: ServiceSession | HttpCall, now: float) -> Job:
+        cost = self._cost(task)
+        try:
+            self._check_conflict(task, now)
+            self._check_limits(cost)
+        except RefusedError as refused:
+            if known := self.jobs.find(task.uuid):
+                known.last_error = self._error_item(refused, task.task)
+            raise
+        job = self._new_job(task, owner, now)
         if isinstance(owner, HttpCall) and job.awaited:
             owner.reserve(job)
         self.jobs.add(job)
         self._history.add_execution(job.key, cost)
         return job
+
+    def _check_conflict(self, task: ValidTask, now: float) -> None:
+        if self._rules.conflicts == "never":
+            return
+        for job in self.jobs.find_all(task.uuid):
+            is_seen = now >= job.arrived + self._rules.conflict_delay
+            if is_seen and (self._rules.conflicts == "always" or job.state == "processing"):
+                message = "A task with this taskUUID is already known."
+                raise RefusedError("conflictTaskUUID", message, "taskUUID")
 
     def _check_limits(self, cost: float) -> None:
         running, credit = self._settings.max_running, self._settings.credit
@@ -94,7 +134,7 @@ class TaskHandler:
         if credit is not None and self._history.billed + cost > credit:
             raise RefusedError("insufficientCredits", "The account has no credit left.")
 
-    def _new_job(self, task: ValidTask, owner: ServiceSession | HttpCall) -> Job:
+    def _new_job(self, task: ValidTask, owner: ServiceSession | HttpCall, now: float) -> Job:
         text, form = task.image
         defaults = {**_DEFAULTS, "upscaleFactor": self._settings.default_upscale_factor}
         if task.task_type == "imageUpload":
@@ -110,46 +150,18 @@ class TaskHandler:
             input_image_uuid=input_uuid,
             options=options,
             request=_with_image(task.task, input_uuid) if form == "inline" else task.task,
+            answer_type=self._rules.answer_type,
             owner=owner,
-            awaited=options["deliveryMethod"] == "sync" and "webhookURL" not in options,
+            arrived=now,
         )
 
-    def _response(self, task: ValidTask) -> Answer:
-        answer = Answer(group="getResponse")
-        if (job := self.jobs.find(task.uuid)) is not None:
-            answer.extend(self._report(job, {"status": "success"}))
-        elif self._settings.unknown_task == "error":
-            answer.errors.append(self._not_found(task))
-        return answer
-
-    def _details(self, task: ValidTask) -> Answer:
-        if (job := self.jobs.find(task.uuid)) is None:
-            return Answer(errors=[self._not_found(task)])
-        report = self._report(job, {})
-        response = {"data": report.data} if report.data else {"errors": report.errors}
-        item: Item = {"taskType": "getTaskDetails", "taskUUID": task.uuid}
-        return Answer([item | {"request": [job.request], "response": response}])
-
-    def _report(self, job: Job, success: Item) -> Answer:
-        """Return the state of a job; `success` is added to the item of one that succeeded."""
-        if job.state == "processing":
-            return Answer([job.header() | {"status": "processing"}])
-        if job.answer is not None:
-            return Answer([job.answer | success])
-        expired = Failed("taskExpired", "The result is not kept any more.")
-        return Answer(errors=[(job.error or self.error(job, expired)) | {"status": "error"}])
-
-    def _not_found(self, task: ValidTask) -> Item:
-        message = "No task with this taskUUID is known."
-        return self._error_item(RefusedError("taskNotFound", message, "taskUUID"), task.task)
-
     def _error_item(self, error: RefusedError, task: Item) -> Item:
-        return error_item(error, task, name_task=self._settings.errors_name_task)
+        return error_item(error, task, name_task=self._rules.names_task(error.code))
 
 
 def _with_image(task: Item, image: str) -> Item:
     """Return a task with another image, as `getTaskDetails` shows one that was sent inline."""
     if "inputs" in task:
         return task | {"inputs": {"image": image}}
-    member = "inputImage" if "inputImage" in task else "image"
+    (member,) = task.keys() & {"inputImage", "image", "media"}
     return task | {member: image}

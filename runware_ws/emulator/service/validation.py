@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ...protocol.request import (
+    FACTOR_2_ONLY,
     MEMBERS,
-    MODEL,
+    MODELS,
     Member,
     Problem,
     is_base64,
@@ -20,6 +21,7 @@ from ...protocol.request import (
     is_url,
     is_uuid,
     is_uuid4,
+    is_uuid7,
     member_named,
     problem_with,
 )
@@ -29,10 +31,20 @@ from .answers import RefusedError
 ImageForm: TypeAlias = Literal["uuid", "url", "inline"]
 
 UPSCALE_TYPES = frozenset({"upscale", "imageUpscale"})
-_TASK_TYPES = ["upscale", "imageUpscale", "imageUpload", "getResponse", "getTaskDetails", "ping"]
-_UPSCALE = frozenset({"taskType", "taskUUID", "model", "inputs"}) | {m.wire for m in MEMBERS}
-_UPLOAD = frozenset({"taskType", "taskUUID", "image"})
-_AUTHENTICATION = frozenset({"taskType", "apiKey", "connectionSessionUUID"})
+_COMMON = frozenset({"taskType", "taskUUID"})
+_UPSCALE = _COMMON | {"model", "inputs", "routing"} | {m.wire for m in MEMBERS}
+_UPLOAD = _COMMON | {"image"}
+_MEDIA = _COMMON | {"operation", "media"}
+_ACCOUNT = _COMMON | {"operation", "startDate", "endDate", "models", "apiKeys"}
+_ACCOUNT |= {"groupBy", "timezone"}
+_SEARCH = _COMMON | {"search", "source", "category", "type", "architecture", "tags"}
+_SEARCH |= {"capabilities", "conditioning", "visibility", "limit", "offset", "sort"}
+_MEDIA_OPERATIONS = ["upload", "delete"]
+_ACCOUNT_OPERATIONS = ["getDetails", "getUsageActivity"]
+_TASK_TYPES = [
+    *("upscale", "imageUpscale", "imageUpload", "mediaStorage", "getResponse", "getTaskDetails"),
+    *("accountManagement", "modelSearch", "ping"),
+]
 
 
 class TaskImage(NamedTuple):
@@ -61,8 +73,12 @@ class ValidTask:
     options: Item = field(default_factory=dict)
 
 
-def parse_task(task: Item) -> ValidTask:
+def parse_task(task: Item, *, accepts_uuid7: bool = False) -> ValidTask:
     """Return a valid task.
+
+    Args:
+        task: the task as it was sent.
+        accepts_uuid7: take a taskUUID that is a UUID v7, too.
 
     Raises:
         RefusedError: the first mistake in it.
@@ -70,35 +86,21 @@ def parse_task(task: Item) -> ValidTask:
     task_type = _task_type(task)
     if task_type == "ping":
         return ValidTask(task, task_type)
-    uuid = _task_uuid(task)
+    uuid = _task_uuid(task, accepts_uuid7)
     if task_type in UPSCALE_TYPES:
         image, options = _upscale(task, older=task_type == "imageUpscale")
         return ValidTask(task, task_type, uuid, image, options)
     if task_type == "imageUpload":
-        _refuse_unknown(task, _UPLOAD)
+        refuse_unknown(task, _UPLOAD)
         return ValidTask(task, task_type, uuid, _image(_required(task, "image"), "image"))
+    if task_type == "mediaStorage":
+        return ValidTask(task, task_type, uuid, _media(task))
+    if task_type == "accountManagement":
+        refuse_unknown(task, _ACCOUNT)
+        _check_operation(task, _ACCOUNT_OPERATIONS)
+    if task_type == "modelSearch":
+        _check_search(task)
     return ValidTask(task, task_type, uuid)
-
-
-def parse_authentication(task: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the key of an authentication, and the session to resume; "" for none.
-
-    Raises:
-        RefusedError: the first mistake in it.
-    """
-    _refuse_unknown(task, _AUTHENTICATION)
-    key = task.get("apiKey")
-    if key is None or key == "":
-        raise RefusedError("missingApiKey", "An API key is required.", "apiKey")
-    if not isinstance(key, str):
-        raise RefusedError("invalidApiKey", "Invalid API key.", "apiKey")
-    session = task.get("connectionSessionUUID", "")
-    if session != "" and not (isinstance(session, str) and is_uuid(session)):
-        parameter = "connectionSessionUUID"
-        raise RefusedError(
-            "invalidConnectionSessionUUID", f"{parameter} must be a UUID.", parameter
-        )
-    return key, session
 
 
 def _image_form(text: str) -> ImageForm | None:
@@ -119,9 +121,9 @@ def _task_type(task: Mapping[str, Any]) -> str:
     return value
 
 
-def _task_uuid(task: Mapping[str, Any]) -> str:
+def _task_uuid(task: Mapping[str, Any], accepts_uuid7: bool) -> str:
     value = _required(task, "taskUUID")
-    if not isinstance(value, str) or not is_uuid4(value):
+    if not isinstance(value, str) or not (is_uuid4(value) or (accepts_uuid7 and is_uuid7(value))):
         raise RefusedError("invalidTaskUUID", "taskUUID must be a UUID v4.", "taskUUID")
     return value
 
@@ -132,9 +134,12 @@ def _upscale(task: Mapping[str, Any], *, older: bool) -> tuple[TaskImage, Item]:
     The older form, which Runware's SDKs still send, may have the image as ``inputImage``, and
     needs no model.
     """
-    _refuse_unknown(task, _UPSCALE | {"inputImage"} if older else _UPSCALE)
+    refuse_unknown(task, _UPSCALE | {"inputImage"} if older else _UPSCALE)
     if "model" in task or not older:
-        _check_model(_required(task, "model"))
+        _check_model(_required(task, "model"), task.get("upscaleFactor"))
+    if not isinstance(task.get("routing", {}), dict):
+        details = {"type": "object"}
+        raise RefusedError("invalidRouting", "routing must be an object.", "routing", details)
     image = _upscale_image(task)
     members = ((member_named(name), value) for name, value in task.items() if name != "taskUUID")
     return image, {member.wire: _option(member, value) for member, value in members if member}
@@ -148,19 +153,53 @@ def _upscale_image(task: Mapping[str, Any]) -> TaskImage:
     return _image(task["inputImage"], "inputImage")
 
 
-def _check_model(model: Any) -> None:
+def _check_model(model: Any, factor: Any) -> None:
     if not isinstance(model, str):
         raise RefusedError("invalidModel", "model must be a string.", "model", {"type": "string"})
-    if model != MODEL:
-        message, details = f"This model is not supported; use {MODEL}.", {"allowedValues": [MODEL]}
+    if model not in MODELS:
+        message, details = "This model is not supported here.", {"allowedValues": list(MODELS)}
         raise RefusedError("unsupportedModel", message, "model", details)
+    if model in FACTOR_2_ONLY and factor not in (None, 2):
+        message = f"{MODELS[model]} has no other factor than 2."
+        limits = {"allowedValues": [2]}
+        raise RefusedError("unsupportedUpscaleFactor", message, "upscaleFactor", limits)
+
+
+def _media(task: Mapping[str, Any]) -> TaskImage:
+    """Return the image to be stored, or the UUID of the one to be deleted."""
+    refuse_unknown(task, _MEDIA)
+    _check_operation(task, _MEDIA_OPERATIONS)
+    media = _image(_required(task, "media"), "media")
+    if (media.form == "uuid") is not (task["operation"] == "delete"):
+        message = "A UUID can be deleted, and only a URL, a data URI or base64 be uploaded."
+        raise RefusedError("invalidMedia", message, "media")
+    return media
+
+
+def _check_operation(task: Mapping[str, Any], allowed: list[str]) -> None:
+    if _required(task, "operation") not in allowed:
+        message, details = "This operation is not supported here.", {"allowedValues": allowed}
+        raise RefusedError("unsupportedOperation", message, "operation", details)
+
+
+def _check_search(task: Mapping[str, Any]) -> None:
+    refuse_unknown(task, _SEARCH)
+    for name in ("search", "category", "architecture"):
+        if not isinstance(task.get(name, ""), str):
+            message = f"{name} must be a string."
+            raise RefusedError(_code("invalid", name), message, name, {"type": "string"})
+    for name, low, high in (("limit", 1, 100), ("offset", 0, 10_000)):
+        value = task.get(name, low)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            message, details = f"{name} must be an integer.", {"min": low, "max": high}
+            raise RefusedError(_code("invalid", name), message, name, details)
 
 
 def _inputs_image(inputs: Any) -> TaskImage:
     if not isinstance(inputs, dict):
         details = {"type": "object"}
         raise RefusedError("invalidInputs", "inputs must be an object.", "inputs", details)
-    _refuse_unknown(inputs, {"image"}, "inputs.")
+    refuse_unknown(inputs, {"image"}, "inputs.")
     return _image(_required(inputs, "image", "inputs."), "inputs.image")
 
 
@@ -200,7 +239,8 @@ def _required(mapping: Mapping[str, Any], name: str, path: str = "") -> Any:
     return mapping[name]
 
 
-def _refuse_unknown(mapping: Mapping[str, Any], known: Collection[str], path: str = "") -> None:
+def refuse_unknown(mapping: Mapping[str, Any], known: Collection[str], path: str = "") -> None:
+    """Raise RefusedError for the first member that is not known; `path` is where they are."""
     for name in mapping:
         if name not in known:
             parameter = path + name[:100]
