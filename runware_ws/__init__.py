@@ -37,6 +37,7 @@ from .journal.recovery import Recovered
 from .options import UpscaleOptions
 from .protocol.effects import Event, EventKind
 from .protocol.reconnector import ClientState
+from .reporting import report
 from .results import UpscaleResult
 from .stats import Stats
 from .task import TaskState, UpscaleTask
@@ -80,4 +81,5 @@ __all__ = [
     "UpscaleTask",
     "ValidationError",
     "__version__",
+    "report",
 ]

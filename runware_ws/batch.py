@@ -15,7 +15,7 @@ from collections.abc import (
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from uuid import UUID
 
 import anyio
@@ -75,7 +75,7 @@ class Failure(Generic[T]):
     result: None = None
     tag: Any = None
 
-    def unwrap(self) -> UpscaleResult:
+    def unwrap(self) -> NoReturn:
         """Raise the error."""
         raise self.error
 

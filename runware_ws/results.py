@@ -42,6 +42,7 @@ class UpscaleResult:
         raw: every member as received, also those that this package does not know.
         attempts: how often the task was run until it succeeded (see ``max_retries``).
         tag: the caller's tag, or None.
+        seconds: seconds from the call to the result, or None if that is not known.
     """
 
     def __init__(
@@ -52,12 +53,15 @@ class UpscaleResult:
         *,
         attempt_uuids: tuple[str, ...] = (),
         tag: Any = None,
+        seconds: float | None = None,
         on_ack: Callable[[], None] | None = None,
     ) -> None:
         self.task_uuid = task_uuid
         self.raw = raw
         self.attempts = attempts
         self.tag = tag
+        self.seconds = seconds
+        self._saved_to: Path | None = None
         self._attempt_uuids = attempt_uuids
         self._on_ack = on_ack
 
@@ -79,6 +83,11 @@ class UpscaleResult:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_on_ack": None}  # a copy in another process cannot acknowledge
+
+    @property
+    def saved_to(self) -> Path | None:
+        """Path of the file that `save` wrote last; None before."""
+        return self._saved_to
 
     @property
     def image_uuid(self) -> str | None:
@@ -157,6 +166,7 @@ class UpscaleResult:
         """
         data = await self.read()
         saved = await run_in_thread(_write, Path(path), self.task_uuid, data)
+        self._saved_to = saved
         self.ack()
         return saved
 
@@ -198,7 +208,8 @@ class UpscaleResult:
 
     def _thumbnail(self, form: str) -> bytes | None:
         with suppress(ProtocolError):
-            return thumbnail_of(self.data, _SHOWN, form)
+            if (small := thumbnail_of(self.data, _SHOWN, form)) is not None:
+                return small.data
         return None
 
 

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, I
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial, update_wrapper
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
@@ -119,6 +120,8 @@ _image = _blocking(results.UpscaleResult.image)
 class UpscaleResult(_Face, results.UpscaleResult):
     __doc__ = spoken(results.UpscaleResult)
 
+    _original: results.UpscaleResult
+
     def __init__(self, loop: LoopThread, original: results.UpscaleResult) -> None:
         self.__dict__.update(original.__dict__)  # what needs no event loop is inherited
         super().__init__(loop, original)
@@ -127,6 +130,11 @@ class UpscaleResult(_Face, results.UpscaleResult):
     read = _read  # type: ignore[assignment]  # it blocks
     save = _save  # type: ignore[assignment]  # it blocks
     image = _image  # type: ignore[assignment]  # it blocks
+
+    @property
+    def saved_to(self) -> Path | None:
+        """Path of the file that `save` wrote last; None before."""
+        return self._original.saved_to
 
 
 _result = _giving(UpscaleResult, _blocking(task.UpscaleTask.result))

@@ -33,17 +33,25 @@ class Submission(Task):
     Attributes:
         size: bytes of input that it holds at the gate.
         tag: the caller's tag, or None.
+        began: when it was handed in, or None if that was in another process.
         outcome: its result or its error; None while it is pending.
     """
 
-    __slots__ = ("_callback", "_event", "outcome", "size", "tag")
+    __slots__ = ("_callback", "_event", "began", "outcome", "size", "tag")
 
     def __init__(
-        self, uuid: str, payload: bytes | bytearray, size: int, tag: Any = None, **options: Any
+        self,
+        uuid: str,
+        payload: bytes | bytearray,
+        size: int,
+        tag: Any = None,
+        began: float | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(uuid, payload, **options)
         self.size = size
         self.tag = tag
+        self.began = began
         self.outcome: UpscaleResult | RunwareError | None = None
         self._event: OneShotEvent | None = None  # made when somebody waits
         self._callback: Callable[[], None] | None = None
@@ -75,7 +83,10 @@ class Submission(Task):
             self._callback = callback
 
     def finish(
-        self, outcome: dict[str, Any] | RunwareError, on_ack: Callable[[], None] | None
+        self,
+        outcome: dict[str, Any] | RunwareError,
+        now: float,
+        on_ack: Callable[[], None] | None,
     ) -> None:
         """Set the outcome, and wake everybody who waits for it."""
         if isinstance(outcome, RunwareError):
@@ -87,6 +98,7 @@ class Submission(Task):
                 self.attempts,
                 attempt_uuids=self.attempt_uuids if self.former_uuids else (),
                 tag=self.tag,
+                seconds=None if self.began is None else now - self.began,
                 on_ack=on_ack,
             )
         if self._event is not None:
@@ -126,7 +138,7 @@ class Submitter:
         tag: Any = None,
     ) -> Submission:
         """Submit an image once there is room for it; see `RunwareClient.submit`."""
-        now = self.driver.clock()
+        began = now = self.driver.clock()
         deadline = None if timeout is None else now + timeout
         uuid = task_uuid or new_uuid()
         if task_uuid is not None:
@@ -156,6 +168,7 @@ class Submitter:
             payload,
             source.size,
             tag,
+            began,
             owned=task_uuid is None,
             polled=template.polled,
             timeout=timeout,
@@ -234,7 +247,7 @@ class Submitter:
         on_ack = None
         if submission.origin is not None:  # it is in the journal
             on_ack = partial(self.forget, submission.uuid)
-        submission.finish(outcome, on_ack)
+        submission.finish(outcome, self.driver.clock(), on_ack)
         self.admission.leave(submission.size)
 
     def _in_flight(self, task_uuid: str) -> Submission | None:

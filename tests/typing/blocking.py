@@ -44,5 +44,6 @@ def iterates_over_outcomes(client: RunwareClient, paths: list[Path]) -> None:
         assert_type(outcome, Success[Path] | Failure[Path])
         if outcome.error is None:
             assert_type(outcome.result.save(outcome.source), Path)
+        assert_type(outcome.unwrap(), UpscaleResult)
     for left in client.recovered():
         assert_type(left.source, Path | str | None)
