@@ -28,6 +28,7 @@ from .options import (
     request_option,
 )
 from .output import Output
+from .report import check_report, write_report
 from .summary import Summary
 
 
@@ -57,6 +58,16 @@ class UpscaleArguments:
             panel=RESULTS,
         ),
     ] = Path("upscaled")
+    report: Annotated[
+        Path | None,
+        option(
+            "Write a page that shows each image before and after, and each failure with its "
+            "reason. It works without a network.",
+            "--report",
+            value="FILE.html",
+            panel=RESULTS,
+        ),
+    ] = None
     factor: Annotated[int, request_option("upscale_factor", "--factor", "-f")] = 4
     format: Annotated[str | None, request_option("output_format")] = None
     quality: Annotated[int | None, request_option("output_quality")] = None
@@ -134,6 +145,7 @@ async def upscale(arguments: UpscaleArguments, connection: ConnectionArguments) 
     """
     options = arguments.task_options()
     _check_writable(arguments.out)
+    check_report(arguments.report)
     output = Output(arguments.as_json)
     finder = ImageFinder(arguments.images, arguments.out, arguments.recursive)
     total = await _count_images(finder, output)
@@ -148,11 +160,14 @@ async def upscale(arguments: UpscaleArguments, connection: ConnectionArguments) 
     ) as client:
         _create(arguments.out)
         summary = Summary(total, resumable=arguments.journal is not None)
+        summary.reports = None if arguments.report is None else []
         try:
             await Batch(client, finder, arguments.out, output, summary, options).run()
         finally:
             output.close()
             output.message(summary.text(arguments.out))
+            if arguments.report is not None:
+                output.message(await write_report(arguments.report, summary.reports or ()))
     failed = summary.counts["failed"] or summary.counts["not sent"] or output.incomplete
     return FAILED if failed else SUCCESS
 
