@@ -21,8 +21,10 @@ def check_report(path: Path | None) -> None:
 
 async def write_report(path: Path, reports: Iterable[ImageReport]) -> str:
     """Write the page, also when the run is cancelled. Return what to tell the user."""
+    text = ""
     with anyio.CancelScope(shield=True):
-        return await anyio.to_thread.run_sync(_write, path, reports)
+        text = await anyio.to_thread.run_sync(_write, path, reports)
+    return text
 
 
 def _write(path: Path, reports: Iterable[ImageReport]) -> str:
