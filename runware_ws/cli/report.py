@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import anyio
@@ -19,12 +19,12 @@ def check_report(path: Path | None) -> None:
         raise UsageError(f"--report: {one_line(path)} is a folder; give the path of a file")
 
 
-async def write_report(path: Path, reports: Iterable[ImageReport]) -> str:
-    """Write the page, also when the run is cancelled. Return what to tell the user."""
-    text = ""
+async def write_report(
+    path: Path, reports: Iterable[ImageReport], show: Callable[[str], None]
+) -> None:
+    """Write the page, also when the run is cancelled, and tell the user."""
     with anyio.CancelScope(shield=True):
-        text = await anyio.to_thread.run_sync(_write, path, reports)
-    return text
+        show(await anyio.to_thread.run_sync(_write, path, reports))
 
 
 def _write(path: Path, reports: Iterable[ImageReport]) -> str:

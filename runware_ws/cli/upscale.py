@@ -167,7 +167,7 @@ async def upscale(arguments: UpscaleArguments, connection: ConnectionArguments) 
             output.close()
             output.message(summary.text(arguments.out))
             if arguments.report is not None:
-                output.message(await write_report(arguments.report, summary.reports or ()))
+                await write_report(arguments.report, summary.reports or (), output.message)
     failed = summary.counts["failed"] or summary.counts["not sent"] or output.incomplete
     return FAILED if failed else SUCCESS
 
