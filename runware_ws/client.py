@@ -15,6 +15,7 @@ from .options import (
     OutputFormat,
     OutputType,
     UpscaleFactor,
+    check_priority,
     check_task_uuid,
     encode_tag,
     request_template,
@@ -48,6 +49,8 @@ class RunwareClient(OtherTasks):
             while tasks succeed, and falls when the service refuses tasks for lack of room or takes
             longer; such a task waits and is sent again. Default True; with False it is always
             ``max_in_flight``.
+        connections: the most connections. There is one until small tasks would wait behind large
+            images, or several large ones could travel at the same time. Default 2.
         max_in_flight_bytes: bytes of encoded input held at once; a larger image is sent alone.
             Default 128 MiB.
         max_retries: how often a task is run again after a transient error of the service, each time
@@ -84,6 +87,7 @@ class RunwareClient(OtherTasks):
         url: str | None = None,
         max_in_flight: int = 1024,
         adaptive: bool = True,
+        connections: int = 2,
         max_in_flight_bytes: int = 128 * MEBIBYTE,
         max_retries: int = 2,
         timeout: float | None = 300.0,
@@ -108,6 +112,7 @@ class RunwareClient(OtherTasks):
             url=find_url(url),
             max_in_flight=max_in_flight,
             adaptive=adaptive,
+            connections=connections,
             max_in_flight_bytes=max_in_flight_bytes,
             max_retries=max_retries,
             timeout=timeout,
@@ -144,6 +149,7 @@ class RunwareClient(OtherTasks):
         extra_members: Mapping[str, Any] | None = None,
         task_uuid: str | UUID | None = None,
         tag: Any = None,
+        priority: int = 0,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleResult:
         """Upscale an image and wait for the result. Cancelling the call gives the task up.
@@ -176,6 +182,8 @@ class RunwareClient(OtherTasks):
             task_uuid: UUID v4 of the task, which nobody has used before. Default: a new one.
             tag: any JSON value, which comes back on the task, its result and its outcome, also from
                 `recovered`.
+            priority: tasks of a higher priority are sent first; one in eight is of a lower one, if
+                some are waiting. Default 0.
             timeout: seconds from this call until the task must be settled; None for no limit.
                 Default: the client's ``timeout``.
 
@@ -207,7 +215,10 @@ class RunwareClient(OtherTasks):
         limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
         if tag is not None:
             encode_tag(tag)  # or the error would come only with a journal
-        submission = await submitter.submit(image, template, name, limit, tag)
+        check_priority(priority)
+        submission = await submitter.submit(
+            image, template, task_uuid=name, timeout=limit, tag=tag, priority=priority
+        )
         try:
             await submission.wait()
         except BaseException:
@@ -234,6 +245,7 @@ class RunwareClient(OtherTasks):
         extra_members: Mapping[str, Any] | None = None,
         task_uuid: str | UUID | None = None,
         tag: Any = None,
+        priority: int = 0,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleTask:
         """Submit an image and return when its task is sent, or queued to be sent.
@@ -257,6 +269,7 @@ class RunwareClient(OtherTasks):
             extra_members: further members of the request; see `upscale`.
             task_uuid: UUID v4 of the task. Default: a new one.
             tag: any JSON value, which comes back with the result; see `upscale`.
+            priority: tasks of a higher priority are sent first; see `upscale`.
             timeout: seconds from this call until the task must be settled; see `upscale`.
 
         Raises:
@@ -284,7 +297,10 @@ class RunwareClient(OtherTasks):
         limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
         if tag is not None:
             encode_tag(tag)  # or the error would come only with a journal
-        submission = await submitter.submit(image, template, name, limit, tag)
+        check_priority(priority)
+        submission = await submitter.submit(
+            image, template, task_uuid=name, timeout=limit, tag=tag, priority=priority
+        )
         return UpscaleTask(submission, submitter)
 
     async def attach(
@@ -329,6 +345,7 @@ class RunwareClient(OtherTasks):
         routing: Mapping[str, Any] | None = None,
         extra_members: Mapping[str, Any] | None = None,
         tag: Callable[[AnyImage], Any] | None = None,
+        priority: int = 0,
         timeout: float | EllipsisType | None = ...,
     ) -> Outcomes[AnyImage]:
         """Upscale many images in flat memory, however many there are.
@@ -362,6 +379,7 @@ class RunwareClient(OtherTasks):
             extra_members: further members of the request; see `upscale`.
             tag: a function that returns the tag of an image, any JSON value, which comes back on
                 its outcome; see `upscale`.
+            priority: tasks of a higher priority are sent first; see `upscale`.
             timeout: seconds for each image, from the moment it is taken; see `upscale`.
 
         Raises:
@@ -386,10 +404,13 @@ class RunwareClient(OtherTasks):
             extra_members=extra_members,
         )
         limit = self._timeout(timeout)
+        check_priority(priority)
 
         async def submit(image: AnyImage, its_tag: Any) -> Submission:
             encode_tag(its_tag)
-            return await self._opened().submit(image, template, None, limit, its_tag)
+            return await self._opened().submit(
+                image, template, timeout=limit, tag=its_tag, priority=priority
+            )
 
         lasting = self._journal is not None
         window = Window(submit, self._cancel, tag, size, ordered=ordered, lasting=lasting)

@@ -55,12 +55,14 @@ class RequestTemplate:
 
     Attributes:
         polled: whether the outcome is asked for: delivery ``async``, or a webhook.
+        has_large_answer: whether the answer holds the image.
         head: the bytes before the taskUUID.
         middle: the bytes between the taskUUID and the image.
         tail: the bytes after the image.
     """
 
     polled: bool
+    has_large_answer: bool
     head: bytes
     middle: bytes
     tail: bytes
@@ -110,7 +112,8 @@ def _make(options: dict[str, Any]) -> RequestTemplate:
     names = {"taskType": TASK_TYPE, "taskUUID": "", "model": model}
     task = encode_task({**names, **members, **extra})
     head, rest = split_at_uuid(task)
-    return RequestTemplate(polled, head, *around_image(rest))
+    has_large_answer = members.get("outputType", "URL") != "URL"
+    return RequestTemplate(polled, has_large_answer, head, *around_image(rest))
 
 
 def check_json_object(parameter: str, value: object) -> dict[str, Any]:
@@ -129,6 +132,18 @@ def check_json_object(parameter: str, value: object) -> dict[str, Any]:
     except ProtocolError as error:
         raise InputError(parameter, str(error), "pass a dict of values that JSON has") from None
     return members
+
+
+def check_priority(priority: object) -> int:
+    """Return a priority.
+
+    Raises:
+        InputError: it is not an integer.
+    """
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        problem = f"{priority!r} is of type {type(priority).__name__}"
+        raise InputError("priority", problem, "pass an integer")
+    return priority
 
 
 def encode_tag(tag: object) -> bytes | None:

@@ -22,6 +22,7 @@ class Settings:
     url: str = DEFAULT_URL
     max_in_flight: int = 1024
     adaptive: bool = True
+    connections: int = 2
     max_in_flight_bytes: int = 128 * MEBIBYTE
     max_retries: int = 2
     timeout: float | None = 300.0

@@ -20,6 +20,7 @@ class Stats:
     Attributes:
         state: as `RunwareClient.state`.
         tasks: number of tasks that are ``queued``, ``sent``, ``accepted`` and ``reconciling``.
+        connections: number of connections at present.
         limit: number of tasks that may be in flight at present.
         waiting: number of calls of `submit` that wait for admission.
         submitted, succeeded, failed: tasks so far; failed ones include the cancelled.
@@ -38,6 +39,7 @@ class Stats:
 
     state: ClientState
     tasks: Mapping[str, int] = field(default_factory=dict)
+    connections: int = 0
     limit: int = 0
     waiting: int = 0
     submitted: int = 0
@@ -65,6 +67,7 @@ def take_stats(state: ClientState, submitter: Submitter | None) -> Stats:
     return Stats(
         state=state,
         tasks=Counter(task.stage.value for task in submitter.session.tasks.values()),
+        connections=sum(line.is_ready for line in submitter.session.lines),
         limit=submitter.session.limit,
         waiting=submitter.admission.waiting,
         submitted=counters.submitted,

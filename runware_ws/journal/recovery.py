@@ -116,7 +116,7 @@ def take_up(found: Found, submitter: Submitter) -> Recovered:
     The replay may be the first thing that arrives, and must find the tasks there.
     """
     recovered = Recovered(submitter, found.journal)
-    submitter.session.reconnector.session_uuid = found.session_uuid
+    submitter.session.main.reconnector.session_uuid = found.session_uuid
     for entry, payload in found.entries:
         if entry.has_result:
             recovered._store(entry)

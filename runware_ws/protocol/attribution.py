@@ -13,9 +13,9 @@ from typing import Literal
 from ..error_codes import code_info
 from ..errors import ProtocolError
 from ..settings import Settings
-from .connection_state import ConnectionState
+from .connection_state import ConnectionState, Inquiry
 from .reconcile import Reconciler
-from .task_table import Inquiry, TaskTable
+from .task_table import TaskTable
 from .tasks import Evidence, Stage, Task
 from .wire import ErrorItem
 
@@ -36,30 +36,33 @@ class Attribution:
 
         A frame that could not be read may have been the result of any task that was sent.
         """
-        if self._table.unattributed:
+        if link.unattributed:
             self._inquire(link, now)
         if link.missed_answer:
             link.missed_answer = False
-            self._reconciler.doubt(link, self._sent(), now)
+            self._reconciler.doubt(link, self._sent(link), now)
 
-    def _sent(self) -> list[Task]:
-        return [task for task in self._table.in_flight() if task.stage is Stage.SENT]
+    def _sent(self, link: ConnectionState) -> list[Task]:
+        return [task for task in self._written(link) if task.stage is Stage.SENT]
+
+    def _written(self, link: ConnectionState) -> list[Task]:
+        return [task for task in self._table.in_flight() if task.link is link]
 
     def _inquire(self, link: ConnectionState, now: float) -> None:
         """Look for the owners of errors that named no task: ask for all whose they may be."""
-        inquiry = self._table.inquiry
+        inquiry = link.inquiry
         if inquiry is None:
-            inquiry = self._table.inquiry = Inquiry(now)
-        for error, is_doubtful in self._table.unattributed:
+            inquiry = link.inquiry = Inquiry(now)
+        for error, is_doubtful in link.unattributed:
             inquiry.errors.append(error)
             inquiry.doubtful |= is_doubtful
-        self._table.unattributed.clear()
-        for task in self._table.in_flight():
+        link.unattributed.clear()
+        for task in self._written(link):
             if task.stage is not Stage.RECONCILING and task not in inquiry.suspects:
                 inquiry.suspects.add(task)
                 self._reconciler.doubt(link, (task,), now)
 
-    def conclude(self, now: float) -> None:
+    def conclude(self, link: ConnectionState, now: float) -> None:
         """Conclude the search for owners, once every suspect was found or is absent, or after long.
 
         Each error belongs to a task that is absent: it was refused, so the server does not find it.
@@ -67,7 +70,7 @@ class Attribution:
         may not find what it runs, and their answers are awaited for a while; or it refused a whole
         frame with one error, so they are sent again, each in a frame of its own.
         """
-        inquiry = self._table.inquiry
+        inquiry = link.inquiry
         if inquiry is None:
             return
         if inquiry.suspects and now - inquiry.since < self._timing.inquiry_limit:
@@ -77,7 +80,7 @@ class Attribution:
         are_too_many = len(absent) > len(errors)
         if are_too_many and now - inquiry.since < self._timing.living_window:
             return
-        self._table.inquiry = None
+        link.inquiry = None
         self._table.limit.unattributed = 0
         is_clear = not are_too_many and (len(codes) == 1 or len(absent) == 1)
         if is_clear and (not inquiry.doubtful or _were_suspected_before(absent)):
@@ -104,15 +107,15 @@ class Attribution:
         """Find the task whose frame, or whose answer, was larger than the other side accepts."""
         if which == "sent":
             remedy = "the server refuses a frame of this size: send a smaller image, or its URL"
-            self._request_too_large(remedy)
+            self._request_too_large(link, remedy)
         else:
             limit = self._settings.max_size
             remedy = f"its answer is larger than max_size ({limit} bytes): raise max_size"
             self._answer_too_large(link, remedy)
 
-    def _request_too_large(self, remedy: str) -> None:
+    def _request_too_large(self, link: ConnectionState, remedy: str) -> None:
         """Fail the largest task that was just sent, or send those of one frame apart."""
-        sent = self._sent()
+        sent = self._sent(link)
         largest = max(sent, key=lambda task: len(task.payload), default=None)
         if largest is None:
             return
@@ -125,7 +128,7 @@ class Attribution:
 
     def _answer_too_large(self, link: ConnectionState, remedy: str) -> None:
         """Fail the task that an answer was awaited for, or have those asked for one at a time."""
-        candidates = {*link.asked.values(), *self._sent()}
+        candidates = {*link.asked.values(), *self._sent(link)}
         if len(candidates) == 1:
             (task,) = candidates
             self._table.settle(task, ProtocolError(f"task {task.uuid}: {remedy}"))

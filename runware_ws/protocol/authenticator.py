@@ -34,12 +34,12 @@ class Authenticator:
         session_uuid = item.get("connectionSessionUUID")
         if not isinstance(session_uuid, str):
             return None
-        self._table.counters.reconnects += self._reconnector.ever_ready
+        was_ready_before = self._reconnector.ever_ready
+        self._table.counters.reconnects += was_ready_before
         resumed = self._reconnector.ready(session_uuid)
-        if not resumed:
+        if was_ready_before and not resumed:
             self._table.abandoned.clear()
         link.ready, link.auth_deadline = True, None
-        self._table.notify("connected", session_uuid, resumed=resumed)
         return resumed
 
     def refused(self, link: ConnectionState, error: ErrorItem) -> Verdict:

@@ -4,10 +4,35 @@ old one can be mistaken for the new one's."""
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 
 from .keepalive import Keepalive
 from .tasks import Question, Task
 from .wire import ErrorItem
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """The search for the owners of errors that named no task.
+
+    Attributes:
+        since: when it began.
+        doubtful: whether the errors may be of none of the suspects.
+        errors: the errors.
+        suspects: tasks that are being asked for.
+        absent: tasks that could not be found, so that each of them was probably refused.
+    """
+
+    since: float
+    doubtful: bool = False
+    errors: list[ErrorItem] = field(default_factory=list)
+    suspects: set[Task] = field(default_factory=set)
+    absent: dict[Task, None] = field(default_factory=dict)
+
+    def clear(self, task: Task) -> None:
+        """Rule a task out."""
+        self.suspects.discard(task)
+        self.absent.pop(task, None)
 
 
 class ConnectionState:
@@ -28,6 +53,10 @@ class ConnectionState:
         unnamed_failure: the last error among them.
         unnamed: answers to questions that named no task, since a question was last settled.
         questions: tasks to be asked for, by the way of asking.
+        unattributed: errors that named no task and are to be looked into, each with whether it may
+            be of no task at all.
+        inquiry: the search for the owners of such errors, or None.
+        ended: whether the connection has ended.
     """
 
     def __init__(
@@ -47,26 +76,15 @@ class ConnectionState:
         self.unnamed = 0
         self.unnamed_failure: ErrorItem | None = None
         self.questions: dict[Question, deque[Task]] = {one: deque() for one in Question}
+        self.unattributed: list[tuple[ErrorItem, bool]] = []
+        self.inquiry: Inquiry | None = None
+        self.ended = False
         self._born = now
-
-    def answered(self, task: Task) -> Question | None:
-        """Note that the question about `task` has its answer. Return the question."""
-        question, task.asked = task.asked, None
-        if question is not None:
-            self.asked.pop(task.wire_uuid, None)
-            if not self.asked:
-                self.unnamed = 0
-                self.unnamed_failure = None
-        return question
 
     @property
     def has_questions(self) -> bool:
         """Whether a task is to be asked for."""
         return bool(self.questions[Question.RESULT] or self.questions[Question.DETAILS])
-
-    def wrote(self, task: Task) -> bool:
-        """Return whether `task` was last written to this connection."""
-        return task.sent_at >= self._born
 
     def age(self, now: float) -> float:
         """Return the seconds since it was opened."""
@@ -91,3 +109,15 @@ class ConnectionState:
         if self.keepalive.dead_at <= now:
             return "the connection is half-open: no byte came in answer to a ping"
         return ""
+
+
+def answered(task: Task) -> Question | None:
+    """Note that the question about `task` has its answer. Return the question."""
+    question, task.asked = task.asked, None
+    link, task.asked_on = task.asked_on, None
+    if question is not None and link is not None:
+        link.asked.pop(task.wire_uuid, None)
+        if not link.asked:
+            link.unnamed = 0
+            link.unnamed_failure = None
+    return question

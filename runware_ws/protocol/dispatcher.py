@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..error_codes import code_info
 from ..errors import ProtocolError
 from .answers import QUESTIONS, Meaning, Subject, meaning_of, meaning_of_other, subject_of
-from .connection_state import ConnectionState
+from .connection_state import ConnectionState, answered
 from .reconcile import Reconciler
 from .task_table import TaskTable
 from .tasks import Evidence, Question, Stage, Task
@@ -32,10 +32,10 @@ class Dispatcher:
         elif task.stage is Stage.QUEUED or not link.ready or not _names(item, task):
             self._table.counters.dropped += 1  # about an earlier time
         elif meaning is Meaning.DETAILS:
-            link.answered(task)
+            answered(task)
             self._details(link, task, item, now)
         else:
-            link.answered(task)
+            answered(task)
             self._reconciler.alive(task, now)
 
     def _result(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
@@ -54,7 +54,7 @@ class Dispatcher:
         if len(task.collected) >= task.wanted:
             self._table.succeed(task, {"data": task.collected}, now)
         elif task.stage is not Stage.QUEUED and link.ready:
-            link.answered(task)
+            answered(task)
             self._reconciler.alive(task, now)
 
     def _details(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
@@ -99,7 +99,7 @@ class Dispatcher:
         if task.stage is Stage.QUEUED or not link.ready or not _names(error.raw, task):
             self._table.counters.dropped += 1  # about an earlier time
             return
-        question = link.answered(task)
+        question = answered(task)
         if question is None and error.task_type in QUESTIONS:
             self._table.counters.dropped += 1
         elif _is_conflict(task, error):
@@ -137,7 +137,7 @@ class Dispatcher:
             return
         is_doubtful = bool(link.asked) or link.keepalive.awaits_pong
         is_doubtful = is_doubtful or self._table.has_abandoned(now)
-        self._table.unattributed.append((error, is_doubtful))
+        link.unattributed.append((error, is_doubtful))
         if code_info(error.code).no_room:
             self._table.limit.refused_unnamed(now)
             self._table.tell_limit()
@@ -164,7 +164,7 @@ class Dispatcher:
         asked = list(link.asked.values())
         if link.unnamed >= len(asked):
             for task in asked:
-                self._reconciler.nothing(link, task, link.answered(task), now, failure)
+                self._reconciler.nothing(link, task, answered(task), now, failure)
             return
         for task in asked:
             task.asked_at = min(

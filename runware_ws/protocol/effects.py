@@ -30,12 +30,16 @@ class Record:
 
 @dataclass(slots=True)
 class Connect:
-    """Open a connection."""
+    """Open the connection of a line."""
+
+    line: int
 
 
 @dataclass(slots=True)
 class Disconnect:
-    """Drop the connection."""
+    """Drop the connection of a line."""
+
+    line: int
 
 
 @dataclass(slots=True)
@@ -56,12 +60,15 @@ class Event:
         resumed: for ``connected``: whether the service resumed the old session.
         count: for ``reconciling``: number of tasks that the service is asked for. For ``limit``:
             number of tasks that may be in flight from now on.
+        connection: for ``connected``, ``lost`` and ``key_refused``: which of several connections,
+            0 for the main one.
     """
 
     kind: EventKind
     detail: str = ""
     resumed: bool = False
     count: int = 0
+    connection: int = 0
 
 
 @dataclass(slots=True)

@@ -35,7 +35,7 @@ from ..error_codes import code_info
 from ..errors import ResultLostError, TaskNotFoundError, task_error
 from ..settings import Settings
 from .backoff import ceiling
-from .connection_state import ConnectionState
+from .connection_state import ConnectionState, answered
 from .task_table import TaskTable
 from .tasks import Evidence, Question, Stage, Task, Transition, move
 from .wire import ErrorItem
@@ -66,24 +66,44 @@ class Reconciler:
 
     # Doubt begins.
 
-    def connection_lost(self, unwritten: Iterable[Task]) -> None:
-        """Put every task in flight in doubt. `unwritten` were in a frame that was cut off."""
-        self._table.inquiry = None
-        self._table.unattributed.clear()
-        self._table.limit.unattributed = 0
-        self._table.resends.clear()  # they are asked for first
+    def connection_lost(
+        self,
+        link: ConnectionState,
+        unwritten: Iterable[Task],
+        other: ConnectionState | None,
+        now: float,
+    ) -> None:
+        """Put in doubt all that was sent, or asked for, on a connection that is lost.
+
+        Args:
+            link: the connection.
+            unwritten: tasks in a frame that was cut off.
+            other: another connection, on which to ask for them; else they wait for the next.
+            now: the time.
+        """
+        table = self._table
+        table.limit.unattributed = 0
         for task in unwritten:
             if task.stage is Stage.SENT:
                 task.writes -= 1
                 if not task.writes:  # it cannot have arrived: its frame was not complete
                     task.evidence = Evidence.NEVER_WRITTEN
-                    self._table.put_back(task)
-        for task in self._table.in_flight():
-            move(task, Transition.DOUBT)
-            task.asked = None
-            if task.evidence is Evidence.REFUSED:
-                task.evidence = Evidence.WRITTEN  # it was sent again, and may run by now
-            self._timers.schedule(task, None)
+                    table.put_back(task)
+        questions = {task for queue in link.questions.values() for task in queue}
+        for task in table.in_flight():
+            is_asked_here = task.asked_on is link or task in questions
+            if is_asked_here or (task.link is link and task.asked is None):
+                self._lost_sight_of(task, other, now)
+
+    def _lost_sight_of(self, task: Task, other: ConnectionState | None, now: float) -> None:
+        self._table.resends.pop(task, None)  # it is asked for first
+        move(task, Transition.DOUBT)
+        answered(task)
+        if task.evidence is Evidence.REFUSED:
+            task.evidence = Evidence.WRITTEN  # it was sent again, and may run by now
+        self._timers.schedule(task, None)
+        if other is not None and other.replay_end is None:
+            self.ask(other, task, now)
 
     def connection_ready(self, link: ConnectionState, resumed: bool, now: float) -> None:
         """Await the replay, if one can come, and then ask."""
@@ -101,7 +121,11 @@ class Reconciler:
     def replay_over(self, link: ConnectionState, now: float) -> None:
         """Ask for all that the replay has not settled."""
         link.replay_end = None
-        waiting = [one for one in self._table.in_flight() if one.stage is Stage.RECONCILING]
+        waiting = [
+            task
+            for task in self._table.in_flight()
+            if task.stage is Stage.RECONCILING and task.asked is None
+        ]
         for task in waiting:
             self.ask(link, task, now)
         if waiting:
@@ -118,31 +142,34 @@ class Reconciler:
 
     def ask(self, link: ConnectionState, task: Task, now: float) -> None:
         """Ask for the result of a task, unless the last question may still be answered."""
-        if task.asked is not None and not self._is_unanswered(link, task, now):
+        if task.asked is not None and not self._is_unanswered(task, now):
             self._timers.schedule(task, now + self._timing.answer_timeout)
         else:
-            link.answered(task)
+            answered(task)
             self._queue(link, task, Question.RESULT)
 
     def _queue(self, link: ConnectionState, task: Task, question: Question) -> None:
         link.questions[question].append(task)
         self._timers.schedule(task, None)  # the clock starts when the question is written
 
-    def _is_unanswered(self, link: ConnectionState, task: Task, now: float) -> bool:
+    def _is_unanswered(self, task: Task, now: float) -> bool:
         """Return whether no answer came in time. A line that is silent as a whole says nothing."""
-        timeout = self._timing.answer_timeout
-        return now - task.asked_at >= timeout and now - link.keepalive.heard_at < timeout
+        timeout, link = self._timing.answer_timeout, task.asked_on
+        if link is None or now - task.asked_at < timeout:
+            return False
+        return now - link.keepalive.heard_at < timeout
 
     def asked(self, link: ConnectionState, task: Task, question: Question, now: float) -> None:
         """Note that a question about a task is being written."""
         link.asked[task.wire_uuid] = task
-        task.asked, task.asked_at = question, now
+        task.asked, task.asked_at, task.asked_on = question, now, link
         task.asks += question is Question.RESULT
         self._timers.schedule(task, now + self._timing.answer_timeout)
 
-    def written(self, task: Task, now: float) -> None:
+    def written(self, link: ConnectionState, task: Task, now: float) -> None:
         """Note that a task is being written."""
         move(task, Transition.WRITE)
+        task.link = link
         self._table.enter_flight(task)
         if task.evidence is Evidence.NEVER_WRITTEN:
             task.evidence = Evidence.WRITTEN
@@ -155,17 +182,18 @@ class Reconciler:
         return max(self._timing.early_look, self._poll_delay(task.asks))
 
     def due(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Do what is due for a task that was written."""
-        if task.asked is None:
+        """Do what is due for a task that was written; `link` is one on which to ask."""
+        asked_on = task.asked_on
+        if asked_on is None:
             if task.stage is Stage.SENT and not task.polled:
                 move(task, Transition.DOUBT)
             self.ask(link, task, now)
-        elif self._is_unanswered(link, task, now):
-            failure = link.unnamed_failure
-            self.nothing(link, task, link.answered(task), now, failure)
+        elif self._is_unanswered(task, now):
+            failure = asked_on.unnamed_failure
+            self.nothing(asked_on, task, answered(task), now, failure)
         else:
             if now - task.asked_at >= self._timing.answer_timeout:  # the line as a whole is silent
-                link.keepalive.ping_wanted = not link.keepalive.awaits_bytes
+                asked_on.keepalive.ping_wanted = not asked_on.keepalive.awaits_bytes
             self._timers.schedule(task, now + self._timing.answer_timeout / 2)
 
     def poll_later(self, task: Task, now: float) -> None:
@@ -269,13 +297,13 @@ class Reconciler:
             self.poll_later(task, now)
 
     def _absent(self, link: ConnectionState, task: Task, lasted: float, now: float) -> None:
-        inquiry = self._table.inquiry
+        inquiry = link.inquiry
         if inquiry is not None:
             if task in inquiry.suspects:
                 inquiry.suspects.discard(task)
                 inquiry.absent[task] = None
             self.poll_later(task, now)
-        elif link.wrote(task) and lasted < self._timing.living_window:
+        elif _lives(task.link) and lasted < self._timing.living_window:
             self.poll_later(task, now)  # its answer may still come on this connection
         else:
             self.send_again(task)
@@ -312,7 +340,7 @@ class Reconciler:
         """Ask whether an error is the task's own, or of a later sending or a question."""
         task.rejection = rejection
         move(task, Transition.DOUBT)
-        link.answered(task)
+        answered(task)
         self._queue(link, task, Question.DETAILS)
 
     # Declared failed.
@@ -369,3 +397,7 @@ class Reconciler:
         else:
             settled = task_error(error.code, error.message, task.uuid, error.raw, task.attempts)
             self._table.settle(task, settled)
+
+
+def _lives(link: ConnectionState | None) -> bool:
+    return link is not None and not link.ended

@@ -35,6 +35,7 @@ class Reconnector:
         rng: returns a random number from 0 to 1.
         max_reconnect_time: seconds without a connection after which to give up; None for never.
         timing: durations.
+        delays: first and longest ceiling of the delay before an attempt.
 
     Attributes:
         state: see `RunwareClient.state`.
@@ -48,7 +49,11 @@ class Reconnector:
     """
 
     def __init__(
-        self, rng: Callable[[], float], max_reconnect_time: float | None, timing: Timing
+        self,
+        rng: Callable[[], float],
+        max_reconnect_time: float | None,
+        timing: Timing,
+        delays: tuple[float, float],
     ) -> None:
         self.state: ClientState = "new"
         self.ended = False
@@ -60,6 +65,7 @@ class Reconnector:
         self._rng = rng
         self._limit = max_reconnect_time
         self._timing = timing
+        self._delays = delays
         self._away_since = 0.0
         self._attempts = 0
         self._refusals = 0
@@ -121,8 +127,8 @@ class Reconnector:
         self.reason = reason
         self.state = "waiting"
         failures = self._attempts + max(0, self._flaps - 1)
-        delays = self._timing.reconnect
-        self.connect_at = now + (full_jitter(failures - 1, delays, self._rng) if failures else 0.0)
+        delay = full_jitter(failures - 1, self._delays, self._rng) if failures else 0.0
+        self.connect_at = now + delay
 
     def refused(self, reason: str, now: float) -> None:
         """Plan the next attempt after the key was refused that had been accepted before."""

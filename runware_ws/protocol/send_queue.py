@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..settings import Settings
 from .connection_state import ConnectionState
 from .effects import Frame
+from .priority_queue import PriorityQueue
 from .reconcile import Reconciler
 from .secret import Secret
 from .task_table import TaskTable
@@ -33,17 +34,18 @@ class SendQueue:
         self._settings = settings
         self._table = table
         self._reconciler = reconciler
+        self._turn = 0  # counts frames of small tasks while large ones wait
 
     def has_frame(self, link: ConnectionState) -> bool:
         """Return whether there may be a next frame."""
         if not link.ready:
             return not link.auth_written
         return bool(
-            (self._table.pending and self._table.limit.room() > 0)
+            (self._table.has_pending and self._table.limit.room() > 0)
             or link.keepalive.ping_wanted
             or link.has_questions
             or self._table.resends
-            or self._table.unattributed
+            or link.unattributed
             or link.missed_answer
         )
 
@@ -61,8 +63,15 @@ class SendQueue:
             members["connectionSessionUUID"] = link.resuming
         return Frame(encode_tasks([members]))
 
-    def next(self, link: ConnectionState, now: float) -> Frame | None:
-        """Return the next frame for a connection that is ready, or None."""
+    def next(self, link: ConnectionState, now: float, *, small: bool, bulk: bool) -> Frame | None:
+        """Return the next frame for a connection that is ready, or None.
+
+        Args:
+            link: the connection.
+            now: the time.
+            small: whether small new tasks may travel on it.
+            bulk: whether large ones may.
+        """
         if link.keepalive.ping_wanted:
             return Frame(_PING, is_ping=True)
         if self._table.careful:
@@ -70,7 +79,7 @@ class SendQueue:
         frame = None
         if link.has_questions:
             frame = self._questions(link, now, self._settings.max_tasks_per_frame)
-        return frame or self._tasks(now)
+        return frame or self._tasks(link, now, small=small, bulk=bulk)
 
     def _questions(self, link: ConnectionState, now: float, limit: int) -> Frame | None:
         for question, queue in link.questions.items():
@@ -84,13 +93,41 @@ class SendQueue:
                 return Frame(encode_tasks(batch))
         return None
 
-    def _tasks(self, now: float) -> Frame | None:
-        batch = self._resends() if self._table.resends else self._pending(now)
+    def _tasks(self, link: ConnectionState, now: float, *, small: bool, bulk: bool) -> Frame | None:
+        table = self._table
+        batch = self._resends() if table.resends else []
+        if not batch and small and table.small:
+            batch = self._pending(table.small, self._room_for_small())
+        if not batch and bulk and table.bulk:
+            batch = self._pending(table.bulk, self._room_for_bulk())
+        if table.has_pending and table.limit.room() <= len(batch):
+            table.timers.moved |= table.limit.is_full(now)
         if not batch:
             return None
         for task in batch:
-            self._reconciler.written(task, now)
+            self._reconciler.written(link, task, now)
         return Frame(join_tasks([task.payload for task in batch]), tasks=batch)
+
+    def _room_for_small(self) -> int:
+        """Return how many small tasks may be sent: large ones that wait have a share."""
+        room = self._table.limit.room()
+        if not self._table.bulk:
+            return room
+        self._turn += 1
+        return room - max(0, self._share_of_bulk() - self._table.bulk_in_flight)
+
+    def _room_for_bulk(self) -> int:
+        room = self._table.limit.room()
+        if not self._table.small:
+            return room
+        return min(room, self._share_of_bulk() - self._table.bulk_in_flight)
+
+    def _share_of_bulk(self) -> int:
+        """Return how many large tasks may be in flight while small ones wait: a quarter of all.
+
+        Where that is less than one, a large one has its turn after several small ones.
+        """
+        return self._table.limit.limit // 4 or int(self._turn % 4 == 0)
 
     def _resends(self) -> list[Task]:
         """Return the first of the tasks to be sent again, as many as fit into a frame."""
@@ -105,11 +142,10 @@ class SendQueue:
             batch.append(task)
         return batch
 
-    def _pending(self, now: float) -> list[Task]:
+    def _pending(self, pending: PriorityQueue[Task], room: int) -> list[Task]:
         """Return the first of the pending tasks, as many as fit into a frame and may be sent."""
         batch: list[Task] = []
-        table, pending, size = self._table, self._table.pending, 1
-        room = table.limit.room()
+        size = 1
         while pending and len(batch) < room:
             task = pending.first()
             if task.stage is Stage.QUEUED:
@@ -118,8 +154,6 @@ class SendQueue:
                     break
                 batch.append(task)
             pending.pop()
-        if pending and len(batch) >= room:
-            table.timers.moved |= table.limit.is_full(now)
         return batch
 
     def _is_full(self, batch: list[Task], task: Task, size: int) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..errors import RunwareError
 from .backoff import full_jitter
 from .concurrency_limit import ConcurrencyLimit
-from .connection_state import ConnectionState
+from .connection_state import answered
 from .effects import Effect, Event, EventKind, Notify, Settle
 from .priority_queue import PriorityQueue
 from .tasks import Evidence, Stage, Task, Transition, move
@@ -53,30 +53,6 @@ class Counters:
             self.cost_units += round(cost * _COST_UNITS)
 
 
-@dataclass(slots=True)
-class Inquiry:
-    """The search for the owners of errors that named no task.
-
-    Attributes:
-        since: when it began.
-        doubtful: whether the errors may be of none of the suspects.
-        errors: the errors.
-        suspects: tasks that are being asked for.
-        absent: tasks that could not be found, so that each of them was probably refused.
-    """
-
-    since: float
-    doubtful: bool = False
-    errors: list[ErrorItem] = field(default_factory=list)
-    suspects: set[Task] = field(default_factory=set)
-    absent: dict[Task, None] = field(default_factory=dict)
-
-    def clear(self, task: Task) -> None:
-        """Rule a task out."""
-        self.suspects.discard(task)
-        self.absent.pop(task, None)
-
-
 class TaskTable:
     """The tasks, and what all parts of the session share.
 
@@ -87,17 +63,16 @@ class TaskTable:
         effects: what is to be performed, in order.
         abandoned: wire UUIDs of tasks that were given up, of which the server may still speak,
             each with the time until when.
-        link: the present connection, or None.
         resends: tasks that were written before and are to be written again, in order.
-        unattributed: errors that named no task and are to be looked into, each with whether it may
-            be of no task at all.
-        inquiry: the search for the owners of errors that named no task, or None.
         careful: tasks of which one may have an answer that is too large; they are asked for one at
             a time, and nothing else is sent meanwhile.
         may_resend: whether a task in doubt may be sent again.
         limit: the number of tasks that may be in flight.
-        pending: tasks that are to be sent, or sent again because they were not run; it may hold
-            some that are settled meanwhile.
+        small, bulk: tasks that are to be sent, or sent again because they were not run, by their
+            size; some may be settled meanwhile.
+        bulk_tasks: number of large tasks that are not settled.
+        bulk_in_flight: number of them that count as in flight.
+        small_until: until when a connection is kept free for small tasks.
     """
 
     def __init__(
@@ -114,14 +89,15 @@ class TaskTable:
         self.counters = Counters()
         self.effects: list[Effect] = []
         self.abandoned: dict[str, float] = {}
-        self.link: ConnectionState | None = None
         self.resends: dict[Task, None] = {}
-        self.unattributed: list[tuple[ErrorItem, bool]] = []
-        self.inquiry: Inquiry | None = None
         self.careful: set[Task] = set()
         self.may_resend = may_resend
         self.limit = limit
-        self.pending: PriorityQueue[Task] = PriorityQueue()
+        self.small: PriorityQueue[Task] = PriorityQueue()
+        self.bulk: PriorityQueue[Task] = PriorityQueue()
+        self.bulk_tasks = 0
+        self.bulk_in_flight = 0
+        self.small_until = 0.0
         self._attempts: dict[str, Task] = {}  # by the UUIDs of attempts after the first
         self._images: dict[str, str] = {}  # of settled tasks that were written more than once
         self._timing = timing
@@ -132,6 +108,7 @@ class TaskTable:
         """Take a task in, and look at it by then or by its deadline."""
         self.counters.submitted += 1
         self.tasks[task.uuid] = task
+        self.bulk_tasks += task.bulk
         if task.wire_uuid != task.uuid:
             self._attempts[task.wire_uuid] = task
         deadline = task.deadline
@@ -152,35 +129,54 @@ class TaskTable:
         if task.former_uuids or task.wire_uuid != task.uuid:
             for uuid in (*task.former_uuids, task.wire_uuid):
                 self._attempts.pop(uuid, None)
-        if task.asked is not None and self.link is not None:
-            self.link.answered(task)
+        if task.asked is not None:
+            answered(task)
         move(task, Transition.SETTLE)
+        self.bulk_tasks -= task.bulk
         self.leave_flight(task)
         task.payload = b""
         self.timers.cancel(task)
-        if self.resends or self.inquiry is not None or self.careful:
+        link = task.link
+        if self.resends or self.careful or (link is not None and link.inquiry is not None):
             self.clear(task)
         if isinstance(outcome, RunwareError):
             self.counters.failed += 1
         self.effects.append(Settle(task, outcome))
 
+    def enqueue(self, task: Task) -> None:
+        """Send a task when its turn comes."""
+        queue = self.bulk if task.bulk else self.small
+        queue.add(task, task.priority)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether tasks are to be sent."""
+        return bool(self.small or self.bulk)
+
+    def clear_pending(self) -> None:
+        """Send no more tasks."""
+        self.small.clear()
+        self.bulk.clear()
+
     def enter_flight(self, task: Task) -> None:
         """Count a task as in flight."""
         if not task.level:
             task.level = self.limit.sent()
+            self.bulk_in_flight += task.bulk
 
     def leave_flight(self, task: Task) -> None:
         """Count a task as in flight no more."""
         if task.level:
             task.level = 0
             self.limit.ended()
+            self.bulk_in_flight -= task.bulk
 
     def clear(self, task: Task) -> None:
         """Rule a task out as the owner of an error without a name, or of an answer too large."""
         if self.resends:
             self.resends.pop(task, None)
-        if self.inquiry is not None:
-            self.inquiry.clear(task)
+        if task.link is not None and task.link.inquiry is not None:
+            task.link.inquiry.clear(task)
         if self.careful:
             self.careful.discard(task)
 
@@ -189,7 +185,7 @@ class TaskTable:
         counters = self.counters
         counters.succeeded += 1
         if task.level:
-            self.limit.succeeded(task.level, now - task.sent_at, wanted=bool(self.pending))
+            self.limit.succeeded(task.level, now - task.sent_at, wanted=self.has_pending)
             self.tell_limit()
         if task.found_by or task.writes > 1:
             counters.recovered[task.found_by or "sent again"] += 1
@@ -254,15 +250,16 @@ class TaskTable:
         """Send a task that was not run before all others, as soon as there is room."""
         self._take_back(task)
         self.timers.schedule(task, None)
-        self.pending.add_first(task, task.priority)
+        queue = self.bulk if task.bulk else self.small
+        queue.add_first(task, task.priority)
 
     def _take_back(self, task: Task) -> None:
         move(task, Transition.RETRY)
         self.leave_flight(task)
         self.clear(task)
         task.forget_doubt()
-        if task.asked is not None and self.link is not None:
-            self.link.answered(task)
+        if task.asked is not None:
+            answered(task)
         task.asks = 0
 
     def tell_limit(self) -> None:
@@ -290,10 +287,16 @@ class TaskTable:
         return [task for task in self.tasks.values() if task.stage is not Stage.QUEUED]
 
     def notify(
-        self, kind: EventKind, detail: str, *, resumed: bool = False, count: int = 0
+        self,
+        kind: EventKind,
+        detail: str,
+        *,
+        resumed: bool = False,
+        count: int = 0,
+        connection: int = 0,
     ) -> None:
         """Report an event."""
-        self.effects.append(Notify(Event(kind, detail, resumed, count)))
+        self.effects.append(Notify(Event(kind, detail, resumed, count, connection)))
 
 
 def _image_of(item: Item) -> str:

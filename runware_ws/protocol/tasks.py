@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .connection_state import ConnectionState
     from .wire import ErrorItem, Item
 
 
@@ -94,6 +95,8 @@ class Task:
         wanted: for a task that is no upscale task: number of results that settle it; else 0.
         collected: the results of such a task so far.
         priority: tasks of a higher priority are sent first.
+        bulk: whether it, or its answer, is so large that small ones are not to wait behind it.
+        link: the connection to which it was written last, or None.
         level: number of tasks in flight when it was sent, itself included; 0 if it is not in flight
             by the count of `ConcurrencyLimit`.
         polled: whether the outcome is asked for, not pushed: delivery ``async``, or a webhook.
@@ -108,6 +111,7 @@ class Task:
         sent_at: when it was written last.
         asks: how often its result was asked for, which sets the pace.
         asked: the question that has no answer yet, or None.
+        asked_on: the connection on which it was asked, or None.
         asked_at: when that was written.
         misses: how often in a row neither way of asking found it.
         missed_since: when that began.
@@ -126,8 +130,10 @@ class Task:
         "alone",
         "asked",
         "asked_at",
+        "asked_on",
         "asks",
         "attempts",
+        "bulk",
         "collected",
         "deadline",
         "due",
@@ -138,6 +144,7 @@ class Task:
         "former_uuids",
         "found_by",
         "level",
+        "link",
         "missed_since",
         "misses",
         "origin",
@@ -168,6 +175,7 @@ class Task:
         owned: bool = True,
         wanted: int = 0,
         priority: int = 0,
+        bulk: bool = False,
         polled: bool = False,
         timeout: float | None = None,
         deadline: float | None = None,
@@ -182,6 +190,8 @@ class Task:
         self.owned = owned
         self.wanted = wanted
         self.priority = priority
+        self.bulk = bulk
+        self.link: ConnectionState | None = None
         self.level = 0
         self.collected: list[Item] = []
         self.polled = polled
@@ -198,6 +208,7 @@ class Task:
         self.asks = 0
         self.asked: Question | None = None
         self.asked_at = 0.0
+        self.asked_on: ConnectionState | None = None
         self.misses = 0
         self.missed_since = 0.0
         self.failure: ErrorItem | None = None

@@ -26,6 +26,10 @@ class Timing:
             for so long.
         poll: first and longest delay between two questions about a task.
         slow_start: so long without a refusal is taken for success, at the beginning.
+        coming: large tasks wait so long at most for another connection that is being made, so that
+            they do not hold up small ones.
+        occupied: one more connection is made when all have written on a large frame for so long.
+        small_rest: the connection of the small tasks is kept free for so long after the last one.
         retry: first and longest ceiling of the delay before a retry.
         reconnect: likewise, before an attempt to connect.
         breaker: likewise, before the key is tried again that was refused after a success.
@@ -45,6 +49,9 @@ class Timing:
     known_limit: float = 240.0
     poll: tuple[float, float] = (0.05, 5.0)
     slow_start: float = 0.25
+    coming: float = 1.0
+    occupied: float = 0.1
+    small_rest: float = 2.0
     retry: tuple[float, float] = (0.5, 10.0)
     reconnect: tuple[float, float] = (0.1, 30.0)
     breaker: tuple[float, float] = (2.0, 60.0)

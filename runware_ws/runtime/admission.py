@@ -1,17 +1,20 @@
-"""How much may be under way at once. Whoever is over the limit waits, first come, first served."""
+"""How much may be pending at once. Whoever is over the limit waits, by priority."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-import anyio
-
-from .concurrency import Notification
+from ..protocol.priority_queue import PriorityQueue
+from .concurrency import Notification, one_shot_event
 
 __all__ = ["Admission"]
+
+# Inputs larger than this are read when they are about to be sent, and wait apart from small ones.
+_LARGE_BYTES = 64 * 1024
+# A part of the bytes that small inputs may use although large ones use all.
+_SHARE_OF_SMALL = 8
 
 
 class Sized(Protocol):
@@ -21,24 +24,36 @@ class Sized(Protocol):
 
 
 class _Waiter:
-    __slots__ = ("admitted", "event", "size")
+    __slots__ = ("admitted", "event", "priority", "size")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, priority: int) -> None:
         self.size = size
-        self.event = anyio.Event()
+        self.priority = priority
+        self.event = one_shot_event()
         self.admitted = False
 
 
 class Admission:
-    """Two limits in one gate: tasks, and bytes of encoded input.
+    """Limits in one gate: tasks, bytes of encoded input, and large inputs that are read ahead.
 
-    An input larger than the byte limit is admitted when nothing else is under way.
+    An input larger than the byte limit is admitted when no other large one is pending. Small inputs
+    never wait for large ones: if these use all bytes, small ones may use an eighth more.
+
+    Args:
+        max_tasks: number of tasks.
+        max_bytes: bytes of encoded input.
+        in_flight: returns how many tasks may be in flight at present: so many large inputs are held
+            at once, and half as many more are read ahead.
     """
 
-    def __init__(self, max_tasks: int, max_bytes: int) -> None:
+    def __init__(self, max_tasks: int, max_bytes: int, in_flight: Callable[[], int]) -> None:
         self._max_tasks = max_tasks
         self._max_bytes = max_bytes
-        self._waiters: deque[_Waiter] = deque()
+        self._in_flight = in_flight
+        self._small: PriorityQueue[_Waiter] = PriorityQueue()
+        self._large: PriorityQueue[_Waiter] = PriorityQueue()
+        self._large_tasks = 0
+        self._large_bytes = 0
         self._emptied = Notification()
         self.tasks = 0
         self.bytes = 0
@@ -46,54 +61,65 @@ class Admission:
     @property
     def waiting(self) -> int:
         """How many wait at the gate."""
-        return len(self._waiters)
+        return len(self._small) + len(self._large)
 
     def try_enter(self, size: int) -> bool:
         """Enter without waiting, if that is possible and jumps no queue."""
-        if self._waiters or not self._fits(size):
+        if (self._large if size > _LARGE_BYTES else self._small) or not self._fits(size):
             return False
         self.enter_anyway(size)
         return True
 
     def enter_anyway(self, size: int) -> None:
-        """Enter over any limit: what was under way before must go on."""
+        """Enter over any limit: what was pending before must go on."""
         self.tasks += 1
         self.bytes += size
+        if size > _LARGE_BYTES:
+            self._large_tasks += 1
+            self._large_bytes += size
 
-    async def enter(self, size: int) -> None:
+    async def enter(self, size: int, priority: int = 0) -> None:
         """Enter; wait for it if need be. Cancelled while waiting, nothing is taken."""
         if self.try_enter(size):
             return
-        waiter = _Waiter(size)
-        self._waiters.append(waiter)
+        waiter = _Waiter(size, priority)
+        queue = self._large if size > _LARGE_BYTES else self._small
+        queue.add(waiter, priority)
         try:
             await waiter.event.wait()
         except BaseException:
             if waiter.admitted:
                 self.leave(size)
             else:
-                self._waiters.remove(waiter)
+                queue.remove(waiter, priority)
                 self._admit()
             raise
 
     async def wait_empty(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until nothing is pending."""
         while self.tasks:
             await self._emptied.wait()
 
     def resize(self, old: int, new: int) -> None:
-        """An estimate turns out to be something else."""
-        self.bytes += new - old
+        """Replace an estimate by the size that it turns out to be."""
+        self._leave(old)
+        self.enter_anyway(new)
         self._admit()
 
     def leave(self, size: int) -> None:
         """Make room."""
-        self.tasks -= 1
-        self.bytes -= size
-        if self._waiters:
+        self._leave(size)
+        if self._small or self._large:
             self._admit()
         if not self.tasks:
             self._emptied.notify()
+
+    def _leave(self, size: int) -> None:
+        self.tasks -= 1
+        self.bytes -= size
+        if size > _LARGE_BYTES:
+            self._large_tasks -= 1
+            self._large_bytes -= size
 
     @contextmanager
     def given_back_on_error(self, source: Sized) -> Iterator[None]:
@@ -107,11 +133,20 @@ class Admission:
     def _fits(self, size: int) -> bool:
         if self.tasks >= self._max_tasks:
             return False
-        return self.bytes + size <= self._max_bytes or self.tasks == 0
+        if size <= _LARGE_BYTES:
+            extra = self._max_bytes // _SHARE_OF_SMALL
+            small_bytes = self.bytes - self._large_bytes
+            fits = self.bytes + size <= self._max_bytes or small_bytes + size <= extra
+            return fits or not self.tasks
+        in_flight = self._in_flight()
+        if self._large_tasks > in_flight + in_flight // 2:
+            return False
+        return self.bytes + size <= self._max_bytes or not self._large_tasks
 
     def _admit(self) -> None:
-        while self._waiters and self._fits(self._waiters[0].size):
-            waiter = self._waiters.popleft()
-            self.enter_anyway(waiter.size)
-            waiter.admitted = True
-            waiter.event.set()
+        for queue in (self._small, self._large):
+            while queue and self._fits(queue.first().size):
+                waiter = queue.pop()
+                self.enter_anyway(waiter.size)
+                waiter.admitted = True
+                waiter.event.set()

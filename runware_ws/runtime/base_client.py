@@ -166,7 +166,9 @@ class BaseClient:
     @property
     def session_uuid(self) -> str | None:
         """UUID of the session that is resumed after a disconnect; None before the first one."""
-        return None if self._submitter is None else self._submitter.session.reconnector.session_uuid
+        if self._submitter is None:
+            return None
+        return self._submitter.session.main.reconnector.session_uuid
 
     @property
     def state(self) -> ClientState:
@@ -176,7 +178,7 @@ class BaseClient:
         attempt to connect), ``key_refused`` (likewise), ``failed`` or ``closed``.
         """
         if self._submitter is not None:
-            return self._submitter.session.reconnector.state
+            return self._submitter.session.state
         return "closed" if self._closed else "new"
 
     def stats(self) -> Stats:

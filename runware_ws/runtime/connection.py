@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..protocol.effects import Frame
+from ..protocol.line import Line
 from ..transport import DisconnectedError, Receiver, Stream, WebSocket, open_stream
 from ..transport.base import CLOSE_TIMEOUT
 
@@ -25,12 +26,14 @@ class Connection(Receiver):
 
     Args:
         driver: performs what the session decides.
+        line: the line of the session that it serves.
     """
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, line: Line) -> None:
         self.is_current = True
         self._driver = driver
         self._session = driver.session
+        self._line = line
         self._clock = driver.clock
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
@@ -104,9 +107,9 @@ class Connection(Receiver):
             if not self._opened and self._websocket.is_open:
                 self._opened = True
                 self._scope.deadline = float("inf")
-                self._session.connected(now)
+                self._line.connected(now)
             for message in messages:
-                self._session.receive(message, now)
+                self._line.receive(message, now)
             self._driver.step()
         self._reply()
 
@@ -127,7 +130,7 @@ class Connection(Receiver):
 
     def request_write(self) -> None:
         """Write what the session has to send: at once, or with whatever joins it until then."""
-        if self._write_is_due or self._stream is None or not self._session.has_frame:
+        if self._write_is_due or self._stream is None or not self._line.has_frame:
             return
         if len(self._session.tasks) <= 1:  # a lone task gains nothing from batching: write it now
             self._write()
@@ -139,7 +142,7 @@ class Connection(Receiver):
         """Tell the session what it cannot see: when bytes arrived, and how uploads go on."""
         if self._stream is not None and self._opened:
             unsent = self._unwritten_bytes + self._stream.unsent_bytes
-            self._session.traffic(self._heard_at, unsent, now)
+            self._line.traffic(self._heard_at, unsent, now)
 
     def _write(self) -> None:
         """Write frames as long as the stream takes them."""
@@ -151,8 +154,8 @@ class Connection(Receiver):
 
     def _begin_frame(self) -> bool:
         """Begin the next frame. Return False if there is none."""
-        session = self._session
-        self._frame = session.next_frame(self._clock()) if session.has_frame else None
+        line = self._line
+        self._frame = line.next_frame(self._clock()) if line.has_frame else None
         if self._frame is None:
             return False
         self._unwritten_bytes = len(self._frame.data)
@@ -167,7 +170,7 @@ class Connection(Receiver):
         self._piece = next(self._pieces, None)
         if self._piece is None and self._frame is not None:
             # All bytes were handed over, so from now on the frame may arrive.
-            self._session.written(self._frame, self._clock())
+            self._line.written(self._frame, self._clock())
             self._frame = None
             self._unwritten_bytes = 0
             if self._replies:

@@ -1,7 +1,7 @@
 """The loop that performs the session's effects: it moves bytes and keeps time.
 
-One background task keeps time. Each connection lives in a task of its own, as a `Connection`; the
-session hears only of the current one.
+One background task keeps time. Each connection lives in a task of its own, as a `Connection`; each
+line of the session hears only of its current one.
 
 `step` is the one way out of the session: it performs the effects in their order, has the connection
 write, and sets the timer. Whoever calls the session calls `step` afterwards.
@@ -69,7 +69,7 @@ class Driver:
         self._thread = get_ident()
         self._settled = settled
         self._first_attempt = anyio.Event()
-        self._connection: Connection | None = None
+        self._current: dict[int, Connection] = {}  # by their lines
         self._timer_is_sooner = one_shot_event()
         self._timer_at = -math.inf
         self._pings: list[_Ping] = []
@@ -87,12 +87,12 @@ class Driver:
         if get_ident() != self._thread:
             text = "the client belongs to the event loop that opened it, in another thread"
             raise RuntimeError(f"{text}: use `asyncio.run_coroutine_threadsafe` or the like")
-        if not self.session.reconnector.ended:
+        if not self.session.ended:
             return
         failure = self.session.failure
         if failure is not None:
             raise type(failure)(*failure.args)
-        raise ClientClosedError(self.session.reconnector.reason)
+        raise ClientClosedError(self.session.main.reconnector.reason)
 
     async def ping(self) -> float:
         """Return the seconds that a ping takes to come back.
@@ -101,7 +101,7 @@ class Driver:
             ConnectionLostError: there is no connection, or it was lost meanwhile.
         """
         if not self.session.ping():
-            raise ConnectionLostError(f"not connected: {self.session.reconnector.reason}")
+            raise ConnectionLostError(f"not connected: {self.session.main.reconnector.reason}")
         ping = _Ping()
         self._pings.append(ping)
         self.step()
@@ -109,11 +109,12 @@ class Driver:
 
     async def close(self, reason: str) -> None:
         """End the client: every pending task fails, and the connection is closed."""
-        connection, self._connection = self._connection, None  # it is to say goodbye
+        connections, self._current = self._current, {}  # they are to say goodbye
         self.session.close(reason)
         self._end()
-        if connection is not None:
-            await connection.close()
+        async with anyio.create_task_group() as closing:
+            for connection in connections.values():
+                closing.start_soon(connection.close)
         await self._background.wait()
 
     # Effects.
@@ -122,8 +123,8 @@ class Driver:
         """Perform what a call to the session has brought about."""
         for effect in self.session.take_effects():
             self._perform(effect)
-        if self._connection is not None:
-            self._connection.request_write()
+        for connection in tuple(self._current.values()):
+            connection.request_write()
         self.set_timer()
 
     def _perform(self, effect: Effect) -> None:
@@ -133,14 +134,13 @@ class Driver:
                     self._pass_on(effect)
                 else:
                     self.writer.add(effect)
-            case Connect():
+            case Connect(line):
                 # Made here, so that it can be dropped before its task has begun.
-                self._connection = Connection(self)
-                self._connections.start_soon(self._connect, self._connection)
-            case Disconnect():
-                if self._connection is not None:
-                    self._connection.drop()
-                    self._connection = None
+                connection = self._current[line] = Connection(self, self.session.lines[line])
+                self._connections.start_soon(self._connect, connection, line)
+            case Disconnect(line):
+                if line in self._current:
+                    self._current.pop(line).drop()
             case Pong(seconds):
                 self.round_trip = seconds
                 self._answer_pings(seconds)
@@ -157,7 +157,8 @@ class Driver:
 
     def _notify(self, event: Event) -> None:
         level = _LEVELS.get(event.kind, logging.INFO)
-        _log.log(level, "%s: %s", event.kind.replace("_", " "), event.detail)
+        which = f" (connection {event.connection + 1})" if event.connection else ""
+        _log.log(level, "%s%s: %s", event.kind.replace("_", " "), which, event.detail)
         self._first_attempt.set()
         for listener in self.listeners:
             listener._add(event)
@@ -184,7 +185,7 @@ class Driver:
                 self._pass_on(effect)
             self.step()
 
-        session_uuid = lambda: self.session.reconnector.session_uuid  # noqa: E731
+        session_uuid = lambda: self.session.main.reconnector.session_uuid  # noqa: E731
         return JournalWriter(journal, session_uuid, recorded, failed)
 
     def _touch_journal(self) -> None:
@@ -211,10 +212,10 @@ class Driver:
 
     async def _keep_time(self) -> None:
         sleep_detector = _SleepDetector(self.clock)
-        while not self.session.reconnector.ended:
+        while not self.session.ended:
             now = self.clock()
-            if self._connection is not None:
-                self._connection.report_traffic(now)
+            for connection in self._current.values():
+                connection.report_traffic(now)
             if sleep_detector.has_slept():
                 self.session.ping()
             self.session.handle_timer(now)
@@ -234,11 +235,11 @@ class Driver:
 
     # Connections.
 
-    async def _connect(self, connection: Connection) -> None:
+    async def _connect(self, connection: Connection, line: int) -> None:
         why = await connection.run()
         if connection.is_current:
-            self._connection = None
-            self.session.lost(why.reason, self.clock(), too_large=why.too_large)
+            del self._current[line]
+            self.session.lines[line].lost(why.reason, self.clock(), too_large=why.too_large)
             self.step()
 
     # Ends.

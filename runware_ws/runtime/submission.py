@@ -119,7 +119,6 @@ class Submitter:
     def __init__(self, settings: Settings, key: Secret, journal: Journal | None) -> None:
         self._settings = settings
         self._is_journaled = journal is not None
-        self.admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
         self.session = Session(
             settings,
             api_key=key,
@@ -127,15 +126,20 @@ class Submitter:
             rng=random.random,
             journaled=self._is_journaled,
         )
+        self.admission = Admission(
+            settings.max_in_flight, settings.max_in_flight_bytes, lambda: self.session.limit
+        )
         self.driver = Driver(self.session, settings, self._settled, journal)
 
     async def submit(
         self,
         image: Image,
         template: RequestTemplate,
-        task_uuid: str | None,
+        *,
+        task_uuid: str | None = None,
         timeout: float | None,
         tag: Any = None,
+        priority: int = 0,
     ) -> Submission:
         """Submit an image once there is room for it; see `RunwareClient.submit`."""
         began = now = self.driver.clock()
@@ -151,7 +155,7 @@ class Submitter:
             payload: bytes | bytearray = b"".join((head, text, tail))
         else:
             with _time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
-                await self.admission.enter(source.size)
+                await self.admission.enter(source.size, priority)
             with self.admission.given_back_on_error(source):
                 with _time_limit(uuid, timeout, deadline, "the image was being read"):
                     payload = await source.request(head, tail)
@@ -171,6 +175,8 @@ class Submitter:
             began,
             owned=task_uuid is None,
             polled=template.polled,
+            priority=priority,
+            bulk=template.has_large_answer or len(payload) > self._settings.max_frame_bytes,
             timeout=timeout,
             deadline=deadline,
             origin=origin,
@@ -217,7 +223,7 @@ class Submitter:
         with _time_limit(task_uuid, timeout, deadline, "max_in_flight was reached"):
             await self.admission.enter(0)
         known = self._in_flight(task_uuid)
-        if known is not None or self.session.reconnector.ended:
+        if known is not None or self.session.ended:
             self.admission.leave(0)
             self.driver.check_open()
         if known is not None:

@@ -38,7 +38,7 @@ def reconnected(now: float) -> Session:
     session = connected()
     submit(session, 1)
     write_all(session, 0)
-    session.lost("gone", now)
+    session.main.lost("gone", now)
     connect(session, now)
     accept(session, now)
     return session
@@ -48,7 +48,7 @@ def silent_until(session: Session, end: float) -> float | None:
     """Let nothing come in. When the connection is dropped, if it is."""
     while (moment := session.next_timer()) is not None and moment < end:
         session.handle_timer(moment)
-        if Disconnect() in session.take_effects():
+        if Disconnect(0) in session.take_effects():
             return moment
         write_all(session, moment)
     return None
@@ -74,11 +74,11 @@ def test_a_clock_that_jumped_counts_as_silence() -> None:
     session = connected()
     submit(session, 3)
     write_all(session, 0)
-    session.traffic(0, 0, 3600)
+    session.main.traffic(0, 0, 3600)
     session.handle_timer(3600)
-    assert Disconnect() in session.take_effects()
+    assert Disconnect(0) in session.take_effects()
     session.handle_timer(3600)
-    assert session.take_effects() == [Connect()], "at once"
+    assert session.take_effects() == [Connect(0)], "at once"
     assert len(session.tasks) == 3
 
 
@@ -86,14 +86,14 @@ def test_a_ping_behind_a_standing_upload_does_not_put_the_end_off() -> None:
     """As after the machine slept: a ping is wanted at once, and cannot be written."""
     session = connected()
     (task,) = submit(session, 1)
-    assert session.next_frame(0) is not None
+    assert session.main.next_frame(0) is not None
     assert session.ping()
     now, dropped = 0.0, False
     while not dropped:
         now += 1
-        session.traffic(0, len(task.payload), now)
+        session.main.traffic(0, len(task.payload), now)
         session.handle_timer(now)
-        dropped = Disconnect() in session.take_effects()
+        dropped = Disconnect(0) in session.take_effects()
     assert now <= PATIENCE
 
 

@@ -32,14 +32,14 @@ def session_of(**changed: Any) -> Session:
 
 
 def hear(session: Session, now: float, *data: Any, errors: Any = ()) -> None:
-    session.receive(json.dumps({"data": data, "errors": list(errors)}).encode(), now)
+    session.main.receive(json.dumps({"data": data, "errors": list(errors)}).encode(), now)
 
 
 def write_all(session: Session, now: float) -> list[list[Any]]:
     """Everything that the session wants written; the tasks of each frame."""
     frames = []
-    while (frame := session.next_frame(now)) is not None:
-        session.written(frame, now)
+    while (frame := session.main.next_frame(now)) is not None:
+        session.main.written(frame, now)
         frames.append(json.loads(frame.data))
     return frames
 
@@ -47,7 +47,7 @@ def write_all(session: Session, now: float) -> list[list[Any]]:
 def connect(session: Session, now: float) -> None:
     """A connection that waits for the reply to its authentication."""
     session.handle_timer(now)
-    session.connected(now)
+    session.main.connected(now)
     write_all(session, now)
 
 
@@ -75,7 +75,7 @@ def submit(session: Session, number: int) -> list[Task]:
 
 def assert_at_rest(session: Session, now: float) -> None:
     """As the driver goes about it: what is due is done, and then nothing is."""
-    session.traffic(now, 0, now)
+    session.main.traffic(now, 0, now)
     session.handle_timer(now)
     write_all(session, now)
     moment = session.next_timer()
@@ -108,7 +108,7 @@ def test_a_session_is_at_rest_whenever_it_was_looked_after(resumed: bool) -> Non
     session = connected()
     submit(session, 3)
     write_all(session, 0)
-    session.lost("gone", 1)
+    session.main.lost("gone", 1)
     connect(session, 1)
     name = "S" if resumed else "T"
     hear(session, 1, {"taskType": "authentication", "connectionSessionUUID": name})
@@ -120,10 +120,10 @@ def test_a_pong_that_overtakes_the_writer_is_a_pong() -> None:
     """On a fast line the answer may be read before the writer's own task goes on."""
     session = connected()
     assert session.ping()
-    frame = session.next_frame(1)
+    frame = session.main.next_frame(1)
     assert frame is not None
     hear(session, 1.25, {"taskType": "ping", "pong": True})
-    session.written(frame, 1.5)
+    session.main.written(frame, 1.5)
     assert session.take_effects() == [Pong(0.25)]
     session.handle_timer(15)
     assert session.take_effects() == [], "and no reason to take the connection for dead"
@@ -143,17 +143,17 @@ def test_silence_after_a_ping_drops_the_connection() -> None:
     session.handle_timer(29.9)
     assert session.take_effects() == []
     session.handle_timer(30)
-    assert session.take_effects()[0] == Disconnect()
+    assert session.take_effects()[0] == Disconnect(0)
 
 
 def test_a_session_that_was_given_up_is_not_revived_by_a_refused_key() -> None:
     session = connected(max_reconnect_time=5.0)
-    session.reconnector.session_uuid = None
-    session.lost("gone", 1)
+    session.main.reconnector.session_uuid = None
+    session.main.lost("gone", 1)
     connect(session, 7)
     refusal = error("invalidApiKey", taskType="authentication")
     hear(session, 7, errors=[refusal])
-    assert session.reconnector.state == "failed"
+    assert session.main.reconnector.state == "failed"
     assert session.next_timer() is None
 
 
@@ -168,7 +168,7 @@ def test_a_service_that_hangs_up_right_after_the_key_is_not_asked_in_a_tight_loo
         now = moment
         connect(session, now)
         accept(session, now)
-        session.lost("gone", now)
+        session.main.lost("gone", now)
     assert pauses[:2] == [0, 0], "the first connection, and the first attempt to reconnect"
     assert pauses[2:] == sorted(pauses[2:])
     assert pauses[-1] > 10
@@ -180,7 +180,7 @@ def test_a_connection_that_was_of_use_is_replaced_at_once() -> None:
         (task,) = submit(session, 1)
         write_all(session, now)
         hear(session, now, result({"taskUUID": task.uuid}))
-        session.lost("gone", now)
+        session.main.lost("gone", now)
         assert session.next_timer() == now
         connect(session, now)
         accept(session, now)

@@ -200,7 +200,7 @@ async def test_a_client_that_crashes_does_not_show_the_key(
         raise ZeroDivisionError
 
     async with watched(output) as (_, client):
-        monkeypatch.setattr(client._opened().session, "receive", crash)
+        monkeypatch.setattr(client._opened().session.main, "receive", crash)
         with pytest.raises(RunwareError) as caught, anyio.fail_after(10):
             await client.upscale(IMAGE)
         output.see(caught.value)

@@ -27,7 +27,7 @@ def run(data: bytes) -> None:
             world.connect()
         frame = _frame_of(draw)
         _check_codec(frame)
-        world.client.receive(frame, world.now)
+        world.client.main.receive(frame, world.now)
         world.pump()
         world.tick(draw.one_of([0.0, 0.0, 0.3, 6.0, 31.0]))
     assert all(len(outcomes) <= 1 for outcomes in world.settled.values())

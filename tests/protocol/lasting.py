@@ -66,7 +66,7 @@ class LastingWorld(World):
     def take_up(self) -> None:
         self.journal = Journal(self._path, clock=lambda: self.now)
         found = found_in(self.journal)
-        self.client.reconnector.session_uuid = found.session_uuid
+        self.client.main.reconnector.session_uuid = found.session_uuid
         for entry, payload in found.entries:
             number = self._numbers[entry.uuid]
             assert number not in self.forgotten
@@ -100,7 +100,7 @@ class LastingWorld(World):
         """So much of what was gathered is written, all or nothing."""
         batch = [self.gathered.popleft() for _ in range(min(count, len(self.gathered)))]
         changes = [note.change for note in batch if note.change is not None]
-        self.journal.commit(changes, self.client.reconnector.session_uuid)
+        self.journal.commit(changes, self.client.main.reconnector.session_uuid)
         kept = [change for change in changes if isinstance(change, Keep)]
         self.kept |= {change.uuid for change in kept}
         self.kept_attempts |= {change.wire_uuid for change in kept}

@@ -72,7 +72,7 @@ def test_every_result_comes_once_however_long_the_client_was_away(
         unknown_session=unknown_session,
         unknown_task=unknown_task,
     )
-    before = world.client.reconnector.session_uuid
+    before = world.client.main.reconnector.session_uuid
     world.heal()
     for task in world.tasks:
         (outcome,) = world.settled[number_of(task)]
@@ -80,7 +80,7 @@ def test_every_result_comes_once_however_long_the_client_was_away(
         assert outcome["taskUUID"] == task.uuid
     assert world.service.history.executions == {task.uuid: 1 for task in world.tasks}
     assert set(world.runs_of_image.values()) == {1}
-    resumed = world.client.reconnector.session_uuid == before
+    resumed = world.client.main.reconnector.session_uuid == before
     assert resumed == (away == JUST_IN_TIME)
 
 

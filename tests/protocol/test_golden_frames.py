@@ -64,7 +64,7 @@ def sent(world: World) -> Any:
 
 
 def receive(world: World, frame: Any) -> None:
-    world.client.receive(json.dumps(frame), world.now)
+    world.client.main.receive(json.dumps(frame), world.now)
     world.pump()
 
 
@@ -136,7 +136,7 @@ def test_a_frame_means_to_the_client_what_it_says(case: Case) -> None:
         assert world.client.failure.code == means["refused"]
         return
     if "session" in means:
-        assert world.client.reconnector.session_uuid == means["session"]
+        assert world.client.main.reconnector.session_uuid == means["session"]
     assert pings == ("session" not in means)
     for task in world.tasks:
         check_task(task, world.settled[number_of(task)], means)
@@ -161,7 +161,7 @@ def test_a_pong_comes_with_its_time() -> None:
     world = at_work()
     world.client.ping()
     world.pump()
-    world.client.receive(json.dumps(case["server"]), world.now + 0.25)
+    world.client.main.receive(json.dumps(case["server"]), world.now + 0.25)
     (pong,) = [
         effect.seconds for effect in world.client.take_effects() if hasattr(effect, "seconds")
     ]

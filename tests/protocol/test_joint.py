@@ -153,10 +153,10 @@ class Story(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.world.tick(seconds)
 
-    @precondition(lambda self: self.world.client.reconnector.session_uuid is not None)
+    @precondition(lambda self: self.world.client.main.reconnector.session_uuid is not None)
     @rule()
     def expire_session(self) -> None:
-        self.world.service.expire_session(self.world.client.reconnector.session_uuid or "")
+        self.world.service.expire_session(self.world.client.main.reconnector.session_uuid or "")
 
     @invariant()
     def each_task_settles_at_most_once(self) -> None:

@@ -29,8 +29,8 @@ def test_a_task_that_is_unknown_twice_is_sent_again_once() -> None:
     assert world.wire is not None
     world.wire.down.append(world.wire.down[0])
     frame = world.wire.down.popleft().frame
-    world.client.receive(frame, world.now)
-    world.client.receive(world.wire.down.popleft().frame, world.now)
+    world.client.main.receive(frame, world.now)
+    world.client.main.receive(world.wire.down.popleft().frame, world.now)
     world.heal()
     assert task.writes == 2
     assert len(world.settled[number_of(task)]) == 1
@@ -55,7 +55,7 @@ def test_a_client_gives_up_when_its_limit_passes_and_not_an_attempt_later() -> N
         limited.handle_timer(now)
         effects = limited.take_effects()
         if any(isinstance(effect, Connect) for effect in effects):
-            limited.lost("refused", now)
+            limited.main.lost("refused", now)
             effects += limited.take_effects()
     assert now == 7.0
     (settled,) = [effect for effect in effects if isinstance(effect, Settle)]

@@ -24,7 +24,7 @@ def running(**settings: bool) -> tuple[World, Task]:
 
 def say(world: World, *errors: dict[str, str]) -> None:
     """The service sends a frame that it was not asked for."""
-    world.client.receive(encode_answer(errors=errors), world.now)
+    world.client.main.receive(encode_answer(errors=errors), world.now)
     world.pump()
 
 
@@ -45,7 +45,7 @@ def test_an_error_behind_one_that_ends_the_connection_is_passed_over(code: str) 
     world, task = running()
     while not world.wire or not world.wire.up:
         world.tick(0.1)  # until it is asked for
-    world.service.expire_session(world.client.reconnector.session_uuid or "")
+    world.service.expire_session(world.client.main.reconnector.session_uuid or "")
     behind = {"code": code, "message": "…", "taskUUID": task.uuid}
     say(world, {"code": "unauthorized", "message": "No."}, behind)
     began = world.now

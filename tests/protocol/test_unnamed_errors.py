@@ -63,7 +63,7 @@ def test_what_is_known_to_have_arrived_is_found_again_after_a_cut(away: float) -
     world.cut(server_knows=True, frames_count_as_undelivered=False)
     for _ in tasks:
         world.finish(0, "inferenceError")
-    world.service.expire_session(world.client.reconnector.session_uuid or "")
+    world.service.expire_session(world.client.main.reconnector.session_uuid or "")
     while not all(task.asks for task in tasks):
         if world.wants_connection:
             world.connect()
@@ -135,7 +135,7 @@ def test_the_errors_of_one_that_was_given_up_are_not_the_next_ones() -> None:
     world.cut(server_knows=True, frames_count_as_undelivered=False)  # before they arrived
     for _ in failed:
         world.finish(0, "inferenceError")
-    world.service.expire_session(world.client.reconnector.session_uuid or "")
+    world.service.expire_session(world.client.main.reconnector.session_uuid or "")
     while refused.writes < 2:
         if world.wants_connection:
             world.connect()
@@ -175,7 +175,7 @@ def test_what_seems_refused_for_a_cause_that_may_pass_is_not_run_under_two_names
     late = world.submit()
     assert world.wire is not None
     world.wire.up.clear()
-    world.client.receive(STRAY, world.now)
+    world.client.main.receive(STRAY, world.now)
     world.pump()
     world.heal()
     assert (late.writes, late.wire_uuid) == (2, late.uuid)

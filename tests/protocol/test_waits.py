@@ -60,10 +60,10 @@ def test_one_that_comes_twice(world: World, seconds: float) -> None:
         world.settle_down(finish=False)
     error = b'{"errors":[{"code":"timeout","message":"","taskUUID":"%s"}]}' % task.uuid.encode()
     for _ in range(2):
-        world.client.receive(error, world.now)
+        world.client.main.receive(error, world.now)
     world.pump()
     for _ in range(2):
-        world.client.receive(error, world.now)
+        world.client.main.receive(error, world.now)
     assert is_done_once(world, task)
 
 

@@ -154,13 +154,13 @@ class World:
         """The connection that the client wants comes about."""
         self.wants_connection = False
         self.wire = Wire(self.service.connect(self.now))
-        self.client.connected(self.now)
+        self.client.main.connected(self.now)
         self.pump()
 
     def refuse(self) -> None:
         """It does not."""
         self.wants_connection = False
-        self.client.lost("refused", self.now)
+        self.client.main.lost("refused", self.now)
         self.pump()
 
     def carry_up(self, index: int = 0) -> None:
@@ -198,20 +198,20 @@ class World:
         assert self.wire is not None
         push = self.wire.down[index]
         del self.wire.down[index]
-        self.client.receive(push.frame, self.now)
+        self.client.main.receive(push.frame, self.now)
         self.pump()
 
     def garble(self) -> None:
         """A frame reaches the client unreadable. (Its result is lost.)"""
         assert self.wire is not None
         push = self.wire.down.popleft()
-        self.client.receive(push.frame[: len(push.frame) // 2], self.now)
+        self.client.main.receive(push.frame[: len(push.frame) // 2], self.now)
         self.pump()
 
     def cut(self, *, server_knows: bool, frames_count_as_undelivered: bool) -> None:
         """The connection ends, with whatever is on it; see `arrive_late`."""
         self.hang_up(server_knows, frames_count_as_undelivered)
-        self.client.lost("cut", self.now)
+        self.client.main.lost("cut", self.now)
         self.pump()
 
     def hang_up(self, server_knows: bool, frames_count_as_undelivered: bool) -> None:
@@ -254,7 +254,7 @@ class World:
     @property
     def is_ready(self) -> bool:
         """Whether the client was let in on the present connection."""
-        return self.wire is not None and self.client.reconnector.state == "connected"
+        return self.wire is not None and self.client.main.reconnector.state == "connected"
 
     # What the server's engine does.
 
@@ -276,10 +276,10 @@ class World:
         """Perform what both cores want done."""
         while True:
             mine, theirs = self.client.take_effects(), self.service.take_effects()
-            frame = None if self.wire is None else self.client.next_frame(self.now)
+            frame = None if self.wire is None else self.client.main.next_frame(self.now)
             if frame is not None and self.wire is not None:
                 self.wire.up.append(bytes(frame.data))
-                self.client.written(frame, self.now)
+                self.client.main.written(frame, self.now)
             if not mine and not theirs and frame is None:
                 return
             for effect in mine:
@@ -312,7 +312,7 @@ class World:
             and effect.connection is self.wire.link
         ):
             self.wire = None
-            self.client.lost("closed by the server", self.now)
+            self.client.main.lost("closed by the server", self.now)
 
     def heal(self) -> None:
         """From now on all goes well; wait until everything is settled."""

@@ -36,7 +36,7 @@ def client_of(
 ) -> RunwareClient:
     """Return a client that is not yet open. The server is never late to find a task."""
     key = server.api_key if isinstance(server, Emulator) else KEY
-    usual = {"url": server.url, "doubt_window": 0.1}
+    usual = {"url": server.url, "doubt_window": 0.1, "connections": 1}
     return hasty(RunwareClient(key, **{**usual, **options}), timing)
 
 

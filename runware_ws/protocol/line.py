@@ -1,0 +1,327 @@
+"""One of the client's connections to the service, over however many attempts it takes.
+
+The first line is the main one: it is opened with the client, and a key that it finds to be wrong
+ends the client. The others are opened when they are of use, so that small tasks do not wait behind
+large ones. They may fail, since an account may have a limit of connections: what they would carry
+travels on the main line then, and they are tried again ever more rarely.
+
+Each line has a session, a replay and a backoff of its own. The tasks are shared: an answer settles
+its task on whichever line it comes, and a task in doubt is asked for on any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..errors import ProtocolError, RunwareError
+from ..settings import Settings
+from .answers import Subject, subject_of
+from .attribution import Attribution, TooLarge
+from .authenticator import Authenticator, Verdict, refusal
+from .connection_state import ConnectionState
+from .dispatcher import Dispatcher
+from .effects import Connect, Disconnect, Frame, Pong
+from .reconcile import Reconciler
+from .reconnector import Reconnector
+from .secret import Secret
+from .send_queue import SendQueue
+from .task_table import TaskTable
+from .tasks import Task
+from .wire import ErrorItem, Item, decode
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a session that all its lines share."""
+
+    settings: Settings
+    key: Secret
+    table: TaskTable
+    reconciler: Reconciler
+    dispatcher: Dispatcher
+    attribution: Attribution
+    send_queue: SendQueue
+    fail: Callable[[RunwareError], None]
+    give_up_connecting: Callable[[], None]
+
+
+class Line:
+    """A connection that is kept up.
+
+    Args:
+        index: 0 for the main line.
+        parts: what it shares with the others.
+        lines: all lines of the session.
+        rng: returns a random number from 0 to 1, for jitter.
+
+    Attributes:
+        link: the state of the present connection, or None.
+        reconnector: the state of being connected, or not.
+        occupied_since: when the writing of a large frame began, or None.
+        coming_until: until when large tasks wait for an attempt to connect; None if they do not.
+    """
+
+    def __init__(
+        self, index: int, parts: Parts, lines: Sequence[Line], rng: Callable[[], float]
+    ) -> None:
+        self.index = index
+        self.link: ConnectionState | None = None
+        self.occupied_since: float | None = None
+        self.coming_until: float | None = None
+        self._parts = parts
+        self._table = parts.table
+        self._timing = timing = parts.settings.timing
+        self._lines = lines
+        limit = None if index else parts.settings.max_reconnect_time
+        delays = timing.breaker if index else timing.reconnect
+        self.reconnector = Reconnector(rng, limit, timing, delays)
+        self._authenticator = Authenticator(self._table, self.reconnector, timing)
+        self._writing: Frame | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is connected, and the service has accepted the key."""
+        return self.link is not None and self.link.ready
+
+    def start(self, now: float) -> None:
+        """Connect, and stay connected."""
+        self.reconnector.start(now)
+        self.coming_until = now + self._timing.coming
+        self._table.timers.moved = True
+
+    # What the connection does.
+
+    def connected(self, now: float) -> None:
+        """Take note of a connection that is open."""
+        self._table.timers.moved = True
+        self.reconnector.state = "authenticating"
+        settings = self._parts.settings
+        self.link = ConnectionState(
+            now,
+            resuming=self.reconnector.session_uuid,
+            keepalive=settings.keepalive,
+            ping_timeout=settings.ping_timeout,
+        )
+
+    def receive(self, frame: bytes | bytearray | memoryview | str, now: float) -> None:
+        """Take a frame. Whatever it holds, this does not raise."""
+        link = self.link
+        if link is None:
+            return
+        if link.keepalive.awaits_bytes:
+            self._table.timers.moved = True  # from now on the next ping is due again
+        link.keepalive.heard(now)
+        counters = self._table.counters
+        successes = counters.succeeded
+        counters.frames_received += 1
+        try:
+            items, errors = decode(self._parts.key.hidden_in(frame))
+        except ProtocolError:
+            self._parts.dispatcher.garbled(link)
+            return
+        for item in items:
+            self._on_item(link, item, now)
+        for error in errors:
+            if self.link is link:  # one before it may have ended the connection
+                self._on_error(link, error, now)
+        if not items and not errors:
+            self._parts.dispatcher.nothing_found(link, now)
+        if link.inquiry is not None:
+            self._parts.attribution.conclude(link, now)
+        if self.reconnector.unproved and link.ready:
+            is_good = counters.succeeded > successes or link.age(now) > self._timing.proof
+            self.reconnector.prove(is_good)
+
+    def next_frame(self, now: float) -> Frame | None:
+        """Return what to write next, or None. `written` is called once it has left."""
+        link = self.link
+        if link is None:
+            return None
+        parts = self._parts
+        if link.ready:
+            parts.attribution.look_into(link, now)
+            small, bulk = self._takes(now)
+            frame = parts.send_queue.next(link, now, small=small, bulk=bulk)
+        else:
+            frame = parts.send_queue.authentication(link, now + parts.settings.auth_timeout)
+        if frame is not None:
+            self._table.counters.frames_sent += 1
+            self._writing = frame
+            if link.keepalive.begins(frame, now) or not link.ready:
+                self._table.timers.moved = True
+            if len(frame.data) > parts.settings.max_frame_bytes:
+                self.occupied_since = now
+        return frame
+
+    def _takes(self, now: float) -> tuple[bool, bool]:
+        """Return whether small and large tasks may travel here.
+
+        Small ones travel on the first line that is ready. It takes large ones, too, as long as
+        there is no other line, or none small has come for a while.
+        """
+        others = [one for one in self._lines if one is not self and one.is_ready]
+        if others and others[0].index < self.index:
+            return False, True
+        is_alone = not others and all(one.coming_until is None for one in self._lines)
+        return True, is_alone or now >= self._table.small_until
+
+    def written(self, frame: Frame, now: float) -> None:
+        """Take note that all bytes of a frame have been handed over, so that it may arrive."""
+        self._writing = None
+        self.occupied_since = None
+        if self.link is not None and self.link.keepalive.wrote(frame, now):
+            self._table.timers.moved = True
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether there may be a frame to be written."""
+        return self.link is not None and self._parts.send_queue.has_frame(self.link)
+
+    def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
+        """Take note of what is below the level of frames: see `Keepalive`."""
+        if self.link is not None:
+            self._table.timers.moved = True
+            self.link.keepalive.heard(heard_at)
+            self.link.keepalive.moved(unsent_bytes, now)
+
+    def lost(self, reason: str, now: float, *, too_large: TooLarge | None = None) -> None:
+        """Take note that the connection ended, or could not be made.
+
+        Args:
+            reason: why, in words.
+            now: the time.
+            too_large: ``sent`` if the server found a frame too large, ``heard`` if one of its own
+                was larger than ``max_size``.
+        """
+        if self.reconnector.ended:
+            return
+        reason = self._parts.key.hidden_in(reason)
+        link, self.link = self.link, None
+        self.occupied_since = self.coming_until = None
+        self._table.timers.moved = True
+        if link is not None and too_large is not None:
+            self._parts.attribution.too_large(link, too_large)
+        if too_large == "heard":
+            self.reconnector.session_uuid = None  # the replay would bring the same frame again
+        self.reconnector.lost(reason, now)
+        if link is not None:
+            self._doubt_tasks_of(link, now)
+            failure = self._authenticator.ended(link)
+            if failure is not None and not self.index:
+                self._parts.fail(failure)
+        self._table.notify("lost", reason, connection=self.index)
+        if self.reconnector.gives_up(now) and not any(one.is_ready for one in self._lines):
+            self._parts.give_up_connecting()
+
+    def _doubt_tasks_of(self, link: ConnectionState, now: float) -> None:
+        link.ended = True
+        frame, self._writing = self._writing, None
+        unwritten: Sequence[Task] = () if frame is None else frame.tasks
+        other = next((one.link for one in self._lines if one.is_ready), None)
+        self._parts.reconciler.connection_lost(link, unwritten, other, now)
+
+    def close(self) -> None:
+        """Drop the connection for good."""
+        self.link = None
+        self._table.effects.append(Disconnect(self.index))
+
+    # Time.
+
+    def next_timer(self) -> float | None:
+        """Return when `handle_timer` is to be called, or None."""
+        link = None if self.link is None else self.link.next_timer()
+        times = (link, self.reconnector.connect_at, self.reconnector.give_up_at, self.coming_until)
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due."""
+        connect_at = self.reconnector.connect_at
+        give_up_at = self.reconnector.give_up_at
+        if give_up_at is not None and give_up_at <= now:
+            if not any(one.is_ready for one in self._lines):
+                self._parts.give_up_connecting()
+        elif connect_at is not None and connect_at <= now:
+            self.coming_until = now + self._timing.coming
+            self.reconnector.attempt()
+            self._table.effects.append(Connect(self.index))
+        if self.coming_until is not None and self.coming_until <= now:
+            self.coming_until = None
+        link = self.link
+        if link is None:
+            return
+        if reason := link.why_dead(now):
+            self._drop(reason, now)
+            return
+        if link.ready and link.keepalive.ping_is_due(now):
+            link.keepalive.ping_wanted = True
+        if link.replay_end is not None and link.replay_end <= now:
+            self._parts.reconciler.replay_over(link, now)
+        self._parts.attribution.conclude(link, now)
+
+    def _drop(self, reason: str, now: float) -> None:
+        self._table.effects.append(Disconnect(self.index))
+        self.lost(reason, now)
+
+    # Authentication.
+
+    def _on_authenticated(self, link: ConnectionState, item: Item, now: float) -> None:
+        if link.ready:
+            return
+        self._table.timers.moved = True
+        resumed = self._authenticator.accepted(link, item)
+        if resumed is None:  # Runware's SDKs take that for a failure
+            self._drop("the reply to the authentication names no session", now)
+        else:
+            self.coming_until = None
+            text = self.reconnector.session_uuid or ""
+            self._table.notify("connected", text, resumed=resumed, connection=self.index)
+            self._parts.reconciler.connection_ready(link, resumed, now)
+
+    def _on_key_refused(self, link: ConnectionState, error: ErrorItem, now: float) -> None:
+        verdict = self._authenticator.refused(link, error)
+        if verdict is Verdict.FATAL and not self.index:
+            self._parts.fail(refusal(error))
+        elif verdict is not Verdict.WITHOUT_SESSION:
+            reason = str(refusal(error))
+            self._drop(reason, now)
+            if not self.reconnector.ended:
+                self.reconnector.refused(reason, now)
+                self._table.notify("key_refused", reason, connection=self.index)
+
+    # Answers.
+
+    def _on_item(self, link: ConnectionState, item: Item, now: float) -> None:
+        if (task := self._table.find(item.get("taskUUID"))) is not None:
+            self._parts.dispatcher.item(link, task, item, now)
+            return
+        kind = item.get("taskType")
+        if kind == "authentication":
+            self._on_authenticated(link, item, now)
+        elif kind == "ping":
+            self._on_pong(link, now)
+        else:
+            self._table.drop(item, item.get("taskUUID"))
+
+    def _on_pong(self, link: ConnectionState, now: float) -> None:
+        if (seconds := link.keepalive.pong(now)) is not None:
+            self._table.effects.append(Pong(seconds))
+
+    def _on_error(self, link: ConnectionState, error: ErrorItem, now: float) -> None:
+        if error.task_uuid is not None:
+            if (task := self._table.find(error.task_uuid)) is not None:
+                self._parts.dispatcher.error(link, task, error, now)
+            else:
+                self._table.drop(error, error.task_uuid)
+            return
+        subject = subject_of(error, ready=link.ready)
+        # After a key was refused and then accepted, the error is about a task that it may not run.
+        accepted_again = link.ready and self.reconnector.in_doubt
+        if subject is Subject.PING:
+            self._on_pong(link, now)  # an error is an answer too
+        elif subject is Subject.EARLY and self._authenticator.may_be_refusal(link, error, now):
+            self._table.timers.moved = True
+        elif subject is Subject.EARLY or (subject is Subject.KEY and not accepted_again):
+            self._on_key_refused(link, error, now)
+        elif link.ready:
+            self._parts.dispatcher.error_without_name(link, error, now)
