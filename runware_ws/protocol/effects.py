@@ -29,6 +29,14 @@ class Record:
 
 
 @dataclass(slots=True)
+class Retry:
+    """Report that a task is run again after an error with this code."""
+
+    task: Task
+    code: str
+
+
+@dataclass(slots=True)
 class Connect:
     """Open the connection of a line."""
 
@@ -87,4 +95,4 @@ class Frame:
     tasks: list[Task] = field(default_factory=list, repr=False)
 
 
-Effect = Settle | Record | Connect | Disconnect | Pong | Notify
+Effect = Settle | Record | Retry | Connect | Disconnect | Pong | Notify

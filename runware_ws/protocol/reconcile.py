@@ -36,6 +36,7 @@ from ..errors import ResultLostError, TaskNotFoundError, task_error
 from ..settings import Settings
 from .backoff import ceiling
 from .connection_state import ConnectionState, answered
+from .effects import Retry
 from .task_table import TaskTable
 from .tasks import Evidence, Question, Stage, Task, Transition, move
 from .wire import ErrorItem
@@ -393,6 +394,7 @@ class Reconciler:
         elif info.retryable and task.payload and task.attempts <= self._max_retries:
             task.attempts += 1
             self._table.counters.retried += 1
+            self._table.effects.append(Retry(task, error.code))
             self._table.requeue(task, now, new_uuid=was_named, step=task.attempts - 2)
         else:
             settled = task_error(error.code, error.message, task.uuid, error.raw, task.attempts)

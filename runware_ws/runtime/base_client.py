@@ -17,6 +17,7 @@ from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
 from .concurrency import run_in_thread
+from .observer import Observer
 from .submission import Submission, Submitter
 
 _CLOSE_LIMIT = 5.0
@@ -38,6 +39,7 @@ class BaseClient:
         self._key = key
         self._journal = journal
         self._submitter: Submitter | None = None
+        self._observer: Observer | None = None
         self._recovered = Recovered()
         self._opening = anyio.Lock()
         self._closed = False
@@ -69,7 +71,7 @@ class BaseClient:
     async def _open(self) -> Submitter:
         found = None if self._journal is None else await self._open_journal(self._journal)
         journal = None if found is None else found.journal
-        submitter = Submitter(self._settings, self._key, journal)
+        submitter = Submitter(self._settings, self._key, journal, self._observer)
         if found is not None:
             self._recovered = take_up(found, submitter)
         self._submitter = submitter
@@ -138,6 +140,11 @@ class BaseClient:
                 await self._submitter.admission.wait_empty()
             return not self._submitter.admission.tasks
         return True
+
+    def _observe(self, observer: Observer) -> None:
+        self._observer = observer
+        if self._submitter is not None:
+            self._submitter.observer = observer
 
     # The connection.
 

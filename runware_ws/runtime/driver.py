@@ -24,7 +24,17 @@ from ..errors import ClientClosedError, ConnectionLostError, JournalError, Runwa
 from ..events import Events
 from ..journal.store import Journal
 from ..journal.writer import JournalWriter
-from ..protocol.effects import Connect, Disconnect, Effect, Event, Notify, Pong, Record, Settle
+from ..protocol.effects import (
+    Connect,
+    Disconnect,
+    Effect,
+    Event,
+    Notify,
+    Pong,
+    Record,
+    Retry,
+    Settle,
+)
 from ..protocol.session import Session
 from ..protocol.tasks import Task
 from ..settings import Settings
@@ -43,6 +53,7 @@ class Driver:
         session: the session, not started.
         settings: the client's settings.
         settled: called with each task and its outcome. It must not raise or wait.
+        retried: called with each task that is run again, and the code of the error. Likewise.
         journal: where tasks and outcomes are recorded, or None. The driver closes it.
 
     Attributes:
@@ -57,6 +68,7 @@ class Driver:
         session: Session,
         settings: Settings,
         settled: Callable[[Task, dict[str, Any] | RunwareError], None],
+        retried: Callable[[Task, str], None],
         journal: Journal | None = None,
     ) -> None:
         self.session = session
@@ -68,6 +80,7 @@ class Driver:
         self.writer = None if journal is None else self._make_writer(journal)
         self._thread = get_ident()
         self._settled = settled
+        self._retried = retried
         self._first_attempt = anyio.Event()
         self._current: dict[int, Connection] = {}  # by their lines
         self._timer_is_sooner = one_shot_event()
@@ -147,6 +160,8 @@ class Driver:
                 self._touch_journal()  # the session is alive, also while there are no tasks
             case Notify(event):
                 self._notify(event)
+            case Retry(task, code):
+                self._retried(task, code)
 
     def _pass_on(self, effect: Settle | Record) -> None:
         """Perform an effect that needs no journal, or that the journal has recorded."""

@@ -25,6 +25,7 @@ from ..settings import Settings
 from .admission import Admission
 from .concurrency import OneShotEvent, one_shot_event, run_off_loop
 from .driver import Driver
+from .observer import Observer
 
 
 class Submission(Task):
@@ -82,10 +83,14 @@ class Submission(Task):
         else:
             self._callback = callback
 
+    def seconds_at(self, now: float) -> float | None:
+        """Return the seconds since it was handed in, or None if that was in another process."""
+        return None if self.began is None else now - self.began
+
     def finish(
         self,
         outcome: dict[str, Any] | RunwareError,
-        now: float,
+        seconds: float | None,
         on_ack: Callable[[], None] | None,
     ) -> None:
         """Set the outcome, and wake everybody who waits for it."""
@@ -98,7 +103,7 @@ class Submission(Task):
                 self.attempts,
                 attempt_uuids=self.attempt_uuids if self.former_uuids else (),
                 tag=self.tag,
-                seconds=None if self.began is None else now - self.began,
+                seconds=seconds,
                 on_ack=on_ack,
             )
         if self._event is not None:
@@ -114,9 +119,16 @@ class Submitter:
         settings: the client's settings.
         key: the API key.
         journal: where tasks are recorded, or None.
+        observer: is told of each task, or None.
     """
 
-    def __init__(self, settings: Settings, key: Secret, journal: Journal | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        key: Secret,
+        journal: Journal | None,
+        observer: Observer | None = None,
+    ) -> None:
         self._settings = settings
         self._is_journaled = journal is not None
         self.session = Session(
@@ -129,7 +141,8 @@ class Submitter:
         self.admission = Admission(
             settings.max_in_flight, settings.max_in_flight_bytes, lambda: self.session.limit
         )
-        self.driver = Driver(self.session, settings, self._settled, journal)
+        self.observer = observer
+        self.driver = Driver(self.session, settings, self._settled, self._retried, journal)
 
     async def submit(
         self,
@@ -181,8 +194,7 @@ class Submitter:
             deadline=deadline,
             origin=origin,
         )
-        self.session.submit(submission, now)
-        self.driver.step()
+        self._hand_in(submission, now, now - began)
         return submission
 
     async def run(
@@ -205,8 +217,7 @@ class Submitter:
         with self.admission.given_back_on_error(submission):
             self.driver.check_open()
             self._refuse_used(uuid)
-        self.session.submit(submission, self.driver.clock())
-        self.driver.step()
+        self._hand_in(submission, self.driver.clock(), 0.0)
         try:
             await submission.wait()
         except BaseException:
@@ -235,6 +246,8 @@ class Submitter:
     def take_up(self, submission: Submission) -> None:
         """Find out about a task that this session did not send. It has been admitted already."""
         self.session.attach(submission, self.driver.clock())
+        if self.observer is not None:
+            self.observer.submitted(submission, 0.0)
         self.driver.step()
 
     def cancel(self, submission: Submission) -> None:
@@ -253,8 +266,21 @@ class Submitter:
         on_ack = None
         if submission.origin is not None:  # it is in the journal
             on_ack = partial(self.forget, submission.uuid)
-        submission.finish(outcome, self.driver.clock(), on_ack)
+        seconds = submission.seconds_at(self.driver.clock())
+        submission.finish(outcome, seconds, on_ack)
         self.admission.leave(submission.size)
+        if self.observer is not None:
+            self.observer.settled(submission, seconds)
+
+    def _retried(self, task: Task, code: str) -> None:
+        if self.observer is not None:
+            self.observer.retried(cast(Submission, task), code)
+
+    def _hand_in(self, submission: Submission, now: float, waited: float) -> None:
+        self.session.submit(submission, now)
+        if self.observer is not None:
+            self.observer.submitted(submission, waited)
+        self.driver.step()
 
     def _in_flight(self, task_uuid: str) -> Submission | None:
         return cast("Submission | None", self.session.find(task_uuid))
