@@ -54,13 +54,14 @@ BASE_INSTALL = (
 # What pyproject.toml declares, by the names under which it is imported.
 DECLARED = {
     *("websockets", "orjson", "anyio"),
-    *("typer", "rich", "httpx", "starlette", "uvicorn", "PIL", "trio", "opentelemetry"),
+    *("typer", "rich", "httpx", "starlette", "uvicorn", "PIL", "trio", "opentelemetry", "pytest"),
 }
 NEEDS_AN_EXTRA = (
     f"{PACKAGE}.cli",
     f"{PACKAGE}.emulator",
     f"{PACKAGE}.transport.on_trio",
     f"{PACKAGE}.telemetry",
+    f"{PACKAGE}.pytest_plugin",
 )
 PURE_ROOTS = tuple(
     f"{PACKAGE}.{name}" for name in ("protocol", "emulator.service", "emulator.faults.injector")
