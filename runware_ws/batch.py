@@ -23,7 +23,7 @@ import anyio
 from .errors import InputError, RunwareError
 from .pictures import is_array, is_pillow_image
 from .results import UpscaleResult
-from .runtime.concurrency import Background, Notification
+from .runtime.concurrency import Background, Notification, uninterruptible
 
 if TYPE_CHECKING:
     from .runtime.submission import Submission
@@ -120,6 +120,7 @@ class OutcomeIterator(AsyncIterator[Outcome[T]]):
         raise NotImplementedError
 
 
+@uninterruptible
 class _Loop(AsyncIterator[Outcome[T]]):
     """One ``async for`` over outcomes. What it was given last is its own, whatever else reads."""
 
@@ -193,7 +194,7 @@ class Window(Generic[T]):
         self._news = Notification()
         self._ended = False
         self._abandoned = False
-        self._broken: Exception | None = None
+        self._broken: BaseException | None = None
 
     async def feed(self, sources: Iterable[T] | AsyncIterable[T]) -> None:
         """Submit one source after the other. It runs in a task of its own."""
@@ -203,8 +204,11 @@ class Window(Generic[T]):
             else:
                 for source in sources:
                     await self._take(source)
-        except Exception as error:  # noqa: BLE001  # raised again for the reader, in `next`
-            self._broken = error
+        except BaseException as error:
+            if not self._abandoned:
+                self._broken = error  # raised again for the reader, in `next`
+            if isinstance(error, (anyio.get_cancelled_exc_class(), GeneratorExit)):
+                raise
         finally:
             self._ended = True
             self._news.notify()
@@ -258,8 +262,11 @@ class Window(Generic[T]):
         return self._abandoned or (self._ended and nothing_left)
 
     async def next(self) -> Outcome[T] | None:
-        """Wait for the next outcome. Return None at the end, or raise what the sources raised."""
-        while not self._is_over():
+        """Wait for the next outcome. Return None at the end, or raise what the sources raised.
+
+        Errors come after the outcomes that there are; what is to end the program comes at once.
+        """
+        while not self._is_over() and not self._must_exit():
             if self._places and (outcome := self._places[0].outcome()) is not None:
                 self._places.popleft()
                 self._room.notify()
@@ -271,6 +278,9 @@ class Window(Generic[T]):
             broken, self._broken = self._broken, None
             raise broken
         return None
+
+    def _must_exit(self) -> bool:
+        return isinstance(self._broken, SystemExit | KeyboardInterrupt)
 
     def abandon(self) -> None:
         """Stop: nobody reads outcomes any more."""
@@ -292,6 +302,7 @@ class Window(Generic[T]):
                 yield place.source, place.submission
 
 
+@uninterruptible
 class Outcomes(OutcomeIterator[T]):
     """The outcomes of `RunwareClient.upscale_many`, as they come or in the order of the images.
 

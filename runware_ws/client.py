@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
+from .idempotency import check_idempotency_key
 from .inputs import Image
 from .options import (
     DeliveryMethod,
@@ -23,6 +24,7 @@ from .options import (
 from .other_tasks import OtherTasks
 from .protocol.request import MODEL
 from .results import UpscaleResult
+from .runtime.concurrency import uninterruptible
 from .runtime.environment import check_journal, find_key, find_url
 from .runtime.submission import Submission
 from .settings import MEBIBYTE, Settings, check_bool, check_number
@@ -31,6 +33,7 @@ from .task import UpscaleTask
 AnyImage = TypeVar("AnyImage", bound=Image)
 
 
+@uninterruptible
 class RunwareClient(OtherTasks):
     """A client of the Runware upscale API (Real-ESRGAN) over one persistent WebSocket.
 
@@ -150,6 +153,7 @@ class RunwareClient(OtherTasks):
         task_uuid: str | UUID | None = None,
         tag: Any = None,
         priority: int = 0,
+        idempotency_key: str | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleResult:
         """Upscale an image and wait for the result. Cancelling the call gives the task up.
@@ -184,6 +188,11 @@ class RunwareClient(OtherTasks):
                 `recovered`.
             priority: tasks of a higher priority are sent first; one in eight is of a lower one, if
                 some are waiting. Default 0.
+            idempotency_key: a name of the job, or ``"content"`` for one that follows from the image
+                (not for a URL or UUID). The same key with the same options and API key is the same
+                task in every process, on any machine: if it is under way it is waited for, if it is
+                finished its result is fetched, and it is run only if the service does not know it.
+                That holds for as long as the service remembers the task.
             timeout: seconds from this call until the task must be settled; None for no limit.
                 Default: the client's ``timeout``.
 
@@ -215,9 +224,15 @@ class RunwareClient(OtherTasks):
         limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
         if tag is not None:
             encode_tag(tag)  # or the error would come only with a journal
-        check_priority(priority)
         submission = await submitter.submit(
-            image, template, task_uuid=name, timeout=limit, tag=tag, priority=priority
+            image,
+            template,
+            task_uuid=name,
+            idempotency_key=check_idempotency_key(idempotency_key),
+            timeout=limit,
+            tag=tag,
+            priority=check_priority(priority),
+            is_awaited=True,
         )
         try:
             await submission.wait()
@@ -246,6 +261,7 @@ class RunwareClient(OtherTasks):
         task_uuid: str | UUID | None = None,
         tag: Any = None,
         priority: int = 0,
+        idempotency_key: str | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleTask:
         """Submit an image and return when its task is sent, or queued to be sent.
@@ -270,6 +286,7 @@ class RunwareClient(OtherTasks):
             task_uuid: UUID v4 of the task. Default: a new one.
             tag: any JSON value, which comes back with the result; see `upscale`.
             priority: tasks of a higher priority are sent first; see `upscale`.
+            idempotency_key: a name of the job, or ``"content"``; see `upscale`.
             timeout: seconds from this call until the task must be settled; see `upscale`.
 
         Raises:
@@ -297,11 +314,16 @@ class RunwareClient(OtherTasks):
         limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
         if tag is not None:
             encode_tag(tag)  # or the error would come only with a journal
-        check_priority(priority)
         submission = await submitter.submit(
-            image, template, task_uuid=name, timeout=limit, tag=tag, priority=priority
+            image,
+            template,
+            task_uuid=name,
+            idempotency_key=check_idempotency_key(idempotency_key),
+            timeout=limit,
+            tag=tag,
+            priority=check_priority(priority),
         )
-        return UpscaleTask(submission, submitter)
+        return UpscaleTask(self, submission)
 
     async def attach(
         self, task_uuid: str | UUID, *, timeout: float | EllipsisType | None = ...
@@ -324,7 +346,7 @@ class RunwareClient(OtherTasks):
         """
         submitter = self._opened()
         submission = await submitter.attach(check_task_uuid(task_uuid), self._timeout(timeout))
-        return UpscaleTask(submission, submitter)
+        return UpscaleTask(self, submission)
 
     def upscale_many(
         self,
@@ -346,6 +368,7 @@ class RunwareClient(OtherTasks):
         extra_members: Mapping[str, Any] | None = None,
         tag: Callable[[AnyImage], Any] | None = None,
         priority: int = 0,
+        idempotency: Callable[[AnyImage], str] | Literal["content"] | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> Outcomes[AnyImage]:
         """Upscale many images in flat memory, however many there are.
@@ -380,6 +403,8 @@ class RunwareClient(OtherTasks):
             tag: a function that returns the tag of an image, any JSON value, which comes back on
                 its outcome; see `upscale`.
             priority: tasks of a higher priority are sent first; see `upscale`.
+            idempotency: a function that returns the idempotency key of an image, or ``"content"``;
+                see `upscale`.
             timeout: seconds for each image, from the moment it is taken; see `upscale`.
 
         Raises:
@@ -408,8 +433,14 @@ class RunwareClient(OtherTasks):
 
         async def submit(image: AnyImage, its_tag: Any) -> Submission:
             encode_tag(its_tag)
+            key = idempotency(image) if callable(idempotency) else idempotency
             return await self._opened().submit(
-                image, template, timeout=limit, tag=its_tag, priority=priority
+                image,
+                template,
+                idempotency_key=check_idempotency_key(key),
+                timeout=limit,
+                tag=its_tag,
+                priority=priority,
             )
 
         lasting = self._journal is not None

@@ -46,10 +46,12 @@ class Source(ABC):
     Attributes:
         size: bytes that it takes in the request, or an estimate.
         text: the image as a JSON string with its quotes, if nothing has to be read; else None.
+        has_content: whether it is the image itself, and not a name of one.
     """
 
     size: int
     text: bytes | None
+    has_content = True
 
     @abstractmethod
     async def request(self, head: bytes, tail: bytes) -> bytes | bytearray:
@@ -61,8 +63,9 @@ class Source(ABC):
 
 
 class _Text(Source):
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, *, has_content: bool) -> None:
         self.text = text
+        self.has_content = has_content
         self._encoded = text
         self.size = len(text)
 
@@ -118,7 +121,7 @@ class _Stream(Source):
         self.size = _encoded_size(_rest_of(file))
 
     async def request(self, head: bytes, tail: bytes) -> bytearray:
-        return await run_in_thread(self._request, head, tail)
+        return await run_in_thread(self._request, head, tail, abandon_on_cancel=True)
 
     def _request(self, head: bytes, tail: bytes) -> bytearray:
         try:
@@ -211,13 +214,13 @@ def source_of(image: Image) -> Source:
         InputError: it is none of the kinds of `Image`, or cannot be an image.
     """
     if isinstance(image, str):
-        return _Text(_checked_text(image))
+        return _checked_text(image)
     if isinstance(image, Path):
         return _File(image)
     if isinstance(image, bytes | bytearray | memoryview):
         return _Bytes(image)
     if isinstance(image, UUID):
-        return _Text(encode_text(str(image)))
+        return _Text(encode_text(str(image)), has_content=False)
     if is_pillow_image(image) or is_array(image):
         return _Picture(image)
     return _Stream(_checked_file(image))
@@ -241,11 +244,12 @@ def _checked_file(image: Any) -> IO[bytes]:
     raise InputError("image", f"is of type {type(image).__name__}", _KINDS)
 
 
-def _checked_text(text: str) -> bytes:
+def _checked_text(text: str) -> _Text:
     if is_url(text) or is_uuid(text):
-        return encode_text(text)
+        return _Text(encode_text(text), has_content=False)
     if is_data_uri(text) or (len(text) >= _MIN_BASE64 and is_base64(text)):
-        return f'"{text}"'.encode()  # nothing in it needs an escape
+        encoded = f'"{text}"'.encode()  # nothing in it needs an escape
+        return _Text(encoded, has_content=True)
     raise InputError("image", *_why_not(text))
 
 

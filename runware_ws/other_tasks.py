@@ -9,6 +9,7 @@ from typing import Any
 from .errors import InputError, ProtocolError
 from .options import check_json_object, check_task_uuid, new_uuid
 from .runtime.base_client import BaseClient
+from .runtime.concurrency import uninterruptible
 
 # Those that the client itself sends, each with what to use in its place.
 _OWN = {
@@ -22,6 +23,7 @@ _AMOUNTS = ("amount", "balance", "total", "available", "value", "credits")
 _ACCOUNT_DETAILS = {"taskType": "accountManagement", "operation": "getDetails"}
 
 
+@uninterruptible
 class OtherTasks(BaseClient):
     """The part of `RunwareClient` that is about tasks other than upscaling."""
 

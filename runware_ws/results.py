@@ -15,7 +15,7 @@ from uuid import uuid4
 from .errors import ProtocolError
 from .pictures import check_pillow, image_of, thumbnail_of
 from .protocol.request import is_url
-from .runtime.concurrency import run_in_thread, run_off_loop
+from .runtime.concurrency import run_in_thread, run_off_loop, uninterruptible
 from .runtime.download import download
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _SAME = {".jpeg": ".jpg", ".tif": ".tiff"}
 _SHOWN = 320  # pixels a side in a notebook
 
 
+@uninterruptible
 class UpscaleResult:
     """An upscaled image, as the service delivered it.
 

@@ -19,6 +19,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, update_wrapper
 from pathlib import Path
@@ -148,7 +149,7 @@ class UpscaleTask(_Face, task.UpscaleTask):
     """
 
     def __init__(self, loop: LoopThread, original: task.UpscaleTask) -> None:
-        task.UpscaleTask.__init__(self, original._submission, original._submitter)
+        task.UpscaleTask.__init__(self, original._client, original._submission)
         super().__init__(loop, original)
 
     cancel = _blocking(task.UpscaleTask.cancel)
@@ -180,9 +181,14 @@ def _outcome(loop: LoopThread, original: batch.Outcome[T]) -> Outcome[T]:
 class Events(_Face, Iterator[Event]):
     __doc__ = spoken(events.Events)
 
+    _original: events.Events
     _next = _blocking(events.Events.__anext__)
 
     def __next__(self) -> Event:
+        with suppress(IndexError):
+            return self._original._waiting.popleft()  # also when the event loop has ended
+        if self._original._ended:
+            raise StopIteration
         try:
             return self._next()
         except StopAsyncIteration:

@@ -6,13 +6,16 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Literal
 
 from .results import UpscaleResult
+from .runtime.concurrency import uninterruptible
 
 if TYPE_CHECKING:
-    from .runtime.submission import Submission, Submitter
+    from .runtime.base_client import BaseClient
+    from .runtime.submission import Submission
 
 TaskState = Literal["queued", "sent", "accepted", "reconciling", "settled"]
 
 
+@uninterruptible
 class UpscaleTask:
     """A task that was submitted; ``await task`` returns its result.
 
@@ -20,11 +23,11 @@ class UpscaleTask:
     task; `cancel` does.
     """
 
-    __slots__ = ("_submission", "_submitter")
+    __slots__ = ("_client", "_submission")
 
-    def __init__(self, submission: Submission, submitter: Submitter) -> None:
+    def __init__(self, client: BaseClient, submission: Submission) -> None:
+        self._client = client  # which is to live as long as its tasks
         self._submission = submission
-        self._submitter = submitter
 
     @property
     def task_uuid(self) -> str:
@@ -62,7 +65,7 @@ class UpscaleTask:
         The service cannot be told. A task that was sent is finished and billed; its late result is
         dropped. A settled task stays as it is.
         """
-        self._submitter.cancel(self._submission)
+        self._client._cancel(self._submission)
 
     async def result(self) -> UpscaleResult:
         """Wait for the result; it is returned at once if the task is settled.
@@ -73,7 +76,7 @@ class UpscaleTask:
             RunwareError: the task failed; see `RunwareClient.upscale`.
         """
         if self._submission.outcome is None:
-            await self._submission.wait()
+            await self._client._wait(self._submission)
         return self._submission.result()
 
     def __await__(self) -> Generator[Any, Any, UpscaleResult]:

@@ -14,13 +14,14 @@ from ..errors import InputError
 from ..inputs import encode_file
 from ..protocol.wire import around_image, decode_value
 from ..results import UpscaleResult
-from ..runtime.concurrency import Notification, run_in_thread
+from ..runtime.concurrency import Notification, run_in_thread, uninterruptible
 from ..runtime.submission import Submission, Submitter
 from .store import Entry, Journal, Origin, digest
 
 RecoveredSource = Path | str | None
 
 
+@uninterruptible
 class Recovered(OutcomeIterator[RecoveredSource]):
     """The outcomes of the tasks that an earlier process left unfinished, each once.
 
@@ -53,6 +54,8 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         submission.when_settled(done)
 
     async def __anext__(self) -> Outcome[RecoveredSource]:
+        if self._submitter is not None:
+            self._submitter.driver.home.check()
         if self._stored and self._journal is not None and self._submitter is not None:
             return await self._from_journal(self._journal, self._submitter)
         while not self._settled:

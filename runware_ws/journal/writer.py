@@ -30,6 +30,7 @@ _CLIENT_ENDED = (AuthenticationError, ClientClosedError, ConnectionLostError, Jo
 # Nobody waits any more for a task that was sent. It may be finished and billed all the same, so the
 # next process asks for it.
 _GIVEN_UP = (TaskCancelledError, TaskTimeoutError)
+_OWN = (*_CLIENT_ENDED, *_GIVEN_UP)
 
 
 class JournalWriter:
@@ -67,16 +68,23 @@ class JournalWriter:
         self._has_work = False
 
     def add(self, effect: Record | Settle) -> None:
-        """Record an effect, and report it once it and all before it are written."""
-        if self._broken:
+        """Record an effect, and report it once it and all before it are written.
+
+        An ending that does not come from the service is reported at once: a disk that hangs holds
+        up no timeout.
+        """
+        is_own = isinstance(effect, Settle) and isinstance(effect.outcome, _OWN)
+        if self._broken or is_own:
             self._recorded([effect])
+        if self._broken:
             return
         change = change_of(effect)
         if change is not None:
             self._changes.append(change)
             if isinstance(change, KeepResult):
                 self.untaken.add(change.uuid)
-        self._effects.append(effect)
+        if not is_own:
+            self._effects.append(effect)
         self.touch()
 
     def forget(self, uuid: str) -> None:

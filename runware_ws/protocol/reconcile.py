@@ -149,6 +149,10 @@ class Reconciler:
             answered(task)
             self._queue(link, task, Question.RESULT)
 
+    def ask_first(self, link: ConnectionState, task: Task) -> None:
+        """Ask for a task for the first time."""
+        self._queue(link, task, Question.RESULT)
+
     def _queue(self, link: ConnectionState, task: Task, question: Question) -> None:
         link.questions[question].append(task)
         self._timers.schedule(task, None)  # the clock starts when the question is written
@@ -262,6 +266,10 @@ class Reconciler:
             self._not_answered(task, task.failure, now)
             return
         task.failure = None
+        if task.uuid_of_attempt is not None and not task.writes:  # nobody has run it yet
+            task.evidence = Evidence.NEVER_WRITTEN
+            self._table.put_back(task)
+            return
         if not task.misses:
             task.missed_since = now
         task.misses += 1
@@ -391,6 +399,8 @@ class Reconciler:
             was_sent_once = task.writes == 1 or task.evidence is Evidence.REFUSED
             new_uuid = is_recorded and was_sent_once
             self._refused(task, error, now, was_named=was_named, new_uuid=new_uuid)
+        elif info.retryable and task.uuid_of_attempt is not None and not task.writes:
+            self._table.requeue(task, now, new_uuid=True, step=0)  # another process ran it
         elif info.retryable and task.payload and task.attempts <= self._max_retries:
             task.attempts += 1
             self._table.counters.retried += 1

@@ -115,23 +115,33 @@ class Session:
         if self._journaled and task.origin is not None:
             self._table.effects.append(Record(task))
         else:
-            self._table.enqueue(task)
+            self._send(task)
 
     def recorded(self, task: Task) -> None:
         """Send a task whose `Record` was performed."""
         if task.stage is Stage.QUEUED:
+            self._send(task)
+
+    def _send(self, task: Task) -> None:
+        if task.uuid_of_attempt is None or task.writes:
             self._table.enqueue(task)
+        else:
+            self._ask_for(task)
 
     def attach(self, task: Task, now: float) -> None:
         """Find a task that another session may have sent."""
         self._table.add(task, float(int(now + self._timing.overdue)))
+        task.evidence = Evidence.WRITTEN
+        self._ask_for(task)
+
+    def _ask_for(self, task: Task) -> None:
+        """Ask for a task that this client has not sent, but another may have."""
         move(task, Transition.WRITE)
         move(task, Transition.DOUBT)
         self._table.enter_flight(task)
-        task.evidence = Evidence.WRITTEN
         link = self._link_for(task)
         if link is not None and link.replay_end is None:
-            self._reconciler.ask(link, task, now)
+            self._reconciler.ask_first(link, task)
 
     def cancel(self, task: Task) -> None:
         """Give a task up. The server finishes and bills it all the same."""

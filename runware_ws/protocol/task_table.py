@@ -273,8 +273,11 @@ class TaskTable:
             limit.news = ""
 
     def _rename(self, task: Task) -> None:
-        uuid = self._new_uuid()
         task.former_uuids = (*task.former_uuids, task.wire_uuid)
+        if task.uuid_of_attempt is None:
+            uuid = self._new_uuid()
+        else:
+            uuid = task.uuid_of_attempt(len(task.former_uuids) + 1)
         task.payload = with_uuid(task.payload, task.wire_uuid, uuid)
         task.wire_uuid = uuid
         task.writes = 0

@@ -20,6 +20,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .connection_state import ConnectionState
     from .wire import ErrorItem, Item
 
@@ -92,6 +94,8 @@ class Task:
         payload: its bytes as a frame of its own; b"" if they are not known (a task found by its
             UUID alone) and once it is settled.
         owned: whether this package made the UUID, so that nobody else can have used it.
+        uuid_of_attempt: for a task that other processes may run too: returns the taskUUID of an
+            attempt by its number, from 1. Such a task is asked for before it is sent.
         wanted: for a task that is no upscale task: number of results that settle it; else 0.
         collected: the results of such a task so far.
         priority: tasks of a higher priority are sent first.
@@ -160,6 +164,7 @@ class Task:
         "suspicions",
         "timeout",
         "uuid",
+        "uuid_of_attempt",
         "wake",
         "wanted",
         "wire_uuid",
@@ -188,6 +193,7 @@ class Task:
         self.former_uuids: tuple[str, ...] = ()
         self.payload = payload
         self.owned = owned
+        self.uuid_of_attempt: Callable[[int], str] | None = None
         self.wanted = wanted
         self.priority = priority
         self.bulk = bulk

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable
 from types import EllipsisType, TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -16,13 +17,14 @@ from ..protocol.reconnector import ClientState
 from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
-from .concurrency import run_in_thread
+from .concurrency import run_in_thread, uninterruptible
 from .observer import Observer
 from .submission import Submission, Submitter
 
-_CLOSE_LIMIT = 5.0
+_CLOSE_LIMIT = 3.0
 
 
+@uninterruptible
 class BaseClient:
     """The part of `RunwareClient` that is about the client itself.
 
@@ -93,13 +95,16 @@ class BaseClient:
         """Close the client for good. It returns within seconds, also if the network is dead.
 
         Pending tasks fail with `ClientClosedError`, which names the task: `attach` finds it again.
-        Closing twice does nothing.
+        Closing twice does nothing, and so does closing in a process that was forked.
         """
+        submitter = self._submitter
+        if submitter is not None and not submitter.session.ended:
+            submitter.driver.home.check(allow_fork=True)
         self._closed = True
-        if self._submitter is None:
+        if submitter is None or submitter.driver.home.is_another_process():
             return
         with anyio.move_on_after(_CLOSE_LIMIT, shield=True):
-            await self._submitter.driver.close("the client was closed")
+            await submitter.driver.close("the client was closed")
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -136,6 +141,7 @@ class BaseClient:
         """
         check_timeout(timeout)
         if self._submitter is not None:
+            self._submitter.driver.home.check()
             with anyio.move_on_after(timeout):
                 await self._submitter.admission.wait_empty()
             return not self._submitter.admission.tasks
@@ -166,8 +172,9 @@ class BaseClient:
         Raises:
             ClientClosedError: the client is not open.
         """
-        events = Events()
-        self._opened().driver.listeners.add(events)
+        driver = self._opened().driver
+        events = Events(driver.home.check)
+        driver.listeners.add(events)
         return events
 
     @property
@@ -206,9 +213,19 @@ class BaseClient:
         self._submitter.driver.check_open()
         return self._submitter
 
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True) and self._submitter is not None:
+            self._submitter.driver.abandon()
+
     def _cancel(self, submission: Submission) -> None:
         if self._submitter is not None:
+            self._submitter.driver.home.check()
             self._submitter.cancel(submission)
+
+    def _wait(self, submission: Submission) -> Awaitable[Any]:
+        if self._submitter is not None:
+            self._submitter.driver.home.check()
+        return submission.wait()
 
     def _timeout(self, timeout: float | EllipsisType | None) -> float | None:
         if isinstance(timeout, EllipsisType):

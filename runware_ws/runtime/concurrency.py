@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
+from contextvars import copy_context
+from types import FunctionType
+from typing import Any, Protocol, TypeVar
 
 import anyio
-import anyio.to_thread
-from anyio.lowlevel import RunVar
 
 from ..transport import running_on_trio
+from ..transport.threads import run_in_thread
+
+__all__ = [
+    "LARGE_BYTES",
+    "Background",
+    "Notification",
+    "OneShotEvent",
+    "one_shot_event",
+    "run_in_thread",
+    "run_off_loop",
+    "uninterruptible",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
-Ts = TypeVarTuple("Ts")
 
 # Encoding, decoding or hashing more than this would hold up the event loop for up to a millisecond;
 # for less, a worker thread costs more than the work.
 LARGE_BYTES = 256 * 1024
-
-
-_MAX_THREADS = 16
-_limiter: RunVar[anyio.CapacityLimiter] = RunVar("runware_ws threads")
-
-
-async def run_in_thread(
-    function: Callable[[Unpack[Ts]], R], *args: *Ts, abandon_on_cancel: bool = False
-) -> R:
-    """Call a function in a worker thread.
-
-    The threads are counted apart from those of the program: it may need all of its own to wait for
-    this client.
-    """
-    limiter = _limiter.get(None)
-    if limiter is None:
-        limiter = anyio.CapacityLimiter(_MAX_THREADS)
-        _limiter.set(limiter)
-    return await anyio.to_thread.run_sync(
-        function, *args, abandon_on_cancel=abandon_on_cancel, limiter=limiter
-    )
 
 
 async def run_off_loop(function: Callable[[T], R], argument: T, size: int) -> R:
@@ -114,12 +105,40 @@ class Notification:
         await self._event.wait()
 
 
+_uninterruptible: list[FunctionType] = []  # not known to trio yet
+
+
+def uninterruptible(cls: type[T]) -> type[T]:
+    """Have Ctrl-C wait until the methods of a class wait or return. It decorates the class.
+
+    On trio, KeyboardInterrupt is raised between any two instructions of a task, unless the code is
+    marked; on asyncio the main task is cancelled. State that is half changed could not be closed.
+    """
+    _uninterruptible.extend(one for one in vars(cls).values() if isinstance(one, FunctionType))
+    return cls
+
+
+def _mark_uninterruptible() -> None:
+    import trio
+
+    while _uninterruptible:
+        trio.lowlevel.enable_ki_protection(_uninterruptible.pop())
+
+
+def _is_interrupt_on_trio(error: BaseException) -> bool:
+    """Return whether Ctrl-C was raised in a task that a library has started for this one."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(KeyboardInterrupt) is not None and running_on_trio()
+    return isinstance(error, KeyboardInterrupt) and running_on_trio()
+
+
 class Background:
     """An async function that runs in a task of its own and outlives the call that starts it.
 
     No task group is held across the caller's ``async with``, so that the client may be opened in
     one task and closed in another (a FastAPI lifespan, a pytest fixture, an AsyncExitStack). The
-    task ends by itself, when it is cancelled, or when the event loop ends.
+    task ends by itself, when it is cancelled, or when the event loop ends. It has the context
+    variables of its creator. On trio, Ctrl-C is never raised in it, but in the main task.
 
     Args:
         function: what to run. It must handle its own errors, since nobody waits for them.
@@ -133,7 +152,8 @@ class Background:
         if running_on_trio():
             import trio
 
-            trio.lowlevel.spawn_system_task(self._run, name=name)
+            _mark_uninterruptible()
+            trio.lowlevel.spawn_system_task(self._run, name=name, context=copy_context())
         else:
             # The event loop keeps only a weak reference to its tasks.
             self._task = asyncio.get_running_loop().create_task(self._run(), name=name)
@@ -142,6 +162,10 @@ class Background:
         try:
             with self._scope:
                 await self._function()
+        except BaseException as error:
+            if not _is_interrupt_on_trio(error):
+                raise
+            signal.raise_signal(signal.SIGINT)  # once more: here, trio has the main task raise it
         finally:
             self._done.set()
 

@@ -10,7 +10,7 @@ import anyio
 from ..protocol.effects import Frame
 from ..protocol.line import Line
 from ..transport import DisconnectedError, Receiver, Stream, WebSocket, open_stream
-from ..transport.base import CLOSE_TIMEOUT
+from .concurrency import uninterruptible
 
 if TYPE_CHECKING:
     from .driver import Driver
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 
+@uninterruptible
 class Connection(Receiver):
     """A connection from the attempt to make it until it ends.
 
@@ -72,17 +73,19 @@ class Connection(Receiver):
         self.is_current = False
         self._scope.cancel()
 
-    async def close(self) -> None:
-        """End the connection with a close frame. The session knows already."""
+    def say_goodbye(self) -> bool:
+        """Send a close frame, if that is possible now. The session knows already."""
         self.is_current = False
-        try:
-            can_speak = self._stream is not None and self._frame is None
-            if self._stream is not None and can_speak and (goodbye := self._websocket.goodbye()):
-                self._stream.write(goodbye)
-                with anyio.move_on_after(CLOSE_TIMEOUT):
-                    await self._ended.wait()
-        finally:
-            self._scope.cancel()
+        if self._stream is None or self._frame is not None:
+            return False
+        goodbye = self._websocket.goodbye()
+        if goodbye:
+            self._stream.write(goodbye)
+        return bool(goodbye)
+
+    async def wait_ended(self) -> None:
+        """Wait until the connection has ended."""
+        await self._ended.wait()
 
     # Called by the stream. An exception would end up in the event loop, where nobody handles it, so
     # it is reported as the bug that it is.

@@ -9,12 +9,11 @@ write, and sets the timer. Whoever calls the session calls `step` afterwards.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
+import warnings
 from collections.abc import Callable
-from threading import get_ident
 from typing import Any
 from weakref import WeakSet
 
@@ -38,11 +37,17 @@ from ..protocol.effects import (
 from ..protocol.session import Session
 from ..protocol.tasks import Task
 from ..settings import Settings
-from ..transport import Target, running_on_trio
+from ..transport import DisconnectedError, Target
+from ..transport.base import CLOSE_TIMEOUT
+from ..transport.fork import guard
 from .concurrency import Background, one_shot_event
 from .connection import Connection
+from .home import Home
 
 _log = logging.getLogger("runware_ws")
+_journals_of_others: list[object] = []  # of other processes, kept from being closed here
+# While there is a connection, it is looked so often whether the machine slept.
+_LOOK = 1.0
 _LEVELS = {"lost": logging.WARNING, "key_refused": logging.ERROR}
 
 
@@ -57,6 +62,7 @@ class Driver:
         journal: where tasks and outcomes are recorded, or None. The driver closes it.
 
     Attributes:
+        home: the event loop of the client.
         clock: returns the time of the event loop, in seconds.
         round_trip: seconds that the last ping took, or None.
         listeners: the readers of events.
@@ -74,20 +80,25 @@ class Driver:
         self.session = session
         self.settings = settings
         self.target = Target(settings.url)
-        self.clock = _clock()
+        self.home = Home()
+        self.clock = self.home.clock
         self.round_trip: float | None = None
         self.listeners: WeakSet[Events] = WeakSet()
         self.writer = None if journal is None else self._make_writer(journal)
-        self._thread = get_ident()
         self._settled = settled
         self._retried = retried
         self._first_attempt = anyio.Event()
         self._current: dict[int, Connection] = {}  # by their lines
+        self._connecting: set[Background] = set()  # also those that are ending
         self._timer_is_sooner = one_shot_event()
         self._timer_at = -math.inf
         self._pings: list[_Ping] = []
         session.start(self.clock())
+        self._writing = None
+        if self.writer is not None:
+            self._writing = Background(self.writer.run, "runware_ws journal")
         self._background = Background(self._run, "runware_ws")
+        guard(self)
 
     # Called by the client.
 
@@ -96,10 +107,8 @@ class Driver:
         await self._first_attempt.wait()
 
     def check_open(self) -> None:
-        """Raise the error that ended the client, or RuntimeError in another thread than its own."""
-        if get_ident() != self._thread:
-            text = "the client belongs to the event loop that opened it, in another thread"
-            raise RuntimeError(f"{text}: use `asyncio.run_coroutine_threadsafe` or the like")
+        """Raise the error that ended the client, or RuntimeError elsewhere than at its home."""
+        self.home.check()
         if not self.session.ended:
             return
         failure = self.session.failure
@@ -125,10 +134,25 @@ class Driver:
         connections, self._current = self._current, {}  # they are to say goodbye
         self.session.close(reason)
         self._end()
-        async with anyio.create_task_group() as closing:
+        try:
+            with anyio.move_on_after(CLOSE_TIMEOUT):
+                for connection in [one for one in connections.values() if one.say_goodbye()]:
+                    await connection.wait_ended()
+        finally:
             for connection in connections.values():
-                closing.start_soon(connection.close)
+                connection.drop()
         await self._background.wait()
+
+    def abandon(self) -> None:
+        """Warn, and end a client that was dropped without being closed. Any thread may call it."""
+        if not self.home.is_another_process():
+            self.home.call_soon(self._abandoned)
+            warnings.warn("a RunwareClient was never closed", ResourceWarning, stacklevel=3)
+
+    def forked(self) -> None:
+        """Keep the journal from being closed, and so changed, in a process that was forked."""
+        _journals_of_others.append(self.writer)
+        self.writer = None
 
     # Effects.
 
@@ -148,9 +172,7 @@ class Driver:
                 else:
                     self.writer.add(effect)
             case Connect(line):
-                # Made here, so that it can be dropped before its task has begun.
-                connection = self._current[line] = Connection(self, self.session.lines[line])
-                self._connections.start_soon(self._connect, connection, line)
+                self._connect(line)
             case Disconnect(line):
                 if line in self._current:
                     self._current.pop(line).drop()
@@ -211,19 +233,22 @@ class Driver:
 
     async def _run(self) -> None:
         try:
-            async with anyio.create_task_group() as writing:
-                if self.writer is not None:
-                    writing.start_soon(self.writer.run)
-                async with anyio.create_task_group() as self._connections:
-                    await self._keep_time()
-                writing.cancel_scope.cancel()
+            await self._keep_time()
+            for connecting in list(self._connecting):
+                await connecting.wait()
         except Exception as error:  # noqa: BLE001  # nobody waits for this task
             self.failed(error)
         finally:
             self.session.close("the event loop ended")
             self.step()
-            if self.writer is not None:
-                self.writer.close()
+            await self._close_writer()
+
+    async def _close_writer(self) -> None:
+        if self.writer is not None and self._writing is not None:
+            with anyio.CancelScope(shield=True):
+                self._writing.cancel()
+                await self._writing.wait()
+            self.writer.close()
 
     async def _keep_time(self) -> None:
         sleep_detector = _SleepDetector(self.clock)
@@ -238,7 +263,8 @@ class Driver:
             self._timer_at = math.inf if when is None else when
             self._timer_is_sooner = one_shot_event()
             self.step()
-            with anyio.CancelScope(deadline=self._timer_at):
+            look_at = now + _LOOK if self._current else math.inf
+            with anyio.CancelScope(deadline=min(self._timer_at, look_at)):
                 await self._timer_is_sooner.wait()
 
     def set_timer(self) -> None:
@@ -250,14 +276,32 @@ class Driver:
 
     # Connections.
 
-    async def _connect(self, connection: Connection, line: int) -> None:
-        why = await connection.run()
+    def _connect(self, line: int) -> None:
+        # Made here, so that it can be dropped before its task has begun.
+        connection = self._current[line] = Connection(self, self.session.lines[line])
+
+        async def run() -> None:
+            try:
+                self._ended(connection, line, await connection.run())
+            except Exception as error:  # noqa: BLE001  # nobody waits for this task
+                self.failed(error)
+            finally:
+                self._connecting.discard(background)
+
+        background = Background(run, "runware_ws connection")
+        self._connecting.add(background)
+
+    def _ended(self, connection: Connection, line: int, why: DisconnectedError) -> None:
         if connection.is_current:
             del self._current[line]
             self.session.lines[line].lost(why.reason, self.clock(), too_large=why.too_large)
             self.step()
 
     # Ends.
+
+    def _abandoned(self) -> None:
+        self.session.close("the client was dropped and not closed")
+        self._end()
 
     def _end(self) -> None:
         """Let the end of the session take effect."""
@@ -304,11 +348,3 @@ class _SleepDetector:
         slept = offset - self._offset > self._MIN_SLEEP
         self._offset = offset
         return slept
-
-
-def _clock() -> Callable[[], float]:
-    if running_on_trio():
-        import trio
-
-        return trio.current_time
-    return asyncio.get_running_loop().time

@@ -13,19 +13,22 @@ from typing import Any, cast
 import anyio
 
 from ..errors import InputError, RunwareError, TaskTimeoutError
+from ..idempotency import CONTENT, content_key, uuids_of
 from ..inputs import Image, Source, source_of
 from ..journal.store import Journal, Origin, digest
 from ..options import RequestTemplate, encode_tag, new_uuid
 from ..protocol.secret import Secret
 from ..protocol.session import Session
 from ..protocol.tasks import Stage, Task
-from ..protocol.wire import encode_task
+from ..protocol.wire import encode_task, with_uuid
 from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission
 from .concurrency import OneShotEvent, one_shot_event, run_off_loop
 from .driver import Driver
 from .observer import Observer
+
+_TINY_BYTES = 4 * 1024
 
 
 class Submission(Task):
@@ -38,7 +41,7 @@ class Submission(Task):
         outcome: its result or its error; None while it is pending.
     """
 
-    __slots__ = ("_callback", "_event", "began", "outcome", "size", "tag")
+    __slots__ = ("_callbacks", "_event", "began", "outcome", "size", "tag")
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class Submission(Task):
         self.began = began
         self.outcome: UpscaleResult | RunwareError | None = None
         self._event: OneShotEvent | None = None  # made when somebody waits
-        self._callback: Callable[[], None] | None = None
+        self._callbacks: list[Callable[[], None]] = []
 
     def wait(self) -> Awaitable[Any]:
         """Wait until the task is settled. Cancelling the waiter does not cancel the task."""
@@ -81,7 +84,7 @@ class Submission(Task):
         if self.outcome is not None:
             callback()
         else:
-            self._callback = callback
+            self._callbacks.append(callback)
 
     def seconds_at(self, now: float) -> float | None:
         """Return the seconds since it was handed in, or None if that was in another process."""
@@ -108,8 +111,8 @@ class Submission(Task):
             )
         if self._event is not None:
             self._event.set()
-        if self._callback is not None:
-            self._callback()
+        for callback in self._callbacks:
+            callback()
 
 
 class Submitter:
@@ -130,6 +133,7 @@ class Submitter:
         observer: Observer | None = None,
     ) -> None:
         self._settings = settings
+        self._key = key
         self._is_journaled = journal is not None
         self.session = Session(
             settings,
@@ -150,38 +154,49 @@ class Submitter:
         template: RequestTemplate,
         *,
         task_uuid: str | None = None,
+        idempotency_key: str | None = None,
         timeout: float | None,
         tag: Any = None,
         priority: int = 0,
+        is_awaited: bool = False,
     ) -> Submission:
-        """Submit an image once there is room for it; see `RunwareClient.submit`."""
+        """Submit an image once there is room for it; see `RunwareClient.submit`.
+
+        Args:
+            is_awaited: whether the caller awaits the result, and so would wait at the gate as well.
+        """
         began = now = self.driver.clock()
         deadline = None if timeout is None else now + timeout
-        uuid = task_uuid or new_uuid()
-        if task_uuid is not None:
-            self._refuse_used(task_uuid)
+        names = _Names(task_uuid, idempotency_key, template, self._key)
+        if (known := self._already_named(names)) is not None:
+            return known
         source = source_of(image)
-        head, tail = template.before_image(uuid), template.tail
+        names.check(source)
+        head, tail = template.before_image(names.uuid), template.tail
         origin = None
         text = source.text
-        if text is not None and not self._is_journaled and self.admission.try_enter(source.size):
-            payload: bytes | bytearray = b"".join((head, text, tail))
+        is_simple = text is not None and not self._is_journaled and not names.follow_content
+        if is_simple and self._enters(source.size, is_awaited):
+            payload: bytes | bytearray = b"".join((head, text or b"", tail))
         else:
-            with _time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
+            with _time_limit(names.uuid, timeout, deadline, "max_in_flight was reached"):
                 await self.admission.enter(source.size, priority)
             with self.admission.given_back_on_error(source):
-                with _time_limit(uuid, timeout, deadline, "the image was being read"):
+                with _time_limit(names.uuid, timeout, deadline, "the image was being read"):
                     payload = await source.request(head, tail)
+                    payload = await names.complete(payload, len(head), len(tail))
                 self._correct_size(source, len(payload) - len(head) - len(tail))
                 if self._is_journaled:
-                    origin = await _origin(image, template, uuid, payload)
+                    origin = await _origin(image, template, names.uuid, payload)
                     origin.tag = encode_tag(tag)
                 now = self.driver.clock()
                 self.driver.check_open()  # it may have been closed meanwhile
-                if task_uuid is not None:
-                    self._refuse_used(task_uuid)
+                known = self._already_named(names)
+            if known is not None:
+                self.admission.leave(source.size)
+                return known
         submission = Submission(
-            uuid,
+            names.uuid,
             payload,
             source.size,
             tag,
@@ -194,8 +209,34 @@ class Submitter:
             deadline=deadline,
             origin=origin,
         )
+        submission.uuid_of_attempt = names.uuid_of_attempt
         self._hand_in(submission, now, now - began)
         return submission
+
+    def _enters(self, size: int, is_awaited: bool) -> bool:
+        """Enter without waiting, if possible.
+
+        A small input whose caller waits for the result holds no more when it is over the limit than
+        when it waits at the gate, and the session sends it by the same order.
+        """
+        if self.admission.try_enter(size):
+            return True
+        if not is_awaited or size > _TINY_BYTES:
+            return False
+        self.admission.enter_anyway(size)
+        return True
+
+    def _already_named(self, names: _Names) -> Submission | None:
+        """Return the task in flight that is the same job, if there is one.
+
+        Raises:
+            InputError: another task has the caller's UUID.
+        """
+        if names.uuid_of_attempt is not None and (known := self._in_flight(names.uuid)):
+            return known
+        if names.are_given:
+            self._refuse_used(names.uuid)
+        return None
 
     async def run(
         self, members: dict[str, Any], wanted: int, timeout: float | None
@@ -298,6 +339,53 @@ class Submitter:
         """Correct the size of an image at the gate, which was an estimate."""
         self.admission.resize(source.size, size)
         source.size = size
+
+
+class _Names:
+    """The taskUUID of a task that is to be submitted: the caller's, a new one, or one of a key.
+
+    Attributes:
+        uuid: the UUID; one that follows from the content is known only after `complete`.
+        are_given: whether the caller named the task.
+        follow_content: whether the UUID follows from the content of the image.
+        uuid_of_attempt: see `Task`.
+    """
+
+    def __init__(
+        self, given: str | None, key: str | None, template: RequestTemplate, account: Secret
+    ) -> None:
+        if given is not None and key is not None:
+            raise InputError("idempotency_key", "names the task, as task_uuid does", "pass one")
+        self._template = template
+        self._account = account
+        self.follow_content = key == CONTENT
+        self.uuid_of_attempt: Callable[[int], str] | None = None
+        self.are_given = given is not None or key is not None
+        self.uuid = given or new_uuid()
+        if key is not None and not self.follow_content:
+            self._follow_from(key)
+
+    def check(self, source: Source) -> None:
+        """Raise InputError if the UUID is to follow from a content that is not known here."""
+        if self.follow_content and not source.has_content:
+            remedy = "pass a key of your own: a URL or UUID has no content to follow from"
+            raise InputError("idempotency_key", "is 'content'", remedy)
+
+    async def complete(
+        self, payload: bytes | bytearray, before: int, after: int
+    ) -> bytes | bytearray:
+        """Return a request with the UUID that follows from its image, if it is to."""
+        if not self.follow_content:
+            return payload
+        encoded = memoryview(payload)[before : len(payload) - after]
+        key = await run_off_loop(content_key, encoded, len(encoded))
+        old = self.uuid
+        self._follow_from(key)
+        return with_uuid(payload, old, self.uuid)
+
+    def _follow_from(self, key: str) -> None:
+        self.uuid_of_attempt = uuids_of(key, self._template, self._account.reveal())
+        self.uuid = self.uuid_of_attempt(1)
 
 
 async def _origin(

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from .fork import replace_socket
 from .proxy import proxy_for
 
 __all__ = ["CLOSE_TIMEOUT", "Receiver", "Stream", "Target", "limit_unsent_bytes"]
@@ -62,6 +63,15 @@ class Stream(abc.ABC):
     @abc.abstractmethod
     def abort(self) -> None:
         """End the stream at once. What is unsent is discarded."""
+
+    @abc.abstractmethod
+    def descriptor(self) -> int:
+        """Return the number of the socket, or -1 if it is closed."""
+
+    def forked(self) -> None:
+        """Let go of the socket in a process that was forked, which has it too."""
+        if (descriptor := self.descriptor()) >= 0:
+            replace_socket(descriptor)
 
 
 class Target:

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+from .addresses import connect_to
 from .base import Receiver, Stream, Target, limit_unsent_bytes
+from .fork import guard
 from .proxy import (
     ProxyError,
     check_tunnel_response,
@@ -86,6 +88,10 @@ class AsyncioStream(asyncio.BufferedProtocol, Stream):
     def abort(self) -> None:
         self.transport.abort()
 
+    def descriptor(self) -> int:
+        is_over = self._closed.done()
+        return -1 if is_over else int(self.transport.get_extra_info("socket").fileno())
+
 
 class _TunnelReceiver(Receiver):
     """Collects the answer of an HTTP proxy."""
@@ -116,6 +122,7 @@ async def open_asyncio_stream(target: Target, receiver: Receiver) -> AsyncIterat
     """Open a stream; see `runware_ws.transport.open_stream`."""
     stream = await _connect(target, receiver)
     limit_unsent_bytes(stream.transport.get_extra_info("socket"))
+    guard(stream)
     try:
         yield stream
     finally:
@@ -125,7 +132,7 @@ async def open_asyncio_stream(target: Target, receiver: Receiver) -> AsyncIterat
 async def _connect(target: Target, receiver: Receiver) -> AsyncioStream:
     url = target.proxy()
     if url is None:
-        return await _create(receiver, _tls(target), host=target.host, port=target.port)
+        return await _create_at(target.host, target.port, receiver, _tls(target))
     proxy = parse_proxy(url)
     if is_socks(proxy):
         raw = await connect_socks(url, "asyncio", target.host, target.port)
@@ -135,6 +142,14 @@ async def _connect(target: Target, receiver: Receiver) -> AsyncioStream:
 
 def _tls(target: Target) -> dict[str, Any]:
     return {"ssl": target.tls, "server_hostname": target.host} if target.tls else {}
+
+
+async def _create_at(
+    host: str, port: int, receiver: Receiver, tls: dict[str, Any]
+) -> AsyncioStream:
+    return await connect_to(
+        host, port, lambda address: _create(receiver, tls, host=address, port=port)
+    )
 
 
 async def _create(receiver: Receiver, tls: dict[str, Any], **where: Any) -> AsyncioStream:
@@ -148,7 +163,7 @@ async def _connect_through(proxy: Any, target: Target, receiver: Receiver) -> As
     tunnel = _TunnelReceiver()
     tls = {"ssl": True, "server_hostname": proxy.hostname} if proxy.scheme == "https" else {}
     port = proxy.port or (443 if tls else 80)
-    stream = await _create(tunnel, tls, host=proxy.hostname, port=port)
+    stream = await _create_at(proxy.hostname, port, tunnel, tls)
     try:
         stream.write(tunnel_request(proxy, target.host, target.port))
         stream.when_closed(tunnel.closed)

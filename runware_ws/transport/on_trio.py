@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator
@@ -10,7 +11,9 @@ from typing import Any
 
 import trio
 
+from .addresses import connect_to
 from .base import CLOSE_TIMEOUT, Receiver, Stream, Target, limit_unsent_bytes
+from .fork import guard
 from .proxy import (
     ProxyError,
     check_tunnel_response,
@@ -67,6 +70,9 @@ class TrioStream(Stream):
         self._is_over = True
         self._scope.cancel()
 
+    def descriptor(self) -> int:
+        return int(_raw_socket(self._stream).fileno())
+
     async def _read_all(self) -> None:
         try:
             while data := await self._stream.receive_some(_READ_BYTES):
@@ -74,6 +80,7 @@ class TrioStream(Stream):
         except _BROKEN as error:
             self._error = self._error or error.__cause__ or error
 
+    @trio.lowlevel.enable_ki_protection  # it is a task of its own: see `Background`
     async def _write_all(self) -> None:
         try:
             while not self._is_over:
@@ -103,12 +110,9 @@ async def open_trio_stream(target: Target, receiver: Receiver) -> AsyncIterator[
         stream = await _connect(target)
     except trio.BrokenResourceError as error:  # of a TLS handshake
         raise error.__cause__ or OSError(str(error)) from None
-    except OSError as error:  # of several addresses that were tried
-        if isinstance(error.__cause__, BaseExceptionGroup):
-            raise error.__cause__.exceptions[0] from None
-        raise
     limit_unsent_bytes(_raw_socket(stream))
     wrapped = TrioStream(stream, receiver)
+    guard(wrapped)
     try:
         yield wrapped
     finally:
@@ -116,10 +120,24 @@ async def open_trio_stream(target: Target, receiver: Receiver) -> AsyncIterator[
         await trio.aclose_forcefully(stream)
 
 
+async def _open_tcp(host: str, port: int) -> trio.SocketStream:
+    async def connect(address: str) -> trio.SocketStream:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        raw = trio.socket.socket(family, socket.SOCK_STREAM)
+        try:
+            await raw.connect((address, port))
+        except BaseException:
+            raw.close()
+            raise
+        return trio.SocketStream(raw)
+
+    return await connect_to(host, port, connect)
+
+
 async def _connect(target: Target) -> trio.abc.Stream:
     url = target.proxy()
     if url is None:
-        stream: trio.abc.Stream = await trio.open_tcp_stream(target.host, target.port)
+        stream: trio.abc.Stream = await _open_tcp(target.host, target.port)
     else:
         proxy = parse_proxy(url)
         if is_socks(proxy):
@@ -144,9 +162,8 @@ async def _with_tls(stream: trio.abc.Stream, tls: Any, host: str) -> trio.abc.St
 async def _connect_through(proxy: Any, target: Target) -> trio.abc.Stream:
     """Ask an HTTP proxy for a connection to the server."""
     is_secure = proxy.scheme == "https"
-    stream: trio.abc.Stream = await trio.open_tcp_stream(
-        proxy.hostname, proxy.port or (443 if is_secure else 80)
-    )
+    port = proxy.port or (443 if is_secure else 80)
+    stream: trio.abc.Stream = await _open_tcp(proxy.hostname, port)
     if is_secure:
         stream = await _with_tls(stream, ssl.create_default_context(), proxy.hostname)
     try:

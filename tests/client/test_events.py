@@ -145,7 +145,7 @@ async def test_there_are_no_events_of_a_client_that_is_not_open() -> None:
 
 
 async def test_events_that_are_read_after_the_end_are_the_last_ones() -> None:
-    events = Events()
+    events = Events(lambda: None)
     events._add(Event("closed"))
     assert [event.kind async for event in events] == ["closed"]
     with pytest.raises(StopAsyncIteration):

@@ -109,7 +109,7 @@ def test_a_result_that_is_lost_is_asked_for() -> None:
 
 @pytest.mark.anyio
 async def test_a_reader_of_events_that_is_slow_misses_the_oldest() -> None:
-    events = Events()
+    events = Events(lambda: None)
     for number in range(1500):
         events._add(Event("lost", str(number)))
     events._add(Event("closed"))

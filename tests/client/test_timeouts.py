@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runware_ws import ConnectionLostError, TaskTimeoutError
+from runware_ws.journal.store import Journal
 from tests.support.clients import IMAGE, client_of, outcome_of, served
 from tests.support.scripted import Connection, Script, ScriptedServer, drops_a_task
 
@@ -74,3 +78,46 @@ async def test_the_limit_to_reconnecting_fails_what_waits_with_its_name() -> Non
             assert client.state == "failed"
             with pytest.raises(ConnectionLostError):
                 await client.submit(IMAGE)
+
+
+class HangingFile(io.BytesIO):
+    """A file that gives its bytes once it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(b"an image")
+        self.goes_on = threading.Event()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.goes_on.wait()
+        return super().read(size)
+
+
+async def test_a_timeout_holds_while_a_file_does_not_give_its_bytes() -> None:
+    file = HangingFile()
+    async with served() as (server, client):
+        try:
+            with pytest.raises(TaskTimeoutError, match="being read"):
+                await client.upscale(file, timeout=0.1)
+        finally:
+            file.goes_on.set()
+        assert not server.tasks
+
+
+async def test_a_timeout_holds_while_the_disk_of_the_journal_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    commit = Journal.commit
+
+    def hangs(*arguments: Any) -> None:
+        goes_on.wait()
+        commit(*arguments)
+
+    async with served(journal=tmp_path / "journal.db") as (_, client):
+        monkeypatch.setattr(Journal, "commit", hangs)
+        try:
+            with pytest.raises(TaskTimeoutError):
+                await client.upscale(IMAGE, timeout=0.1)
+        finally:
+            goes_on.set()
+        await client.upscale(IMAGE)

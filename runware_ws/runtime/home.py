@@ -1,0 +1,77 @@
+"""The event loop that a client belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from threading import get_ident
+from typing import Any
+
+from ..transport import running_on_trio
+
+
+class Home:
+    """The event loop, thread and process in which it is made.
+
+    Attributes:
+        clock: returns the time of the event loop, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.clock: Callable[[], float]
+        self._current: Callable[[], Any]
+        self._process = os.getpid()
+        self._thread = get_ident()
+        if running_on_trio():
+            import trio
+
+            self.clock, self._current = trio.current_time, trio.lowlevel.current_trio_token
+        else:
+            self._current = asyncio.get_running_loop
+            self.clock = asyncio.get_running_loop().time
+        self._loop = self._current()
+
+    def check(self, *, allow_fork: bool = False) -> None:
+        """Raise RuntimeError in any other event loop, thread or process."""
+        is_fork = self.is_another_process()
+        if is_fork and allow_fork:
+            return
+        try:
+            is_here = self._current() is self._loop
+        except RuntimeError:  # no event loop runs
+            is_here = False
+        if not is_here or is_fork:
+            self._refuse()
+
+    def is_another_process(self) -> bool:
+        """Return whether this process was forked from the one of the client."""
+        return os.getpid() != self._process
+
+    def is_another_thread(self) -> bool:
+        """Return whether this is another thread than that of the event loop."""
+        return get_ident() != self._thread
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Call a function in the event loop, from any thread; if that has ended, do nothing."""
+        with suppress(RuntimeError):  # trio's RunFinishedError is one too
+            if hasattr(self._loop, "call_soon_threadsafe"):
+                self._loop.call_soon_threadsafe(function)
+            else:
+                self._loop.run_sync_soon(function)
+
+    def _refuse(self) -> None:
+        if self.is_another_process():
+            raise RuntimeError(
+                "the client belongs to the process from which this one was forked: open one here"
+            )
+        if self.is_another_thread():
+            raise RuntimeError(
+                "the client belongs to the event loop that opened it, in another thread: use "
+                "`asyncio.run_coroutine_threadsafe`, `anyio.from_thread.run` or the like"
+            )
+        raise RuntimeError(
+            "the client belongs to the event loop that opened it, which is not the one that runs: "
+            "open a client in each"
+        )
