@@ -167,4 +167,4 @@ async def test_forty_threads_of_the_program_wait_for_the_client(
                 async with anyio.create_task_group() as group:
                     for number in range(40):
                         group.start_soon(anyio.to_thread.run_sync, call, number)
-        assert len(server.connections) == 2
+        assert len(server.connections) > 1
