@@ -24,7 +24,7 @@ from runware_ws import (
     UpscaleResult,
     ValidationError,
 )
-from runware_ws.emulator import Emulator
+from runware_ws.emulator import Emulator, Rules
 from runware_ws.emulator.faults import Fail
 from runware_ws.webhooks import Deliveries, has_secret, parse, parse_all, with_secret
 from tests.emulator.bench import picture
@@ -32,7 +32,8 @@ from tests.emulator.bench import picture
 UUID4 = "0d1e6d06-25f4-4a27-bbfd-1f1d4dfe6c9b"
 RESULT = {"taskType": "imageUpscale", "taskUUID": UUID4, "imageURL": "https://example.com/a.jpg"}
 ERROR = {"code": "invalidImage", "message": "Bad image.", "taskUUID": UUID4, "parameter": "image"}
-Form = Literal["data", "flat"]
+FAILS = [Fail(code="providerError")]
+Form = Literal["wrapped", "flat"]
 
 
 class Hook(BaseHTTPRequestHandler):
@@ -72,11 +73,11 @@ def hooked(*statuses: int) -> Iterator[HookServer]:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("form", ["data", "flat"])
+@pytest.mark.parametrize("form", ["wrapped", "flat"])
 async def test_what_is_posted_is_the_result_that_the_client_has(form: Form) -> None:
     with hooked() as hook:
         async with (
-            Emulator(webhook_body=form) as emulator,
+            Emulator(rules=Rules(webhook_body=form)) as emulator,
             RunwareClient(emulator.api_key, url=emulator.url) as client,
         ):
             result = await client.upscale(
@@ -93,11 +94,13 @@ async def test_what_is_posted_is_the_result_that_the_client_has(form: Form) -> N
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("form", ["data", "flat"])
+@pytest.mark.parametrize("form", ["wrapped", "flat"])
 async def test_what_is_posted_is_the_error_that_the_client_has(form: Form) -> None:
     with hooked() as hook:
         async with (
-            Emulator(webhook_body=form, faults=[Fail(code="providerError")]) as emulator,
+            Emulator(
+                rules=Rules(webhook_body=form), faults=[Fail(code="providerError")]
+            ) as emulator,
             RunwareClient(emulator.api_key, url=emulator.url, max_retries=0) as client,
         ):
             with pytest.raises(ProviderError) as raised:
