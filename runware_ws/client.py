@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from ssl import SSLContext
 from types import EllipsisType
 from typing import Any, Literal, TypeVar
 from uuid import UUID
@@ -24,8 +25,9 @@ from .options import (
 from .other_tasks import OtherTasks
 from .protocol.request import MODEL
 from .results import UpscaleResult
+from .runtime.api_key import ApiKey, KeyFunction
 from .runtime.concurrency import uninterruptible
-from .runtime.environment import check_journal, find_key, find_url
+from .runtime.environment import check_journal, check_proxy, check_ssl, find_url, from_environment
 from .runtime.submission import Submission
 from .settings import MEBIBYTE, Settings, check_bool, check_number
 from .task import UpscaleTask
@@ -45,7 +47,9 @@ class RunwareClient(OtherTasks):
     reconnects by itself. Durations are in seconds, sizes in bytes.
 
     Args:
-        api_key: the API key. Default: the environment variable ``RUNWARE_API_KEY``.
+        api_key: the API key, or a function, plain or asynchronous, that returns it. The function is
+            called when the client is opened, and again when the service refuses a key that it
+            accepted before. Default: the environment variable ``RUNWARE_API_KEY``.
         url: URL of the service. Default: ``RUNWARE_URL``, or else ``wss://ws-api.runware.ai/v1``.
         max_in_flight: the most tasks in flight at once; `submit` waits above it. Default 1024.
         adaptive: whether the number of tasks in flight is found at run time. It begins low, grows
@@ -78,14 +82,22 @@ class RunwareClient(OtherTasks):
         doubt_window: how late the service may be to find a task that it has received; a task is not
             sent again before the service could not find it for so long. Default 2.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
+        ssl: the TLS settings of ``wss://``, such as certificates of one's own. Default: those of
+            `ssl.create_default_context`.
+        proxy: URL of an HTTP or SOCKS proxy; True, the default, for that of the environment; False
+            for none.
+
+    A number or text that is not given is taken from the environment variable ``RUNWARE_WS_…`` of
+    its name, such as ``RUNWARE_WS_MAX_IN_FLIGHT``, if there is one.
 
     Raises:
         InputError: an argument is wrong, or there is no key.
     """
 
+    @from_environment
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | KeyFunction | None = None,
         *,
         url: str | None = None,
         max_in_flight: int = 1024,
@@ -106,9 +118,11 @@ class RunwareClient(OtherTasks):
         on_doubt: Literal["resend", "fail"] = "resend",
         doubt_window: float = 2.0,
         journal: str | os.PathLike[str] | None = None,
+        ssl: SSLContext | None = None,
+        proxy: str | bool = True,
     ) -> None:
         try:
-            key = find_key(api_key)
+            key = ApiKey(api_key)
         finally:
             del api_key  # so that no dump of local variables holds it
         settings = Settings(
@@ -130,6 +144,8 @@ class RunwareClient(OtherTasks):
             allow_insecure=allow_insecure,
             on_doubt=on_doubt,
             doubt_window=doubt_window,
+            ssl=check_ssl(ssl),
+            proxy=check_proxy(proxy),
         )
         check_journal(journal)
         super().__init__(settings, key, journal)

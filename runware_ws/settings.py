@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 import math
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from .errors import InputError
 from .protocol.timing import Timing
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 DEFAULT_URL = "wss://ws-api.runware.ai/v1"
 MEBIBYTE = 1024 * 1024
@@ -37,6 +40,8 @@ class Settings:
     allow_insecure: bool = False
     on_doubt: Literal["resend", "fail"] = "resend"
     doubt_window: float = 2.0
+    ssl: SSLContext | None = None
+    proxy: str | bool = field(default=True, repr=False)  # it may hold a password
     timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:

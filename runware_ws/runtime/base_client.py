@@ -14,9 +14,9 @@ from ..errors import ClientClosedError
 from ..events import Events
 from ..journal.recovery import Found, Recovered, find, take_up
 from ..protocol.reconnector import ClientState
-from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
+from .api_key import ApiKey
 from .concurrency import run_in_thread, uninterruptible
 from .observer import Observer
 from .submission import Submission, Submitter
@@ -35,7 +35,7 @@ class BaseClient:
     """
 
     def __init__(
-        self, settings: Settings, key: Secret, journal: str | os.PathLike[str] | None
+        self, settings: Settings, key: ApiKey, journal: str | os.PathLike[str] | None
     ) -> None:
         self._settings = settings
         self._key = key
@@ -71,6 +71,8 @@ class BaseClient:
             raise
 
     async def _open(self) -> Submitter:
+        await self._key.ask()
+        self._refuse_if_closed()
         found = None if self._journal is None else await self._open_journal(self._journal)
         journal = None if found is None else found.journal
         submitter = Submitter(self._settings, self._key, journal, self._observer)

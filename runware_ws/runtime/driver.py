@@ -40,6 +40,7 @@ from ..settings import Settings
 from ..transport import DisconnectedError, Target
 from ..transport.base import CLOSE_TIMEOUT
 from ..transport.fork import guard
+from .api_key import ApiKey
 from .concurrency import Background, one_shot_event
 from .connection import Connection
 from .home import Home
@@ -59,6 +60,7 @@ class Driver:
         settings: the client's settings.
         settled: called with each task and its outcome. It must not raise or wait.
         retried: called with each task that is run again, and the code of the error. Likewise.
+        key: the key, which may have to be asked for again.
         journal: where tasks and outcomes are recorded, or None. The driver closes it.
 
     Attributes:
@@ -75,11 +77,14 @@ class Driver:
         settings: Settings,
         settled: Callable[[Task, dict[str, Any] | RunwareError], None],
         retried: Callable[[Task, str], None],
+        *,
+        key: ApiKey,
         journal: Journal | None = None,
     ) -> None:
         self.session = session
         self.settings = settings
-        self.target = Target(settings.url)
+        self.target = Target(settings.url, settings.ssl, settings.proxy)
+        self._key = key
         self.home = Home()
         self.clock = self.home.clock
         self.round_trip: float | None = None
@@ -201,6 +206,8 @@ class Driver:
             listener._add(event)
         if event.kind == "connected":
             self._touch_journal()
+        elif event.kind == "key_refused":
+            self._key.refused()
         elif event.kind in ("lost", "closed"):
             self._answer_pings(ConnectionLostError(event.detail))
 
@@ -282,6 +289,7 @@ class Driver:
 
         async def run() -> None:
             try:
+                await self._key.ask_again()
                 self._ended(connection, line, await connection.run())
             except Exception as error:  # noqa: BLE001  # nobody waits for this task
                 self.failed(error)

@@ -24,6 +24,7 @@ from ..protocol.wire import encode_task, with_uuid
 from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission
+from .api_key import ApiKey
 from .concurrency import OneShotEvent, one_shot_event, run_off_loop
 from .driver import Driver
 from .observer import Observer
@@ -128,16 +129,16 @@ class Submitter:
     def __init__(
         self,
         settings: Settings,
-        key: Secret,
+        key: ApiKey,
         journal: Journal | None,
         observer: Observer | None = None,
     ) -> None:
         self._settings = settings
-        self._key = key
+        self._key = key.secret
         self._is_journaled = journal is not None
         self.session = Session(
             settings,
-            api_key=key,
+            api_key=key.secret,
             new_uuid=new_uuid,
             rng=random.random,
             journaled=self._is_journaled,
@@ -146,7 +147,9 @@ class Submitter:
             settings.max_in_flight, settings.max_in_flight_bytes, lambda: self.session.limit
         )
         self.observer = observer
-        self.driver = Driver(self.session, settings, self._settled, self._retried, journal)
+        self.driver = Driver(
+            self.session, settings, self._settled, self._retried, key=key, journal=journal
+        )
 
     async def submit(
         self,
