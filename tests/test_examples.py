@@ -7,6 +7,7 @@ import asyncio
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -179,8 +180,38 @@ def test_an_image_that_fails_is_named(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM to be caught")
-def test_a_service_ends_without_losing_what_is_under_way(start: Start) -> None:
+def test_a_service_upscales_and_tells_prometheus_and_ends_when_asked(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", "0")
     process = start("service.py")
+    assert process.stdout is not None
+    assert "using an emulator" in process.stdout.readline()
+    url = process.stdout.readline().strip()
+    image = (EXAMPLES / "coffee.jpg").read_bytes()
+    with httpx.Client(base_url=url, timeout=20) as http:
+        good = http.post("/upscale?factor=2", content=image)
+        assert (good.status_code, good.json()["cost"]) == (200, 0.0013)
+        assert http.post("/upscale", content=b"").status_code == 400
+        bad = http.post("/upscale", content=b"no image")
+        assert bad.status_code == 502
+        assert "invalidImage" in bad.json()["error"]
+        metrics = http.get("/metrics").text
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    lines = metrics.splitlines()
+    assert "runware_up 1" in lines
+    assert 'runware_tasks_total{outcome="succeeded"} 1' in lines
+    assert 'runware_tasks_total{outcome="failed"} 1' in lines
+    assert "runware_cost_total 0.0013" in lines
+    told = {line.split()[2] for line in lines if line.startswith("# TYPE")}
+    shown = {re.split(r"[ {]", line)[0] for line in lines if not line.startswith("#")}
+    assert shown <= told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM to be caught")
+def test_a_worker_ends_without_losing_what_is_under_way(start: Start) -> None:
+    process = start("worker.py")
     assert process.stdout is not None
     lines: list[str] = []
     while sum("[connected]" in line for line in lines) < 2:  # it was dropped, and came back
