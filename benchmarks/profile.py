@@ -31,6 +31,8 @@ def main() -> None:
     require(parser, "picows", "uvloop", "pyinstrument")
     if workload.kind is Kind.STARTUP:
         parser.error("python -X importtime -c 'import runware_ws' tells more of that")
+    if workload.kind is Kind.DOWNLOADS:
+        parser.error("downloads are not driven by a client: run benchmarks.child.download")
     profiler = import_module("pyinstrument").Profiler(interval=_INTERVAL, async_mode="disabled")
     with input_file(workload.file_bytes) as file, server_for() as ports:
         job = job_for(workload, arguments.client, ports, workload.tasks, file)

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 from .clients import takes_part
+from .downloads import DOWNLOAD_CLIENTS, download
 from .job import Figures
 from .runs import RunFailedError, run
 from .startup import STARTUP_CLIENTS, start
@@ -57,9 +58,15 @@ def _in_turn(workload: Workload, clients: list[str], number: int) -> list[str]:
     """Who takes part, each turn beginning with another one."""
     if workload.kind is Kind.STARTUP:
         return list(STARTUP_CLIENTS)
-    taking = [client for client in clients if takes_part(client, workload.letter)]
+    taking = [client for client in clients if _takes_part(client, workload)]
     first = number % max(len(taking), 1)
     return taking[first:] + taking[:first]
+
+
+def _takes_part(client: str, workload: Workload) -> bool:
+    if workload.kind is Kind.DOWNLOADS:
+        return client in DOWNLOAD_CLIENTS
+    return takes_part(client, workload.letter)
 
 
 def _once(
@@ -78,6 +85,8 @@ def _once(
 def _figures(workload: Workload, client: str, python: str, tasks: int, file: Path) -> Figures:
     if workload.kind is Kind.STARTUP:
         return start(client)
+    if workload.kind is Kind.DOWNLOADS:
+        return download(workload, client, python, tasks)
     return run(workload, client, python, tasks, file)
 
 

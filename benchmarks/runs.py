@@ -15,7 +15,7 @@ from .clients import CLIENTS
 from .job import Figures, Job
 from .workloads import Kind, Workload
 
-__all__ = ["ROOT", "RunFailedError", "job_for", "run", "server_for"]
+__all__ = ["ROOT", "RunFailedError", "job_for", "run", "run_child", "server_for"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _PHOTOGRAPH = "https://example.com/photographs/2024/summer/IMG_20240713_184502.jpg"
@@ -43,7 +43,7 @@ def run(workload: Workload, client: str, python: str, tasks: int, file: Path) ->
     """
     with server_for() as ports:
         job = job_for(workload, client, ports, tasks, file)
-        return _run_child(python, job)
+        return run_child(python, "benchmarks.child", job.to_json())
 
 
 def job_for(workload: Workload, client: str, ports: Ports, tasks: int, file: Path) -> Job:
@@ -70,9 +70,9 @@ def job_for(workload: Workload, client: str, ports: Ports, tasks: int, file: Pat
 
 
 @contextmanager
-def server_for() -> Iterator[Ports]:
+def server_for(module: str = "benchmarks.server") -> Iterator[Ports]:
     """A load server, for the length of a ``with``."""
-    command = [sys.executable, "-m", "benchmarks.server"]
+    command = [sys.executable, "-m", module]
     server = subprocess.Popen(  # noqa: S603  # our own module
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -84,8 +84,13 @@ def server_for() -> Iterator[Ports]:
             server.kill()
 
 
-def _run_child(python: str, job: Job) -> Figures:
-    command = [python, "-m", "benchmarks.child", job.to_json()]
+def run_child(python: str, module: str, job: str) -> Figures:
+    """Run a module that does a job, and return its figures.
+
+    Raises:
+        RunFailedError: it failed, or did not end in time.
+    """
+    command = [python, "-m", module, job]
     try:
         done = subprocess.run(  # noqa: S603  # our own module
             command, cwd=ROOT, capture_output=True, text=True, timeout=_TIMEOUT, check=True

@@ -23,6 +23,8 @@ _COLUMNS = {
     "busy_percent": "% of a core",
     "import_ms": "CPU ms",
     "wall_ms": "wall ms",
+    "grown_mib": "grown MiB",
+    "connections": "connections",
     "server_percent": "server %",
 }
 

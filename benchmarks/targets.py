@@ -76,6 +76,11 @@ TARGETS = (
     Target("h, % of the bytes sent again", 50, _plain("h", "again_percent")),
     Target("i, % of a core", 1.0, _plain("i", "busy_percent")),
     Target("j, import ÷ limit", 1.3, _ratio("j", "import_ms")),
+    Target("p1, wall time ÷ limit", 1.1, _ratio("p1", "wall_ms")),
+    Target("p1, CPU per result ÷ limit", 1.1, _ratio("p1", "cpu_us")),
+    Target("p1, connections", 32, _plain("p1", "connections")),
+    Target("p2, CPU per result ÷ limit", 1.1, _ratio("p2", "cpu_us")),
+    Target("p3, memory in MiB", 32, _plain("p3", "grown_mib")),
     Target("a, trio ÷ asyncio, CPU per task", 2.0, _between("cpu_us", ("a", TRIO), ("a", OURS))),
     Target("a, journal ÷ none, CPU per task", 2.5, _between("cpu_us", ("a", JOURNAL), ("a", OURS))),
 )

@@ -12,7 +12,10 @@ MEBIBYTE = 1024 * KIBIBYTE
 
 
 class Kind(Enum):
-    """How a workload is driven; see `benchmarks.child.drive` and `benchmarks.startup`."""
+    """How a workload is driven.
+
+    See `benchmarks.child.drive`, `benchmarks.startup` and `benchmarks.downloads`.
+    """
 
     CLOSED = "closed"  # so many callers, each of whom awaits one task after another
     WINDOW = "window"  # so many handed in at once, awaited one after another
@@ -20,6 +23,7 @@ class Kind(Enum):
     DROPPED = "dropped"  # the same, but the connection drops
     IDLE = "idle"  # the same, and nothing happens
     STARTUP = "startup"  # no server: import time
+    DOWNLOADS = "downloads"  # no WebSocket: results that are links, saved as files
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,9 @@ class Workload:
         in_flight: how many tasks are under way at once.
         tasks: how many are measured; peers get a tenth of it.
         results_per_frame: how many results the server puts into one frame.
-        result_bytes: size of the image in the answer; 0 for a URL.
+        result_bytes: size of the image in the answer, or behind its URL; 0 for a URL alone.
         file_bytes: size of the file that is the input; 0 for a URL.
+        distance_ms: the time that a request for a file behind a URL takes to and fro.
         main: the figure that is compared first.
         turns: how often each client does it in a round; of what depends on where the system
             has put the processes, one turn says little.
@@ -48,6 +53,7 @@ class Workload:
     results_per_frame: int = 1
     result_bytes: int = 0
     file_bytes: int = 0
+    distance_ms: int = 0
     turns: int = 1
 
     @property
@@ -117,6 +123,34 @@ WORKLOADS = (
     Workload("h", "10,000 in flight at a drop", Kind.DROPPED, 10_000, 10_000, "settled_s"),
     Workload("i", "idle with 10,000 pending", Kind.IDLE, 10_000, 10_000, "busy_percent"),
     Workload("j", "import", Kind.STARTUP, 0, 0, "import_ms"),
+    Workload(
+        "p1",
+        "100 KiB images behind links, 32 at once, 20 ms away",
+        Kind.DOWNLOADS,
+        32,
+        400,
+        "wall_ms",
+        result_bytes=100 * KIBIBYTE,
+        distance_ms=20,
+    ),
+    Workload(
+        "p2",
+        "4 MiB images behind links, 8 at once",
+        Kind.DOWNLOADS,
+        8,
+        64,
+        "cpu_us",
+        result_bytes=4 * MEBIBYTE,
+    ),
+    Workload(
+        "p3",
+        "an image of 256 MiB behind a link",
+        Kind.DOWNLOADS,
+        1,
+        1,
+        "grown_mib",
+        result_bytes=256 * MEBIBYTE,
+    ),
 )
 
 

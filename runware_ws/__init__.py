@@ -5,6 +5,8 @@ async with RunwareClient() as client:
     await result.save("photo-large")
 """
 
+import logging
+
 from ._version import __version__
 from .batch import Failure, Outcome, Outcomes, Success
 from .client import RunwareClient
@@ -24,6 +26,7 @@ from .errors import (
     RateLimitError,
     ResultLostError,
     RunwareError,
+    SaveError,
     ServerError,
     TaskCancelledError,
     TaskError,
@@ -68,6 +71,7 @@ __all__ = [
     "ResultLostError",
     "RunwareClient",
     "RunwareError",
+    "SaveError",
     "ServerError",
     "Stats",
     "Success",
@@ -83,3 +87,6 @@ __all__ = [
     "__version__",
     "report",
 ]
+
+# A program that has not configured logging sees nothing of it.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -14,7 +14,8 @@ from collections.abc import (
 )
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePath
+from functools import partial
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from .errors import InputError, RunwareError
 from .pictures import is_array, is_pillow_image
 from .results import UpscaleResult
 from .runtime.concurrency import Background, Notification, uninterruptible
+from .saving import Saver
 
 if TYPE_CHECKING:
     from .runtime.submission import Submission
@@ -39,13 +41,17 @@ class Success(Generic[T]):
     Attributes:
         source: the image as it was given.
         result: the result.
+        path: path of its file, with ``save_to``; else None.
         error: None.
+        unsaved: None.
         tag: the tag of the image, or None.
     """
 
     source: T
     result: UpscaleResult
+    path: Path | None = None
     error: None = None
+    unsaved: None = None
 
     @property
     def tag(self) -> Any:
@@ -66,13 +72,18 @@ class Failure(Generic[T]):
     Attributes:
         source: the image as it was given.
         error: the reason.
+        unsaved: the result, if only its file could not be saved, with ``save_to``: it can be saved
+            later. Else None.
         result: None.
+        path: None.
         tag: the tag of the image, or None.
     """
 
     source: T
     error: RunwareError
+    unsaved: UpscaleResult | None = None
     result: None = None
+    path: None = None
     tag: Any = None
 
     def unwrap(self) -> NoReturn:
@@ -143,21 +154,28 @@ class _Place(Generic[T]):
 
     source: T
     tag: Any
+    name: str = ""
     submission: Submission | None = None
     error: RunwareError | None = None
+    unsaved: UpscaleResult | None = None
+    path: Path | None = None
+    is_done: bool = False
 
     def outcome(self) -> Outcome[T] | None:
+        if not self.is_done:
+            return None
         if self.error is not None:
-            return Failure(self.source, self.error, tag=self.tag)
-        return None if self.submission is None else outcome_of(self.source, self.submission)
+            return Failure(self.source, self.error, self.unsaved, tag=self.tag)
+        submission = self.submission
+        return None if submission is None else outcome_of(self.source, submission, self.path)
 
 
-def outcome_of(source: T, submission: Submission) -> Outcome[T] | None:
+def outcome_of(source: T, submission: Submission, path: Path | None = None) -> Outcome[T] | None:
     """Return the outcome of a source, or None while its task is pending."""
     outcome = submission.outcome
     if isinstance(outcome, RunwareError):
         return Failure(source, outcome, tag=submission.tag)
-    return None if outcome is None else Success(source, outcome)
+    return None if outcome is None else Success(source, outcome, path)
 
 
 class Window(Generic[T]):
@@ -170,6 +188,7 @@ class Window(Generic[T]):
         size: how many sources may be taken and not yet yielded.
         ordered: whether outcomes come in the order of the sources.
         lasting: whether tasks go on when nobody reads their outcomes any more.
+        saver: saves the results; or None.
     """
 
     def __init__(
@@ -181,7 +200,9 @@ class Window(Generic[T]):
         *,
         ordered: bool,
         lasting: bool,
+        saver: Saver[T] | None,
     ) -> None:
+        self._saver = saver
         self._submit = submit
         self._cancel = cancel
         self._tag = tag
@@ -199,6 +220,8 @@ class Window(Generic[T]):
     async def feed(self, sources: Iterable[T] | AsyncIterable[T]) -> None:
         """Submit one source after the other. It runs in a task of its own."""
         try:
+            if self._saver is not None:
+                await self._saver.prepare()
             if isinstance(sources, AsyncIterable):
                 await self._feed_async(sources)
             else:
@@ -237,6 +260,8 @@ class Window(Generic[T]):
         if self._ordered:
             self._places.append(place)
         try:
+            if self._saver is not None:
+                place.name = self._saver.names.name_of(place.source)
             place.submission = await self._submit(place.source, place.tag)
         except RunwareError as error:
             place.error = error
@@ -247,11 +272,26 @@ class Window(Generic[T]):
                 self._places.remove(place)
             raise
         else:
-            place.submission.when_settled(lambda: self._done(place))
+            place.submission.when_settled(lambda: self._settled(place))
             if self._abandoned:  # while it was being submitted
                 self._give_up(place.submission)
 
+    def _settled(self, place: _Place[T]) -> None:
+        result = None if place.submission is None else place.submission.outcome
+        if self._saver is None or not isinstance(result, UpscaleResult):
+            self._done(place)
+        elif not self._abandoned:
+            self._saver.start(result, place.name, partial(self._saved, place, result))
+
+    def _saved(self, place: _Place[T], result: UpscaleResult, saved: Path | RunwareError) -> None:
+        if isinstance(saved, RunwareError):
+            place.error, place.unsaved = saved, result
+        else:
+            place.path = saved
+        self._done(place)
+
     def _done(self, place: _Place[T]) -> None:
+        place.is_done = True
         self._in_flight.discard(place)
         if not self._ordered:
             self._places.append(place)
@@ -287,6 +327,8 @@ class Window(Generic[T]):
         self._abandoned = self._ended = True
         self._places.clear()
         self._news.notify()
+        if self._saver is not None:
+            self._saver.cancel()
         for place in list(self._in_flight):
             if place.submission is not None:
                 self._give_up(place.submission)

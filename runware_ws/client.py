@@ -6,10 +6,11 @@ import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from ssl import SSLContext
 from types import EllipsisType
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
+from .doctor.profile import with_profile
 from .idempotency import check_idempotency_key
 from .inputs import Image
 from .options import (
@@ -27,10 +28,22 @@ from .protocol.request import MODEL
 from .results import UpscaleResult
 from .runtime.api_key import ApiKey, KeyFunction
 from .runtime.concurrency import uninterruptible
+from .runtime.download import check_http_client, require_http
 from .runtime.environment import check_journal, check_proxy, check_ssl, find_url, from_environment
 from .runtime.submission import Submission
-from .settings import MEBIBYTE, Settings, check_bool, check_number
+from .saving import saver_for
+from .settings import (
+    DOWNLOAD_TIMEOUT,
+    MAX_DOWNLOAD_BYTES,
+    MEBIBYTE,
+    Settings,
+    check_bool,
+    check_number,
+)
 from .task import UpscaleTask
+
+if TYPE_CHECKING:
+    import httpx
 
 AnyImage = TypeVar("AnyImage", bound=Image)
 
@@ -71,7 +84,7 @@ class RunwareClient(OtherTasks):
         max_reconnect_time: time without a connection after which the client gives up; None, the
             default, for never.
         max_size: size of the largest frame that is accepted. Default 256 MiB.
-        max_tasks_per_frame: number of tasks sent in one frame. Default 100.
+        max_tasks_per_frame: number of tasks sent in one frame. Default 100, or what `profile` says.
         max_frame_bytes: size of the largest frame of several tasks; a larger task is sent in a
             frame of its own. Default 64 KiB.
         allow_insecure: whether ``ws://`` may carry the key to another machine. Default False.
@@ -80,12 +93,20 @@ class RunwareClient(OtherTasks):
             `ResultLostError`. A service that neither finds a task that it runs nor refuses a UUID
             that it knows runs such a task twice.
         doubt_window: how late the service may be to find a task that it has received; a task is not
-            sent again before the service could not find it for so long. Default 2.
+            sent again before that. Default 2, or what `profile` says.
+        max_download_bytes: size of the largest result that is downloaded. Default 512 MiB.
+        download_timeout: time for the download of a result, with its retries; None for no limit.
+            Default 300.
+        http_client: an ``httpx.AsyncClient`` for downloads, which stays yours to close. Then names
+            that lead to private addresses are its own affair. Default: connections of this client's
+            own, which are kept until it is closed.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
         ssl: the TLS settings of ``wss://``, such as certificates of one's own. Default: those of
             `ssl.create_default_context`.
         proxy: URL of an HTTP or SOCKS proxy; True, the default, for that of the environment; False
             for none.
+        profile: what `runware-ws doctor` has found out about the service: ``"auto"`` (the default)
+            for this host and key, the path of a profile, or None. Arguments come before it.
 
     A number or text that is not given is taken from the environment variable ``RUNWARE_WS_…`` of
     its name, such as ``RUNWARE_WS_MAX_IN_FLIGHT``, if there is one.
@@ -112,14 +133,18 @@ class RunwareClient(OtherTasks):
         ping_timeout: float = 10.0,
         max_reconnect_time: float | None = None,
         max_size: int = 256 * MEBIBYTE,
-        max_tasks_per_frame: int = 100,
+        max_tasks_per_frame: int | None = None,
         max_frame_bytes: int = 64 * 1024,
         allow_insecure: bool = False,
         on_doubt: Literal["resend", "fail"] = "resend",
-        doubt_window: float = 2.0,
+        doubt_window: float | None = None,
+        max_download_bytes: int = MAX_DOWNLOAD_BYTES,
+        download_timeout: float | None = DOWNLOAD_TIMEOUT,
+        http_client: httpx.AsyncClient | None = None,
         journal: str | os.PathLike[str] | None = None,
         ssl: SSLContext | None = None,
         proxy: str | bool = True,
+        profile: str | os.PathLike[str] | None = "auto",
     ) -> None:
         try:
             key = ApiKey(api_key)
@@ -139,16 +164,20 @@ class RunwareClient(OtherTasks):
             ping_timeout=ping_timeout,
             max_reconnect_time=max_reconnect_time,
             max_size=max_size,
-            max_tasks_per_frame=max_tasks_per_frame,
             max_frame_bytes=max_frame_bytes,
             allow_insecure=allow_insecure,
             on_doubt=on_doubt,
-            doubt_window=doubt_window,
             ssl=check_ssl(ssl),
             proxy=check_proxy(proxy),
+            max_download_bytes=max_download_bytes,
+            download_timeout=download_timeout,
         )
         check_journal(journal)
-        super().__init__(settings, key, journal)
+        check_http_client(http_client)
+        given = {"doubt_window": doubt_window, "max_tasks_per_frame": max_tasks_per_frame}
+        super().__init__(
+            with_profile(profile, settings, key.secret, given), key, journal, http_client
+        )
 
     async def upscale(
         self,
@@ -231,7 +260,7 @@ class RunwareClient(OtherTasks):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method,
+            delivery_method=self._delivery_method(delivery_method),
             model=model,
             routing=routing,
             extra_members=extra_members,
@@ -321,7 +350,7 @@ class RunwareClient(OtherTasks):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method,
+            delivery_method=self._delivery_method(delivery_method),
             model=model,
             routing=routing,
             extra_members=extra_members,
@@ -370,6 +399,8 @@ class RunwareClient(OtherTasks):
         *,
         max_in_flight: int | None = None,
         ordered: bool = False,
+        save_to: str | os.PathLike[str] | None = None,
+        name: str | Callable[[AnyImage], str] | None = None,
         upscale_factor: UpscaleFactor | None = 4,
         output_type: OutputType | None = None,
         output_format: OutputFormat | None = None,
@@ -404,6 +435,13 @@ class RunwareClient(OtherTasks):
                 one at a time, as outcomes of others are read.
             max_in_flight: number of images taken and not yet yielded. Default: the client's.
             ordered: whether outcomes come in the order of `images`. Default: as they are settled.
+            save_to: a folder, in which each result is saved while others are under way, 32 at once;
+                it is created if it is missing. Outcomes have the ``path``. A result that cannot be
+                saved is the ``unsaved`` of an outcome with the error, and is not acknowledged.
+            name: the name of a file, with or without a suffix: a template of ``{stem}`` (of the
+                image's file or URL), ``{factor}`` and ``{number}`` (of the image, from 1), or a
+                function that returns it for an image. It may name folders within `save_to`. An
+                image with a name that another one has fails, and is not sent. Default ``{stem}``.
             upscale_factor: 2 or 4; see `upscale`. This and the following hold for every image.
             output_type: ``"URL"``, ``"base64Data"`` or ``"dataURI"``; see `upscale`.
             output_format: ``"JPG"``, ``"PNG"`` or ``"WEBP"``; see `upscale`.
@@ -430,6 +468,9 @@ class RunwareClient(OtherTasks):
         check_number("max_in_flight", "int", size)
         check_bool("ordered", ordered)
         check_images(images)
+        saver = saver_for(save_to, name, upscale_factor)
+        if saver is not None and output_type in (None, "URL"):
+            require_http("save_to")
         template = request_template(
             upscale_factor=upscale_factor,
             output_type=output_type,
@@ -439,7 +480,7 @@ class RunwareClient(OtherTasks):
             include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=delivery_method,
+            delivery_method=self._delivery_method(delivery_method),
             model=model,
             routing=routing,
             extra_members=extra_members,
@@ -460,5 +501,13 @@ class RunwareClient(OtherTasks):
             )
 
         lasting = self._journal is not None
-        window = Window(submit, self._cancel, tag, size, ordered=ordered, lasting=lasting)
+        window = Window(
+            submit,
+            self._cancel,
+            tag,
+            size,
+            ordered=ordered,
+            lasting=lasting,
+            saver=saver,
+        )
         return Outcomes(window, images)

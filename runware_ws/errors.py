@@ -9,6 +9,7 @@ RunwareError
  +-- JournalError                      the journal cannot be used
  +-- MissingExtraError (also ImportError)
  +-- ProtocolError                     the peer broke the protocol
+ +-- SaveError                         the file of a result cannot be written
  +-- TaskTimeoutError (also TimeoutError)
  +-- TaskCancelledError                the caller cancelled the task
  +-- ResultLostError                   the outcome of a task cannot be found
@@ -50,6 +51,7 @@ __all__ = [
     "RateLimitError",
     "ResultLostError",
     "RunwareError",
+    "SaveError",
     "ServerError",
     "TaskCancelledError",
     "TaskError",
@@ -145,7 +147,7 @@ class ClientClosedError(RunwareError):
 
 @dataclass(eq=False, repr=False)
 class DownloadError(RunwareError):
-    """The link of a result could not be fetched.
+    """The link of a result could not be fetched. The result is not lost: it can be tried again.
 
     Attributes:
         url: the link.
@@ -189,6 +191,22 @@ class JournalError(RunwareError):
 
     def __str__(self) -> str:
         return f"the journal {self.path} cannot be used: {self.reason}"
+
+
+@dataclass(eq=False, repr=False)
+class SaveError(RunwareError):
+    """The file of a result cannot be written, with ``save_to``. The result is not lost.
+
+    Attributes:
+        path: the path of the file.
+        reason: the reason.
+    """
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be written: {self.reason}"
 
 
 class ProtocolError(RunwareError):

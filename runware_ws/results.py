@@ -10,27 +10,17 @@ from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from .errors import ProtocolError
 from .pictures import check_pillow, image_of, thumbnail_of
 from .protocol.request import is_url
 from .runtime.concurrency import run_in_thread, run_off_loop, uninterruptible
-from .runtime.download import download
+from .runtime.content import FileContent, MemoryContent
+from .runtime.download import Downloads, downloads_of_environment
 
 if TYPE_CHECKING:
     import PIL.Image
 
-# The first bytes of the formats that the service makes, and of some that it may make one day.
-_SIGNATURES = (
-    (b"\xff\xd8\xff", ".jpg"),
-    (b"\x89PNG\r\n\x1a\n", ".png"),
-    (b"GIF8", ".gif"),
-    (b"II*\x00", ".tiff"),
-    (b"MM\x00*", ".tiff"),
-)
-_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff"})
-_SAME = {".jpeg": ".jpg", ".tif": ".tiff"}
 _SHOWN = 320  # pixels a side in a notebook
 
 
@@ -56,6 +46,7 @@ class UpscaleResult:
         tag: Any = None,
         seconds: float | None = None,
         on_ack: Callable[[], None] | None = None,
+        downloads: Downloads | None = None,
     ) -> None:
         self.task_uuid = task_uuid
         self.raw = raw
@@ -65,6 +56,7 @@ class UpscaleResult:
         self._saved_to: Path | None = None
         self._attempt_uuids = attempt_uuids
         self._on_ack = on_ack
+        self._downloads = downloads or downloads_of_environment()
 
     @property
     def attempt_uuids(self) -> tuple[str, ...]:
@@ -138,20 +130,25 @@ class UpscaleResult:
     async def read(self) -> bytes:
         """Return the content of the image file. A link is downloaded, with the extra ``http``.
 
+        Only https is followed, and only to public addresses, or to the host of the client's URL.
+
         Raises:
-            DownloadError: the link cannot be fetched.
+            DownloadError: the link cannot be fetched, does not lead to an image, or leads to one of
+                more than ``max_download_bytes``.
             MissingExtraError: httpx is not installed.
             ProtocolError: there is neither data nor a link.
         """
         text = self._base64
         if text is not None:
             return await run_off_loop(lambda result: result.data, self, len(text))
-        if self.image_url is None:
-            raise ProtocolError(f"the result of task {self.task_uuid} holds neither data nor link")
-        return await download(self.image_url)
+        return await self._downloads.fetch(self._link, MemoryContent())
 
     async def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the image file, whole or not at all, and acknowledge the result (see `ack`).
+
+        A link is downloaded into a temporary file beside it, in little memory however large the
+        image is. If it breaks off, it is resumed. After an error nothing is left of it, and the
+        result is not acknowledged.
 
         Args:
             path: a file, whose suffix is set to that of the content (``photo`` or ``photo.png``
@@ -165,8 +162,17 @@ class UpscaleResult:
             OSError: it cannot be written.
             DownloadError, MissingExtraError, ProtocolError: as `read`.
         """
-        data = await self.read()
-        saved = await run_in_thread(_write, Path(path), self.task_uuid, data)
+        # What a journal forgets must survive a power failure, as the journal would have.
+        content = FileContent(Path(path), self.task_uuid, durable=self._on_ack is not None)
+        try:
+            if self._base64 is None:
+                saved = await self._downloads.fetch(self._link, content)
+            else:
+                await content.add(await self.read())
+                saved = await content.finish()
+        except BaseException:
+            await content.discard()
+            raise
         self._saved_to = saved
         self.ack()
         return saved
@@ -180,6 +186,12 @@ class UpscaleResult:
         """
         check_pillow("a result as a Pillow image")
         return await run_in_thread(image_of, await self.read())
+
+    @property
+    def _link(self) -> str:
+        if self.image_url is None:
+            raise ProtocolError(f"the result of task {self.task_uuid} holds neither data nor link")
+        return self.image_url
 
     def _text(self, *names: str) -> str | None:
         for name in names:
@@ -212,36 +224,3 @@ class UpscaleResult:
             if (small := thumbnail_of(self.data, _SHOWN, form)) is not None:
                 return small.data
         return None
-
-
-def _write(path: Path, name: str, data: bytes) -> Path:
-    target = _with_suffix(path / name if path.is_dir() else path, data)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{uuid4().hex}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return target
-
-
-def _with_suffix(path: Path, data: bytes) -> Path:
-    suffix = _suffix_of(data)
-    present = path.suffix.lower()
-    if _SAME.get(present, present) == suffix:
-        return path
-    if present in _IMAGE_SUFFIXES:
-        return path.with_suffix(suffix)
-    return path.with_name(path.name + suffix)
-
-
-def _suffix_of(data: bytes) -> str:
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return ".webp"
-    for signature, suffix in _SIGNATURES:
-        if data.startswith(signature):
-            return suffix
-    return ".bin"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "wss://ws-api.runware.ai/v1"
 MEBIBYTE = 1024 * 1024
+MAX_DOWNLOAD_BYTES = 512 * MEBIBYTE  # several times a PNG of 4096 x 4096 pixels
+DOWNLOAD_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,10 @@ class Settings:
     allow_insecure: bool = False
     on_doubt: Literal["resend", "fail"] = "resend"
     doubt_window: float = 2.0
+    max_download_bytes: int = MAX_DOWNLOAD_BYTES
+    download_timeout: float | None = DOWNLOAD_TIMEOUT
+    delivery_method: Literal["sync", "async"] | None = None  # of tasks that do not say
+    max_input_bytes: int | None = None  # of an encoded input
     ssl: SSLContext | None = None
     proxy: str | bool = field(default=True, repr=False)  # it may hold a password
     timing: Timing = field(default_factory=Timing)

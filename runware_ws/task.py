@@ -59,7 +59,7 @@ class UpscaleTask:
 
     @property
     def done(self) -> bool:
-        """Whether the task is settled."""
+        """Return whether the task is settled."""
         return self._submission.outcome is not None
 
     def cancel(self) -> None:

@@ -1,4 +1,4 @@
-"""What every test gets: both event loops, a clean environment, and detectors for what is left over.
+"""Give every test both event loops, a clean environment, and detectors for what is left over.
 
 An asynchronous test carries `pytest.mark.anyio` and runs twice, on asyncio and on trio. Properties
 run a small number of examples by default; `--hypothesis-profile=long` (or HYPOTHESIS_PROFILE=long
@@ -92,7 +92,7 @@ def no_leaked_threads() -> Iterator[None]:
 
 
 def _belongs_to_runner(task: anyio.TaskInfo) -> bool:
-    """Whether it is the task in which anyio's pytest plugin waits for one step on asyncio."""
+    """Tell whether it is the task in which anyio's pytest plugin waits for one step on asyncio."""
     return getattr(task.coro, "__name__", "") == "_call_in_runner_task"
 
 

@@ -1,4 +1,4 @@
-"""What stands in two places stands there alike."""
+"""Check that what stands in two places stands there alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README.md says what is so: its programs run, its tables are the package's, its tests exist.
+"""Check README.md: its programs run, its tables are the package's, its tests exist.
 
 Blocks marked ``python`` run as they stand, in a folder with photographs, against an emulator; a
 block that uses `client` without making one is given one. Blocks marked ``console`` are commands
@@ -56,7 +56,7 @@ def table_after(heading: str) -> list[list[str]]:
 
 
 def values_of(member: Member) -> str:
-    """What a member may be, in words."""
+    """Return what a member may be, in words."""
     if member.choices:
         text = ", ".join(f"`{choice!r}`".replace("'", '"') for choice in member.choices)
     elif member.minimum is not None:

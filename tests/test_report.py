@@ -21,7 +21,7 @@ from PIL import Image
 import runware_ws
 from runware_ws import Failure, RunwareClient, Success, TaskTimeoutError, UpscaleResult, pictures
 from runware_ws.emulator import Emulator
-from runware_ws.reporting import Entry, report
+from runware_ws.reporting import ReportEntry, report
 from runware_ws.sync import RunwareClient as BlockingClient
 from tests.emulator.bench import picture, text_of
 
@@ -115,7 +115,7 @@ def test_only_links_of_the_web_are_taken_from_the_service(url: str, tmp_path: Pa
 
 def test_nothing_from_outside_becomes_markup(tmp_path: Path) -> None:
     hostile = "</script><script>alert(1)</script><!--{data}{script}"
-    entry = Entry(name=hostile, error=hostile)
+    entry = ReportEntry(name=hostile, error=hostile)
     page = report([entry], tmp_path / "report.html", title=hostile)
     text = page.read_text(encoding="utf-8")
     assert text.count("<script") == 2
@@ -145,8 +145,8 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     page = report([], tmp_path / "report.html")
     before = page.read_bytes()
 
-    def broken() -> Iterator[Entry]:
-        yield Entry(name="one")
+    def broken() -> Iterator[ReportEntry]:
+        yield ReportEntry(name="one")
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):

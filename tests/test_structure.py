@@ -1,46 +1,34 @@
-"""The architecture's rules, enforced; and for each rule a made-up package that breaks it.
+"""Enforce the rules of the architecture that import-linter and ruff cannot say: pyproject.toml has
+the others.
 
-A check takes the source as an argument and returns what it objects to, one line each.
+A check takes the package's modules, as a mapping of names to texts, and returns what it objects to;
+for each there is a made-up package that breaks the rule.
 """
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import runware_ws
-from tests.source_graph import (
-    PACKAGE,
-    ROOT,
-    Source,
-    graph,
-    imports,
-    names_used,
-    reachable,
-    read_package,
-)
+from runware_ws.protocol import tasks
+from runware_ws.protocol.tasks import TRANSITIONS, Stage, Transition
 
+PACKAGE = "runware_ws"
+ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 450  # `client.py` documents each option for three methods
 
-# What a pure module may load: nothing in it touches a file, a socket, a clock, a thread or chance.
-PURE_LIBRARY = {
-    *("__future__", "abc", "base64", "binascii", "bisect", "collections", "contextlib", "copy"),
-    *("dataclasses", "datetime", "decimal", "enum", "functools", "hashlib", "heapq", "hmac"),
-    *("ipaddress", "itertools", "keyword", "math", "numbers", "operator", "orjson", "re"),
-    *("reprlib", "string", "struct", "textwrap", "types", "typing", "unicodedata"),
-    *("urllib.parse", "uuid", "weakref", "zlib"),
-}
-# What such a module may not use all the same, though the module that holds it is pure otherwise.
-IMPURE_NAMES = {
-    *("__import__", "breakpoint", "compile", "eval", "exec", "input", "open", "print"),
-    *("datetime.date.today", "datetime.datetime.now", "datetime.datetime.today"),
-    *("datetime.datetime.utcnow", "hashlib.file_digest"),
-    *("uuid.getnode", "uuid.uuid1", "uuid.uuid4", "uuid.uuid6", "uuid.uuid7"),
-}
 # All that a base install has: the three dependencies, and what these bring with them.
 BASE_INSTALL = (
     "runware_ws",
@@ -54,99 +42,69 @@ BASE_INSTALL = (
 # What pyproject.toml declares, by the names under which it is imported.
 DECLARED = {
     *("websockets", "orjson", "anyio"),
-    *("typer", "rich", "httpx", "starlette", "uvicorn", "PIL", "trio", "opentelemetry", "pytest"),
+    *("typer", "rich", "httpx", "httpcore", "starlette", "uvicorn", "PIL", "trio"),
+    *("opentelemetry", "pytest"),
 }
-NEEDS_AN_EXTRA = (
-    f"{PACKAGE}.cli",
-    f"{PACKAGE}.emulator",
-    f"{PACKAGE}.transport.on_trio",
-    f"{PACKAGE}.telemetry",
-    f"{PACKAGE}.pytest_plugin",
+NEEDS_AN_EXTRA = tuple(
+    f"{PACKAGE}.{name}"
+    for name in ("cli", "emulator", "http", "pytest_plugin", "telemetry", "transport.on_trio")
 )
-PURE_ROOTS = tuple(
-    f"{PACKAGE}.{name}" for name in ("protocol", "emulator.service", "emulator.faults.injector")
-)
+NO_VERBS = {"What", "Whatever", "When", "Where", "Whether", "Which", "Who", "Whoever", "Whose"}
+NO_VERBS |= {"Why", "How"}
+
+Source = Mapping[str, str]
 
 
-def pure_modules(source: Source) -> set[str]:
-    """The modules that must be pure: the protocol, the emulator's service with its faults, and all
-    that they import.
-    """
-    roots = {module for module in source if module.startswith(PURE_ROOTS)}
-    return reachable(graph(source), roots)
+def read_package() -> dict[str, str]:
+    """Return the text of every module, an `__init__.py` under its package's name."""
+    source = {}
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        source[name] = path.read_text(encoding="utf-8")
+    return source
 
 
-def impurities(source: Source) -> list[str]:
-    found: list[str] = []
-    for module in sorted(pure_modules(source)):
-        found.extend(
-            f"{module}:{one.line} imports {one.module}"
-            for one in imports(source, module)
-            if one.module not in source and PURE_LIBRARY.isdisjoint(prefixes(one.module))
-        )
-        found.extend(
-            f"{module}:{line} uses {name}"
-            for name, line in names_used(source, module)
-            if name in IMPURE_NAMES
-        )
-    return found
+# Imports
 
 
-def prefixes(dotted: str) -> set[str]:
-    """`a.b.c` gives a, a.b and a.b.c."""
-    parts = dotted.split(".")
-    return {".".join(parts[: end + 1]) for end in range(len(parts))}
+def contracts_hold(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run import-linter with the contracts of pyproject.toml on the package in a folder."""
+    command = Path(sys.executable).with_name("lint-imports")
+    configuration = ROOT / "pyproject.toml"
+    return subprocess.run(
+        [command, "--no-cache", "--no-logo", "--config", configuration],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
-def cycles(source: Source) -> list[str]:
+def imports_of_modules() -> dict[str, set[str]]:
+    """Return which modules each one imports; of other packages their names alone."""
+    grimp = pytest.importorskip("grimp", reason="it is in the extra `dev` only")
+    graph = grimp.build_graph(
+        PACKAGE,
+        include_external_packages=True,
+        exclude_type_checking_imports=True,
+        cache_dir=None,
+    )
+    return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+
+
+def cycles(edges: Mapping[str, set[str]]) -> list[str]:
     try:
-        TopologicalSorter(graph(source)).prepare()
+        TopologicalSorter(edges).prepare()
     except CycleError as error:
         return [" -> ".join(reversed(error.args[1]))]
     return []
 
 
-def foreign_uses_of_orjson(source: Source) -> list[str]:
-    return [
-        f"{module}:{one.line}"
-        for module in source
-        for one in imports(source, module)
-        if one.module.partition(".")[0] == "orjson" and module != f"{PACKAGE}.protocol.wire"
-    ]
-
-
-def undeclared(source: Source) -> list[str]:
-    """Imports that work only while a dependency happens to bring along one of its own."""
-    known = {PACKAGE, *DECLARED, *sys.stdlib_module_names}
-    return [
-        f"{module}:{one.line} imports {one.module}"
-        for module in source
-        for one in imports(source, module)
-        if one.module.partition(".")[0] not in known
-    ]
-
-
-def long_files(source: Source) -> list[str]:
-    counts = {module: len(text.splitlines()) for module, text in source.items()}
-    return [f"{module}: {count} lines" for module, count in counts.items() if count > MAX_LINES]
-
-
-def unlisted(package: ModuleType) -> list[str]:
-    """The names by which `__all__` and what is there to be imported differ."""
-    listed = getattr(package, "__all__", [])
-    public = {
-        name
-        for name in {*vars(package), *listed}
-        if not name.startswith("_") or name == "__version__"
-        if hasattr(package, name) and not _comes_by_itself(getattr(package, name))
-    }
-    doubles = [name for name in listed if listed.count(name) > 1]
-    return sorted(public.symmetric_difference(listed)) + doubles
-
-
-def _comes_by_itself(value: object) -> bool:
-    """A submodule becomes an attribute when it is imported; `annotations` is a compiler flag."""
-    return isinstance(value, ModuleType) or type(value).__module__ == "__future__"
+def undeclared(edges: Mapping[str, set[str]]) -> set[str]:
+    """Return imports that work only while a dependency happens to bring along one of its own."""
+    outside = {name for name in edges if name.partition(".")[0] != PACKAGE}
+    return outside - DECLARED - sys.stdlib_module_names
 
 
 def import_with(allowed: tuple[str, ...], modules: list[str]) -> subprocess.CompletedProcess[str]:
@@ -166,7 +124,7 @@ for module in {modules!r}:
     importlib.import_module(module)
 """
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
 
@@ -174,30 +132,18 @@ def base_modules(source: Source) -> list[str]:
     return [module for module in source if not module.startswith(NEEDS_AN_EXTRA)]
 
 
-def test_the_protocol_and_the_service_know_no_io_no_clock_and_no_chance() -> None:
-    source = read_package()
-    assert {f"{PACKAGE}.protocol.wire", f"{PACKAGE}.errors"} <= pure_modules(source)
-    assert not impurities(source)
+def test_the_contracts_of_the_rooms_hold() -> None:
+    pytest.importorskip("importlinter", reason="it is in the extra `dev` only")
+    done = contracts_hold(ROOT)
+    assert done.returncode == 0, done.stdout
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
-    assert not cycles(read_package())
-
-
-def test_only_the_wire_module_knows_orjson() -> None:
-    assert not foreign_uses_of_orjson(read_package())
+    assert not cycles(imports_of_modules())
 
 
 def test_only_what_is_declared_is_imported() -> None:
-    assert not undeclared(read_package())
-
-
-def test_no_file_is_longer_than_a_reader_bears() -> None:
-    assert not long_files(read_package())
-
-
-def test_the_package_lists_exactly_what_is_public() -> None:
-    assert not unlisted(runware_ws)
+    assert not undeclared(imports_of_modules())
 
 
 def test_a_base_install_imports_with_only_its_three_dependencies() -> None:
@@ -205,97 +151,13 @@ def test_a_base_install_imports_with_only_its_three_dependencies() -> None:
     assert outcome.returncode == 0, outcome.stderr
 
 
-def package(**modules: str) -> dict[str, str]:
-    """A made-up package; `a__b` stands for the module a.b."""
-    named = {f"{PACKAGE}.{name.replace('__', '.')}": text for name, text in modules.items()}
-    return {PACKAGE: "", f"{PACKAGE}.protocol": "", f"{PACKAGE}.emulator": "", **named}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "import socket",
-        "import time as clock",
-        "from random import random",
-        "from os.path import join",
-        "def f():\n    import asyncio",
-        "from pathlib import Path",
-        "import urllib.request",
-        "from urllib import request",
-        "from urllib.request import urlopen",
-        "from uuid import uuid4",
-        "from uuid import uuid4 as new",
-        "import uuid\nnew = uuid.uuid4",
-        "import datetime\nthen = datetime.datetime.now()",
-        "from datetime import datetime as d\nthen = d.now()",
-        "from datetime import date\nthen = date.today()",
-        "text = open('x').read()",
-        "debug = print",
-        "import websockets",
-        "from .. import driver",
-        "from ..driver import run",
-        "import runware_ws.runtime.driver",
-        "from ..helper import run",
-    ],
-)
-def test_purity_is_seen_to_be_broken(text: str) -> None:
-    rest = {"driver": "import anyio", "helper": "from .driver import run"}
-    assert impurities(package(protocol__session=text, **rest))
-    assert impurities(package(emulator__service_tasks=text, **rest))
-    assert not impurities(package(client=text, **rest))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "from datetime import datetime\ndef f(now: datetime, at): return at.now(now)",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..driver import Driver",
-        "from urllib.parse import urlsplit\nfrom uuid import UUID\nfrom . import other",
-        "class Journal:\n    def open(self): return self.open",
-    ],
-)
-def test_what_is_pure_passes(text: str) -> None:
-    source = package(protocol__session=text, protocol__other="import re", driver="import anyio")
-    assert not impurities(source)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("from . import b", "from .a import x"),
-        ("from .b import x", "def f():\n    from runware_ws import a"),
-        ("import runware_ws.b", "import runware_ws.a as a"),
-    ],
-)
-def test_a_circle_is_seen(one: str, other: str) -> None:
-    assert cycles(package(a=one, b=other)) != []
-    assert not cycles(package(a=one, b=""))
-
-
-def test_the_package_itself_is_part_of_a_circle() -> None:
-    source = {**package(a="from . import __version__"), PACKAGE: "from .a import x"}
-    assert cycles(source)
-
-
-def test_a_second_user_of_orjson_is_seen() -> None:
-    assert foreign_uses_of_orjson(package(client="from orjson import loads"))
-    assert not foreign_uses_of_orjson(package(protocol__wire="import orjson"))
+def test_a_circle_is_seen() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+    assert not cycles({"a": {"b", "c"}, "b": {"c"}, "c": set()})
 
 
 def test_an_undeclared_import_is_seen() -> None:
-    assert undeclared(package(client="def f():\n    from typing_extensions import TypedDict"))
-    assert not undeclared(package(client="import os, anyio.abc\nfrom .b import x", b="import trio"))
-
-
-def test_a_long_file_is_seen() -> None:
-    assert long_files(package(client="\n" * (MAX_LINES + 1)))
-    assert not long_files(package(client="\n" * MAX_LINES))
-
-
-def test_a_name_that_is_not_listed_or_not_there_is_seen() -> None:
-    made_up = ModuleType(PACKAGE)
-    vars(made_up).update(__all__=["Listed", "Missing"], Listed=1, Unlisted=1, _private=1, sys=sys)
-    assert unlisted(made_up) == ["Missing", "Unlisted"]
+    assert undeclared({f"{PACKAGE}.a": {"idna"}, "idna": set(), "os": set(), "trio": set()})
 
 
 def test_an_import_that_needs_an_extra_is_seen() -> None:
@@ -307,3 +169,139 @@ def test_a_missing_dependency_is_seen() -> None:
     without_orjson = tuple(name for name in BASE_INSTALL if name != "orjson")
     outcome = import_with(without_orjson, base_modules(read_package()))
     assert "No module named 'orjson'" in outcome.stderr
+
+
+# Sizes and names
+
+
+def long_files(source: Source) -> list[str]:
+    counts = {module: len(text.splitlines()) for module, text in source.items()}
+    return [f"{module}: {count} lines" for module, count in counts.items() if count > MAX_LINES]
+
+
+def classes_with_two_owners(source: Source) -> list[str]:
+    names = Counter(
+        node.name
+        for module, text in source.items()
+        if module != f"{PACKAGE}.sync"  # whose classes are twins of the others
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ClassDef)
+    )
+    return [name for name, count in names.items() if count > 1]
+
+
+def unlisted(package: ModuleType) -> list[str]:
+    """Return the names by which `__all__` and what is there to be imported differ."""
+    listed = getattr(package, "__all__", [])
+    public = {
+        name
+        for name in {*vars(package), *listed}
+        if not name.startswith("_") or name == "__version__"
+        if hasattr(package, name) and not _comes_by_itself(getattr(package, name))
+    }
+    doubles = [name for name in listed if listed.count(name) > 1]
+    return sorted(public.symmetric_difference(listed)) + doubles
+
+
+def _comes_by_itself(value: object) -> bool:
+    """A submodule becomes an attribute when it is imported; `annotations` is a compiler flag."""
+    return isinstance(value, ModuleType) or type(value).__module__ == "__future__"
+
+
+def test_no_file_is_longer_than_a_reader_bears() -> None:
+    assert not long_files(read_package())
+
+
+def test_no_class_name_has_two_owners() -> None:
+    assert not classes_with_two_owners(read_package())
+
+
+def test_the_package_lists_exactly_what_is_public() -> None:
+    assert not unlisted(runware_ws)
+
+
+def test_a_long_file_is_seen() -> None:
+    assert long_files({"client": "\n" * (MAX_LINES + 1)})
+    assert not long_files({"client": "\n" * MAX_LINES})
+
+
+def test_a_class_name_with_two_owners_is_seen() -> None:
+    assert classes_with_two_owners({"a": "class Session: ...", "b": "class Session: ..."})
+    assert not classes_with_two_owners({"a": "class Session: ...", "b": "class Link: ..."})
+
+
+def test_a_name_that_is_not_listed_or_not_there_is_seen() -> None:
+    made_up = ModuleType(PACKAGE)
+    vars(made_up).update(__all__=["Listed", "Missing"], Listed=1, Unlisted=1, _private=1, sys=sys)
+    assert unlisted(made_up) == ["Missing", "Unlisted"]
+
+
+# Docstrings
+
+
+def openings_without_a_verb(source: Source) -> list[str]:
+    return [
+        f"{module}: {docstring.splitlines()[0]}"
+        for module, text in source.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if (docstring := ast.get_docstring(node))
+        if docstring.split()[0] in NO_VERBS
+    ]
+
+
+def undocumented(function: Callable[..., Any], docstring: str | None) -> list[str]:
+    """Return the parameters that the section ``Args`` of a docstring does not name."""
+    section = (docstring or "").partition("Args:\n")[2]
+    named = re.findall(r"^ *(\w+(?:, \w+)*): ", section, re.MULTILINE)
+    documented = {name for names in named for name in names.split(", ")}
+    parameters = [name.lstrip("_") for name in inspect.signature(function).parameters]
+    return [name for name in parameters if name not in documented | {"self"}]
+
+
+def public_functions() -> Iterator[tuple[str, Callable[..., Any], str | None]]:
+    """Yield the public methods of public classes, and those classes that users construct."""
+    yield PACKAGE, runware_ws.RunwareClient.__init__, runware_ws.RunwareClient.__doc__
+    for name in runware_ws.__all__:
+        cls = getattr(runware_ws, name)
+        if inspect.isclass(cls) and cls.__module__.startswith(PACKAGE):
+            for method, value in inspect.getmembers(cls, inspect.isfunction):
+                if method[0] != "_" and value.__module__.startswith(PACKAGE):
+                    yield f"{name}.{method}", value, value.__doc__
+
+
+def test_no_docstring_opens_like_a_question() -> None:
+    assert not openings_without_a_verb(read_package())
+
+
+def test_each_parameter_of_public_methods_is_documented() -> None:
+    found = {name: undocumented(one, text) for name, one, text in public_functions()}
+    assert {"RunwareClient.upscale", "UpscaleResult.save", "UpscaleTask.result"} <= set(found)
+    assert not {name: missing for name, missing in found.items() if missing}
+
+
+def test_a_docstring_without_a_verb_is_seen() -> None:
+    assert openings_without_a_verb({"a": 'def f():\n    """Whether it is open."""'})
+    assert openings_without_a_verb({"a": '"""How it is done."""'})
+    assert not openings_without_a_verb({"a": 'class A:\n    """Return whether it is open."""'})
+
+
+def test_an_undocumented_parameter_is_seen() -> None:
+    def function(image: str, *, timeout: float) -> None:
+        raise NotImplementedError
+
+    assert undocumented(function, "Upscale.\n\nArgs:\n    image: an image.") == ["timeout"]
+    assert not undocumented(function, "Upscale.\n\nArgs:\n    image, timeout: these.")
+
+
+def test_the_table_of_a_task_is_the_one_in_its_docstring() -> None:
+    rows = [["", *Transition]]
+    rows += [
+        [stage, *(TRANSITIONS.get((stage, one), "-") for one in Transition)] for stage in Stage
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "    " + "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    assert "\n".join(line.rstrip() for line in lines) in (tasks.__doc__ or "")

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._version import __version__
+from .doctor import doctor
 from .emulate import emulate
 from .errors import one_line
 from .exit_status import INTERRUPTED, USAGE
@@ -86,5 +87,5 @@ def global_options(
 
 
 app.callback(help=_help(global_options))(global_options)
-for command in (upscale, emulate, ping):
+for command in (upscale, emulate, ping, doctor):
     app.command(help=_help(command))(as_command(command))

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from ..reporting import Entry, report
+from ..reporting import ReportEntry, report
 from .errors import UsageError, one_line
 from .summary import ImageReport
 
@@ -35,9 +35,9 @@ def _write(path: Path, reports: Iterable[ImageReport]) -> str:
     return f"report: {path.absolute().as_uri()}"
 
 
-def _entry_of(image: ImageReport) -> Entry:
+def _entry_of(image: ImageReport) -> ReportEntry:
     is_url = "://" in image.source
-    return Entry(
+    return ReportEntry(
         name=image.source,
         before=image.source if is_url else Path(image.source),
         after=image.output,

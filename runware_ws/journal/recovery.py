@@ -79,7 +79,12 @@ class Recovered(OutcomeIterator[RecoveredSource]):
             raise
         on_ack = partial(submitter.forget, entry.uuid)
         result = UpscaleResult(
-            entry.uuid, answer or {}, entry.attempts, tag=_tag(entry), on_ack=on_ack
+            entry.uuid,
+            answer or {},
+            entry.attempts,
+            tag=_tag(entry),
+            on_ack=on_ack,
+            downloads=submitter.downloads,
         )
         return Success(_source(entry), result)
 

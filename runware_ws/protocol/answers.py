@@ -1,4 +1,4 @@
-"""What an answer says: decision tables, apart from what is then done."""
+"""Decide what an answer says, by tables; others decide what is then done."""
 
 from __future__ import annotations
 

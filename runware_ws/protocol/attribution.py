@@ -28,6 +28,7 @@ class Attribution:
     def __init__(self, table: TaskTable, reconciler: Reconciler, settings: Settings) -> None:
         self._table = table
         self._reconciler = reconciler
+        self._retries = reconciler.retries
         self._settings = settings
         self._timing = settings.timing
 
@@ -95,7 +96,7 @@ class Attribution:
 
     def _attribute(self, task: Task, error: ErrorItem, now: float) -> None:
         if not code_info(error.code).conflict:
-            self._reconciler.failed(task, error, now, was_named=False)
+            self._retries.failed(task, error, now, was_named=False)
         elif task.evidence is Evidence.REFUSED:
             self._table.requeue(task, now, new_uuid=True, step=0)
         else:

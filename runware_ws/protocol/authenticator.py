@@ -14,7 +14,7 @@ from .wire import ErrorItem, Item
 
 
 class Verdict(Enum):
-    """What follows from a refused authentication."""
+    """A consequence of a refused authentication."""
 
     WITHOUT_SESSION = auto()  # authenticate once more on this connection
     FATAL = auto()

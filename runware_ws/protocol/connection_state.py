@@ -1,5 +1,5 @@
-"""What is known of one connection. It begins and ends with the connection, so that nothing of an
-old one can be mistaken for the new one's."""
+"""Keep what is known of one connection. It begins and ends with the connection, so that nothing of
+an old one can be mistaken for the new one's."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class ConnectionState:
         keepalive: its liveness.
         asked: tasks with a question that has no answer yet, by the UUID that the question named.
         missed_answer: whether a frame came that could not be read, and is to be looked into.
-        unnamed_failure: the last error among them.
         unnamed: answers to questions that named no task, since a question was last settled.
+        is_spoiled: whether one of them was an error, of whichever task.
         questions: tasks to be asked for, by the way of asking.
         unattributed: errors that named no task and are to be looked into, each with whether it may
             be of no task at all.
@@ -74,7 +74,7 @@ class ConnectionState:
         self.asked: dict[str, Task] = {}
         self.missed_answer = False
         self.unnamed = 0
-        self.unnamed_failure: ErrorItem | None = None
+        self.is_spoiled = False
         self.questions: dict[Question, deque[Task]] = {one: deque() for one in Question}
         self.unattributed: list[tuple[ErrorItem, bool]] = []
         self.inquiry: Inquiry | None = None
@@ -82,8 +82,13 @@ class ConnectionState:
         self._born = now
 
     @property
+    def asks_alone(self) -> bool:
+        """True if a question is open that no other may be beside."""
+        return len(self.asked) == 1 and next(iter(self.asked.values())).asked_alone
+
+    @property
     def has_questions(self) -> bool:
-        """Whether a task is to be asked for."""
+        """Return whether a task is to be asked for."""
         return bool(self.questions[Question.RESULT] or self.questions[Question.DETAILS])
 
     def age(self, now: float) -> float:
@@ -119,5 +124,5 @@ def answered(task: Task) -> Question | None:
         link.asked.pop(task.wire_uuid, None)
         if not link.asked:
             link.unnamed = 0
-            link.unnamed_failure = None
+            link.is_spoiled = False
     return question

@@ -22,6 +22,7 @@ class Dispatcher:
     def __init__(self, table: TaskTable, reconciler: Reconciler, timing: Timing) -> None:
         self._table = table
         self._reconciler = reconciler
+        self._retries = reconciler.retries
         self._timing = timing
 
     def item(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
@@ -72,8 +73,10 @@ class Dispatcher:
                     self._result(link, task, result, now)
         elif errors:
             self._recorded_error(link, task, errors[0], now)
-        elif item.get("request") or items:
+        elif items:
             self._reconciler.alive(task, now)
+        elif item.get("request"):
+            self._reconciler.known_alone(task, now)
         else:  # neither absence nor failure
             self._reconciler.unclear(task, now)
 
@@ -88,11 +91,11 @@ class Dispatcher:
         if info.not_found:
             self._reconciler.nothing(link, task, Question.DETAILS, now)
         elif _is_conflict(task, error):
-            self._reconciler.alive(task, now)
+            self._reconciler.known_alone(task, now)
         elif info.timed_out or (info.no_room and _was_resent_though_known(task)):
             self._reconciler.unclear(task, now, error)
         else:
-            self._reconciler.failed(task, error, now, is_recorded=True)
+            self._retries.failed(task, error, now, is_recorded=True)
 
     def error(self, link: ConnectionState, task: Task, error: ErrorItem, now: float) -> None:
         """Handle an error that names `task`."""
@@ -128,7 +131,7 @@ class Dispatcher:
         elif task.asks or (task.writes > 1 and task.evidence is not Evidence.REFUSED):
             self._reconciler.confirm(link, task, error, now)
         else:
-            self._reconciler.failed(task, error, now)
+            self._retries.failed(task, error, now)
 
     def error_without_name(self, link: ConnectionState, error: ErrorItem, now: float) -> None:
         """Handle an error that names no task."""
@@ -155,16 +158,22 @@ class Dispatcher:
 
         One such answer may stand for one question or for a whole frame of them. Once there are as
         many as questions, all are answered; until then the rest have a short grace. An empty answer
-        may also acknowledge a task, which is asked for early (`Timing.early_look`).
+        may also acknowledge a task, which is asked for early (`Timing.early_look`). An error is
+        that of a task only if no other was asked for; so next time each is asked for alone.
         """
         if not link.asked:
             return
         link.unnamed += 1
-        link.unnamed_failure = failure = failure or link.unnamed_failure
         asked = list(link.asked.values())
-        if link.unnamed >= len(asked):
+        if failure is not None and len(asked) > 1:
+            failure, link.is_spoiled = None, True
             for task in asked:
-                self._reconciler.nothing(link, task, answered(task), now, failure)
+                task.asked_alone = True
+        if link.unnamed >= len(asked):
+            is_spoiled = link.is_spoiled
+            for task in asked:
+                question = answered(task)
+                self._reconciler.nothing(link, task, question, now, failure, spoiled=is_spoiled)
             return
         for task in asked:
             task.asked_at = min(

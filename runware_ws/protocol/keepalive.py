@@ -82,17 +82,17 @@ class Keepalive:
 
     @property
     def awaits_pong(self) -> bool:
-        """Whether a ping has no answer yet, nor an error in its place."""
+        """Return whether a ping has no answer yet, nor an error in its place."""
         return self._ping_begun is not None
 
     @property
     def awaits_bytes(self) -> bool:
-        """Whether nothing has come since a ping was written."""
+        """Return whether nothing has come since a ping was written."""
         return self._ping_at is not None and self._ping_at > self.heard_at
 
     @property
     def ping_due_at(self) -> float | None:
-        """When to ping; None while a ping has no answer."""
+        """Return when to ping; None while a ping has no answer."""
         if self.ping_wanted or self.awaits_bytes:
             return None
         return self.heard_at + self._keepalive
@@ -103,12 +103,12 @@ class Keepalive:
 
     @property
     def look_at(self) -> float | None:
-        """When to look at the progress of an upload again; None if there is none."""
+        """Return when to look at the progress of an upload again; None if there is none."""
         return self._looked_at + self._look if self._is_writing or self._unsent else None
 
     @property
     def dead_at(self) -> float:
-        """When silence will prove that the connection is half-open."""
+        """Return when silence will prove that the connection is half-open."""
         # The last progress may have been seen late, by the time between two looks.
         patience = self._keepalive + self._ping_timeout - self._look
         stalled = max(self.heard_at, self._moved_at) + patience

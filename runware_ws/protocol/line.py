@@ -81,7 +81,7 @@ class Line:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is connected, and the service has accepted the key."""
+        """Return whether it is connected, and the service has accepted the key."""
         return self.link is not None and self.link.ready
 
     def start(self, now: float) -> None:
@@ -177,7 +177,7 @@ class Line:
 
     @property
     def has_frame(self) -> bool:
-        """Whether there may be a frame to be written."""
+        """Return whether there may be a frame to be written."""
         return self.link is not None and self._parts.send_queue.has_frame(self.link)
 
     def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:

@@ -13,6 +13,8 @@ The rules, which follow from the evidence alone:
 - "None", "not found" and silence prove nothing by themselves: a server may say them of a task that
   it has just received, or that it is running. A task that was written is absent only after several
   rounds over a window longer than the server may be late.
+- Where the service is known to refuse a UUID that it knows, one round is enough: the refusal of a
+  resend is evidence, too.
 - An absent task is sent again under the same UUID, if the caller allows it. Under a service that
   neither finds what it runs nor refuses a UUID that it knows, that runs the task twice: nothing in
   the protocol can tell such a task from one that never arrived.
@@ -32,11 +34,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..error_codes import code_info
-from ..errors import ResultLostError, TaskNotFoundError, task_error
+from ..errors import ResultLostError, TaskNotFoundError
 from ..settings import Settings
 from .backoff import ceiling
 from .connection_state import ConnectionState, answered
-from .effects import Retry
+from .retries import Retries
 from .task_table import TaskTable
 from .tasks import Evidence, Question, Stage, Task, Transition, move
 from .wire import ErrorItem
@@ -56,14 +58,17 @@ class Reconciler:
     Args:
         table: the tasks.
         settings: the client's settings.
+
+    Attributes:
+        retries: runs tasks again that failed.
     """
 
     def __init__(self, table: TaskTable, settings: Settings) -> None:
+        self.retries = Retries(table, settings.max_retries)
         self._table = table
         self._timers = table.timers
         self._timing = settings.timing
         self._window = settings.doubt_window
-        self._max_retries = settings.max_retries
 
     # Doubt begins.
 
@@ -194,8 +199,8 @@ class Reconciler:
                 move(task, Transition.DOUBT)
             self.ask(link, task, now)
         elif self._is_unanswered(task, now):
-            failure = asked_on.unnamed_failure
-            self.nothing(asked_on, task, answered(task), now, failure)
+            is_spoiled = asked_on.is_spoiled
+            self.nothing(asked_on, task, answered(task), now, spoiled=is_spoiled)
         else:
             if now - task.asked_at >= self._timing.answer_timeout:  # the line as a whole is silent
                 asked_on.keepalive.ping_wanted = not asked_on.keepalive.awaits_bytes
@@ -204,9 +209,10 @@ class Reconciler:
     def poll_later(self, task: Task, now: float) -> None:
         """Ask for a task again after a delay that grows."""
         delay = self._poll_delay(task.asks)
-        if task.misses:
+        if task.misses and task.evidence is not Evidence.KNOWN:
             delay = max(delay, ceiling(task.misses, self._timing.poll))
-        tick = int((now + delay) * _TICKS_PER_SECOND) + 1
+        then = max(now + delay, task.sent_at + self._timing.earliest)
+        tick = int(then * _TICKS_PER_SECOND) + 1
         self._timers.schedule(task, tick / _TICKS_PER_SECOND)
 
     def _poll_delay(self, asks: int) -> float:
@@ -223,6 +229,16 @@ class Reconciler:
         self._table.clear(task)
         self.poll_later(task, now)
 
+    def known_alone(self, task: Task, now: float) -> None:
+        """Take a sign that the server knows the task, but says nothing of its state."""
+        task.evidence = Evidence.KNOWN
+        move(task, Transition.ACCEPT)
+        if task.spoiled:
+            self._not_answered(task, now)
+        else:
+            self._count_miss(task, now)
+            self._known_but_not_found(task, now)
+
     def nothing(
         self,
         link: ConnectionState,
@@ -230,19 +246,28 @@ class Reconciler:
         question: Question | None,
         now: float,
         failure: ErrorItem | None = None,
+        *,
+        spoiled: bool = False,
     ) -> None:
-        """Go on after a question that found nothing, or was answered by an error."""
+        """Go on after a question that found nothing, or was answered by an error.
+
+        The error is `failure` if it is known to be about this task; else it has only `spoiled` the
+        round.
+        """
         if question is None:
             return
-        if question is Question.RESULT:
-            task.spoiled = failure is not None
-            if failure is not None:
+        is_first = question is Question.RESULT  # of the round
+        if failure is not None:
+            spoiled |= is_first or code_info(failure.code).retryable
+            if is_first:
                 self._count_failure(task, failure, now)
-            # Of a task that is known, the details are asked for less and less often.
-            if task.evidence is not Evidence.KNOWN or not task.misses & (task.misses - 1):
-                self._queue(link, task, Question.DETAILS)
-                return
-        self._missed(link, task, now)
+        task.spoiled = spoiled or (task.spoiled and not is_first)
+        # Of a task that is known, the details are asked for less and less often.
+        is_time = task.evidence is not Evidence.KNOWN or not task.misses & (task.misses - 1)
+        if is_first and is_time and self._timing.asks_details:
+            self._queue(link, task, Question.DETAILS)
+        else:
+            self._missed(link, task, now)
 
     def unclear(self, task: Task, now: float, error: ErrorItem | None = None) -> None:
         """Ask again later: the details say neither that the task failed nor that it is absent."""
@@ -250,7 +275,7 @@ class Reconciler:
             self.poll_later(task, now)
         else:
             self._count_failure(task, error, now)
-            self._not_answered(task, error, now)
+            self._not_answered(task, now)
 
     @staticmethod
     def _count_failure(task: Task, failure: ErrorItem, now: float) -> None:
@@ -262,42 +287,56 @@ class Reconciler:
 
     def _missed(self, link: ConnectionState, task: Task, now: float) -> None:
         """Draw the conclusion from a round in which neither way of asking found the task."""
-        if task.spoiled and task.failure is not None:
-            self._not_answered(task, task.failure, now)
+        if task.spoiled:
+            self._not_answered(task, now)
             return
         task.failure = None
         if task.uuid_of_attempt is not None and not task.writes:  # nobody has run it yet
             task.evidence = Evidence.NEVER_WRITTEN
             self._table.put_back(task)
             return
-        if not task.misses:
-            task.missed_since = now
-        task.misses += 1
+        self._count_miss(task, now)
         lasted = now - task.missed_since
         is_certain = task.misses >= _MIN_MISSES and lasted >= self._window
         if is_certain and task.rejection is not None:
-            self.failed(task, task.rejection, now)
+            self.retries.failed(task, task.rejection, now)
         elif task.evidence is Evidence.KNOWN:
-            self._known_but_not_found(task, lasted, now)
+            self._known_but_not_found(task, now)
         elif is_certain:
             self._absent(link, task, lasted, now)
+        elif self._is_safe_to_resend(link, task, now):
+            self.send_again(task)
         else:
             self.poll_later(task, now)
 
-    def _not_answered(self, task: Task, failure: ErrorItem, now: float) -> None:
+    def _not_answered(self, task: Task, now: float) -> None:
         """Draw the conclusion from a round in which an error answered in place of the task.
 
         The end of a wait, and lack of room, are held to be the task's error only after long.
         """
+        failure = task.failure
+        if failure is None:
+            self.poll_later(task, now)
+            return
         info = code_info(failure.code)
         window = self._timing.living_window if info.timed_out else self._window
         window = self._timing.known_limit if info.no_room else window
-        if task.failures >= _MIN_FAILURES and now - task.failing_since >= window:
-            self.failed(task, failure, now)
-        else:
+        if task.failures < _MIN_FAILURES or now - task.failing_since < window:
             self.poll_later(task, now)
+        elif task.evidence is Evidence.KNOWN and _is_same(failure, task.refusal):
+            # It was sent again after that refusal, of which alone the server still knows.
+            self.retries.refused(task, failure, now, was_named=True, new_uuid=True)
+        else:
+            self.retries.failed(task, failure, now)
 
-    def _known_but_not_found(self, task: Task, lasted: float, now: float) -> None:
+    @staticmethod
+    def _count_miss(task: Task, now: float) -> None:
+        if not task.misses:
+            task.missed_since = now
+        task.misses += 1
+
+    def _known_but_not_found(self, task: Task, now: float) -> None:
+        lasted = now - task.missed_since
         if task.deadline is None and lasted > self._timing.known_limit:
             known = "the service had the task, and has no outcome for it"
             self._table.settle(task, ResultLostError(task.uuid, known))
@@ -316,6 +355,13 @@ class Reconciler:
             self.poll_later(task, now)  # its answer may still come on this connection
         else:
             self.send_again(task)
+
+    def _is_safe_to_resend(self, link: ConnectionState, task: Task, now: float) -> bool:
+        """Return whether the service is known to refuse the task, should it have arrived."""
+        safe = self._timing.safe_resend
+        if safe is None or now - task.sent_at < safe or not task.payload:
+            return False
+        return self._table.may_resend and link.inquiry is None and not _lives(task.link)
 
     def send_again(self, task: Task) -> None:
         """Send an absent task again, if the caller allows it."""
@@ -352,63 +398,9 @@ class Reconciler:
         answered(task)
         self._queue(link, task, Question.DETAILS)
 
-    # Declared failed.
 
-    def _refused(
-        self, task: Task, refusal: ErrorItem, now: float, *, was_named: bool, new_uuid: bool
-    ) -> None:
-        """Send a task again that was refused for lack of room, once there is some: it was not run.
-
-        A refusal without a name has told the limit before it was known which task it is of.
-        """
-        table, level, sent_at = self._table, task.level, task.sent_at
-        task.refusal = refusal
-        task.evidence = Evidence.REFUSED
-        table.counters.refused += 1
-        if new_uuid:
-            table.requeue(task, now, new_uuid=True, step=0)
-        else:
-            table.put_back(task)
-        if was_named and level:
-            table.limit.refused(level, sent_at, now)
-            table.timers.moved = True
-            table.tell_limit()
-
-    def failed(
-        self,
-        task: Task,
-        error: ErrorItem,
-        now: float,
-        *,
-        was_named: bool = True,
-        is_recorded: bool = False,
-    ) -> None:
-        """Run a task again that failed, or settle it with its error.
-
-        Args:
-            task: the task.
-            error: its error.
-            now: the time.
-            was_named: whether the error named the task. If not, it is no word of the server on this
-                very task, so the task keeps its UUID.
-            is_recorded: whether it is in the details: then the server remembers the UUID, and would
-                refuse it again.
-        """
-        info = code_info(error.code)
-        if info.no_room and task.payload:
-            was_sent_once = task.writes == 1 or task.evidence is Evidence.REFUSED
-            new_uuid = is_recorded and was_sent_once
-            self._refused(task, error, now, was_named=was_named, new_uuid=new_uuid)
-        elif info.retryable and task.uuid_of_attempt is not None and not task.writes:
-            self._table.requeue(task, now, new_uuid=True, step=0)  # another process ran it
-        elif info.retryable and task.payload and task.attempts <= self._max_retries:
-            task.attempts += 1
-            self._table.counters.retried += 1
-            self._table.effects.append(Retry(task, error.code))
-            self._table.requeue(task, now, new_uuid=was_named, step=task.attempts - 2)
-        else:
-            settled = task_error(error.code, error.message, task.uuid, error.raw, task.attempts)
-            self._table.settle(task, settled)
+def _is_same(error: ErrorItem, other: ErrorItem | None) -> bool:
+    return other is not None and other.code == error.code
 
 
 def _lives(link: ConnectionState | None) -> bool:

@@ -142,12 +142,12 @@ class Reconnector:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the key was refused, and nothing has come since that shows that it is good."""
+        """Return whether the key was refused, and nothing since has shown that it is good."""
         return self._refusals > 0
 
     @property
     def give_up_at(self) -> float | None:
-        """When the limit to reconnecting passes; None while connected, or in an attempt."""
+        """Return when reconnecting is given up; None while connected, or in an attempt."""
         waits = self.state in ("waiting", "key_refused") and self._attempts
         return self._away_since + self._limit if waits and self._limit is not None else None
 

@@ -170,7 +170,7 @@ _UUID4, _URI = (re.compile(PATTERNS[form], re.ASCII) for form in ("uuid4", "uri"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a value, in words, and what to pass instead.
+    """A fault of a value, in words, and what to pass instead.
 
     `kind` is ``type``, ``choice``, ``range`` or ``form``.
     """
@@ -235,7 +235,7 @@ def member_named(wire: str) -> Member | None:
 
 
 def problem_with(member: Member, value: object) -> Problem | None:
-    """What is wrong with `value` as this member of a request; None when nothing is."""
+    """Return what is wrong with `value` as this member of a request; None if it is right."""
     wrong_kind = not isinstance(value, member.kind)
     if wrong_kind or (isinstance(value, bool) and member.kind is not bool):
         name = type(value).__name__

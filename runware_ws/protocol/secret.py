@@ -28,7 +28,10 @@ class Secret:
         return self._text
 
     def hidden_in(self, words: Any) -> Any:
-        """What a server says, without the secret, if it quotes it. Long frames hold images."""
+        """Return the words of a server without the secret, if they quote it.
+
+        Long frames hold images, and are returned as they are.
+        """
         if len(words) > _LONGEST_WORDS or len(self._text) < _SHORTEST:
             return words
         if isinstance(words, str):

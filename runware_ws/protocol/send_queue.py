@@ -1,4 +1,4 @@
-"""What goes out next: everything that is pending, in as few frames as the limits allow.
+"""Choose what is written next: all that is pending, in as few frames as the limits allow.
 
 The writer asks for a frame whenever it is free, so with one task pending one task is sent, and
 with a thousand pending they leave together. Nothing is delayed to make a frame fuller.
@@ -82,13 +82,19 @@ class SendQueue:
         return frame or self._tasks(link, now, small=small, bulk=bulk)
 
     def _questions(self, link: ConnectionState, now: float, limit: int) -> Frame | None:
+        if link.asks_alone:
+            return None
         for question, queue in link.questions.items():
             batch: list[dict[str, str]] = []
             while queue and len(batch) < limit:
-                task = queue.popleft()
+                task = queue[0]
                 if task.asked is None and task.stage in _MAY_BE_ASKED_FOR:
+                    if task.asked_alone and link.asked:
+                        return Frame(encode_tasks(batch)) if batch else None
                     batch.append({"taskType": question.value, "taskUUID": task.wire_uuid})
                     self._reconciler.asked(link, task, question, now)
+                    limit = 1 if task.asked_alone else limit
+                queue.popleft()
             if batch:
                 return Frame(encode_tasks(batch))
         return None

@@ -175,7 +175,7 @@ class Session:
 
     @property
     def ended(self) -> bool:
-        """Whether the state is final."""
+        """Return whether the state is final."""
         return self.main.reconnector.ended
 
     @property
@@ -185,7 +185,7 @@ class Session:
 
     @property
     def limit(self) -> int:
-        """How many tasks may be in flight at present."""
+        """Return the number of tasks that may be in flight at present."""
         return self._table.limit.limit
 
     def _ready_links(self) -> list[ConnectionState]:
@@ -213,7 +213,7 @@ class Session:
 
     @property
     def timer_moved(self) -> bool:
-        """Whether `next_timer` may be sooner than it last was."""
+        """Return whether `next_timer` may be sooner than it last was."""
         return self._table.timers.moved
 
     def handle_timer(self, now: float) -> None:
@@ -256,7 +256,8 @@ class Session:
             return
         table = self._table
         is_first = len(self._closed_lines) == len(self.lines) - 1
-        is_mixed = is_first and 0 < table.bulk_tasks < len(table.tasks)
+        has_small = table.bulk_tasks < len(table.tasks) or now < table.small_until
+        is_mixed = is_first and table.bulk_tasks > 0 and has_small
         open_at = self._open_at()
         if is_mixed or (open_at is not None and open_at <= now):
             self._closed_lines.pop().start(now)

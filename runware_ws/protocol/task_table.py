@@ -152,7 +152,7 @@ class TaskTable:
 
     @property
     def has_pending(self) -> bool:
-        """Whether tasks are to be sent."""
+        """Return whether tasks are to be sent."""
         return bool(self.small or self.bulk)
 
     def clear_pending(self) -> None:

@@ -1,14 +1,17 @@
-"""A task and its life: one table of transitions, one function that moves along it.
+"""Keep a task and its life: one table of transitions, one function that moves along it.
 
-    queued ──write──▶ sent ──accept──▶ accepted
-      ▲                 │ ╲               │ │
-      │               doubt ╲___settle__  │ │
-      │                 ▼               ╲ ▼ ▼
-      └──retry──── reconciling ──settle──▶ settled
+From each stage, where each transition leads; most lives are write, accept, settle:
+
+                  write   accept     doubt         retry    settle
+    queued        sent    -          -             -        settled
+    sent          -       accepted   reconciling   queued   settled
+    accepted      -       accepted   reconciling   queued   settled
+    reconciling   sent    accepted   reconciling   queued   settled
+    settled       -       -          -             -        -
 
 `queued`: not written, or declared failed and waiting to be written again. `sent`: written to the
 present connection, and not answered. `accepted`: the server said that it knows the task.
-`reconciling`: in doubt, so the server is asked. The drawing is checked against the table by a test.
+`reconciling`: in doubt, so the server is asked. A test compares the table with `TRANSITIONS`.
 
 The stage says where a task is; its `Evidence` says what is known of it, and the rules of
 `runware_ws.protocol.reconcile` follow from that alone.
@@ -50,7 +53,7 @@ class Transition(StrEnum):
 
 
 class Evidence(StrEnum):
-    """What is known of a task, by what the server said and what left this machine."""
+    """The knowledge of a task: what the server said of it, and what left this machine."""
 
     NEVER_WRITTEN = "never written"
     WRITTEN = "written, nothing known"
@@ -122,7 +125,8 @@ class Task:
         failure: the error that answered the last question, if one did.
         failures: how often that error did, with no other answer between.
         failing_since: when that began.
-        spoiled: whether an error answered the present round's question for the result.
+        asked_alone: whether it is to be asked for while no other question is open.
+        spoiled: whether an error answered a question of the present round.
         rejection: an error that may have answered its sending, until the server confirms it.
         refusal: the error by which the server last refused it for lack of room, if it did.
         suspicions: how often it may have been the cause of an error that named no task.
@@ -133,6 +137,7 @@ class Task:
     __slots__ = (
         "alone",
         "asked",
+        "asked_alone",
         "asked_at",
         "asked_on",
         "asks",
@@ -220,6 +225,7 @@ class Task:
         self.failure: ErrorItem | None = None
         self.failures = 0
         self.failing_since = 0.0
+        self.asked_alone = False
         self.spoiled = False
         self.rejection: ErrorItem | None = None
         self.refusal: ErrorItem | None = None
@@ -234,7 +240,7 @@ class Task:
 
     @property
     def why_refused(self) -> str:
-        """Why the server has not taken it yet; "" if it did, or was not asked to."""
+        """Return why the server has not taken it yet; "" if it did, or was not asked to."""
         if self.refusal is None or self.evidence is not Evidence.REFUSED:
             return ""
         return f"the service has no room: {self.refusal.code}"

@@ -1,4 +1,7 @@
-"""Durations of the protocol that are not settings, in seconds; tests pass shorter ones."""
+"""Durations of the protocol that are not settings, in seconds; tests pass shorter ones.
+
+Some of them change with what is known of the service: see `runware_ws.doctor.lessons`.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,11 @@ class Timing:
         known_limit: a task without a deadline that the server knows, and says nothing of, is asked
             for so long.
         poll: first and longest delay between two questions about a task.
+        earliest: no result can be found so soon after its task was sent; a task that is in doubt or
+            running is asked for once before, and then not until after it.
+        asks_details: whether the details are asked for, if the result is not found.
+        safe_resend: a taskUUID that the service has known for so long is refused for good, so that
+            a task that is not found may be sent again after one round; None if that is not known.
         slow_start: so long without a refusal is taken for success, at the beginning.
         coming: large tasks wait so long at most for another connection that is being made, so that
             they do not hold up small ones.
@@ -48,6 +56,9 @@ class Timing:
     inquiry_limit: float = 30.0
     known_limit: float = 240.0
     poll: tuple[float, float] = (0.05, 5.0)
+    earliest: float = 0.0
+    asks_details: bool = True
+    safe_resend: float | None = None
     slow_start: float = 0.25
     coming: float = 1.0
     occupied: float = 0.1

@@ -18,16 +18,16 @@ from typing import Any
 from uuid import uuid4
 
 from ..batch import Outcome
-from .entries import Entry, entry_of
+from .entries import ReportEntry, entry_of
 
-__all__ = ["Entry", "report"]
+__all__ = ["ReportEntry", "report"]
 
 _AT_ONCE = 32
 _MARK = re.compile(r"\{(policy|style|script|title|data)\}")
 
 
 def report(
-    outcomes: Iterable[Outcome[Any] | Entry],
+    outcomes: Iterable[Outcome[Any] | ReportEntry],
     path: str | os.PathLike[str],
     *,
     title: str = "Upscaled images",
@@ -71,14 +71,14 @@ def report(
     return target
 
 
-def _entries(outcomes: Iterable[Outcome[Any] | Entry]) -> Iterator[Entry]:
+def _entries(outcomes: Iterable[Outcome[Any] | ReportEntry]) -> Iterator[ReportEntry]:
     numbers = count(1)
     for outcome in outcomes:
         number = next(numbers)
-        yield outcome if isinstance(outcome, Entry) else entry_of(outcome, number)
+        yield outcome if isinstance(outcome, ReportEntry) else entry_of(outcome, number)
 
 
-def _described(entry: Entry, folder: Path) -> str:
+def _described(entry: ReportEntry, folder: Path) -> str:
     """Return an entry as JSON that can stand in a page: no markup can begin in it."""
     return json.dumps(entry.described(folder)).replace("<", "\\u003c")
 

@@ -1,4 +1,4 @@
-"""What a report tells of one image."""
+"""One image in a report: its pictures, its links and its figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _QUALITY = 70
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ReportEntry:
     """An image in a report.
 
     Attributes:
@@ -60,19 +60,19 @@ class Entry:
         }
 
 
-def entry_of(outcome: Outcome[Any], number: int) -> Entry:
+def entry_of(outcome: Outcome[Any], number: int) -> ReportEntry:
     """Return the entry for an outcome; its number names an image that has no other name."""
     before = _picture_of(outcome.source)
     result = outcome.result
     if result is None:
-        return Entry(
+        return ReportEntry(
             name=_name_of(outcome, number),
             before=before,
             error=str(outcome.error),
             attempts=getattr(outcome.error, "attempts", 1),
             task_uuid=getattr(outcome.error, "task_uuid", None),
         )
-    return Entry(
+    return ReportEntry(
         name=_name_of(outcome, number),
         before=before,
         after=_result_of(result),

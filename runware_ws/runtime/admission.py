@@ -1,4 +1,4 @@
-"""How much may be pending at once. Whoever is over the limit waits, by priority."""
+"""Limit the tasks and bytes that are pending. What is over the limit waits, by priority."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHARE_OF_SMALL = 8
 
 
 class Sized(Protocol):
-    """Whatever takes room at the gate."""
+    """Something that takes room at the gate."""
 
     size: int
 
@@ -60,7 +60,7 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """How many wait at the gate."""
+        """Return the number of those that wait at the gate."""
         return len(self._small) + len(self._large)
 
     def try_enter(self, size: int) -> bool:

@@ -33,7 +33,7 @@ class ApiKey:
         self._function = given if callable(given) else None
         self._is_stale = self._function is not None
         try:
-            self.secret = Secret("" if callable(given) else find_key(given))
+            self.secret = Secret("") if callable(given) else find_key(given)
         finally:
             del given  # so that no dump of local variables holds it
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable
 from types import EllipsisType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -13,13 +13,18 @@ import anyio
 from ..errors import ClientClosedError
 from ..events import Events
 from ..journal.recovery import Found, Recovered, find, take_up
+from ..options import DeliveryMethod
 from ..protocol.reconnector import ClientState
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
 from .api_key import ApiKey
 from .concurrency import run_in_thread, uninterruptible
+from .download import Downloads, download_limits
 from .observer import Observer
 from .submission import Submission, Submitter
+
+if TYPE_CHECKING:
+    import httpx
 
 _CLOSE_LIMIT = 3.0
 
@@ -32,14 +37,20 @@ class BaseClient:
         settings: the settings.
         key: the API key.
         journal: path of the journal, or None.
+        http_client: makes the downloads, in place of connections of our own; or None.
     """
 
     def __init__(
-        self, settings: Settings, key: ApiKey, journal: str | os.PathLike[str] | None
+        self,
+        settings: Settings,
+        key: ApiKey,
+        journal: str | os.PathLike[str] | None,
+        http_client: httpx.AsyncClient | None = None,
     ) -> None:
         self._settings = settings
         self._key = key
         self._journal = journal
+        self._downloads = Downloads(download_limits(settings), http_client)
         self._submitter: Submitter | None = None
         self._observer: Observer | None = None
         self._recovered = Recovered()
@@ -75,10 +86,11 @@ class BaseClient:
         self._refuse_if_closed()
         found = None if self._journal is None else await self._open_journal(self._journal)
         journal = None if found is None else found.journal
-        submitter = Submitter(self._settings, self._key, journal, self._observer)
+        submitter = Submitter(self._settings, self._key, journal, self._downloads, self._observer)
         if found is not None:
             self._recovered = take_up(found, submitter)
         self._submitter = submitter
+        self._downloads.open()
         return submitter
 
     async def _open_journal(self, path: str | os.PathLike[str]) -> Found:
@@ -106,6 +118,7 @@ class BaseClient:
         if submitter is None or submitter.driver.home.is_another_process():
             return
         with anyio.move_on_after(_CLOSE_LIMIT, shield=True):
+            await self._downloads.aclose()
             await submitter.driver.close("the client was closed")
 
     async def __aenter__(self) -> Self:
@@ -223,6 +236,9 @@ class BaseClient:
         if self._submitter is not None:
             self._submitter.driver.home.check()
             self._submitter.cancel(submission)
+
+    def _delivery_method(self, method: DeliveryMethod | None) -> DeliveryMethod | None:
+        return self._settings.delivery_method if method is None else method
 
     def _wait(self, submission: Submission) -> Awaitable[Any]:
         if self._submitter is not None:

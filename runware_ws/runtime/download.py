@@ -1,61 +1,217 @@
-"""Downloads of results that are links, with httpx (extra ``http``)."""
+"""The downloads of one client, over connections that they share."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
-from ..errors import DownloadError, MissingExtraError
-from ..protocol.backoff import ceiling
+from ..errors import DownloadError, InputError, MissingExtraError
+from ..settings import DOWNLOAD_TIMEOUT, MAX_DOWNLOAD_BYTES, Settings
+from .content import Content
+from .environment import find_url
+from .home import Home
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["download"]
-
-_ATTEMPTS = 3
-_TIMEOUT = 60.0
-_DELAYS = (0.25, 4.0)
-
-
-async def download(url: str) -> bytes:
-    """The bytes at `url`; failures that may pass are tried again, twice.
-
-    Raises:
-        DownloadError: they cannot be had.
-        MissingExtraError: httpx is not installed.
-    """
-    try:
-        import httpx
-    except ImportError:
-        raise MissingExtraError("downloading a result", "http") from None
-    reason = ""
-    for attempt in range(_ATTEMPTS):
-        if attempt:
-            await anyio.sleep(ceiling(attempt, _DELAYS))
-        try:
-            async with httpx.AsyncClient(
-                follow_redirects=True, timeout=_TIMEOUT, verify=_tls()
-            ) as http:
-                response = await http.get(url)
-        except httpx.TransportError as error:
-            reason = f"{type(error).__name__}: {error}"
-            continue
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise DownloadError(url, str(error)) from None
-        if response.is_success:
-            return response.content
-        reason = f"HTTP {response.status_code}"
-        if response.status_code < 500 and response.status_code != 429:
-            break
-    raise DownloadError(url, reason)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Made once: it takes longer than a small download."""
     import httpx
 
-    return httpx.create_ssl_context()
+    from ..http.links import LinkRules
+    from ..http.pool import Pool
+    from ..http.response import Requester
+
+__all__ = [
+    "DownloadLimits",
+    "Downloads",
+    "check_http_client",
+    "download_limits",
+    "downloads_of_environment",
+    "require_http",
+]
+
+T = TypeVar("T")
+
+_AT_ONCE = 64  # and so the largest number of connections
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadLimits:
+    """The limits of each download.
+
+    Attributes:
+        service_url: URL of the service whose results are downloaded.
+        max_bytes: size of the largest file.
+        timeout: seconds for the whole download; None for no limit.
+        connect_timeout: seconds for one connection.
+    """
+
+    service_url: str
+    max_bytes: int = MAX_DOWNLOAD_BYTES
+    timeout: float | None = DOWNLOAD_TIMEOUT
+    connect_timeout: float = 10.0
+
+
+class Downloads:
+    """Downloads links.
+
+    Between `open` and `aclose` it keeps connections for the next download. A download before or
+    after that has a connection of its own, and so has one on another event loop or in another
+    process.
+
+    Args:
+        limits: the limits of each download.
+        client: the caller's own client, which is used in place of all that; None for none.
+        tls: the TLS settings, as for the WebSocket; None for the default ones.
+    """
+
+    def __init__(
+        self,
+        limits: DownloadLimits,
+        client: httpx.AsyncClient | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._limits = limits
+        self._client = client
+        self._tls = tls
+        self._kept: _KeptPool | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Downloads, (self._limits,)
+
+    async def fetch(self, link: str, content: Content[T]) -> T:
+        """Download a link, and return what its content becomes.
+
+        Raises:
+            DownloadError: it cannot be had.
+            MissingExtraError: httpx is not installed.
+            OSError: the content cannot be written.
+        """
+        require_http("downloading a result")
+        from ..http.links import LinkRules
+        from ..http.transfer import Transfer
+
+        rules = LinkRules(self._limits.service_url)
+        async with self._requester(rules) as requester:
+            transfer = Transfer(requester, rules, link, content, self._limits.max_bytes)
+            with anyio.move_on_after(self._limits.timeout):
+                return await transfer.run()
+        raise DownloadError(link, f"it took longer than {self._limits.timeout:g} s")
+
+    def open(self) -> None:
+        """Keep connections from now on, on this event loop."""
+        self._kept = _KeptPool()
+
+    async def aclose(self) -> None:
+        """Keep connections no longer. Downloads that run go on to their end."""
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            await kept.aclose()
+
+    @asynccontextmanager
+    async def _requester(self, rules: LinkRules) -> AsyncIterator[Requester]:
+        if self._client is not None:
+            from ..http.borrowed import BorrowedClient
+
+            yield BorrowedClient(self._client)
+        elif self._kept is not None and self._kept.is_here():
+            async with self._kept.use(lambda: self._pool(rules)) as pool:
+                yield pool
+        else:
+            pool = self._pool(rules)
+            try:
+                yield pool
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await pool.aclose()
+
+    def _pool(self, rules: LinkRules) -> Pool:
+        from ..http.pool import Pool
+
+        return Pool(rules, self._limits.connect_timeout, self._tls)
+
+
+class _KeptPool:
+    """The connections of an open client. They are closed when nobody uses them any more."""
+
+    def __init__(self) -> None:
+        self._home = Home()
+        self._room = anyio.Semaphore(_AT_ONCE)
+        self._pool: Pool | None = None
+        self._users = 0
+        self._is_closed = False
+
+    def is_here(self) -> bool:
+        """Return whether this is their event loop."""
+        try:
+            self._home.check()
+        except RuntimeError:
+            return False
+        return True
+
+    @asynccontextmanager
+    async def use(self, make: Callable[[], Pool]) -> AsyncIterator[Pool]:
+        """Use them within the block, once there is room."""
+        async with self._room:
+            self._users += 1
+            pool = self._pool = self._pool or make()
+            try:
+                yield pool
+            finally:
+                self._users -= 1
+                await self._close_unused()
+
+    async def aclose(self) -> None:
+        """Close them as soon as nobody uses them."""
+        self._is_closed = True
+        await self._close_unused()
+
+    async def _close_unused(self) -> None:
+        if self._is_closed and not self._users and self._pool is not None:
+            pool, self._pool = self._pool, None
+            with anyio.CancelScope(shield=True):
+                await pool.aclose()
+
+
+def download_limits(settings: Settings) -> DownloadLimits:
+    """Return the limits of a client's downloads."""
+    return DownloadLimits(
+        settings.url,
+        settings.max_download_bytes,
+        settings.download_timeout,
+        settings.connect_timeout,
+    )
+
+
+def downloads_of_environment() -> Downloads:
+    """Return downloads for a result without a client: from the service of ``RUNWARE_URL``."""
+    return Downloads(DownloadLimits(find_url(None)))
+
+
+def require_http(need: str) -> None:
+    """Raise MissingExtraError unless the extra ``http`` is installed.
+
+    Args:
+        need: what it is needed for.
+    """
+    try:
+        import httpcore  # noqa: F401
+        import httpx  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(need, "http") from None
+
+
+def check_http_client(client: object) -> None:
+    """Raise InputError unless `client` is an ``httpx.AsyncClient`` or None."""
+    if client is None:
+        return
+    require_http("http_client")
+    import httpx
+
+    if not isinstance(client, httpx.AsyncClient):
+        raise InputError(
+            "http_client", f"is of type {type(client).__name__}", "pass an httpx.AsyncClient"
+        )

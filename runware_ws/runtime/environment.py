@@ -11,6 +11,7 @@ from ssl import SSLContext
 from typing import Any, TypeVar, cast
 
 from ..errors import InputError
+from ..protocol.secret import Secret
 from ..settings import DEFAULT_URL
 from ..transport.proxy import ProxyError, parse_proxy
 
@@ -69,7 +70,7 @@ def find_url(url: str | None) -> str:
     return os.environ.get("RUNWARE_URL") or DEFAULT_URL if url is None else url
 
 
-def find_key(api_key: object) -> str:
+def find_key(api_key: object) -> Secret:
     """Return the key given, or that of ``RUNWARE_API_KEY``.
 
     Raises:
@@ -78,7 +79,7 @@ def find_key(api_key: object) -> str:
     key = os.environ.get("RUNWARE_API_KEY") if api_key is None else api_key
     del api_key  # so that no dump of local variables holds it
     try:
-        return check_key(key)
+        return Secret(check_key(key))
     finally:
         del key
 

@@ -41,7 +41,7 @@ class LoopThread:
 
     @property
     def was_forked(self) -> bool:
-        """Whether this is a copy in another process, to which the thread did not come along."""
+        """Tell a copy in another process, to which the thread did not come along."""
         return self._thread is not None and self._pid != os.getpid()
 
     def start(self, last: Callable[[], Awaitable[None]]) -> None:

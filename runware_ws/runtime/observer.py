@@ -1,4 +1,4 @@
-"""What may be told of each task as it happens, for telemetry."""
+"""The interface of telemetry: it is told of each task as it happens."""
 
 from __future__ import annotations
 

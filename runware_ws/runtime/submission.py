@@ -26,6 +26,7 @@ from ..settings import Settings
 from .admission import Admission
 from .api_key import ApiKey
 from .concurrency import OneShotEvent, one_shot_event, run_off_loop
+from .download import Downloads
 from .driver import Driver
 from .observer import Observer
 
@@ -96,6 +97,7 @@ class Submission(Task):
         outcome: dict[str, Any] | RunwareError,
         seconds: float | None,
         on_ack: Callable[[], None] | None,
+        downloads: Downloads,
     ) -> None:
         """Set the outcome, and wake everybody who waits for it."""
         if isinstance(outcome, RunwareError):
@@ -109,6 +111,7 @@ class Submission(Task):
                 tag=self.tag,
                 seconds=seconds,
                 on_ack=on_ack,
+                downloads=downloads,
             )
         if self._event is not None:
             self._event.set()
@@ -123,6 +126,7 @@ class Submitter:
         settings: the client's settings.
         key: the API key.
         journal: where tasks are recorded, or None.
+        downloads: downloads the results.
         observer: is told of each task, or None.
     """
 
@@ -131,9 +135,11 @@ class Submitter:
         settings: Settings,
         key: ApiKey,
         journal: Journal | None,
+        downloads: Downloads,
         observer: Observer | None = None,
     ) -> None:
         self._settings = settings
+        self.downloads = downloads
         self._key = key.secret
         self._is_journaled = journal is not None
         self.session = Session(
@@ -174,6 +180,7 @@ class Submitter:
         if (known := self._already_named(names)) is not None:
             return known
         source = source_of(image)
+        self._check_size(source.size)
         names.check(source)
         head, tail = template.before_image(names.uuid), template.tail
         origin = None
@@ -311,7 +318,7 @@ class Submitter:
         if submission.origin is not None:  # it is in the journal
             on_ack = partial(self.forget, submission.uuid)
         seconds = submission.seconds_at(self.driver.clock())
-        submission.finish(outcome, seconds, on_ack)
+        submission.finish(outcome, seconds, on_ack, self.downloads)
         self.admission.leave(submission.size)
         if self.observer is not None:
             self.observer.settled(submission, seconds)
@@ -338,8 +345,16 @@ class Submitter:
             remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 
+    def _check_size(self, size: int) -> None:
+        """Raise InputError if the service is known to refuse an input of this size."""
+        limit = self._settings.max_input_bytes
+        if limit is not None and size >= limit:
+            problem = f"has {size} bytes in base64, and the service refuses {limit} (profile)"
+            raise InputError("image", problem, "pass a smaller image, or its URL")
+
     def _correct_size(self, source: Source, size: int) -> None:
         """Correct the size of an image at the gate, which was an estimate."""
+        self._check_size(size)
         self.admission.resize(source.size, size)
         source.size = size
 

@@ -26,19 +26,33 @@ async def connect_to(host: str, port: int, connect: Callable[[str], Awaitable[T]
     Raises:
         OSError: the host has no address, or the last of them does not work either.
     """
-    *others, last = await _addresses(host, port)
+    return await connect_to_one_of(await addresses_of(host, port), connect)
+
+
+async def connect_to_one_of(addresses: list[str], connect: Callable[[str], Awaitable[T]]) -> T:
+    """Call `connect` with each address until one works, and return its result.
+
+    Raises:
+        OSError: the last of them does not work either.
+    """
+    *others, last = addresses
     for address in others:
         with suppress(OSError), anyio.move_on_after(_PATIENCE):
             return await connect(address)
     return await connect(last)
 
 
-async def _addresses(host: str, port: int) -> list[str]:
+async def addresses_of(host: str, port: int) -> list[str]:
+    """Return the addresses of a host, each once.
+
+    Raises:
+        OSError: it has none.
+    """
     try:
         found = _look_up(host, port, socket.AI_NUMERICHOST)
     except OSError:  # it is a name
         found = await run_in_thread(_look_up, host, port, 0, abandon_on_cancel=True)
-    return list(dict.fromkeys(found))  # each once
+    return list(dict.fromkeys(found))
 
 
 def _look_up(host: str, port: int, flags: int) -> list[str]:

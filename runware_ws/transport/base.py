@@ -38,7 +38,7 @@ class Stream(abc.ABC):
     @property
     @abc.abstractmethod
     def can_write(self) -> bool:
-        """Whether the stream takes more data without piling it up in memory."""
+        """Return whether the stream takes more data without piling it up in memory."""
 
     @property
     @abc.abstractmethod

@@ -77,12 +77,12 @@ class WebSocket:
 
     @property
     def is_open(self) -> bool:
-        """Whether the handshake is done and messages can be sent."""
+        """Return whether the handshake is done and messages can be sent."""
         return self._protocol.state is State.OPEN
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to come: the server closed, or broke the protocol.
+        """Return whether nothing more is to come: the server closed, or broke the protocol.
 
         Some servers keep the TCP connection open after that.
         """

@@ -24,9 +24,10 @@ from runware_ws import (
     TaskTimeoutError,
 )
 from runware_ws.sync import RunwareClient
-from tests.journal.clients import in_file, silent, snapshot
+from tests.journal.clients import in_file, snapshot
 from tests.support.answers import JPEG, base64_of, error, result
 from tests.support.clients import IMAGE, KEY
+from tests.support.connection import silent
 from tests.support.scripted import Connection, Gate, Script, ScriptedServer, replying
 
 UUID4 = "0d1e6d06-25f4-4a27-bbfd-1f1d4dfe6c9b"

@@ -14,8 +14,9 @@ import pytest
 from runware_ws import InputError
 from runware_ws.sync import Failure, Success
 from tests.blocking.test_client import served, until
-from tests.journal.clients import in_file, silent, snapshot
+from tests.journal.clients import in_file, snapshot
 from tests.support.answers import Item, result
+from tests.support.connection import silent
 from tests.support.scripted import replying
 
 IMAGES = [f"https://example.com/{number}.jpg" for number in range(20)]

@@ -13,8 +13,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.journal.clients import silent
 from tests.support.clients import KEY
+from tests.support.connection import silent
 from tests.support.scripted import ScriptedServer
 
 ROOT = Path(__file__).parent.parent.parent

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from runware_ws.reporting import Entry, report
+from runware_ws.reporting import ReportEntry, report
 from tests.browser.chromium import EXECUTABLE, Browser, Page, opened_browser
 
 pytestmark = [
@@ -43,7 +43,7 @@ def image(folder: Path, name: str, size: tuple[int, int]) -> Path:
 def url(tmp_path: Path) -> str:
     """A report on three images that were upscaled and two that failed."""
     entries = [
-        Entry(
+        ReportEntry(
             name=f"photo {number}.png",
             before=image(tmp_path, f"photo {number}%23#.png", (60, 40)),
             after=image(tmp_path / "large", f"photo {number}.jpg", (240, 160 + number)),
@@ -54,8 +54,8 @@ def url(tmp_path: Path) -> str:
     ]
     torn = tmp_path / "torn.jpg"
     torn.write_bytes(b"\xff\xd8\xff torn")
-    entries.append(Entry(name="torn.jpg", before=torn, error=REASON, attempts=3))
-    entries.append(Entry(name=HOSTILE, error="timeout"))
+    entries.append(ReportEntry(name="torn.jpg", before=torn, error=REASON, attempts=3))
+    entries.append(ReportEntry(name=HOSTILE, error="timeout"))
     return report(entries, tmp_path / "a report.html", title=HOSTILE).as_uri()
 
 
@@ -239,7 +239,7 @@ def test_a_thousand_images_are_drawn_only_where_they_are_seen(page: Page, tmp_pa
     before = image(tmp_path, "before.png", (40, 30))
     after = image(tmp_path, "after.png", (160, 120))
     entries = (
-        Entry(name=f"{number}.png", before=before, after=after, cost=0.0013, seconds=1.0)
+        ReportEntry(name=f"{number}.png", before=before, after=after, cost=0.0013, seconds=1.0)
         for number in range(1000)
     )
     page.open(report(entries, tmp_path / "report.html").as_uri())

@@ -1,4 +1,4 @@
-"""Shared by the tests of the command: an emulator, images, and ways to run the command."""
+"""Give the tests of the command an emulator, images, and ways to run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command as a whole: help, version, exit statuses, error messages, and the standard output."""
+"""Test the command as a whole: help, version, exit statuses, error messages, standard output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``emulate``."""
+"""Test the command ``emulate``."""
 
 from __future__ import annotations
 

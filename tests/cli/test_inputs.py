@@ -1,4 +1,4 @@
-"""Which images the arguments name, and how their results are named."""
+"""Test which images the arguments name, and how their results are named."""
 
 from __future__ import annotations
 

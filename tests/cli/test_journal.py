@@ -1,4 +1,4 @@
-"""``upscale --journal``: interrupted, and run again with the same arguments, it resumes.
+"""Test ``upscale --journal``: interrupted, and run again with the same arguments, it resumes.
 
 `tests/journal/test_crash.py` kills it with ``kill -9``.
 """

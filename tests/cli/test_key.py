@@ -1,4 +1,4 @@
-"""The API key: it comes from the environment, and is in no output."""
+"""Test that the API key comes from the environment, and is in no output."""
 
 from __future__ import annotations
 

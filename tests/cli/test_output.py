@@ -1,4 +1,4 @@
-"""The lines, the JSON lines and the summary that ``upscale`` prints."""
+"""Test the lines, the JSON lines and the summary that ``upscale`` prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``ping``, and the connection that all commands share."""
+"""Test the command ``ping``, and the connection that all commands share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``upscale``, on an emulator through real sockets."""
+"""Test the command ``upscale`` on an emulator, through real sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever shape an answer has, it settles the task that it names, and no other."""
+"""Test that an answer in any shape settles the task that it names, and no other."""
 
 from __future__ import annotations
 

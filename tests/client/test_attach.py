@@ -1,4 +1,4 @@
-"""A task found again by its UUID alone."""
+"""Test finding a task again by its UUID alone."""
 
 from __future__ import annotations
 
@@ -16,16 +16,11 @@ from runware_ws import (
 )
 from tests.support.answers import error, result
 from tests.support.clients import IMAGE, outcome_of, served
-from tests.support.scripted import Connection, Gate
+from tests.support.scripted import Connection, Gate, silent
 
 pytestmark = pytest.mark.anyio
 
 UUID4 = "0d1e6d06-25f4-4a27-bbfd-1f1d4dfe6c9b"
-
-
-async def quiet(connection: Connection) -> None:
-    await connection.accept()
-    await connection.take(1000)
 
 
 async def test_an_attached_task_is_found_by_its_uuid_alone() -> None:
@@ -44,7 +39,7 @@ async def test_a_task_is_found_by_a_uuid_object_too() -> None:
 
 
 async def test_attaching_to_a_task_under_way_gives_that_task() -> None:
-    async with served(quiet) as (server, client):
+    async with served(silent) as (server, client):
         task = await client.submit(IMAGE)
         again = await client.attach(task.task_uuid)
         assert again.task_uuid == task.task_uuid
@@ -149,7 +144,7 @@ async def test_attaching_survives_the_loss_of_the_connection() -> None:
 
 
 async def test_attaching_may_time_out() -> None:
-    async with served(quiet) as (_, client):
+    async with served(silent) as (_, client):
         failure = await outcome_of(await client.attach(UUID4, timeout=0.1))
         assert isinstance(failure, TaskTimeoutError)
         assert failure.stage == "reconciling"

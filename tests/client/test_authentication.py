@@ -1,4 +1,4 @@
-"""Getting in: the key accepted, refused, or never answered."""
+"""Test authentication: a key that is accepted, refused, or never answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A caller that is cancelled, at whatever point, leaves everybody else and the connection whole."""
+"""Cancel callers at every point: the connection and all other tasks stay whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delivery async and webhooks: acknowledged first, and then asked for."""
+"""Test asynchronous delivery and webhooks: acknowledged first, then polled."""
 
 from __future__ import annotations
 

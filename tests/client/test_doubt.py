@@ -1,4 +1,4 @@
-"""Errors that name nobody, frames too large, and failures that may pass."""
+"""Test errors that name no task, frames that are too large, and transient failures."""
 
 from __future__ import annotations
 

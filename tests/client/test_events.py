@@ -1,4 +1,4 @@
-"""What a client tells of its connection, and `drain`."""
+"""Test the events of a connection, and `drain`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runware_ws.events import Events
 from runware_ws.protocol.effects import Event
 from tests.support.answers import error
 from tests.support.clients import IMAGE, KEY, client_of, outcome_of, served, submitted
-from tests.support.scripted import Connection, Gate, ScriptedServer
+from tests.support.scripted import Connection, Gate, ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
 
@@ -27,11 +27,6 @@ async def until(events: Any, kind: str) -> list[Event]:
             if event.kind == kind:
                 break
     return seen
-
-
-async def silent(connection: Connection) -> None:
-    await connection.accept()
-    await connection.take(10_000)
 
 
 async def test_a_loss_a_resumption_a_reconciliation_and_the_end_are_told() -> None:

@@ -1,4 +1,4 @@
-"""Rows of the README's table of faults that have no better place."""
+"""Test the rows of the README's table of faults that have no better place."""
 
 from __future__ import annotations
 

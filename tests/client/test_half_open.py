@@ -1,4 +1,4 @@
-"""A line that falls silent while both ends believe in it: found, and nothing is lost by it.
+"""Test a line that falls silent while both ends believe in it: it is found, and nothing is lost.
 
 What is promised in seconds is tried on the core, where the time is ours; on sockets the waits are
 cut short, and the order of things is what counts.

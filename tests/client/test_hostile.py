@@ -1,4 +1,4 @@
-"""A service that does wrong, or other servers in its place: what harms one thing harms no more."""
+"""Test a faulty service, and other servers in its place: one fault harms one task at most."""
 
 from __future__ import annotations
 

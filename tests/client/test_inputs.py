@@ -1,4 +1,4 @@
-"""Images in every form that a caller may have them, read when it is their turn."""
+"""Test images in every form that a caller may have them, read when it is their turn."""
 
 from __future__ import annotations
 

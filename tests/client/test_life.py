@@ -1,4 +1,4 @@
-"""Opening, using and closing, in every order and from every task."""
+"""Open, use and close clients in every order and from every task."""
 
 from __future__ import annotations
 
@@ -19,16 +19,11 @@ from runware_ws import (
     UpscaleTask,
 )
 from tests.support.clients import IMAGE, KEY, client_of, outcome_of, served, submitted
-from tests.support.scripted import Connection, ScriptedServer
+from tests.support.scripted import Connection, ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
 
 UUID4 = "0d1e6d06-25f4-4a27-bbfd-1f1d4dfe6c9b"
-
-
-async def takes_and_is_silent(connection: Connection) -> None:
-    await connection.accept()
-    await connection.take(10_000)
 
 
 @pytest.fixture
@@ -119,7 +114,7 @@ async def test_closing_says_goodbye() -> None:
 
 
 async def test_closing_fails_what_waits_and_names_it() -> None:
-    async with served(takes_and_is_silent, max_in_flight=3) as (server, client):
+    async with served(silent, max_in_flight=3) as (server, client):
         tasks = await submitted(client, 3)
         await server.until(lambda: len(server.tasks) == 3)
         failures: list[Exception] = []
@@ -143,7 +138,7 @@ async def test_closing_fails_what_waits_and_names_it() -> None:
 
 
 async def test_leaving_by_an_exception_does_not_hang() -> None:
-    with ScriptedServer(takes_and_is_silent) as server:
+    with ScriptedServer(silent) as server:
         tasks: list[UpscaleTask] = []
 
         async def fail() -> None:
@@ -157,7 +152,7 @@ async def test_leaving_by_an_exception_does_not_hang() -> None:
 
 
 async def test_leaving_by_cancellation_does_not_hang() -> None:
-    with ScriptedServer(takes_and_is_silent) as server:
+    with ScriptedServer(silent) as server:
         client = client_of(server)
         with anyio.fail_after(5), anyio.move_on_after(0) as scope:
             await client.connect()

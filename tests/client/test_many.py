@@ -1,4 +1,4 @@
-"""Thousands at once, and ten thousand one after the other, in memory that stays flat."""
+"""Upscale thousands of images, at once and one after the other, in memory that stays flat."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ import pytest
 from runware_ws import InputError, RunwareClient, TaskError, UpscaleResult, UpscaleTask
 from tests.support.answers import Item, error, result
 from tests.support.clients import IMAGE, client_of, served, submitted
-from tests.support.scripted import Connection, Gate, Script, ScriptedServer, replying
+from tests.support.scripted import Connection, Gate, Script, ScriptedServer, replying, silent
 
 pytestmark = pytest.mark.anyio
 
 
 class BrokenError(Exception):
-    """What a source raises."""
+    """The error that a source raises."""
 
 
 def urls(count: int) -> Iterator[str]:
@@ -231,10 +231,6 @@ async def test_an_iteration_may_simply_be_left() -> None:
 
 
 async def test_an_iteration_that_is_cancelled_cancels_what_is_under_way() -> None:
-    async def silent(connection: Connection) -> None:
-        await connection.accept()
-        await connection.take(10_000)
-
     async with served(silent, max_in_flight=10) as (server, client):
         async with anyio.create_task_group() as group:
 
@@ -350,10 +346,6 @@ async def test_a_settled_task_lets_go_of_its_input() -> None:
 
 
 async def test_cancelled_tasks_free_their_room_at_once() -> None:
-    async def silent(connection: Connection) -> None:
-        await connection.accept()
-        await connection.take(10_000)
-
     async with served(silent, max_in_flight=3) as (_, client):
         for _ in range(20):
             for task in await submitted(client, 3):

@@ -1,4 +1,4 @@
-"""When the core wants to be called next: never again for a moment that has been dealt with.
+"""Test the core's timer: it never asks for a moment that has been dealt with.
 
 No sockets: a session that asks to be called at once, each time it was called, keeps one processor
 busy for nothing, and no test of behaviour would see it.

@@ -1,4 +1,4 @@
-"""Tasks that are no upscale tasks, run with the same care."""
+"""Run tasks that are no upscale tasks, with the same care."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def test_a_notebook_shows_a_small_picture_of_the_data() -> None:
 
 
 def test_a_notebook_shows_a_link_and_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("runware_ws.results.download")
+    monkeypatch.delattr("runware_ws.runtime.download.Downloads.fetch")
     result = link_to(IMAGE + "?a=1&b=2")
     assert f'<img src="{IMAGE}?a=1&amp;b=2"' in result._repr_html_()
     assert result._repr_png_() is None

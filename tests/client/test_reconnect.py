@@ -1,4 +1,4 @@
-"""A connection that breaks, in every way: nothing is lost, and nothing runs twice."""
+"""Break the connection in every way: nothing is lost, and nothing runs twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes over the wire: every member as given, and nothing that the service would refuse."""
+"""Test requests: each member is sent as given, and nothing that the service would refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A result in hand: as data, as a download, as a file."""
+"""Test a result as data, as a download and as a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from runware_ws import (
     ProtocolError,
     UpscaleResult,
 )
-from runware_ws.runtime import download
+from runware_ws.http import transfer
+from runware_ws.runtime.download import DownloadLimits, Downloads
 from tests.support.answers import JPEG, PNG, WEBP, Item, base64_of, result
 from tests.support.clients import IMAGE, KEY, served
 from tests.support.files import FileServer, file_server
@@ -37,11 +38,17 @@ def files() -> Iterator[FileServer]:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Downloads are tried again at once."""
-    monkeypatch.setattr(download, "_DELAYS", (0.0, 0.0))
+    monkeypatch.setattr(transfer, "_DELAYS", (0.0, 0.0))
 
 
 def linking(url: str) -> Script:
     return replying(lambda task: {"data": [result(task, imageURL=url)]})
+
+
+def linked(url: str) -> UpscaleResult:
+    """A result that is a link, of a service on this machine."""
+    downloads = Downloads(DownloadLimits("ws://127.0.0.1:1/v1"))
+    return UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads)
 
 
 def contents(folder: Path) -> list[Path]:
@@ -90,7 +97,8 @@ async def test_a_link_is_downloaded_without_the_key(files: FileServer) -> None:
 
 
 async def test_a_media_url_is_downloaded_too(files: FileServer) -> None:
-    upscaled = UpscaleResult(UUID4, {"mediaURL": files.put("/m", PNG), "mediaUUID": UUID4})
+    upscaled = linked("")
+    upscaled.raw = {"mediaURL": files.put("/m", PNG), "mediaUUID": UUID4}
     assert await upscaled.read() == PNG
     assert upscaled.image_uuid == UUID4
 
@@ -98,7 +106,7 @@ async def test_a_media_url_is_downloaded_too(files: FileServer) -> None:
 async def test_a_redirect_is_followed(files: FileServer) -> None:
     files.put("/new.jpg", JPEG)
     url = files.put("/old.jpg", b"", status=302, Location="/new.jpg")
-    assert await UpscaleResult(UUID4, {"imageURL": url}).read() == JPEG
+    assert await linked(url).read() == JPEG
 
 
 @pytest.mark.usefixtures("no_pauses")
@@ -108,7 +116,7 @@ async def test_a_download_that_may_succeed_later_is_tried_again(
 ) -> None:
     files.put("/image.jpg", b"", status=status)
     url = files.put("/image.jpg", JPEG)
-    assert await UpscaleResult(UUID4, {"imageURL": url}).read() == JPEG
+    assert await linked(url).read() == JPEG
     assert len(files.requests) == 2
 
 
@@ -116,7 +124,7 @@ async def test_a_download_that_may_succeed_later_is_tried_again(
 async def test_a_download_that_breaks_off_is_tried_again(files: FileServer) -> None:
     files.put("/image.jpg", None)
     url = files.put("/image.jpg", JPEG)
-    assert await UpscaleResult(UUID4, {"imageURL": url}).read() == JPEG
+    assert await linked(url).read() == JPEG
 
 
 @pytest.mark.usefixtures("no_pauses")
@@ -126,7 +134,7 @@ async def test_a_download_that_fails_says_why_and_from_where(
 ) -> None:
     url = files.put("/image.jpg", b"gone", status=status)
     with pytest.raises(DownloadError, match=f"HTTP {status}") as caught:
-        await UpscaleResult(UUID4, {"imageURL": url}).save(tmp_path / "photo.jpg")
+        await linked(url).save(tmp_path / "photo.jpg")
     assert caught.value.url == url
     assert len(files.requests) == tries
     assert not contents(tmp_path)
@@ -136,7 +144,7 @@ async def test_a_download_that_fails_says_why_and_from_where(
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/a.jpg", "ftp://a.b/c", "nonsense", "http://"])
 async def test_a_link_that_leads_nowhere_is_a_download_error(url: str) -> None:
     with pytest.raises(DownloadError) as caught:
-        await UpscaleResult(UUID4, {"imageURL": url}).read()
+        await linked(url).read()
     assert caught.value.url == url
 
 
@@ -145,7 +153,7 @@ async def test_without_httpx_the_error_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
     with pytest.raises(MissingExtraError, match=r'pip install "runware-ws\[http\]"') as caught:
-        await UpscaleResult(UUID4, {"imageURL": "https://a.invalid/b.jpg"}).read()
+        await linked("https://a.invalid/b.jpg").read()
     assert isinstance(caught.value, ImportError)
     assert await held().read() == JPEG
 

@@ -1,4 +1,4 @@
-"""The key is in no log, no repr, no warning, no traceback: everything is searched for it."""
+"""Search logs, reprs, warnings and tracebacks for the key: it is in none of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from runware_ws import RunwareClient, RunwareError
 from tests.support.answers import base64_of, error, result
 from tests.support.clients import IMAGE, KEY, client_of, submitted
-from tests.support.scripted import Connection, ScriptedServer, drops_a_task
+from tests.support.scripted import Connection, ScriptedServer, drops_a_task, silent
 
 pytestmark = pytest.mark.anyio
 
@@ -132,11 +132,6 @@ async def sends_too_much(connection: Connection) -> None:
     await connection.serve()
 
 
-async def is_silent(connection: Connection) -> None:
-    await connection.accept()
-    await connection.take(1000)
-
-
 async def garbles(connection: Connection) -> None:
     await connection.accept()
     await connection.take()
@@ -151,7 +146,7 @@ SCRIPTS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "the connection drops": ([drops_a_task], {}),
     "nonsense before the reply": ([speaks_nonsense], {}),
     "the answer is too large": ([sends_too_much], {"max_size": 50_000}),
-    "the reply does not come": ([is_silent], {"timeout": 0.1}),
+    "the reply does not come": ([silent], {"timeout": 0.1}),
     "garbage": ([garbles], {}),
     "nobody can connect": ([speaks_nonsense] * 9, {"max_reconnect_time": 0}),
 }

@@ -1,6 +1,4 @@
-"""The client follows the protocol and not the emulator: a server that nobody here had a hand in,
-with all the habits that a server may have.
-"""
+"""Test the client with a server of foreign make, with all the habits that a server may have."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ from runware_ws.emulator.faults import Fail
 from runware_ws.sync import RunwareClient as BlockingClient
 from runware_ws.telemetry import Telemetry
 from tests.emulator.bench import picture
-from tests.journal.clients import silent
 from tests.support.answers import error
 from tests.support.clients import IMAGE, client_of, outcome_of, served, submitted
+from tests.support.connection import silent
 from tests.support.scripted import ScriptedServer, drops_a_task, replying
 
 pytestmark = pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""Time that runs out: for a task, and for reconnecting."""
+"""Test timeouts: of a task, and of reconnecting."""
 
 from __future__ import annotations
 
@@ -12,14 +12,9 @@ import pytest
 from runware_ws import ConnectionLostError, TaskTimeoutError
 from runware_ws.journal.store import Journal
 from tests.support.clients import IMAGE, client_of, outcome_of, served
-from tests.support.scripted import Connection, Script, ScriptedServer, drops_a_task
+from tests.support.scripted import Connection, Script, ScriptedServer, drops_a_task, silent
 
 pytestmark = pytest.mark.anyio
-
-
-async def quiet(connection: Connection) -> None:
-    await connection.accept()
-    await connection.take(1000)
 
 
 async def acknowledging(connection: Connection) -> None:
@@ -31,7 +26,7 @@ async def acknowledging(connection: Connection) -> None:
 
 @pytest.mark.parametrize(
     ("script", "options", "stage"),
-    [(quiet, {}, "sent"), (acknowledging, {"delivery_method": "async"}, "accepted")],
+    [(silent, {}, "sent"), (acknowledging, {"delivery_method": "async"}, "accepted")],
 )
 async def test_a_timeout_names_the_task_and_its_stage(
     script: Script, options: Any, stage: str
@@ -47,7 +42,7 @@ async def test_a_timeout_names_the_task_and_its_stage(
 
 
 async def test_a_timeout_while_waiting_for_room_says_that_nothing_was_sent() -> None:
-    async with served(quiet, max_in_flight=1) as (server, client):
+    async with served(silent, max_in_flight=1) as (server, client):
         await client.submit(IMAGE)
         with pytest.raises(TaskTimeoutError, match="max_in_flight") as caught:
             await client.submit(IMAGE, timeout=0.1)

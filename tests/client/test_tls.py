@@ -1,6 +1,4 @@
-"""Over TLS, as with the service itself: large images both ways, a drop, and a certificate of
-somebody else's.
-"""
+"""Test TLS: large images both ways, a drop, and a certificate of somebody else's."""
 
 from __future__ import annotations
 

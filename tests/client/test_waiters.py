@@ -1,4 +1,4 @@
-"""Several who wait for the same thing: each of them is woken, and none hangs."""
+"""Let several callers wait for one thing: each of them is woken, and none hangs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from runware_ws import RunwareClient
 from tests.journal.clients import in_file
 from tests.support.clients import IMAGE, client_of, served, submitted
-from tests.support.scripted import Connection, Gate, ScriptedServer
+from tests.support.scripted import Connection, Gate, ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
 WAITERS = 3
@@ -21,7 +21,7 @@ URLS = [f"https://example.com/{number}.jpg" for number in range(20)]
 
 
 async def all_of(items: AsyncIterator[Any]) -> list[Any]:
-    """What so many readers of one iterator get, between them, until each has come to its end."""
+    """Return what so many readers of one iterator get between them, until it has ended for each."""
     seen: list[Any] = []
 
     async def read() -> None:
@@ -34,11 +34,6 @@ async def all_of(items: AsyncIterator[Any]) -> list[Any]:
             for _ in range(WAITERS):
                 readers.start_soon(read)
     return seen
-
-
-async def silent(connection: Connection) -> None:
-    await connection.accept()
-    await connection.take(10_000)
 
 
 async def test_everybody_who_drains_learns_that_all_is_settled() -> None:

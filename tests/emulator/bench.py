@@ -1,4 +1,4 @@
-"""A service without a network: its clock, its UUIDs and its engine are driven by the test."""
+"""Drive a service without a network: the test owns its clock, its UUIDs and its engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An emulator that the tests of a file share, unless they need a special one."""
+"""Give the tests of a file an emulator that they share, unless they need a special one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bench with faults between the service and its peers."""
+"""Put faults between the service of the bench and its peers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain clients and receivers for the emulator, which share no code with the package."""
+"""Provide plain clients and receivers for the emulator, which share no code with the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client beside each fault of the emulator: each task settles once, with its own result.
+"""Set the client against each fault of the emulator: each task settles once, with its own result.
 
 The client's patience is cut short, so that what it does after minutes it does here after moments.
 """

@@ -1,4 +1,4 @@
-"""The delivery of outcomes: the synchronous wait, polling, details, webhooks, uploads."""
+"""Test the delivery of outcomes: the synchronous wait, polling, details, webhooks, uploads."""
 
 from __future__ import annotations
 

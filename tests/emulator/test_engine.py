@@ -1,4 +1,4 @@
-"""The work on images: sizes, formats, sources, and the errors of bad ones."""
+"""Test the work on images: sizes, formats, sources, and the errors of bad ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fault scripts as files and as lines: what they say, and what is said about wrong ones."""
+"""Test fault scripts as files and as lines, and the messages about wrong ones."""
 
 from __future__ import annotations
 

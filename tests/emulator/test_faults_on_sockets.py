@@ -1,4 +1,4 @@
-"""Faults through real sockets: seen by a client that shares no code with the package."""
+"""Test faults through real sockets, with a client that shares no code with the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The emulator over HTTP: the REST twin, images, webhooks and uploads of results."""
+"""Test the emulator over HTTP: the REST twin, images, webhooks and uploads of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each fault of what arrives, tasks, keys, connections and HTTP requests, does what it says."""
+"""Test each fault of what arrives: tasks, keys, connections and HTTP requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting, stopping and looking into the emulator, from asyncio, trio and plain threads."""
+"""Start, stop and look into the emulator, from asyncio, trio and plain threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service's OpenAPI document: it is served, and the table of members agrees with it."""
+"""Test the service's OpenAPI document: it is served, and the table of members agrees with it."""
 
 from __future__ import annotations
 

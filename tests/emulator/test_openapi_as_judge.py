@@ -1,4 +1,4 @@
-"""The REST twin driven by schemathesis, from the document that the emulator itself serves.
+"""Drive the REST twin with schemathesis, from the document that the emulator itself serves.
 
 What the document allows is taken, what it forbids is refused, and no answer has a status, a
 content type or a body that the document does not know.

@@ -1,4 +1,4 @@
-"""Tasks other than upscaling: stored media, the account, the models; and other upscale models."""
+"""Test tasks other than upscaling: stored media, the account, the models; and other models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each fault of results and connections does what it says, at the moment it says."""
+"""Test each fault of results and connections: it does what it says, at the moment it says."""
 
 from __future__ import annotations
 

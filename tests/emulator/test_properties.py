@@ -1,4 +1,4 @@
-"""Properties of the service: random requests, and random lives of connections."""
+"""Test properties of the service with random requests and random lives of connections."""
 
 from __future__ import annotations
 

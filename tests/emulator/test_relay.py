@@ -1,4 +1,4 @@
-"""The relay: the bytes that it lets through, and its faults as both ends see them."""
+"""Test the relay: the bytes that it lets through, and its faults as both ends see them."""
 
 from __future__ import annotations
 

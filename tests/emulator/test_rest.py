@@ -1,4 +1,4 @@
-"""The REST twin in the service: one request, one answer, a status by cause."""
+"""Test the REST twin in the service: one request, one answer, a status by cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of the service: each has an effect, a source, and values that are checked."""
+"""Test the rules of the service: each has an effect, a source, and values that are checked."""
 
 from __future__ import annotations
 

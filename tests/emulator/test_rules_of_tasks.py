@@ -1,4 +1,4 @@
-"""The rules of conflicts, and of what getResponse and getTaskDetails know of a task."""
+"""Test the rules of conflicts, and of what getResponse and getTaskDetails know of a task."""
 
 from __future__ import annotations
 

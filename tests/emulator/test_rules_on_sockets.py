@@ -1,4 +1,4 @@
-"""Each rule of the service, on real sockets: what a client sees of each of its values.
+"""Test each rule of the service on real sockets, as a client sees each of its values.
 
 `test_rules_of_tasks` has the finer points, without sockets.
 """
@@ -192,7 +192,7 @@ def test_details(rule: str, response: str | None) -> None:
 
 
 def response_of(frame: Item) -> str | None:
-    """What details hold, in words."""
+    """Return what details hold, in words."""
     if codes(frame) == ["taskNotFound"]:
         return "none"
     (item,) = frame["data"]

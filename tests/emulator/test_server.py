@@ -1,4 +1,4 @@
-"""The emulator's WebSocket, through real sockets."""
+"""Test the emulator's WebSocket through real sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The promises of the service to one connection: who may ask, and what is answered when."""
+"""Test the promises of the service to one connection: who may ask, and what is answered when."""
 
 from __future__ import annotations
 

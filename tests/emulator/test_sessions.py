@@ -1,4 +1,4 @@
-"""Sessions, which outlive their connections, and the results that they missed."""
+"""Test sessions, which outlive their connections, and the results that they missed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The promises about tasks: the scope of errors, run once, limits, the history."""
+"""Test the promises about tasks: the scope of errors, run once, limits, the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The undocumented parts of uvicorn that `emulator/server/http_server.py` relies on.
+"""Test the undocumented parts of uvicorn that `emulator/server/http_server.py` relies on.
 
 A failure here means that uvicorn has changed one of them; the message says which.
 """

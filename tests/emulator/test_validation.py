@@ -1,4 +1,4 @@
-"""Every member and every limit of the OpenAPI document, on the WebSocket and over REST."""
+"""Test every member and every limit of the OpenAPI document, on the WebSocket and over REST."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fuzzes one target under libFuzzer, guided by coverage; `.ci/fuzz` installs what it takes.
+"""Fuzz one target under libFuzzer, guided by coverage; `.ci/fuzz` installs what it takes.
 
 python -m tests.fuzz frames|service [libFuzzer's options and corpus folders]
 """

@@ -1,4 +1,4 @@
-"""Bytes into decisions: what a fuzzer mutates becomes frames that are nearly right.
+"""Turn bytes into decisions: what a fuzzer mutates becomes frames that are nearly right.
 
 JSON is parsed by native code, of which the fuzzer sees no coverage; so it is given the choice of
 the members and values that matter, and only now and then of the raw bytes.

@@ -1,4 +1,4 @@
-"""Frames from a server: the codec gives what it promises, and the client's core stands anything."""
+"""Fuzz frames from a server: the codec keeps its promises, the client's core stands anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to the emulator: whatever comes, it answers as documented and runs nothing twice."""
+"""Fuzz requests to the emulator: it answers as documented, and runs nothing twice."""
 
 from __future__ import annotations
 
@@ -107,5 +107,5 @@ def _check(bench: Bench, peers: list[Peer]) -> None:
 
 
 def _may_forget(bench: Bench) -> bool:
-    """Whether a task's UUID may have become unknown, and so be taken for a new one."""
+    """Return whether a task's UUID may have become unknown, and so be taken for a new one."""
     return bench.settings.max_tasks < len(UUIDS) or bench.now > bench.settings.task_memory

@@ -1,4 +1,4 @@
-"""What `python -m tests.fuzz` runs for hours is run here for a moment, so that it stays alive."""
+"""Run for a moment what `python -m tests.fuzz` runs for hours, so that it stays alive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients with a journal, and what is in it."""
+"""Provide clients with a journal, and look at what is in it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from runware_ws import RunwareClient
 from runware_ws.batch import Outcome
 from runware_ws.journal.store import Entry
 from tests.journal.files import opened
-from tests.support.scripted import Connection
 
-__all__ = ["in_file", "left_by", "silent", "snapshot"]
+__all__ = ["in_file", "left_by", "snapshot"]
 
 
 def snapshot(path: Path) -> Path:
@@ -26,7 +25,7 @@ def snapshot(path: Path) -> Path:
 
 
 def in_file(path: Path) -> list[Entry]:
-    """What is in a journal, by its UUID; it is not in use."""
+    """Return what is in a journal, by its UUID; it is not in use."""
     with opened(path) as journal:
         return sorted(journal.entries(), key=lambda entry: entry.uuid)
 
@@ -34,9 +33,3 @@ def in_file(path: Path) -> list[Entry]:
 async def left_by(client: RunwareClient) -> list[Outcome[Path | str | None]]:
     """All that an earlier process has left to this one."""
     return [outcome async for outcome in client.recovered()]
-
-
-async def silent(connection: Connection) -> None:
-    """A script that takes tasks and says nothing."""
-    await connection.accept()
-    await connection.take(10_000)

@@ -1,4 +1,4 @@
-"""An emulator in a process of its own, which the deaths of its clients do not touch.
+"""Run an emulator in a process of its own, which the deaths of its clients do not touch.
 
 Started as a module it says where it is, and then, for each line that it is given, how often each
 image was upscaled.
@@ -32,11 +32,11 @@ class ElsewhereEmulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads a client here."""
+        """Return the variables that lead a client here."""
         return {"RUNWARE_URL": self.url, "RUNWARE_API_KEY": self.api_key}
 
     def runs_of_images(self) -> Counter[str]:
-        """How often each image was upscaled, by its base64 or its URL."""
+        """Return how often each image was upscaled, by its base64 or its URL."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("\n")

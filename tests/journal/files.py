@@ -1,4 +1,4 @@
-"""What tests of the journal's file have in common."""
+"""Provide what tests of the journal's file have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command with a journal, killed with SIGKILL at random moments and started again each time.
+"""Kill the command with SIGKILL at random moments, with a journal, and start it again each time.
 
 `CRASH_TEST=300x50 pytest -m crash` has 300 images and 50 deaths instead of a
 few; `CRASH_SEED=…` repeats the moments of an earlier run, as far as the machine lets it.

@@ -1,4 +1,4 @@
-"""The journal's file: what is kept is found again, and what is no journal is left alone."""
+"""Test the journal's file: what is kept is found again, and what is no journal is left alone."""
 
 from __future__ import annotations
 
@@ -25,11 +25,6 @@ from tests.journal.files import (
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="has other permissions and limits")
 RESULT = {"taskUUID": uuid_of(1), "imageURL": "https://example.com/large.jpg"}
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.db"
 
 
 class TestWhatIsKept:

@@ -1,4 +1,4 @@
-"""Nothing is sent before it is written, and nothing is handed over before."""
+"""Test that nothing is sent, and nothing handed over, before it is written."""
 
 from __future__ import annotations
 
@@ -16,11 +16,6 @@ from tests.support.clients import IMAGE, outcome_of, served, submitted
 from tests.support.scripted import Connection
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.db"
 
 
 class Brake:

@@ -1,4 +1,4 @@
-"""What a process left under way: found out by the next one, and never run twice."""
+"""Test recovery: the next process finds out about tasks in flight, and runs none twice."""
 
 from __future__ import annotations
 
@@ -14,17 +14,12 @@ from PIL import Image
 from runware_ws import ClientClosedError, TaskNotFoundError, UpscaleResult
 from runware_ws.emulator import Emulator
 from runware_ws.emulator.faults import Silence
-from tests.journal.clients import in_file, left_by, silent, snapshot
+from tests.journal.clients import in_file, left_by, snapshot
 from tests.support.answers import JPEG, base64_of, error, result
 from tests.support.clients import IMAGE, client_of, outcome_of, submitted
-from tests.support.scripted import Connection, ScriptedServer
+from tests.support.scripted import Connection, ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.db"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A result stays in the journal until it is acknowledged: the next process yields it again."""
+"""Test that a result stays in the journal until it is acknowledged."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ import anyio
 import pytest
 
 from runware_ws import JournalError, TaskNotFoundError, UpscaleResult
-from tests.journal.clients import in_file, left_by, silent, snapshot
+from tests.journal.clients import in_file, left_by, snapshot
 from tests.support.answers import JPEG, base64_of, error, result
 from tests.support.clients import IMAGE, client_of, outcome_of, served, submitted
-from tests.support.scripted import Connection, Gate, ScriptedServer
+from tests.support.scripted import Connection, Gate, ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
 UUID4 = "0d1e6d06-25f4-4a27-bbfd-1f1d4dfe6c9b"
 IMAGES = [f"https://example.com/{number}.jpg" for number in range(5)]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.db"
 
 
 async def test_returning_a_result_does_not_acknowledge_it(path: Path) -> None:

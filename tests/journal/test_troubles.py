@@ -1,4 +1,4 @@
-"""What was given up, a journal that cannot be written any more, and what never gets into it."""
+"""Test tasks that were given up, journals that fail, and what never gets into a journal."""
 
 from __future__ import annotations
 
@@ -19,19 +19,14 @@ from runware_ws import (
     UpscaleResult,
 )
 from runware_ws.journal.store import Change, Journal
-from tests.journal.clients import in_file, left_by, silent, snapshot
+from tests.journal.clients import in_file, left_by, snapshot
 from tests.journal.files import limited_files
 from tests.support.answers import JPEG, result
 from tests.support.clients import IMAGE, KEY, client_of, outcome_of, served, submitted
-from tests.support.scripted import Connection, Gate, ScriptedServer
+from tests.support.scripted import Connection, Gate, ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
 unix = pytest.mark.skipif(sys.platform == "win32", reason="has no such limits")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.db"
 
 
 async def give_up(client: RunwareClient, server: ScriptedServer, how: str) -> str:

@@ -1,4 +1,4 @@
-"""The official clients' processes, emulators for them, and a line that can be cut."""
+"""Give the tests the official clients' processes, emulators for them, and a line to cut."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def process(request: pytest.FixtureRequest) -> Iterator[tuple[str, Peer]]:
 
 @pytest.fixture
 def name(process: tuple[str, Peer]) -> str:
-    """Which client it is."""
+    """Return which client it is."""
     return process[0]
 
 

@@ -1,4 +1,4 @@
-"""Official clients, each in an environment of its own, made once under ``.cache``.
+"""Install official clients, each in an environment of its own, once, under ``.cache``.
 
 With ``OFFICIAL_CLIENTS=newest`` in the environment their newest versions are taken instead of
 those that the tests were written for.

@@ -1,4 +1,4 @@
-"""An official client in a process of its own, told what to do by the tests."""
+"""Run an official client in a process of its own, which does what the tests say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Official clients, unmodified, in processes of their own, against the emulator.
+"""Test official clients, unmodified, in processes of their own, against the emulator.
 
 Where one fails for a fault of its own the test says so, and expects exactly that. They are
 installed at the first run; see `tests.official.environments` for their newest versions.
@@ -42,7 +42,7 @@ def seen(emulator: Emulator, member: str) -> dict[str, Any]:
 
 
 def count_of(emulator: Emulator, kind: str) -> int:
-    """How many tasks of this kind came in."""
+    """Return how many tasks of this kind came in."""
     return sum(one.task.get("taskType") == kind for one in emulator.requests)
 
 

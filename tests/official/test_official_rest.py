@@ -1,4 +1,4 @@
-"""The official client that also speaks to the REST twin, unmodified, against the emulator's."""
+"""Test the official client that also speaks REST, unmodified, against the emulator's twin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A world whose client has a journal, and can be killed.
+"""Extend the world with a journal, and with a client that can be killed.
 
 What the session wants written down is gathered, is written some time later, and has its
 consequences some time after that, as with the `JournalWriter`; a test calls for each step, and
@@ -110,7 +110,7 @@ class LastingWorld(World):
         self.written += batch
 
     def pass_on(self) -> None:
-        """What was written has its consequences."""
+        """Let what was written have its consequences."""
         while self.written:
             effect = self.written.popleft().effect
             if isinstance(effect, Record):

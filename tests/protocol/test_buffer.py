@@ -1,4 +1,4 @@
-"""The 120 s for which the service keeps what a dropped session missed [D], and the time after it.
+"""Test the 120 s for which the service keeps what a dropped session missed, and the time after.
 
 Both cores are joined without a network, so the time is ours: see `World`.
 """

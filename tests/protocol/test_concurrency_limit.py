@@ -1,4 +1,4 @@
-"""The limit on tasks in flight, in simulated time beside a service that has only so much room."""
+"""Test the limit on tasks in flight in simulated time, beside a service with little room."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runware_ws.protocol.timing import Timing
 
 @dataclass
 class Report:
-    """What became of a load: how long it took, and how long with all of the room in use."""
+    """The course of a load: how long it took, and how long with all of the room in use."""
 
     seconds: float
     ideal: float

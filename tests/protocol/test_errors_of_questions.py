@@ -1,4 +1,4 @@
-"""An error that answers a question is about the question: no task fails or runs twice over it.
+"""Test that an error in answer to a question fails no task, and runs none twice.
 
 The tasks all succeed. Connections are cut again and again, and part of the questions about tasks is
 answered by errors that name the task.

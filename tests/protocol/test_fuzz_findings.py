@@ -1,4 +1,4 @@
-"""What the fuzzers of `tests.fuzz` have found, as stories without chance."""
+"""Repeat what the fuzzers of `tests.fuzz` have found, as stories without chance."""
 
 from __future__ import annotations
 

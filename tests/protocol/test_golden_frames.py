@@ -1,6 +1,4 @@
-"""The frames in tests/data/golden-frames.json, see the README there: what the client makes of each,
-and that the emulator says the same.
-"""
+"""Test the frames in tests/data/golden-frames.json: the client reads, the emulator sends them."""
 
 from __future__ import annotations
 

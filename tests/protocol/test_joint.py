@@ -1,6 +1,7 @@
-"""The client's core and the emulator's core against one another, with a network that does its
-worst in between: see `World`. What dies with its process, and lives on in the next: see
-`test_joint_restarts`.
+"""Set the client's core against the emulator's, with the worst of networks between: see `World`.
+
+Each story draws the rules of the service: see `drawn_rules`. The end of a process, and the life of
+the next, are in `test_joint_restarts`.
 
 `--hypothesis-profile=long` runs ten thousand stories.
 """
@@ -14,8 +15,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from runware_ws.errors import TaskCancelledError, TaskError, TaskTimeoutError
+from runware_ws.emulator import Rules
+from runware_ws.errors import (
+    ResultLostError,
+    TaskCancelledError,
+    TaskError,
+    TaskTimeoutError,
+)
 from runware_ws.protocol.tasks import Stage
+from tests.protocol.drawn_rules import Promise, drawn_rules
 from tests.protocol.world import Outcome, World, image_of, number_of
 
 FAILURES = [None, "inferenceError", "serviceUnavailable", "timeoutProvider"]
@@ -26,19 +34,20 @@ class Story(RuleBasedStateMachine):
 
     @initialize(
         seed=st.integers(0, 2**32),
-        names=st.booleans(),
-        replay=st.sampled_from(["before", "after"]),
-        unknown_session=st.sampled_from(["new", "error"]),
-        unknown_task=st.sampled_from(["error", "empty"]),
-        sync_wait_ends=st.sampled_from(["error", "silence"]),
+        rules=drawn_rules(),
+        on_doubt=st.sampled_from(["resend", "fail"]),
     )
-    def begin(self, seed: int, names: bool, **choices: str) -> None:
-        self.names = names
+    def begin(self, seed: int, rules: Rules, on_doubt: str) -> None:
+        self.service_rules = rules
+        self.names = rules.errors_name_task and rules.conflict_names_task
+        self.may_resend = on_doubt == "resend"
+        self.promises: dict[int, Promise] = {}
+        self.is_late = False
         self.cancelled: set[int] = set()
         self.hurried: set[int] = set()
         self.bad: set[int] = set()
         self.doubled = False
-        self.make_world(seed, errors_name_task=names, **choices)
+        self.make_world(seed, rules=rules, on_doubt=on_doubt)
 
     def make_world(self, seed: int, **choices: Any) -> None:
         self.world = World(seed, **choices)
@@ -46,15 +55,20 @@ class Story(RuleBasedStateMachine):
     @rule(delivery=st.sampled_from(["sync", "sync", "async"]), count=st.integers(1, 7))
     def submit(self, delivery: str, count: int) -> None:
         for _ in range(count):
-            self.world.submit(delivery=delivery)
+            self.submit_one(delivery=delivery)
+
+    def submit_one(self, delivery: str = "sync", **options: Any) -> int:
+        number = self.world.submit(delivery=delivery, **options).number
+        self.promises[number] = Promise(self.service_rules, is_polled=delivery == "async")
+        return number
 
     @rule(timeout=st.sampled_from([0.5, 10.0, 200.0]))
     def submit_in_a_hurry(self, timeout: float) -> None:
-        self.hurried.add(self.world.submit(timeout=timeout).number)
+        self.hurried.add(self.submit_one(timeout=timeout))
 
     @rule()
     def submit_what_the_server_refuses(self) -> None:
-        self.bad.add(self.world.submit(image="neither a link nor an image").number)
+        self.bad.add(self.submit_one(image="neither a link nor an image"))
 
     @precondition(lambda self: self.world.client.tasks)
     @rule(data=st.data())
@@ -99,7 +113,8 @@ class Story(RuleBasedStateMachine):
         self.world.turn_away()
 
     # What no network does, frames out of order and doubled, is harmless as long as errors name
-    # their tasks. The greeting is spared: the refusal of a session names nothing.
+    # their tasks and a second sending is refused. The greeting is spared: the refusal of a session
+    # names nothing.
 
     @precondition(lambda self: self.names and self.world.wire and self.world.wire.down)
     @rule(data=st.data())
@@ -108,6 +123,7 @@ class Story(RuleBasedStateMachine):
         self.world.carry_down(data.draw(st.integers(0, len(self.world.wire.down) - 1)))
 
     @precondition(lambda self: self.names and self.world.is_ready and self.world.wire.up)
+    @precondition(lambda self: Promise(self.service_rules, is_polled=False).is_refused_twice)
     @rule(data=st.data())
     def double_up(self, data: st.DataObject) -> None:
         wire = self.world.wire
@@ -136,6 +152,7 @@ class Story(RuleBasedStateMachine):
     @rule(data=st.data())
     def arrive_late(self, data: st.DataObject) -> None:
         wires = [wire for wire in self.world.dead if wire.up]
+        self.is_late = True
         self.world.arrive_late(data.draw(st.sampled_from(wires)))
 
     @precondition(lambda self: self.world.dead)
@@ -163,9 +180,15 @@ class Story(RuleBasedStateMachine):
         assert all(len(outcomes) <= 1 for outcomes in self.world.settled.values())
 
     @invariant()
-    def each_uuid_is_run_at_most_once_and_each_image_made_at_most_once(self) -> None:
-        assert all(count == 1 for count in self.world.service.history.executions.values())
-        assert all(count == 1 for count in self.world.runs_of_image.values())
+    def each_image_is_made_once_where_that_can_be_promised(self) -> None:
+        for number in self.promises:
+            assert self.world.runs_of_image[image_of(number)] <= 1 or not self.is_made_once(number)
+
+    def is_made_once(self, number: int) -> bool:
+        """The image of a task is never made twice."""
+        promise = self.promises[number]
+        is_safe = promise.is_refused_twice or not self.may_resend
+        return is_safe or (promise.is_always_found and not self.is_late)
 
     @invariant()
     def settled_tasks_are_let_go(self) -> None:
@@ -184,7 +207,7 @@ class Story(RuleBasedStateMachine):
             (outcome,) = self.world.settled[number_of(task)]
             self.check(number_of(task), {task.wire_uuid, *task.former_uuids}, outcome)
         assert not self.world.client.tasks
-        self.each_uuid_is_run_at_most_once_and_each_image_made_at_most_once()
+        self.each_image_is_made_once_where_that_can_be_promised()
 
     def check(self, number: int, uuids: set[str], outcome: Outcome) -> None:
         """The outcome is this task's own, and nobody else's."""
@@ -192,6 +215,8 @@ class Story(RuleBasedStateMachine):
             assert number in self.cancelled
         elif isinstance(outcome, TaskTimeoutError):
             assert number in self.hurried
+        elif isinstance(outcome, ResultLostError):
+            assert self.may_be_lost(number)
         elif isinstance(outcome, TaskError):
             assert outcome.code in self.codes(number)
         else:
@@ -199,8 +224,13 @@ class Story(RuleBasedStateMachine):
             assert outcome["taskUUID"] in uuids
             assert self.world.made_from[outcome["imageUUID"]] == image_of(number)
 
+    def may_be_lost(self, number: int) -> bool:
+        """It is true of a task that nobody can tell what became of it."""
+        has_arrived = self.world.runs_of_image[image_of(number)] and not self.is_late
+        return not self.promises[number].is_always_found or not (self.may_resend or has_arrived)
+
     def codes(self, number: int) -> set[str]:
-        """What the service may say of a task, if it does not make the image."""
+        """Return what the service may say of a task, if it does not make the image."""
         said = self.world.failures[image_of(number)]
         return said | ({"invalidImage"} if number in self.bad else {"timeout"})
 

@@ -1,6 +1,4 @@
-"""The stories of `test_joint`, told with a journal and with processes that die at any moment: what
-one has begun, the next one finishes, and nothing is run twice.
-"""
+"""Tell the stories of `test_joint` with a journal, and with processes that die at any moment."""
 
 from __future__ import annotations
 
@@ -51,7 +49,7 @@ class LastingStory(Story):
     @rule()
     def submit_what_fails_at_first(self) -> None:
         """It gets a new UUID, which is not written yet."""
-        image = image_of(self.world.submit().number)
+        image = image_of(self.submit_one())
         self.world.settle_down(finish=False)
         for index, job in enumerate(self.world.jobs):
             if job.image == image:

@@ -1,4 +1,4 @@
-"""Promises of the session that need no network and no chance."""
+"""Test the promises of the session that need no network and no chance."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Nothing that a service says at the wrong time, or leaves unsaid, stops a task for ever."""
+"""Test that nothing a service says at the wrong time, or leaves unsaid, stops a task for ever."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from tests.protocol.world import World
 from tests.support.answers import error
 
 
-def running(**settings: bool) -> tuple[World, Task]:
+def running(**settings: Any) -> tuple[World, Task]:
     """A task that the service runs, and that is asked for now and then."""
     world = World(**settings)
     world.connect()

@@ -1,4 +1,4 @@
-"""Errors that name no task find their owner, whatever else goes wrong just then."""
+"""Test that errors that name no task find their owner, whatever else goes wrong just then."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""An error that tells of a wait that ended is no proof that the task failed: a task that goes on is
-not run again, however that error comes."""
+"""Test that an error about a wait that ended neither fails a task that goes on, nor repeats it."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ def world() -> World:
 
 
 def is_done_once(world: World, task: Task) -> bool:
-    """Whether the task has its result, of the one time that its image was upscaled."""
+    """Return whether the task has its result, of the one time that its image was upscaled."""
     world.heal()
     (outcome,) = world.settled[number_of(task)]
     return isinstance(outcome, dict) and set(world.runs_of_image.values()) == {1}

@@ -1,4 +1,4 @@
-"""The client's core and the emulator's core, joined with no network between them.
+"""Join the client's core and the emulator's core, with no network between them.
 
 A `World` has one clock, one client, one service and the wires between: two queues of frames a
 connection, on which anything can be done that a network does, and some things that none does.
@@ -11,8 +11,8 @@ import json
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from runware_ws.emulator.service import Service
 from runware_ws.emulator.service import effects as server_effects
@@ -41,7 +41,7 @@ SETTINGS = Settings(
 )
 Outcome = dict[str, Any] | RunwareError
 # Within this time everything settles once nothing is in the way any more.
-PATIENCE = 3600.0
+PATIENCE = 4 * 3600.0
 
 
 class NumberedTask(Task):
@@ -74,12 +74,16 @@ class World:
 
     Args:
         seed: of the UUIDs and the jitter.
+        on_doubt: the client's setting.
         settings: settings and rules of the service.
     """
 
     journaled = False
 
-    def __init__(self, seed: int = 0, **settings: Any) -> None:
+    def __init__(
+        self, seed: int = 0, *, on_doubt: Literal["resend", "fail"] = "resend", **settings: Any
+    ) -> None:
+        self._client_settings = replace(SETTINGS, on_doubt=on_doubt)
         self.rng = random.Random(seed)
         self.now = 1000.0
         self.new_uuid: Callable[[], str] = lambda: _uuid4(self.rng)
@@ -99,7 +103,7 @@ class World:
         self.settled: dict[int, list[Outcome]] = {}
         self.wants_connection = False
         self.client = Session(
-            SETTINGS,
+            self._client_settings,
             api_key=Secret(KEY),
             new_uuid=self.new_uuid,
             rng=self.rng.random,
@@ -110,7 +114,7 @@ class World:
         self.tick(0.0)
 
     def take_up(self) -> None:
-        """What an earlier process has left, if there can be any."""
+        """Take up what an earlier process has left, if there can be any."""
 
     # What people do.
 
@@ -172,7 +176,7 @@ class World:
         self.pump()
 
     def turn_away(self) -> None:
-        """Whatever stands before the server refuses a frame's tasks, whether it knows them or not.
+        """Refuse a frame's tasks before the server sees them, whether it knows them or not.
 
         What else is in the frame gets through.
         """
@@ -253,7 +257,7 @@ class World:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the client was let in on the present connection."""
+        """Return whether the client was let in on the present connection."""
         return self.wire is not None and self.client.main.reconnector.state == "connected"
 
     # What the server's engine does.

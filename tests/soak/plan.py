@@ -1,4 +1,4 @@
-"""What is to go wrong in a soak: drawn from a seed, all kinds in turn."""
+"""Draw from a seed what is to go wrong in a soak, all kinds in turn."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Plan:
     kinds: Counter[str]
 
     def struck(self, counts: Counter[str]) -> int:
-        """How many of them have struck: one that lasts for several events counts once."""
+        """Return how many of them have struck: one that lasts for several events counts once."""
         return sum(min(planned, counts[kind]) for kind, planned in self.kinds.items())
 
 

@@ -1,4 +1,4 @@
-"""Many tasks through real sockets, with faults of all kinds: each image is upscaled once.
+"""Upscale many images through real sockets, with faults of all kinds: each is upscaled once.
 
 `SOAK=20000x500 pytest -m soak` has 20,000 tasks and at least 500 faults instead of a few;
 `SOAK_SEED=…` repeats the faults of an earlier run, as far as the machine lets it.
@@ -70,7 +70,7 @@ def images(first: int) -> Iterator[bytes]:
 
 
 def number_of(content: bytes | None) -> int:
-    """Which image this is, or was made from."""
+    """Return which image this is, or was made from."""
     assert content is not None
     with Image.open(io.BytesIO(content)) as image:
         colour: Any = image.convert("RGB").getpixel((0, 0))
@@ -113,7 +113,7 @@ class Soak:
 
 
 def states(service: Service) -> dict[str, str]:
-    """What became of each task that was run, by the service's own books."""
+    """Return what became of each task that was run, by the service's own books."""
     jobs = {uuid: service.find(uuid) for uuid in service.history.executions}
     return {uuid: job.state for uuid, job in jobs.items() if job is not None}
 

@@ -1,4 +1,4 @@
-"""The weather on the line: one change at a time, and a fine day after each."""
+"""Change the weather on the line: one change at a time, and a fine day after each."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What tests share: peers that are not this project's own."""
+"""Provide what tests share: peers that are not this project's own."""

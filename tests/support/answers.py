@@ -1,4 +1,4 @@
-"""Answers as the service gives them [D], written down once more and by hand."""
+"""Make answers as the service gives them, written down once more and by hand."""
 
 from __future__ import annotations
 

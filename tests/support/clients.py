@@ -1,4 +1,4 @@
-"""Clients for tests, whose key is easily found again, and which do not wait for long."""
+"""Make clients whose key is easily found again, and which do not wait for long."""
 
 from __future__ import annotations
 

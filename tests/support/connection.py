@@ -1,4 +1,4 @@
-"""One connection of a scripted server, and the verbs of which its script is made."""
+"""Hold one connection of a scripted server, with the verbs of which its script is made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.support.answers import Item, error, result
 from tests.support.record import Record
 
-__all__ = ["Connection", "Gate", "Script", "drops_a_task", "replying"]
+__all__ = ["Connection", "Gate", "Script", "drops_a_task", "replying", "silent"]
 
 
 class Gate:
@@ -71,7 +71,7 @@ class Connection:
 
     @property
     def user_agent(self) -> str | None:
-        """What the client called itself in the handshake."""
+        """Return what the client called itself in the handshake."""
         request = self._socket.request
         return None if request is None else request.headers.get("User-Agent")
 
@@ -249,6 +249,12 @@ async def drops_a_task(connection: Connection) -> None:
     await connection.accept()
     await connection.take()
     connection.abort()
+
+
+async def silent(connection: Connection) -> None:
+    """A script that accepts the key, takes tasks, and says nothing more."""
+    await connection.accept()
+    await connection.take(10_000)
 
 
 def replying(reply: Callable[[Item], Any]) -> Script:

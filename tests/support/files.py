@@ -1,4 +1,4 @@
-"""A small HTTP server for downloads, in a thread of its own."""
+"""Serve files for downloads over HTTP, in a thread of its own."""
 
 from __future__ import annotations
 

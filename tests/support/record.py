@@ -1,4 +1,4 @@
-"""What a scripted server has seen, and how a test waits for it."""
+"""Record what a scripted server has seen, and let a test wait for it."""
 
 from __future__ import annotations
 

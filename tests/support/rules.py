@@ -1,4 +1,4 @@
-"""The settings of a service by keyword, whether or not they are rules."""
+"""Take the settings of a service by keyword, whether or not they are rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Runware that does what a test says: the client's other peer, beside the emulator.
+"""Play a Runware that does what a test says: the client's other peer, beside the emulator.
 
 It shares no line of code with the client or the emulator, so that a misreading of the protocol
 that these two share shows here, and its habits are others: its JSON is spread over lines, its
@@ -48,10 +48,10 @@ from typing import Any, Self
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from tests.support.connection import Connection, Gate, Script, drops_a_task, replying
+from tests.support.connection import Connection, Gate, Script, drops_a_task, replying, silent
 from tests.support.record import PATIENCE, Record
 
-__all__ = ["Connection", "Gate", "Script", "ScriptedServer", "drops_a_task", "replying"]
+__all__ = ["Connection", "Gate", "Script", "ScriptedServer", "drops_a_task", "replying", "silent"]
 
 
 class ScriptedServer(Record):
@@ -117,9 +117,9 @@ class ScriptedServer(Record):
 
     async def _serve(self) -> None:
         self._end = asyncio.Event()
-        silent = logging.getLogger("tests.scripted")  # what it heard is not the client's to log
-        silent.disabled = True
-        options: dict[str, Any] = {"ping_interval": None, "close_timeout": 0.2, "logger": silent}
+        quiet = logging.getLogger("tests.scripted")  # what it heard is not the client's to log
+        quiet.disabled = True
+        options: dict[str, Any] = {"ping_interval": None, "close_timeout": 0.2, "logger": quiet}
         async with serve(
             self._meet,
             "127.0.0.1",

@@ -1,5 +1,4 @@
-"""A Runware with other habits: made of wsproto and plain streams, and of nothing that the client,
-the emulator or the scripted server are made of.
+"""Play a Runware of foreign make: of wsproto and plain streams, and with habits of its own.
 
 It is obliging, and does all the things that a server may do and few do: see `Habits`. It runs in a
 thread with an event loop of its own.
@@ -35,7 +34,7 @@ __all__ = ["Habits", "StrangeServer"]
 
 @dataclass(frozen=True, kw_only=True)
 class Habits:
-    """How the server writes.
+    """The ways in which the server writes.
 
     Attributes:
         binary: frames are binary ones.

@@ -12,7 +12,7 @@ from ..service.core import Service
 from ..service.schedule import Schedule
 from ..service.validation import UPSCALE_TYPES
 from .kinds import MESSAGE, Delay, Drop, Expire, Fail, Fault, Refuse, Silence, Status
-from .state import Held, Line, Trigger
+from .state import FaultyLine, Held, Trigger
 
 _F = TypeVar("_F", bound=Fault)
 EVENTS = frozenset({"connection", "authentication", "request", "question", "call"})
@@ -41,13 +41,13 @@ class InboundFaults:
         """Return the HTTP status that refuses the next connection; None if it is accepted."""
         return next((fault.status for fault in self._striking("connection", Refuse)), None)
 
-    def connected(self, line: Line, now: float) -> None:
+    def connected(self, line: FaultyLine, now: float) -> None:
         """Let faults strike at a new connection."""
         for fault in self._striking("connection", (Drop, Silence)):
             self._takes(fault, line, {}, now)
         line.end_frame()
 
-    def filter(self, line: Line, frame: bytes | str, now: float) -> Sequence[Item] | None:
+    def filter(self, line: FaultyLine, frame: bytes | str, now: float) -> Sequence[Item] | None:
         """Return the tasks of a frame that get through; None if all do, as they are."""
         tasks = self._tasks_of(frame)
         passing = [task for task in tasks if self._passes(line, task, now)]
@@ -82,13 +82,13 @@ class InboundFaults:
             if isinstance(fault, kind) and fault.of == event and trigger.strikes(lambda: tasks):
                 yield fault
 
-    def _passes(self, line: Line, task: Item, now: float) -> bool:
+    def _passes(self, line: FaultyLine, task: Item, now: float) -> bool:
         for fault in self._striking(event_of(task), Fault, task):
             if self._takes(fault, line, task, now):
                 return False
         return not line.is_dead
 
-    def _takes(self, fault: Fault, line: Line, task: Item, now: float) -> bool:
+    def _takes(self, fault: Fault, line: FaultyLine, task: Item, now: float) -> bool:
         """Carry a fault out, and return True if the task does not get through, or not now."""
         match fault:
             case Expire():
@@ -118,7 +118,7 @@ def event_of(task: Item) -> str:
     return "request" if kind in _WORK else "question"
 
 
-def expire_session(service: Service, line: Line) -> None:
+def expire_session(service: Service, line: FaultyLine) -> None:
     """Expire the session of a connection, if it has one."""
     if line.connection.session is not None:
         service.expire_session(line.connection.session.uuid)

@@ -23,7 +23,7 @@ from ..service.sessions import ServiceConnection
 from .inbound import EVENTS, InboundFaults
 from .kinds import Fail, Fault
 from .outbound import OutboundFaults, without_names
-from .state import Held, Line, Trigger
+from .state import FaultyLine, Held, Trigger
 
 
 class FaultInjector:
@@ -47,7 +47,7 @@ class FaultInjector:
         inbound = [one for one in self._triggers if one.fault.of in EVENTS]
         outbound = [one for one in self._triggers if one not in inbound + self._failing]
         self._effects: list[Effect] = []
-        self._lines: dict[ServiceConnection, Line] = {}
+        self._lines: dict[ServiceConnection, FaultyLine] = {}
         self._held: Schedule[Held] = Schedule()
         self._inbound = InboundFaults(service, inbound, self._held)
         self._outbound = OutboundFaults(service, outbound, self._lines, self._held)
@@ -69,7 +69,7 @@ class FaultInjector:
 
     def connect(self, now: float, *, dry_run: bool = False) -> ServiceConnection:
         connection = self._service.connect(now, dry_run=dry_run)
-        line = self._lines[connection] = Line(connection, self._effects)
+        line = self._lines[connection] = FaultyLine(connection, self._effects)
         self._inbound.connected(line, now)
         return connection
 

@@ -29,7 +29,7 @@ from .kinds import (
     Silence,
     Stray,
 )
-from .state import Held, Line, Trigger
+from .state import FaultyLine, Held, Trigger
 
 
 class OutboundFaults:
@@ -43,7 +43,7 @@ class OutboundFaults:
         self,
         service: Service,
         triggers: Iterable[Trigger],
-        lines: Mapping[ServiceConnection, Line],
+        lines: Mapping[ServiceConnection, FaultyLine],
         held: Schedule[Held],
     ) -> None:
         self._service = service
@@ -82,7 +82,7 @@ class OutboundFaults:
         jobs = [self._service.find(str(item.get("taskUUID"))) for item in items]
         return [job.request for job in jobs if job is not None]
 
-    def _strike(self, fault: Fault, line: Line, push: Push, place: int, now: float) -> None:
+    def _strike(self, fault: Fault, line: FaultyLine, push: Push, place: int, now: float) -> None:
         """Carry a fault out, and send the frames that it leaves past the next ones."""
         match fault:
             case Expire():
@@ -105,7 +105,9 @@ class OutboundFaults:
         if isinstance(fault, Drop) and fault.moment == "after":
             line.cut(fault)
 
-    def _gather(self, fault: Reorder | Mix, line: Line, push: Push, place: int, now: float) -> None:
+    def _gather(
+        self, fault: Reorder | Mix, line: FaultyLine, push: Push, place: int, now: float
+    ) -> None:
         """Hold a frame back until there are enough of them."""
         held = line.gathering.get(place)
         if held is None:

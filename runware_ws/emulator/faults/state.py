@@ -67,7 +67,7 @@ def _is_equal(wanted: Any, value: Any) -> bool:
     return bool(wanted == value)
 
 
-class Line:
+class FaultyLine:
     """One connection, as far as faults have changed it.
 
     Attributes:
@@ -124,7 +124,7 @@ class Held:
     `place` is that of the fault that holds frames; the faults after it are still to come.
     """
 
-    line: Line
+    line: FaultyLine
     place: int = -1
     pushes: list[Push] = field(default_factory=list)
     tasks: list[Item] = field(default_factory=list)

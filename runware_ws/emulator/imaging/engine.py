@@ -11,17 +11,22 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httpx
 
 from ..service.jobs import Failed, Job, JobOutcome, Succeeded
 from ..service.settings import ServiceSettings
+from .memo import Memo
 from .pictures import BadImageError, from_base64, shrink, upscale
 
 Upscaler: TypeAlias = Callable[[bytes, int, str, int], bytes]
 _log = logging.getLogger(__name__)
 _MAX_WORKERS = 8
+_MAX_FETCHES = 16  # httpx keeps 20 connections; with more in use, it becomes slow
+_FRESH = 1.0  # seconds for which a file that was fetched is not fetched again
+_OPTIONS = ("upscaleFactor", "outputFormat", "outputQuality")
+_Made: TypeAlias = tuple[bytes, bytes, str]  # the input, the result, and the result as base64
 # The exceptions of httpx; the last one is raised for a host name that IDNA does not allow.
 HTTP_ERRORS = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 
@@ -99,6 +104,11 @@ class Engine:
         self._clock = clock
         self._http = http
         self._upscaler = upscaler
+        self._results: Memo[_Made] = Memo(_size_of_made, settings.max_image_bytes // 4)
+        self._fetched: Memo[bytes] = Memo(
+            lambda _, content: len(content), settings.max_image_bytes // 4, _FRESH
+        )
+        self._fetching = asyncio.Semaphore(_MAX_FETCHES)
         self._pool = _started_pool(settings.workers or min(os.cpu_count() or 1, _MAX_WORKERS))
 
     async def run(self, job: Job) -> JobOutcome:
@@ -128,8 +138,7 @@ class Engine:
         if job.is_deletion:
             self._store.remove(job.image)
             return Succeeded()
-        working = asyncio.get_running_loop().run_in_executor(self._pool, self._make, job, source)
-        content, result, encoded = await working
+        content, result, encoded = await self._made(job, source)
         if job.image_form != "uuid" and not job.is_upload:
             original = StoredImage(content, "application/octet-stream")
             self._store.put(job.input_image_uuid, original)
@@ -141,7 +150,7 @@ class Engine:
     async def _source(self, job: Job) -> bytes | None:
         """Return the file of the input; None if it is inline, to be decoded in the thread."""
         if job.image_form == "url":
-            return await self._download(job.image)
+            return await self._fetched.get(job.image, lambda: self._download(job.image))
         if job.image_form == "inline":
             return None
         stored = self._store.get(job.image, self._clock())
@@ -150,7 +159,10 @@ class Engine:
         return stored.content
 
     async def _download(self, url: str) -> bytes:
-        async with self._http().stream("GET", url, follow_redirects=True) as response:
+        async with (
+            self._fetching,
+            self._http().stream("GET", url, follow_redirects=True) as response,
+        ):
             response.raise_for_status()
             content = bytearray()
             async for chunk in response.aiter_bytes():
@@ -159,7 +171,18 @@ class Engine:
                     raise BadImageError("the image is too large")
             return bytes(content)
 
-    def _make(self, job: Job, source: bytes | None) -> tuple[bytes, bytes, str]:
+    async def _made(self, job: Job, source: bytes | None) -> _Made:
+        """Return what `_make` makes, which is made once of the same input and options."""
+
+        def make() -> asyncio.Future[_Made]:
+            loop = asyncio.get_running_loop()
+            return loop.run_in_executor(self._pool, self._make, job, source)
+
+        material = job.image if source is None else source
+        kind = (job.is_media, job.is_upload, job.wants_base64)
+        return await self._results.get((material, kind, *map(job.options.get, _OPTIONS)), make)
+
+    def _make(self, job: Job, source: bytes | None) -> _Made:
         """Return the input, the result, and the result as base64 if the answer carries it.
 
         It runs in a worker thread, so it changes nothing.
@@ -169,7 +192,7 @@ class Engine:
             return content, content, ""
         if job.is_upload:
             return content, shrink(content), ""
-        options = (job.options[name] for name in ("upscaleFactor", "outputFormat", "outputQuality"))
+        options = (job.options[name] for name in _OPTIONS)
         result = self._upscaler(content, *options)
         return content, result, base64.b64encode(result).decode() if job.wants_base64 else ""
 
@@ -181,6 +204,10 @@ def _started_pool(workers: int) -> ThreadPoolExecutor:
     for _ in range(workers):
         pool.submit(all_there.wait)
     return pool
+
+
+def _size_of_made(key: Any, made: _Made) -> int:
+    return len(key[0]) + sum(map(len, made))
 
 
 class _MediaNotFoundError(Exception):

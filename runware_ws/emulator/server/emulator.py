@@ -58,7 +58,7 @@ class Emulator(BackgroundServer):
         seed: the seed of random faults; None to draw one.
         upscaler: makes the file of a result, in place of the Lanczos resampling: called in a
             worker thread with the file of the image, the factor, the output format and the
-            quality.
+            quality, and once for the same of them.
         http_client: returns the client for downloads, webhooks and uploads.
         rules: how it behaves where nobody knows how the service does.
         settings: the other attributes of `ServiceSettings`, such as `latency` or `credit`.

@@ -13,7 +13,7 @@ from ...errors import InputError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How the service behaves where its documentation says nothing, or sources disagree.
+    """The behaviour of the service where its documentation says nothing, or sources disagree.
 
     Each rule names its source. "Unknown" means that no source says anything; then all behaviours
     that are plausible are offered.

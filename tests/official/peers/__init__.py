@@ -1,1 +1,1 @@
-"""What runs in the official clients' own environments, with the standard library beside it."""
+"""Run in the official clients' own environments, with the standard library alone beside them."""

@@ -1,4 +1,4 @@
-"""Calls from the tests, one a line of JSON on the standard input, answered on the output.
+"""Take calls from the tests, one a line of JSON on the standard input, and answer each.
 
 A call names a function and its arguments; the next one comes when it is answered.
 """

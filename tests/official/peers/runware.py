@@ -1,4 +1,4 @@
-"""`runware` from PyPI. It uploads a file first; a failure shows after the patience it is given."""
+"""Drive `runware` from PyPI. It uploads a file first, and fails only after its patience."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`runware-sdk` from PyPI."""
+"""Drive `runware-sdk` from PyPI."""
 
 from __future__ import annotations
 

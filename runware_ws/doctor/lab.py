@@ -1,0 +1,304 @@
+"""What the probes share: connections, ways of asking, and the money that they may spend."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Any, Literal
+
+from ..error_codes import code_info
+from ..errors import AuthenticationError, ProtocolError
+from ..options import new_uuid
+from ..protocol.answers import Meaning, meaning_of
+from ..protocol.request import MODEL, TASK_TYPE
+from ..protocol.secret import Secret
+from ..protocol.wire import ErrorItem, Item, unwrap
+from ..transport import Target
+from .findings import Findings, Known
+from .line import Frame, Line, open_line
+from .picture import noise
+
+State = Literal["ok", "wrong", "unknown", "skipped"]
+_TINY = 64
+
+
+class UnknownError(Exception):
+    """A probe cannot tell; the text says why."""
+
+
+class TroubleError(Exception):
+    """A probe has found something that is wrong; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Durations of the probes, in seconds.
+
+    Attributes:
+        answer: how long an answer is awaited.
+        quiet: after an answer, how long more of it are awaited.
+        result: how long a result is awaited.
+        search: how long a finished task is searched for.
+        outage: how long a session is left alone, so that its task is done meanwhile.
+        replay: how long a result is awaited that nobody has asked for.
+        moment, second, minute: the delays after which a task is sent again.
+    """
+
+    answer: float = 10.0
+    quiet: float = 0.5
+    result: float = 60.0
+    search: float = 5.0
+    outage: float = 15.0
+    replay: float = 10.0
+    moment: float = 0.05
+    second: float = 1.0
+    minute: float = 60.0
+
+
+@dataclass(slots=True)
+class Purse:
+    """The money that probes may spend, in US dollars.
+
+    Attributes:
+        limit: how much they may spend in all.
+        price: of one image: Runware's example says so, until a result has shown its cost.
+        spent: how much they have spent.
+    """
+
+    limit: float
+    price: float = 0.0013
+    spent: float = 0.0
+
+    def charge(self) -> None:
+        """Count an image that is about to be sent.
+
+        Raises:
+            UnknownError: it might cost more than is left.
+        """
+        if self.spent + self.price > self.limit:
+            raise UnknownError(f"not tried: it could cost more than ${self.limit:.2f} in all")
+        self.spent += self.price
+
+    def refund(self) -> None:
+        """Count an image less, which was not run."""
+        self.spent -= self.price
+
+    def learn(self, item: Item) -> None:
+        """Take note of the true cost of an image that was charged."""
+        cost = item.get("cost")
+        if isinstance(cost, int | float) and not isinstance(cost, bool) and cost >= 0:
+            self.spent += cost - self.price
+            self.price = max(self.price, float(cost))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The first answer to a task: an item, an error, or neither.
+
+    Attributes:
+        at: the time of its arrival.
+        size: the length of its frame in bytes.
+    """
+
+    item: Item | None
+    error: ErrorItem | None
+    at: float
+    size: int
+
+    @property
+    def is_conflict(self) -> bool:
+        return self.error is not None and code_info(self.error.code).conflict
+
+    @property
+    def is_result(self) -> bool:
+        return self.item is not None and meaning_of(self.item) is Meaning.RESULT
+
+    def known(self) -> Known:
+        """Return what an answer to a question says of its task.
+
+        Raises:
+            UnknownError: it is another error, which says nothing.
+        """
+        if self.error is not None:
+            return _known_error(self.error)
+        if self.item is None:
+            return "empty"
+        match meaning_of(self.item):
+            case Meaning.RESULT:
+                return "result"
+            case Meaning.ALIVE:
+                return "processing"
+        return _known_details(self.item)
+
+
+def _known_error(error: ErrorItem) -> Known:
+    if code_info(error.code).not_found:
+        return "not found"
+    if code_info(error.code).conflict:
+        return "refusal"
+    raise UnknownError(f"answered with an error: {words(error)}")
+
+
+def _known_details(item: Item) -> Known:
+    response = item.get("response")
+    try:
+        items, errors = unwrap(response) if isinstance(response, dict) else ([], [])
+    except ProtocolError:
+        items, errors = [], []
+    if any(meaning_of(one) is Meaning.RESULT for one in items):
+        return "result"
+    if errors:
+        return _known_error(errors[0])
+    if items:
+        return "processing"
+    return "null" if item.get("request") else "not found"
+
+
+@dataclass(slots=True)
+class Lab:
+    """What the probes share.
+
+    Attributes:
+        target: the service.
+        key: the API key.
+        times: the durations.
+        purse: the money.
+        findings: what was found so far.
+        sync: a synchronous task whose result was delivered, with that and the time when it was
+            sent.
+    """
+
+    target: Target
+    key: Secret
+    times: Times
+    purse: Purse
+    findings: Findings = field(default_factory=Findings)
+    sync: tuple[Item, Item, float] | None = None
+
+    def learn(self, **findings: Any) -> None:
+        """Take note of findings."""
+        self.findings = replace(self.findings, **findings)
+
+    def took(self, seconds: float) -> None:
+        """Take note of how long a tiny task took."""
+        shortest = self.findings.shortest_run
+        self.learn(shortest_run=seconds if shortest is None else min(shortest, seconds))
+
+    # Connections.
+
+    @asynccontextmanager
+    async def connected(
+        self, session: str | None = None, *, dry: bool = False
+    ) -> AsyncIterator[tuple[Line, Authentication]]:
+        """Open a connection and authenticate; give both.
+
+        Raises:
+            AuthenticationError: the key, or the session, was refused.
+            OSError, DisconnectedError, TimeoutError: there is no connection.
+        """
+        target = self.target
+        if dry:
+            target = Target(f"{target.url}{'&' if '?' in target.url else '?'}dryRun=1")
+        async with open_line(target, self.key) as line:
+            yield line, await self._authenticate(line, session)
+
+    async def _authenticate(self, line: Line, session: str | None) -> Authentication:
+        task = {"taskType": "authentication", "apiKey": self.key.reveal()}
+        if session is not None:
+            task["connectionSessionUUID"] = session
+        await line.send(task)
+        early: list[Item] = []
+        deadline = monotonic() + self.times.answer
+        while frame := await line.receive(deadline - monotonic()):
+            for item in frame.items:
+                if item.get("taskType") == "authentication":
+                    return Authentication(str(item.get("connectionSessionUUID")), early)
+                early.append(item)
+            for error in frame.errors:
+                raise AuthenticationError(error.message or "no reason given", error.code)
+        raise TimeoutError
+
+    # Tasks.
+
+    def tiny(self, **members: Any) -> Item:
+        """Return an upscale task with a small image and a new taskUUID."""
+        return {
+            "taskType": TASK_TYPE,
+            "taskUUID": new_uuid(),
+            "model": MODEL,
+            "inputs": {"image": noise(_TINY)},
+            "upscaleFactor": 2,
+            "includeCost": True,
+            **members,
+        }
+
+    async def ask(self, line: Line, task: Item, timeout: float | None = None) -> Reply:
+        """Send a task and return the first answer to it; see `reply`."""
+        await line.send(task)
+        return await self.reply(line, task, timeout)
+
+    async def reply(self, line: Line, task: Item, timeout: float | None = None) -> Reply:
+        """Return the next answer to a task. No other task may be under way on the connection.
+
+        Raises:
+            UnknownError: there is none in time.
+        """
+        limit = self.times.answer if timeout is None else timeout
+        deadline = monotonic() + limit
+        while frame := await line.receive(max(0.0, deadline - monotonic())):
+            if (reply := _reply_in(frame, task)) is not None:
+                return reply
+        raise UnknownError(f"no answer within {limit:g} s")
+
+    async def known(self, question: str, task_uuid: str) -> Known:
+        """Ask about a task, on a connection that did not send it."""
+        async with self.connected() as (line, _):
+            return (await self.ask(line, question_about(question, task_uuid))).known()
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """An accepted authentication.
+
+    Attributes:
+        session: the connectionSessionUUID.
+        early: items that came before it.
+    """
+
+    session: str
+    early: list[Item]
+
+
+def question_about(question: str, task_uuid: str) -> Item:
+    """Return a question about a task: ``getResponse`` or ``getTaskDetails``."""
+    return {"taskType": question, "taskUUID": task_uuid}
+
+
+def words(error: ErrorItem) -> str:
+    """Return an error of the service in words."""
+    return f"{error.code}: {error.message[:120]}" if error.message else error.code
+
+
+def image_of(item: Mapping[str, Any]) -> str:
+    """Return what tells one image from another, of a result."""
+    names = ("imageUUID", "mediaUUID", "imageURL", "mediaURL", "imageBase64Data")
+    return next((str(item[name]) for name in names if item.get(name)), "")
+
+
+def _reply_in(frame: Frame, task: Item) -> Reply | None:
+    """Return what a frame says about a task. What names no task is about the one under way."""
+    for item in frame.items:
+        if _is_about(item.get("taskUUID"), task):
+            return Reply(item, None, frame.at, frame.size)
+    for error in frame.errors:
+        if _is_about(error.task_uuid, task):
+            return Reply(None, error, frame.at, frame.size)
+    if not frame.items and not frame.errors:
+        return Reply(None, None, frame.at, frame.size)
+    return None
+
+
+def _is_about(task_uuid: object, task: Item) -> bool:
+    return task_uuid is None or str(task_uuid).lower() == task.get("taskUUID")

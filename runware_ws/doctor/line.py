@@ -1,0 +1,179 @@
+"""A raw connection: tasks out, frames in, nothing hidden."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import anyio
+
+from ..errors import ProtocolError
+from ..protocol.secret import Secret
+from ..protocol.wire import ErrorItem, Item, decode, encode_tasks
+from ..transport import DisconnectedError, Receiver, Stream, Target, WebSocket, open_stream
+
+_MAX_SIZE = 512 * 1024 * 1024
+_HANDSHAKE_TIMEOUT = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame of the service.
+
+    Attributes:
+        items, errors: its contents.
+        size: its length in bytes.
+        at: the time of its arrival.
+    """
+
+    items: list[Item]
+    errors: list[ErrorItem]
+    size: int
+    at: float
+
+
+class Line(Receiver):
+    """An open connection, on which one task is under way at a time.
+
+    Attributes:
+        url: where it leads.
+        ended: why the connection has ended; None while it is open.
+    """
+
+    def __init__(self, url: str, key: Secret) -> None:
+        self.url = url
+        self.ended: DisconnectedError | None = None
+        self._key = key
+        self._websocket = WebSocket(url, _MAX_SIZE)
+        self._stream: Stream | None = None
+        self._messages: deque[tuple[bytes | bytearray | memoryview, float]] = deque()
+        self._news: anyio.Event | None = None  # it is made where it is awaited
+        self._failure: Exception | None = None
+
+    # Called by the stream.
+
+    def data_received(self, data: bytes | bytearray | memoryview) -> None:
+        try:
+            messages = self._websocket.receive(data)
+        except Exception as error:  # noqa: BLE001  # `receive` raises it, where it is handled
+            self._failure = error
+            messages = []
+        now = monotonic()
+        self._messages.extend((one, now) for one in messages)
+        if self._stream is not None:
+            if replies := self._websocket.replies():
+                self._stream.write(replies)
+            if self._websocket.is_over or self._failure is not None:
+                self._stream.abort()
+        self._wake()
+
+    def write_ready(self) -> None:
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._news is not None:
+            self._news.set()
+
+    # Sending and receiving.
+
+    async def send(self, *tasks: Mapping[str, Any]) -> float:
+        """Write tasks as one frame, and return the time when all of it has left.
+
+        Raises:
+            DisconnectedError: the connection has ended.
+        """
+        return await self.send_bytes(encode_tasks(tasks))
+
+    async def send_bytes(self, frame: bytes) -> float:
+        """Write an encoded frame; see `send`."""
+        stream = self._open_stream()
+        for piece in self._websocket.message(frame):
+            while not stream.can_write:
+                await self._wait_for_news()
+            stream.write(piece)
+        while stream.unsent_bytes:  # on asyncio no event tells when the last of it has left
+            with anyio.move_on_after(0.01):
+                await self._wait_for_news()
+        return monotonic()
+
+    async def receive(self, timeout: float = math.inf) -> Frame | None:
+        """Return the next frame, or None if none comes in time.
+
+        Raises:
+            DisconnectedError: the connection has ended, and all frames were received.
+            ProtocolError: a frame cannot be read.
+        """
+        with anyio.move_on_after(timeout):
+            while not self._messages:
+                await self._wait_for_news()
+            message, at = self._messages.popleft()
+            items, errors = decode(self._key.hidden_in(message))
+            return Frame(items, errors, len(message), at)
+        return None
+
+    async def _wait_for_news(self) -> None:
+        self._open_stream()
+        self._news = anyio.Event()
+        await self._news.wait()
+
+    def _open_stream(self) -> Stream:
+        if self._failure is not None:
+            raise ProtocolError(f"{type(self._failure).__name__}: {self._failure}")
+        if self.ended is not None:
+            raise self.ended
+        if self._stream is None:
+            raise DisconnectedError("not connected")
+        return self._stream
+
+    # Opening and ending.
+
+    async def open(self, stream: Stream) -> None:
+        """Open the WebSocket over a stream."""
+        self._stream = stream
+        stream.write(self._websocket.handshake())
+        with anyio.fail_after(_HANDSHAKE_TIMEOUT):
+            while not self._websocket.is_open and not self._messages:
+                await self._wait_for_news()
+
+    async def run(self, stream: Stream) -> None:
+        """Exchange bytes until the connection ends."""
+        self.ended = self._websocket.why_ended(await stream.run())
+        self._wake()
+
+    def cut(self) -> None:
+        """End the connection at once, without a goodbye."""
+        if self._stream is not None:
+            self._stream.abort()
+
+    def close(self) -> None:
+        """Send a close frame, if the connection is open."""
+        if self._stream is not None and self.ended is None and (last := self._websocket.goodbye()):
+            self._stream.write(last)
+
+
+@asynccontextmanager
+async def open_line(target: Target, key: Secret) -> AsyncIterator[Line]:
+    """Open a connection for the length of an ``async with``.
+
+    Raises:
+        OSError: the service cannot be reached.
+        DisconnectedError: it refused the connection.
+        TimeoutError: it did not answer the handshake.
+    """
+    line = Line(target.url, key)
+    failure: Exception | None = None
+    async with open_stream(target, line) as stream, anyio.create_task_group() as group:
+        group.start_soon(line.run, stream)
+        try:
+            await line.open(stream)
+            yield line
+        except Exception as error:  # noqa: BLE001  # raised below, where no group wraps it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -1,0 +1,129 @@
+"""Checks of this machine: Python, packages, the key, and the way to the service."""
+
+from __future__ import annotations
+
+import platform
+import re
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from time import monotonic
+
+import anyio
+
+from ..errors import InputError
+from ..protocol.secret import Secret
+from ..runtime.environment import find_key
+from ..transport import Receiver, Target, open_stream
+from ..transport.proxy import ProxyError, parse_proxy
+from .table import Row
+
+_PACKAGE = "runware-ws"
+_OLDEST_PYTHON = (3, 11)
+_TIMEOUT = 15.0
+
+
+def python() -> Row:
+    """Check the version of Python."""
+    text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if sys.version_info >= _OLDEST_PYTHON:
+        return Row("Python", text)
+    return Row("Python", f"{text} is older than 3.11", "wrong")
+
+
+def packages() -> Row:
+    """Check the versions of the packages that this one needs."""
+    found: list[str] = []
+    problems: list[str] = []
+    for name, oldest in _requirements():
+        try:
+            present = version(name)
+        except PackageNotFoundError:
+            problems.append(f"{name} is not installed")
+            continue
+        found.append(f"{name} {present}")
+        if _numbers(present) < _numbers(oldest):
+            problems.append(f"{name} {present} is older than {oldest}")
+    if problems:
+        return Row("packages", "; ".join(problems), "wrong")
+    return Row("packages", ", ".join([f"{_PACKAGE} {version(_PACKAGE)}", *found]))
+
+
+def _requirements() -> Iterator[tuple[str, str]]:
+    """Return each package that a base install needs, with its oldest version."""
+    for requirement in requires(_PACKAGE) or ():
+        match = re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)", requirement)
+        if match is not None:  # one that belongs to an extra has a marker behind it
+            yield match[1], match[2]
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(one) for one in re.findall(r"\d+", text)[:3])
+
+
+def key() -> tuple[Row, Secret | None]:
+    """Look for the key, and return it. It is not shown."""
+    try:
+        found = find_key(None)
+    except InputError as error:
+        return Row("key", f"RUNWARE_API_KEY {error.problem}: {error.remedy}", "wrong"), None
+    return Row("key", "found in RUNWARE_API_KEY"), found
+
+
+async def way_to(target: Target) -> AsyncIterator[Row]:
+    """Check the proxy, the name of the host, and the connection."""
+    try:
+        url = target.proxy()
+        proxy = None if url is None else parse_proxy(url)
+    except ProxyError as error:
+        yield Row("proxy", str(error), "wrong")
+        return
+    if proxy is None:
+        yield Row("proxy", "none")
+        host, port = target.host, target.port
+    else:
+        host, port = str(proxy.hostname), proxy.port or target.port
+        yield Row("proxy", f"{proxy.scheme} at {host}:{port}, from the environment")
+    yield await _checked("DNS", _resolve(host, port))
+    name = "TLS" if target.is_secure else "TCP"
+    yield await _checked(name, _open(target))
+
+
+async def _checked(name: str, check: Awaitable[str]) -> Row:
+    try:
+        with anyio.fail_after(_TIMEOUT):
+            return Row(name, await check)
+    except TimeoutError:
+        return Row(name, f"no answer within {_TIMEOUT:g} s", "wrong")
+    except ssl.SSLCertVerificationError as error:
+        return Row(name, f"the certificate is refused: {error.verify_message}", "wrong")
+    except OSError as error:
+        return Row(name, str(error) or type(error).__name__, "wrong")
+
+
+async def _resolve(host: str, port: int) -> str:
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
+    return f"{host} is at {addresses[0]}{more}" if host != addresses[0] else "an address is given"
+
+
+class _Deaf(Receiver):
+    """Takes no notice of what arrives."""
+
+    def data_received(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def write_ready(self) -> None:
+        pass
+
+
+async def _open(target: Target) -> str:
+    started = monotonic()
+    async with open_stream(target, _Deaf()):
+        taken = f"{(monotonic() - started) * 1000:.0f} ms"
+        if target.is_secure:
+            return f"the certificate is good, {taken}"
+        return f"connected, {taken}; ws:// is not encrypted"

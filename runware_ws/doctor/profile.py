@@ -1,0 +1,224 @@
+"""The profile of a service: what was found out about it, with dates, in a file.
+
+There is one for each host and key, in the user's state folder. The key is in it only as the
+beginning of a hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from ..errors import InputError, ProtocolError
+from ..protocol.secret import Secret
+from ..protocol.wire import decode_item, encode_item
+from ..settings import Settings
+from .findings import Findings, is_allowed
+from .lessons import changed
+
+VERSION = 1
+MAX_AGE = timedelta(days=30)
+_MAX_BYTES = 1024 * 1024
+_log = logging.getLogger("runware_ws")
+
+
+class ProfileError(Exception):
+    """A file is not a profile that can be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What was found out about a service, and when.
+
+    Attributes:
+        host: the host, with the port if the URL names one.
+        key_hash: the beginning of a hash of the key and the host.
+        found: each finding by its name: its value, and when it was found.
+    """
+
+    host: str
+    key_hash: str
+    found: Mapping[str, tuple[Any, datetime]] = field(default_factory=dict)
+
+    def findings(self, now: datetime) -> Findings:
+        """Return what is not too old to rely on."""
+        fresh = {name: one for name, (one, when) in self.found.items() if now - when <= MAX_AGE}
+        return Findings(**fresh)
+
+    def updated(self, findings: Findings, now: datetime) -> Profile:
+        """Return a profile with new findings. What these say nothing about stays."""
+        new = {name: (value, now) for name, value in findings.known().items()}
+        return Profile(self.host, self.key_hash, {**self.found, **new})
+
+
+def new_profile(url: str, key: Secret) -> Profile:
+    """Return an empty profile for a service and a key."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2].lower()
+    digest = hashlib.sha256(f"{host}\n{key.reveal()}".encode()).hexdigest()
+    return Profile(host, digest[:16])
+
+
+def default_path(profile: Profile) -> Path:
+    """Return the path of a profile in the user's state folder."""
+    host = re.sub(r"[^a-z0-9.-]+", "_", profile.host)
+    return _state_folder() / f"{host[:100]}-{profile.key_hash}.json"
+
+
+def _state_folder() -> Path:
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "runware_ws"
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "runware_ws"
+    state = os.environ.get("XDG_STATE_HOME", "")
+    folder = Path(state) if state.startswith("/") else home / ".local" / "state"
+    return folder / "runware_ws"
+
+
+def read(path: Path) -> Profile:
+    """Read a profile.
+
+    Raises:
+        ProfileError: it cannot be read, or is no profile of this version.
+    """
+    try:
+        with path.open("rb") as file:
+            record = decode_item(file.read(_MAX_BYTES))
+    except OSError as error:
+        raise ProfileError(error.strerror or str(error)) from None
+    except ProtocolError:
+        raise ProfileError("it is not JSON") from None
+    if record.get("version") != VERSION:
+        raise ProfileError(f"it is not of version {VERSION}")
+    findings = record.get("findings")
+    if not isinstance(findings, dict):
+        raise ProfileError("it has no findings")
+    found = {name: _finding(name, entry) for name, entry in findings.items()}
+    return Profile(str(record.get("host")), str(record.get("key")), found)
+
+
+def _finding(name: str, entry: Any) -> tuple[Any, datetime]:
+    with suppress(TypeError, KeyError, ValueError):
+        when = datetime.fromisoformat(entry["found"])
+        if is_allowed(name, entry["value"]) and when.tzinfo is not None:
+            return entry["value"], when
+    raise ProfileError(f"its finding {name[:40]!r} is not valid")
+
+
+def write(profile: Profile, path: Path) -> None:
+    """Write a profile, whole or not at all. Only its owner can read it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    record = {
+        "version": VERSION,
+        "host": profile.host,
+        "key": profile.key_hash,
+        "findings": {
+            name: {"value": value, "found": when.isoformat(timespec="seconds")}
+            for name, (value, when) in profile.found.items()
+        },
+    }
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid4().hex}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(encode_item(record) + b"\n")
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def update_profile(findings: Findings, url: str, key: Secret) -> tuple[Findings, Path]:
+    """Add findings to the profile in the user's state folder.
+
+    What they say nothing about stays as it was found before.
+
+    Returns:
+        What is known now, and the path of the profile.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    profile = new_profile(url, key)
+    path = default_path(profile)
+    with suppress(ProfileError):  # one that cannot be used is replaced
+        profile = read(path)
+    now = datetime.now(UTC)
+    profile = profile.updated(findings, now)
+    write(profile, path)
+    return profile.findings(now), path
+
+
+def with_profile(
+    profile: str | os.PathLike[str] | None,
+    settings: Settings,
+    key: Secret,
+    given: Mapping[str, Any],
+) -> Settings:
+    """Return the settings of a client that follow from a profile.
+
+    Args:
+        profile: ``auto`` for the one in the user's state folder, if there is one; the path of one;
+            or None for none.
+        settings: the settings without it.
+        key: the API key.
+        given: arguments that come before the profile; those that are None were not given.
+
+    Raises:
+        InputError: the file of a given path cannot be used, or an argument is not allowed.
+    """
+    findings = Findings()
+    if profile == "auto":
+        findings = _load_default(new_profile(settings.url, key))
+    elif profile is not None:
+        findings = _load(_checked_path(profile))
+    return changed(settings, findings, given)
+
+
+def _load(path: Path) -> Findings:
+    try:
+        return _usable(read(path), path)
+    except ProfileError as error:
+        remedy = "pass the path of a profile that `runware-ws doctor` has written"
+        raise InputError("profile", f"{str(path)!r} cannot be used: {error}", remedy) from None
+
+
+def _checked_path(profile: object) -> Path:
+    if isinstance(profile, str | os.PathLike) and isinstance(os.fspath(profile), str) and profile:
+        return Path(profile)
+    raise InputError("profile", f"is {profile!r}", 'pass "auto", the path of a file or None')
+
+
+def _load_default(profile: Profile) -> Findings:
+    try:
+        path = default_path(profile)
+        return _usable(read(path), path) if path.exists() else Findings()
+    except (ProfileError, OSError, RuntimeError) as error:  # there may be no home folder
+        _log.warning("the profile of the service is ignored: %s; run `runware-ws doctor`", error)
+        return Findings()
+
+
+def _usable(profile: Profile, path: Path) -> Findings:
+    findings = profile.findings(datetime.now(UTC))
+    if len(findings.known()) < len(profile.found):
+        days = MAX_AGE.days
+        _log.warning(
+            "findings in %s are older than %d days and ignored; run `runware-ws doctor`", path, days
+        )
+    return findings

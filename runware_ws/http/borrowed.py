@@ -1,0 +1,49 @@
+"""Requests made by an httpx client that the caller brings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+
+import httpx
+
+from .response import READ_TIMEOUT, Response, TransferError
+
+
+class BorrowedClient:
+    """Makes requests with a client that belongs to the caller, who closes it.
+
+    Its proxies, certificates and limits hold. The addresses that names lead to are its own affair.
+    """
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    @asynccontextmanager
+    async def get(self, url: httpx.URL, headers: Mapping[str, str]) -> AsyncIterator[Response]:
+        """Request a URL; see `Requester.get`."""
+        request = self._client.build_request("GET", url, headers=headers, timeout=READ_TIMEOUT)
+        try:
+            answer = await self._client.send(request, stream=True, follow_redirects=False)
+        except httpx.TransportError as error:
+            raise _transfer_error(error) from error
+        try:
+            async with aclosing(_chunks(answer)) as chunks:
+                yield Response(answer.status_code, answer.headers, chunks)
+        finally:
+            await answer.aclose()
+
+    async def aclose(self) -> None:
+        """Do nothing: the client is the caller's."""
+
+
+async def _chunks(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
+    try:
+        async for chunk in answer.aiter_raw():
+            yield chunk
+    except httpx.TransportError as error:
+        raise _transfer_error(error) from error
+
+
+def _transfer_error(error: httpx.TransportError) -> TransferError:
+    return TransferError(f"{type(error).__name__}: {error}")

@@ -1,0 +1,195 @@
+"""HTTP connections that are kept for the next request.
+
+httpcore's own pool looks at each of its connections several times for each request: with 32 of
+them, that is nine tenths of what a small download costs. So its connections are used without it.
+The one used last is used next, and those at the other end expire.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
+from typing import cast
+
+import anyio
+import httpcore
+import httpx
+
+from .links import LinkRules
+from .network import Network
+from .response import READ_TIMEOUT, Response, TransferError
+
+_KEEP = 30.0  # seconds for which an idle connection is kept
+_TRANSIENT = (
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.ConnectionNotAvailable,
+    OSError,
+)
+
+
+@dataclass(slots=True)
+class _Server:
+    """The connections to one scheme, host and port."""
+
+    origin: httpcore.Origin
+    is_known: bool  # which version of HTTP it speaks
+    idle: list[httpcore.AsyncHTTPConnection] = field(default_factory=list)
+    shared: httpcore.AsyncHTTPConnection | None = None  # of HTTP/2, for many requests at once
+    first: anyio.Lock = field(default_factory=anyio.Lock)
+
+
+class Pool:
+    """Makes requests over connections that are kept, as many as there are requests at once.
+
+    HTTP/2 is offered where the package h2 is installed, as httpx does it, unless TLS settings are
+    given: the offer would change them.
+
+    Args:
+        rules: says where connections may lead.
+        connect_timeout: seconds for a connection.
+        tls: the TLS settings; None for the default ones.
+    """
+
+    def __init__(
+        self, rules: LinkRules, connect_timeout: float, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._network = Network(rules)
+        self._timeout = {"connect": connect_timeout, "read": READ_TIMEOUT, "write": READ_TIMEOUT}
+        self._given_tls = tls
+        self._http2 = tls is None and find_spec("h2") is not None
+        self._servers: dict[tuple[bytes, bytes, int | None], _Server] = {}
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made at the first need, and once: it takes longer than a small download."""
+        return self._given_tls or ssl.create_default_context()
+
+    @asynccontextmanager
+    async def get(self, url: httpx.URL, headers: Mapping[str, str]) -> AsyncIterator[Response]:
+        """Request a URL; see `Requester.get`."""
+        request = self._request(url, headers)
+        server = self._server(request.url)
+        with _errors_mapped():
+            connection, answer = await self._send(server, request)
+        chunks = _chunks(answer)
+        try:
+            yield Response(answer.status, _readable(answer.headers), chunks)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await answer.aclose()
+                if connection.is_closed():
+                    await _exhaust(chunks)
+                await chunks.aclose()
+                await self._keep(server, connection)
+
+    async def aclose(self) -> None:
+        """Close the connections, also those in use."""
+        servers, self._servers = list(self._servers.values()), {}
+        for server in servers:
+            for connection in (*server.idle, server.shared):
+                if connection is not None:
+                    await connection.aclose()
+
+    def _request(self, url: httpx.URL, headers: Mapping[str, str]) -> httpcore.Request:
+        where = httpcore.URL(
+            scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+        )
+        every = [("Host", url.netloc.decode("ascii")), *headers.items()]
+        return httpcore.Request("GET", where, headers=every, extensions={"timeout": self._timeout})
+
+    def _server(self, url: httpcore.URL) -> _Server:
+        key = (url.scheme, url.host, url.port)
+        if key not in self._servers:
+            may_be_http2 = self._http2 and url.scheme == b"https"
+            self._servers[key] = _Server(url.origin, is_known=not may_be_http2)
+        return self._servers[key]
+
+    async def _send(
+        self, server: _Server, request: httpcore.Request
+    ) -> tuple[httpcore.AsyncHTTPConnection, httpcore.Response]:
+        if not server.is_known:
+            async with server.first:  # or each request would open a connection before it is known
+                if not server.is_known:
+                    return await self._send_now(server, request)
+        return await self._send_now(server, request)
+
+    async def _send_now(
+        self, server: _Server, request: httpcore.Request
+    ) -> tuple[httpcore.AsyncHTTPConnection, httpcore.Response]:
+        connection = await self._take(server)
+        answer = await connection.handle_async_request(request)
+        server.is_known = True
+        if answer.extensions["http_version"] == b"HTTP/2":
+            server.shared = connection
+        return connection, answer
+
+    async def _take(self, server: _Server) -> httpcore.AsyncHTTPConnection:
+        """Return a connection that takes a request: one that is kept, or a new one."""
+        if server.shared is not None:
+            if server.shared.is_available() and not server.shared.has_expired():
+                return server.shared
+            server.shared = None  # those who use it hold it still
+        while server.idle:
+            connection = server.idle.pop()
+            if not connection.has_expired():
+                return connection
+            await connection.aclose()
+        return httpcore.AsyncHTTPConnection(
+            server.origin,
+            ssl_context=self._tls if server.origin.scheme == b"https" else None,
+            keepalive_expiry=_KEEP,
+            http2=self._http2,
+            network_backend=self._network,
+        )
+
+    async def _keep(self, server: _Server, connection: httpcore.AsyncHTTPConnection) -> None:
+        """Keep a connection for the next request, if it can take one."""
+        if connection is server.shared:
+            return
+        if connection.is_idle():
+            server.idle.append(connection)
+        while server.idle and server.idle[0].has_expired():
+            await server.idle.pop(0).aclose()
+
+
+async def _chunks(answer: httpcore.Response) -> AsyncGenerator[bytes, None]:
+    stream = cast("AsyncIterable[bytes]", answer.stream)
+    with _errors_mapped():
+        async with aclosing(cast("AsyncGenerator[bytes, None]", aiter(stream))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+async def _exhaust(chunks: AsyncGenerator[bytes, None]) -> None:
+    """Let the generators in httpcore end that a body left early would leave to the collector.
+
+    Trio warns of them. Their connection is closed, so that they end with what they hold already.
+    """
+    with suppress(TransferError):
+        async for _ in chunks:
+            pass
+
+
+@contextmanager
+def _errors_mapped() -> Iterator[None]:
+    try:
+        yield
+    except _TRANSIENT as error:
+        raise TransferError(f"{type(error).__name__}: {error}") from error
+
+
+def _readable(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}

@@ -1,0 +1,204 @@
+"""The results of `RunwareClient.upscale_many`, saved into a folder while others are under way."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from string import Formatter
+from tempfile import TemporaryFile
+from typing import Generic, TypeVar
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+from .errors import InputError, RunwareError, SaveError
+from .protocol.request import is_uuid4
+from .results import UpscaleResult
+from .runtime.concurrency import Background, run_in_thread
+from .runtime.content import without_image_suffix
+
+__all__ = ["Names", "Saver", "saver_for"]
+
+T = TypeVar("T")
+Done = Callable[[Path | RunwareError], None]
+
+_DEFAULT_NAME = "{stem}"
+_FIELDS = {"stem": "photo", "factor": 4, "number": 1}
+_AT_ONCE = 32
+_MAX_NAME_BYTES = 200  # of the 255 that most systems allow; the suffix needs some
+_UNFIT = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
+
+
+def saver_for(
+    folder: object, name: str | Callable[[T], str] | None, factor: int | None
+) -> Saver[T] | None:
+    """Return what saves results into a folder, or None if there is no folder.
+
+    Raises:
+        InputError: an argument is wrong.
+    """
+    if folder is None:
+        if name is not None:
+            raise InputError("name", "is given without save_to", "pass save_to=… too")
+        return None
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise InputError("save_to", "is not the path of a folder", "pass a path")
+    return Saver(Path(folder), Names(_DEFAULT_NAME if name is None else name, factor))
+
+
+class Names(Generic[T]):
+    """Names for the files of results. Each is given once.
+
+    Args:
+        name: a template with the fields ``stem``, ``factor`` and ``number``, or a function that
+            returns the name for an image.
+        factor: the value of ``factor``.
+
+    Raises:
+        InputError: it is neither.
+    """
+
+    def __init__(self, name: str | Callable[[T], str], factor: int | None) -> None:
+        if isinstance(name, str):
+            if "factor" in _fields_of(name) and factor is None:
+                raise _wrong("has {factor}, and upscale_factor is None")
+        elif not callable(name):
+            raise _wrong(f"is of type {type(name).__name__}")
+        self._name = name
+        self._factor = factor
+        self._numbers = count(1)
+        self._given: set[str] = set()
+
+    def name_of(self, source: T) -> str:
+        """Return the name for an image. It may lack a suffix, and may begin with folders.
+
+        Raises:
+            InputError: it leads out of the folder, cannot be the name of a file, or was given to
+                another image.
+        """
+        number = next(self._numbers)
+        if isinstance(self._name, str):
+            stem = _stem(source) or f"image-{number}"
+            name = self._name.format(stem=stem, factor=self._factor, number=number)
+        else:
+            name = self._name(source)
+        _check_name(name)
+        # The same file, also where upper and lower case are the same.
+        key = str(without_image_suffix(PurePath(name))).casefold()
+        if key in self._given:
+            raise _wrong(f"{name!r} is the name of another image, too")
+        self._given.add(key)
+        return name
+
+
+def _wrong(problem: str) -> InputError:
+    remedy = 'pass a template such as "{stem}-{number}", or a function that returns a name'
+    return InputError("name", problem, remedy)
+
+
+def _fields_of(template: str) -> set[str]:
+    """Return the fields of a template, once it is checked."""
+    try:
+        fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+        if unknown := fields - set(_FIELDS):
+            raise _wrong(f"has an unknown field {{{unknown.pop()}}}")
+        _check_name(template.format(**_FIELDS))
+        return fields
+    except (ValueError, IndexError, KeyError) as error:
+        raise error if isinstance(error, InputError) else _wrong(f"{error}") from None
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise _wrong(f"is of type {type(name).__name__}")
+    path = PureWindowsPath(name)  # which knows every separator
+    if path.anchor or ".." in path.parts:
+        raise _wrong(f"{name!r} leads out of the folder")
+    if not path.name or "\0" in name or name[-1] in "/\\":
+        raise _wrong(f"{name!r} is not the name of a file")
+    if any(len(part.encode(errors="replace")) > _MAX_NAME_BYTES for part in path.parts):
+        raise _wrong(f"has more than {_MAX_NAME_BYTES} bytes")
+
+
+def _stem(source: object) -> str:
+    """Return what an image is called, made fit for a file name; "" if it has no name."""
+    text = ""
+    if isinstance(source, PurePath):
+        text = source.stem
+    elif isinstance(source, UUID) or (isinstance(source, str) and is_uuid4(source)):
+        text = str(source)
+    elif isinstance(source, str):
+        if "://" in source[:8]:
+            text = PurePosixPath(unquote(urlsplit(source).path)).stem
+    elif isinstance(name := getattr(source, "name", None), str):  # an open file
+        text = PurePath(name).stem
+    fit = _UNFIT.sub("_", text).strip(". ")
+    return fit.encode(errors="replace")[: _MAX_NAME_BYTES // 2].decode(errors="ignore")
+
+
+class Saver(Generic[T]):
+    """Saves results into a folder, a bounded number at once.
+
+    Args:
+        folder: the folder.
+        names: the names of the files.
+    """
+
+    def __init__(self, folder: Path, names: Names[T]) -> None:
+        self.names = names
+        self._folder = folder
+        self._queue: deque[tuple[UpscaleResult, str, Done]] = deque()
+        self._workers: set[Background] = set()
+
+    async def prepare(self) -> None:
+        """Make sure that there is a folder, and that it can be written to.
+
+        Raises:
+            InputError: it cannot.
+        """
+        await run_in_thread(_try_folder, self._folder)
+
+    def start(self, result: UpscaleResult, name: str, done: Done) -> None:
+        """Save a result when its turn comes, and call `done` with its path or with the error."""
+        self._queue.append((result, name, done))
+        if len(self._workers) < _AT_ONCE:
+            worker = Background(lambda: self._work(worker), "runware_ws save")
+            self._workers.add(worker)
+
+    def cancel(self) -> None:
+        """Stop saving. What is not saved is not acknowledged."""
+        self._queue.clear()
+        for worker in self._workers:
+            worker.cancel()
+
+    async def _work(self, worker: Background) -> None:
+        try:
+            while self._queue:
+                result, name, done = self._queue.popleft()
+                done(await self._save(result, name))
+        finally:
+            self._workers.discard(worker)
+
+    async def _save(self, result: UpscaleResult, name: str) -> Path | RunwareError:
+        path = self._folder / name
+        try:
+            return await result.save(path)
+        except RunwareError as error:
+            return error
+        except OSError as error:
+            return SaveError(str(path), error.strerror or str(error))
+
+
+def _try_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            "save_to", f"{folder} cannot be written to: {reason}", "pass another folder"
+        ) from None

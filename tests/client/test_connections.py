@@ -1,0 +1,65 @@
+"""Several connections on real sockets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from runware_ws import Success, UpscaleTask
+from runware_ws.emulator import Emulator, Relay
+from runware_ws.emulator.faults import Drop
+from tests.emulator.bench import picture
+from tests.support.clients import client_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_small_tasks_do_not_wait_behind_large_uploads() -> None:
+    settled: list[str] = []
+    async with Emulator() as emulator, Relay(emulator.url) as relay:
+        relay.throttle(500_000, "up")
+        async with client_of(emulator, url=relay.url, connections=2) as client:
+
+            async def settle(name: str, task: UpscaleTask) -> None:
+                await task.result()
+                settled.append(name)
+
+            async with anyio.create_task_group() as waiters:
+                await client.upscale(picture((4, 4)))
+                for _ in range(2):
+                    large = await client.submit(picture((600, 600), form="BMP"))
+                    waiters.start_soon(settle, "large", large)
+                for _ in range(10):
+                    small = await client.submit(picture((4, 4)))
+                    waiters.start_soon(settle, "small", small)
+            assert client.stats().connections == 2
+    assert settled == ["small"] * 10 + ["large"] * 2
+
+
+async def test_small_tasks_alone_keep_one_connection() -> None:
+    async with Emulator() as emulator, client_of(emulator, connections=2) as client:
+        async for outcome in client.upscale_many([picture((4, 4))] * 50):
+            assert outcome.error is None
+        assert client.stats().connections == 1
+
+
+@pytest.mark.parametrize("every", [3, 7])
+async def test_losing_connections_at_any_moment_loses_nothing_and_runs_nothing_twice(
+    every: int,
+) -> None:
+    async with Emulator(latency=0.02, faults=[Drop(every=every)]) as emulator:
+        async with client_of(emulator, connections=3) as client:
+            results: list[object] = []
+
+            async def upscale(output_type: Any) -> None:
+                outcomes = client.upscale_many([picture((4, 4))] * 40, output_type=output_type)
+                results.extend([outcome async for outcome in outcomes])
+
+            async with anyio.create_task_group() as callers:
+                for output_type in ("URL", "base64Data", "dataURI"):
+                    callers.start_soon(upscale, output_type)
+        assert len(results) == 120
+        assert all(isinstance(one, Success) for one in results)
+        assert emulator.executions.total() == len(emulator.executions) == 120

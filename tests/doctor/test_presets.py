@@ -1,0 +1,135 @@
+"""Against each preset of the emulator's rules: the profile says what the preset is, and the client
+with that profile keeps its promise with fewer questions than without.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from runware_ws import RunwareClient
+from runware_ws.doctor.findings import Findings
+from runware_ws.doctor.free import inputs
+from runware_ws.doctor.lab import Lab
+from runware_ws.doctor.profile import Profile, write
+from runware_ws.doctor.table import FREE, LIMIT, PAID, Row
+from runware_ws.emulator import PRESETS, Emulator
+from runware_ws.emulator.faults import Drop
+from tests.doctor.services import EXPECTED, LATENCY, emulator_of, examine, lab_of
+from tests.emulator.bench import picture
+
+# They depend on the machine.
+MEASURES = ("shortest_run", "result_bytes", "lateness")
+# All but the one that moves 85 MiB, for which `test_probes` has a test of its own.
+PROBES = [probe for probe in (*FREE, *PAID) if probe.run is not inputs]
+# Where a rule leaves nothing to find out.
+UNKNOWN = {
+    "documented": set[str](),
+    "sdk-1.8": set[str](),
+    "aflow": {"details after a refusal"},
+    "worst": {"details after a refusal"},
+}
+
+
+def without_measures(findings: Findings) -> dict[str, Any]:
+    return {name: value for name, value in findings.known().items() if name not in MEASURES}
+
+
+def check_examination(preset: str, emulator: Emulator, lab: Lab, rows: dict[str, Row]) -> None:
+    found = lab.findings
+    assert without_measures(found) == without_measures(EXPECTED[preset])
+    assert (found.lateness or 0) >= (EXPECTED[preset].lateness or 0)
+    assert (found.shortest_run or 0) >= LATENCY
+    states = {name: row.state for name, row in rows.items()}
+    assert list(states) == [probe.name for probe in PROBES]
+    assert {name for name, state in states.items() if state != "ok"} == UNKNOWN[preset]
+    assert {states[name] for name in UNKNOWN[preset]} <= {"unknown"}
+    assert lab.purse.spent == pytest.approx(emulator.billed)
+    assert lab.purse.spent == pytest.approx(sum(row.cost or 0 for row in rows.values()))
+    assert lab.purse.spent <= LIMIT
+
+
+@pytest.mark.timeout(180)
+def test_the_profile_says_what_the_preset_is() -> None:
+    """All presets side by side, since most of the time is spent waiting."""
+
+    async def examine_one(preset: str) -> None:
+        async with emulator_of(preset, latency=LATENCY) as emulator:
+            lab = lab_of(emulator.url, emulator.api_key)
+            rows = await examine(lab, PROBES)
+            check_examination(preset, emulator, lab, rows)
+
+    async def examine_all() -> None:
+        async with anyio.create_task_group() as group:
+            for preset in PRESETS:
+                group.start_soon(examine_one, preset)
+
+    anyio.run(examine_all)
+
+
+@pytest.fixture
+def profile(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The profile of the preset that the test is about."""
+    findings = replace(EXPECTED[request.getfixturevalue("preset")], shortest_run=LATENCY)
+    path = tmp_path / "profile.json"
+    write(Profile("127.0.0.1", "0").updated(findings, datetime.now(UTC)), path)
+    return path
+
+
+async def questions_after_a_cut(preset: str, moment: Any, **settings: Any) -> int:
+    """Upscale an image whose connection is cut; return how often the service was asked for it.
+
+    The cut comes ``after`` the task has arrived, or ``before``.
+    """
+    cut = Drop(of="request", nth=1, moment=moment, how="reset")
+    async with emulator_of(preset, latency=LATENCY, faults=[cut]) as emulator:
+        async with RunwareClient(emulator.api_key, url=emulator.url, **settings) as client:
+            with anyio.fail_after(30):
+                assert (await client.upscale(picture())).image_uuid
+        assert list(emulator.executions.values()) == [1]
+        kinds = Counter(one.task["taskType"] for one in emulator.requests)
+        return kinds["getResponse"] + kinds["getTaskDetails"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("preset", PRESETS)
+async def test_a_task_that_was_cut_off_is_delivered_once_with_fewer_questions(
+    preset: str, profile: Path
+) -> None:
+    asked: dict[str, int] = {}
+
+    async def count(name: str, **settings: Any) -> None:
+        asked[name] = await questions_after_a_cut(preset, "after", **settings)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: count("with", profile=profile))
+        group.start_soon(lambda: count("without", profile=None))
+    assert asked["with"] < asked["without"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("preset", ["documented"])
+async def test_where_a_known_uuid_is_refused_one_round_of_questions_is_enough(
+    preset: str, profile: Path
+) -> None:
+    assert await questions_after_a_cut(preset, "before", profile=profile) == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("preset", ["worst"])
+async def test_where_nothing_is_found_again_tasks_are_delivered_async(
+    preset: str, profile: Path
+) -> None:
+    """The result of a synchronous task that is lost with its connection cannot be had again."""
+    async with emulator_of(preset) as emulator:
+        async with RunwareClient(emulator.api_key, url=emulator.url, profile=profile) as client:
+            await client.upscale(picture())
+            await client.upscale(picture(), delivery_method="sync")
+        tasks = [one.task for one in emulator.requests if one.task["taskType"] == "upscale"]
+        assert [task["deliveryMethod"] for task in tasks] == ["async", "sync"]
