@@ -20,14 +20,13 @@ import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial, update_wrapper
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from . import batch, client, events, results, task
-from .batch import Failure
 from .journal import recovery
 from .journal.recovery import RecoveredSource
 from .protocol.effects import Event
@@ -168,14 +167,23 @@ class Success(batch.Success[T]):
         return self.result
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Failure(batch.Failure[T]):
+    __doc__ = spoken(batch.Failure)
+
+    unsaved: UpscaleResult | None = None
+
+
 Outcome = Success[T] | Failure[T]
 """The outcome of one image. ``outcome.error is not None`` tells a failure from a success."""
 
 
 def _outcome(loop: LoopThread, original: batch.Outcome[T]) -> Outcome[T]:
-    if original.result is None:
-        return original
-    return Success(original.source, UpscaleResult(loop, original.result))
+    members = {one.name: getattr(original, one.name) for one in fields(original)}
+    for name in ("result", "unsaved"):
+        if members[name] is not None:
+            members[name] = UpscaleResult(loop, members[name])
+    return Failure(**members) if original.result is None else Success(**members)
 
 
 class Events(_Face, Iterator[Event]):

@@ -75,7 +75,7 @@ def entry_of(outcome: Outcome[Any], number: int) -> ReportEntry:
     return ReportEntry(
         name=_name_of(outcome, number),
         before=before,
-        after=_result_of(result),
+        after=outcome.path or _result_of(result),
         seconds=result.seconds,
         cost=result.cost,
         attempts=result.attempts,

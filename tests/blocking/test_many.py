@@ -15,7 +15,7 @@ from runware_ws import InputError
 from runware_ws.sync import Failure, Success
 from tests.blocking.test_client import served, until
 from tests.journal.clients import in_file, snapshot
-from tests.support.answers import Item, result
+from tests.support.answers import JPEG, Item, base64_of, result
 from tests.support.connection import silent
 from tests.support.scripted import replying
 
@@ -42,6 +42,25 @@ def test_an_image_that_fails_is_an_outcome() -> None:
         (outcome,) = client.upscale_many([Path("nowhere.jpg")])
         assert isinstance(outcome, Failure)
         assert isinstance(outcome.error, InputError)
+
+
+def test_results_are_saved_as_they_come(tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    image = replying(lambda task: {"data": [result(task, imageBase64Data=base64_of(JPEG))]})
+
+    def images() -> Iterator[str]:
+        yield IMAGES[0]
+        folder.rename(tmp_path / "elsewhere")
+        folder.write_text("in the way")
+        yield IMAGES[1]
+
+    with served(image, image) as (_, client):
+        good, bad = client.upscale_many(images(), save_to=folder, max_in_flight=1)
+        assert good.path is not None
+        assert (tmp_path / "elsewhere" / good.path.name).read_bytes() == JPEG
+        assert isinstance(bad, Failure)
+        assert bad.unsaved is not None
+        assert bad.unsaved.save(tmp_path / "later").read_bytes() == JPEG
 
 
 def test_images_are_taken_in_the_thread_of_the_caller_and_no_more_than_are_in_flight() -> None:
