@@ -276,7 +276,7 @@ class RunwareClient(OtherTasks):
             idempotency_key=check_idempotency_key(idempotency_key),
             timeout=limit,
             tag=tag,
-            priority=check_priority(priority),
+            priority=check_priority(priority) if priority else 0,
             is_awaited=True,
         )
         try:

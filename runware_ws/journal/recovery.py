@@ -129,9 +129,8 @@ def take_up(found: Found, submitter: Submitter) -> Recovered:
         if entry.has_result:
             recovered._store(entry)
             continue
-        submission = Submission(
-            entry.uuid, payload, len(payload), _tag(entry), **task_options(entry)
-        )
+        submission = Submission(entry.uuid, payload, **task_options(entry))
+        submission.size, submission.tag = len(payload), _tag(entry)
         submitter.admission.enter_anyway(len(payload))
         recovered._expect(_source(entry), submission)
         submitter.take_up(submission)

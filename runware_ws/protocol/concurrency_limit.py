@@ -41,6 +41,7 @@ _SLOW_FALL = 0.8
 # So many results make a mean, and a result of so many before is forgotten by it.
 _MIN_RESULTS = 8
 _MEMORY = 32
+_MAGNITUDES = 32
 
 
 class ConcurrencyLimit:
@@ -54,7 +55,8 @@ class ConcurrencyLimit:
 
     Attributes:
         limit: how many tasks may be in flight.
-        in_flight: how many are.
+        in_flight: how many are; counted by its users.
+        wanted: whether more were waiting when tasks were last sent.
         unattributed: how many of these were refused by an error that named no task, so that it is
             not known yet which.
         news: why the limit has changed much since this was last read; "" if it has not.
@@ -65,6 +67,7 @@ class ConcurrencyLimit:
     ) -> None:
         self.limit = min(_START, ceiling) if adaptive else ceiling
         self.in_flight = 0
+        self.wanted = False
         self.unattributed = 0
         self.news = ""
         self._ceiling = ceiling
@@ -91,15 +94,6 @@ class ConcurrencyLimit:
             return 0
         return self.limit - self.in_flight + self.unattributed
 
-    def sent(self) -> int:
-        """Note that a task is being sent. Return its level: the number of tasks in flight."""
-        self.in_flight += 1
-        return self.in_flight
-
-    def ended(self) -> None:
-        """Note that a task is in flight no more, whatever became of it."""
-        self.in_flight -= 1
-
     def is_full(self, now: float) -> bool:
         """Note that tasks are waiting without room. Return whether there is a new timer."""
         may_grow = self._growing and self.limit < min(_UNPROVED, self._ceiling)
@@ -108,13 +102,12 @@ class ConcurrencyLimit:
         self._grow_at = now + self._timing.slow_start
         return True
 
-    def succeeded(self, level: int, seconds: float, *, wanted: bool) -> None:
+    def succeeded(self, level: int, seconds: float) -> None:
         """Note that a task succeeded.
 
         Args:
-            level: what `sent` returned.
-            seconds: the time since it was sent.
-            wanted: whether others are waiting for its place.
+            level: the number of tasks in flight when it was sent, itself included.
+            seconds: the time since.
         """
         if not self._adaptive:
             self._pauses = max(0, self._pauses - 1)
@@ -125,14 +118,14 @@ class ConcurrencyLimit:
         self._round_results += 1
         if self._round_results >= self._round_size:
             self._end_round()
-        if wanted and not self._is_slow:
+        if self.wanted and not self._is_slow:
             self._grow_by_result()
 
     def refused(self, level: int, sent_at: float, now: float) -> None:
-        """Note that a task was refused for lack of room; `ended` was called for it.
+        """Note that a task was refused for lack of room, and so is in flight no more.
 
         Args:
-            level: what `sent` returned.
+            level: the number of tasks in flight when it was sent, itself included.
             sent_at: when it was sent.
             now: the time.
         """
@@ -239,25 +232,22 @@ class _Latency:
     """
 
     def __init__(self) -> None:
-        self._means: dict[int, float] = {}
-        self._counts: dict[int, int] = {}
+        self._means = [0.0] * _MAGNITUDES
+        self._counts = [0] * _MAGNITUDES
 
     def add(self, level: int, seconds: float) -> None:
         """Add a task that was sent at this level."""
-        magnitude = level.bit_length()
-        count = self._counts[magnitude] = self._counts.get(magnitude, 0) + 1
-        mean = self._means.get(magnitude, 0.0)
-        self._means[magnitude] = mean + (seconds - mean) / min(count, _MEMORY)
+        magnitude = min(level.bit_length(), _MAGNITUDES - 1)
+        self._counts[magnitude] += 1
+        weight = min(self._counts[magnitude], _MEMORY)
+        self._means[magnitude] += (seconds - self._means[magnitude]) / weight
 
     def is_slow(self, level: int) -> bool:
         """Return whether tasks of up to this level take much longer than those of a lower one."""
         up_to = level.bit_length()
-        known = [
-            (magnitude, self._means[magnitude])
-            for magnitude, count in self._counts.items()
-            if magnitude <= up_to and count >= _MIN_RESULTS
+        means = [
+            mean
+            for mean, count in zip(self._means[: up_to + 1], self._counts, strict=False)
+            if count >= _MIN_RESULTS
         ]
-        if len(known) < 2:
-            return False
-        _, present = max(known)
-        return present > _SLOW_FACTOR * min(mean for _, mean in known) + _SLOW_SECONDS
+        return len(means) > 1 and means[-1] > _SLOW_FACTOR * min(means) + _SLOW_SECONDS

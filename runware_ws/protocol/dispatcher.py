@@ -51,7 +51,7 @@ class Dispatcher:
     def _one_of_several(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         """Collect a result of a task that may have several, which may come more than once."""
         if item not in task.collected:
-            task.collected.append(item)
+            task.collected = [*task.collected, item]
         if len(task.collected) >= task.wanted:
             self._table.succeed(task, {"data": task.collected}, now)
         elif task.stage is not Stage.QUEUED and link.ready:

@@ -12,19 +12,18 @@ _TURN = 8
 
 
 class PriorityQueue(Generic[T]):
-    """Items by priority, highest first, and in order within a priority."""
+    """Items by priority, highest first, and in order within a priority.
 
-    __slots__ = ("_queues", "_taken")
+    Attributes:
+        count: number of items.
+    """
+
+    __slots__ = ("_queues", "_taken", "count")
 
     def __init__(self) -> None:
+        self.count = 0
         self._queues: dict[int, deque[T]] = {}  # none of them is empty
         self._taken = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._queues)
-
-    def __len__(self) -> int:
-        return sum(len(queue) for queue in self._queues.values())
 
     def add(self, item: T, priority: int = 0) -> None:
         """Add an item behind those of its priority."""
@@ -32,6 +31,7 @@ class PriorityQueue(Generic[T]):
         if queue is None:
             queue = self._queues[priority] = deque()
         queue.append(item)
+        self.count += 1
 
     def add_first(self, item: T, priority: int = 0) -> None:
         """Add an item before those of its priority."""
@@ -40,35 +40,50 @@ class PriorityQueue(Generic[T]):
 
     def first(self) -> T:
         """Return the item that `pop` would return."""
-        return self._queues[self._next()][0]
+        return self._next()[0]
 
     def pop(self) -> T:
         """Remove the next item and return it."""
-        priority = self._next()
-        queue = self._queues[priority]
-        item = queue.popleft()
-        self._taken += 1
-        if not queue:
-            del self._queues[priority]
+        item = self._next().popleft()
+        self.took(1)
         return item
+
+    def in_a_row(self) -> tuple[deque[T], int]:
+        """Return the queue of the next item, and how many may be taken from it before the next.
+
+        Whoever takes some from it calls `took`.
+        """
+        return self._next(), 1 if len(self._queues) > 1 else self.count
+
+    def took(self, number: int) -> None:
+        """Note that so many items were taken from what `in_a_row` returned."""
+        self._taken += number
+        self.count -= number
+        if not self.count:
+            self._queues = {}
+        elif len(self._queues) > 1:
+            self._queues = {priority: one for priority, one in self._queues.items() if one}
 
     def remove(self, item: T, priority: int = 0) -> None:
         """Remove an item, wherever it is in the queue of its priority."""
         queue = self._queues[priority]
         queue.remove(item)
+        self.count -= 1
         if not queue:
             del self._queues[priority]
 
     def clear(self) -> None:
         """Remove all items."""
         self._queues.clear()
+        self.count = 0
 
-    def _next(self) -> int:
-        """Return the priority of the next item."""
+    def _next(self) -> deque[T]:
+        """Return the queue of the next item."""
         queues = self._queues
         if len(queues) == 1:
-            return next(iter(queues))
+            for queue in queues.values():
+                return queue
         turn, rest = divmod(self._taken, _TURN)
         if rest == _TURN - 1:
-            return sorted(queues)[turn % len(queues)]
-        return max(queues)
+            return queues[sorted(queues)[turn % len(queues)]]
+        return queues[max(queues)]

@@ -40,11 +40,12 @@ class SendQueue:
         """Return whether there may be a next frame."""
         if not link.ready:
             return not link.auth_written
+        table = self._table
         return bool(
-            (self._table.has_pending and self._table.limit.room() > 0)
+            (table.has_pending and table.limit.room() > 0)
             or link.keepalive.ping_wanted
             or link.has_questions
-            or self._table.resends
+            or table.resends
             or link.unattributed
             or link.missed_answer
         )
@@ -102,11 +103,12 @@ class SendQueue:
     def _tasks(self, link: ConnectionState, now: float, *, small: bool, bulk: bool) -> Frame | None:
         table = self._table
         batch = self._resends() if table.resends else []
-        if not batch and small and table.small:
+        if not batch and small and table.small.count:
             batch = self._pending(table.small, self._room_for_small())
-        if not batch and bulk and table.bulk:
+        if not batch and bulk and table.bulk.count:
             batch = self._pending(table.bulk, self._room_for_bulk())
-        if table.has_pending and table.limit.room() <= len(batch):
+        table.limit.wanted = table.has_pending
+        if table.limit.wanted and table.limit.room() <= len(batch):
             table.timers.moved |= table.limit.is_full(now)
         if not batch:
             return None
@@ -117,14 +119,14 @@ class SendQueue:
     def _room_for_small(self) -> int:
         """Return how many small tasks may be sent: large ones that wait have a share."""
         room = self._table.limit.room()
-        if not self._table.bulk:
+        if not self._table.bulk.count:
             return room
         self._turn += 1
         return room - max(0, self._share_of_bulk() - self._table.bulk_in_flight)
 
     def _room_for_bulk(self) -> int:
         room = self._table.limit.room()
-        if not self._table.small:
+        if not self._table.small.count:
             return room
         return min(room, self._share_of_bulk() - self._table.bulk_in_flight)
 
@@ -152,14 +154,20 @@ class SendQueue:
         """Return the first of the pending tasks, as many as fit into a frame and may be sent."""
         batch: list[Task] = []
         size = 1
-        while pending and len(batch) < room:
-            task = pending.first()
-            if task.stage is Stage.QUEUED:
-                size += len(task.payload) - 1
-                if batch and self._is_full(batch, task, size):
-                    break
-                batch.append(task)
-            pending.pop()
+        while pending.count and len(batch) < room:
+            queue, at_most = pending.in_a_row()
+            taken = 0
+            while taken < at_most and len(batch) < room:
+                task = queue[0]
+                if task.stage is Stage.QUEUED:
+                    size += len(task.payload) - 1
+                    if batch and self._is_full(batch, task, size):
+                        pending.took(taken)
+                        return batch
+                    batch.append(task)
+                queue.popleft()
+                taken += 1
+            pending.took(taken)
         return batch
 
     def _is_full(self, batch: list[Task], task: Task, size: int) -> bool:

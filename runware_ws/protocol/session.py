@@ -109,7 +109,10 @@ class Session:
             self._table.small_until = now + self._timing.small_rest
         if self._table.bulk_tasks and self._closed_lines:
             self._open_line_if_of_use(now)
-        self._enqueue(task)
+        if self._journaled or task.uuid_of_attempt is not None:
+            self._enqueue(task)
+        else:
+            self._table.enqueue(task)
 
     def _enqueue(self, task: Task) -> None:
         if self._journaled and task.origin is not None:
@@ -265,7 +268,7 @@ class Session:
     def _open_at(self) -> float | None:
         """Return when one more line is of use if all stay occupied by large frames, or None."""
         table = self._table
-        if not self._closed_lines or not table.bulk or table.limit.room() <= 0:
+        if not self._closed_lines or not table.bulk.count or table.limit.room() <= 0:
             return None
         if any(line.coming_until is not None for line in self.lines):
             return None

@@ -153,7 +153,7 @@ class TaskTable:
     @property
     def has_pending(self) -> bool:
         """Return whether tasks are to be sent."""
-        return bool(self.small or self.bulk)
+        return self.small.count > 0 or self.bulk.count > 0
 
     def clear_pending(self) -> None:
         """Send no more tasks."""
@@ -163,14 +163,14 @@ class TaskTable:
     def enter_flight(self, task: Task) -> None:
         """Count a task as in flight."""
         if not task.level:
-            task.level = self.limit.sent()
+            self.limit.in_flight = task.level = self.limit.in_flight + 1
             self.bulk_in_flight += task.bulk
 
     def leave_flight(self, task: Task) -> None:
         """Count a task as in flight no more."""
         if task.level:
             task.level = 0
-            self.limit.ended()
+            self.limit.in_flight -= 1
             self.bulk_in_flight -= task.bulk
 
     def clear(self, task: Task) -> None:
@@ -187,8 +187,9 @@ class TaskTable:
         counters = self.counters
         counters.succeeded += 1
         if task.level:
-            self.limit.succeeded(task.level, now - task.sent_at, wanted=self.has_pending)
-            self.tell_limit()
+            self.limit.succeeded(task.level, now - task.sent_at)
+            if self.limit.news:
+                self.tell_limit()
         if task.found_by or task.writes > 1:
             counters.recovered[task.found_by or "sent again"] += 1
         if task.writes > 1:

@@ -23,7 +23,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .connection_state import ConnectionState
     from .wire import ErrorItem, Item
@@ -134,47 +134,33 @@ class Task:
         found_by: the way by which a task in doubt was found; "" if it was never in doubt.
     """
 
-    __slots__ = (
-        "alone",
-        "asked",
-        "asked_alone",
-        "asked_at",
-        "asked_on",
-        "asks",
-        "attempts",
-        "bulk",
-        "collected",
-        "deadline",
-        "due",
-        "evidence",
-        "failing_since",
-        "failure",
-        "failures",
-        "former_uuids",
-        "found_by",
-        "level",
-        "link",
-        "missed_since",
-        "misses",
-        "origin",
-        "owned",
-        "payload",
-        "polled",
-        "priority",
-        "refusal",
-        "rejection",
-        "sent_at",
-        "spoiled",
-        "stage",
-        "suspicions",
-        "timeout",
-        "uuid",
-        "uuid_of_attempt",
-        "wake",
-        "wanted",
-        "wire_uuid",
-        "writes",
-    )
+    # Most tasks never set these, so they cost nothing for each.
+    former_uuids: tuple[str, ...] = ()
+    uuid_of_attempt: Callable[[int], str] | None = None
+    link: ConnectionState | None = None
+    level = 0
+    collected: Sequence[Item] = ()
+    stage = Stage.QUEUED
+    evidence = Evidence.NEVER_WRITTEN
+    due: float | None = None
+    wake: float | None = None
+    sent_at = 0.0
+    asks = 0
+    asked: Question | None = None
+    asked_at = 0.0
+    asked_on: ConnectionState | None = None
+    misses = 0
+    missed_since = 0.0
+    failure: ErrorItem | None = None
+    failures = 0
+    failing_since = 0.0
+    asked_alone = False
+    spoiled = False
+    rejection: ErrorItem | None = None
+    refusal: ErrorItem | None = None
+    suspicions = 0
+    alone = False
+    found_by = ""
 
     def __init__(
         self,
@@ -195,43 +181,17 @@ class Task:
     ) -> None:
         self.uuid = uuid
         self.wire_uuid = wire_uuid or uuid
-        self.former_uuids: tuple[str, ...] = ()
         self.payload = payload
         self.owned = owned
-        self.uuid_of_attempt: Callable[[int], str] | None = None
         self.wanted = wanted
         self.priority = priority
         self.bulk = bulk
-        self.link: ConnectionState | None = None
-        self.level = 0
-        self.collected: list[Item] = []
         self.polled = polled
         self.timeout = timeout
         self.deadline = deadline
         self.origin = origin
-        self.stage = Stage.QUEUED
-        self.evidence = Evidence.NEVER_WRITTEN
-        self.due: float | None = None
-        self.wake: float | None = None
         self.attempts = attempts
         self.writes = writes
-        self.sent_at = 0.0
-        self.asks = 0
-        self.asked: Question | None = None
-        self.asked_at = 0.0
-        self.asked_on: ConnectionState | None = None
-        self.misses = 0
-        self.missed_since = 0.0
-        self.failure: ErrorItem | None = None
-        self.failures = 0
-        self.failing_since = 0.0
-        self.asked_alone = False
-        self.spoiled = False
-        self.rejection: ErrorItem | None = None
-        self.refusal: ErrorItem | None = None
-        self.suspicions = 0
-        self.alone = False
-        self.found_by = ""
 
     @property
     def attempt_uuids(self) -> tuple[str, ...]:

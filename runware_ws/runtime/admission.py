@@ -61,13 +61,18 @@ class Admission:
     @property
     def waiting(self) -> int:
         """Return the number of those that wait at the gate."""
-        return len(self._small) + len(self._large)
+        return self._small.count + self._large.count
 
     def try_enter(self, size: int) -> bool:
         """Enter without waiting, if that is possible and jumps no queue."""
-        if (self._large if size > _LARGE_BYTES else self._small) or not self._fits(size):
+        queue = self._large if size > _LARGE_BYTES else self._small
+        if queue.count or not self._fits(size):
             return False
-        self.enter_anyway(size)
+        if size > _LARGE_BYTES:
+            self.enter_anyway(size)
+        else:
+            self.tasks += 1
+            self.bytes += size
         return True
 
     def enter_anyway(self, size: int) -> None:
@@ -108,8 +113,12 @@ class Admission:
 
     def leave(self, size: int) -> None:
         """Make room."""
-        self._leave(size)
-        if self._small or self._large:
+        if size > _LARGE_BYTES:
+            self._leave(size)
+        else:
+            self.tasks -= 1
+            self.bytes -= size
+        if self._small.count or self._large.count:
             self._admit()
         if not self.tasks:
             self._emptied.notify()
@@ -145,7 +154,7 @@ class Admission:
 
     def _admit(self) -> None:
         for queue in (self._small, self._large):
-            while queue and self._fits(queue.first().size):
+            while queue.count and self._fits(queue.first().size):
                 waiter = queue.pop()
                 self.enter_anyway(waiter.size)
                 waiter.admitted = True

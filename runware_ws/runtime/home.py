@@ -35,14 +35,12 @@ class Home:
 
     def check(self, *, allow_fork: bool = False) -> None:
         """Raise RuntimeError in any other event loop, thread or process."""
-        is_fork = self.is_another_process()
-        if is_fork and allow_fork:
-            return
+        is_fork = os.getpid() != self._process
         try:
             is_here = self._current() is self._loop
         except RuntimeError:  # no event loop runs
             is_here = False
-        if not is_here or is_fork:
+        if (is_fork and not allow_fork) or not (is_here or is_fork):
             self._refuse()
 
     def is_another_process(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -43,24 +43,12 @@ class Submission(Task):
         outcome: its result or its error; None while it is pending.
     """
 
-    __slots__ = ("_callbacks", "_event", "began", "outcome", "size", "tag")
-
-    def __init__(
-        self,
-        uuid: str,
-        payload: bytes | bytearray,
-        size: int,
-        tag: Any = None,
-        began: float | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(uuid, payload, **options)
-        self.size = size
-        self.tag = tag
-        self.began = began
-        self.outcome: UpscaleResult | RunwareError | None = None
-        self._event: OneShotEvent | None = None  # made when somebody waits
-        self._callbacks: list[Callable[[], None]] = []
+    size = 0
+    tag: Any = None
+    began: float | None = None
+    outcome: UpscaleResult | RunwareError | None = None
+    _event: OneShotEvent | None = None  # made when somebody waits
+    _callbacks: Sequence[Callable[[], None]] = ()
 
     def wait(self) -> Awaitable[Any]:
         """Wait until the task is settled. Cancelling the waiter does not cancel the task."""
@@ -86,11 +74,7 @@ class Submission(Task):
         if self.outcome is not None:
             callback()
         else:
-            self._callbacks.append(callback)
-
-    def seconds_at(self, now: float) -> float | None:
-        """Return the seconds since it was handed in, or None if that was in another process."""
-        return None if self.began is None else now - self.began
+            self._callbacks = (*self._callbacks, callback)
 
     def finish(
         self,
@@ -177,16 +161,18 @@ class Submitter:
         began = now = self.driver.clock()
         deadline = None if timeout is None else now + timeout
         names = _Names(task_uuid, idempotency_key, template, self._key)
-        if (known := self._already_named(names)) is not None:
+        if names.are_given and (known := self._already_named(names)) is not None:
             return known
         source = source_of(image)
         self._check_size(source.size)
-        names.check(source)
+        if names.follow_content:
+            names.check(source)
         head, tail = template.before_image(names.uuid), template.tail
         origin = None
         text = source.text
         is_simple = text is not None and not self._is_journaled and not names.follow_content
-        if is_simple and self._enters(source.size, is_awaited):
+        size = source.size
+        if is_simple and (self.admission.try_enter(size) or self._may_pass(size, is_awaited)):
             payload: bytes | bytearray = b"".join((head, text or b"", tail))
         else:
             with _time_limit(names.uuid, timeout, deadline, "max_in_flight was reached"):
@@ -208,9 +194,6 @@ class Submitter:
         submission = Submission(
             names.uuid,
             payload,
-            source.size,
-            tag,
-            began,
             owned=task_uuid is None,
             polled=template.polled,
             priority=priority,
@@ -219,18 +202,17 @@ class Submitter:
             deadline=deadline,
             origin=origin,
         )
-        submission.uuid_of_attempt = names.uuid_of_attempt
+        submission.size, submission.tag, submission.began = source.size, tag, began
+        if names.uuid_of_attempt is not None:
+            submission.uuid_of_attempt = names.uuid_of_attempt
         self._hand_in(submission, now, now - began)
         return submission
 
-    def _enters(self, size: int, is_awaited: bool) -> bool:
-        """Enter without waiting, if possible.
+    def _may_pass(self, size: int, is_awaited: bool) -> bool:
+        """Enter over the limit if the caller waits for the result of a small input.
 
-        A small input whose caller waits for the result holds no more when it is over the limit than
-        when it waits at the gate, and the session sends it by the same order.
+        It holds no more then than when it waits at the gate, and is sent in the same order.
         """
-        if self.admission.try_enter(size):
-            return True
         if not is_awaited or size > _TINY_BYTES:
             return False
         self.admission.enter_anyway(size)
@@ -259,12 +241,12 @@ class Submitter:
         submission = Submission(
             uuid,
             payload,
-            len(payload),
             wanted=wanted,
             polled=members.get("deliveryMethod") == "async" or "webhookURL" in members,
             timeout=timeout,
             deadline=deadline,
         )
+        submission.size = len(payload)
         with self.admission.given_back_on_error(submission):
             self.driver.check_open()
             self._refuse_used(uuid)
@@ -290,7 +272,7 @@ class Submitter:
             self.driver.check_open()
         if known is not None:
             return known
-        submission = Submission(task_uuid, b"", 0, timeout=timeout, deadline=deadline)
+        submission = Submission(task_uuid, b"", timeout=timeout, deadline=deadline)
         self.take_up(submission)
         return submission
 
@@ -317,7 +299,8 @@ class Submitter:
         on_ack = None
         if submission.origin is not None:  # it is in the journal
             on_ack = partial(self.forget, submission.uuid)
-        seconds = submission.seconds_at(self.driver.clock())
+        began = submission.began
+        seconds = None if began is None else self.driver.clock() - began
         submission.finish(outcome, seconds, on_ack, self.downloads)
         self.admission.leave(submission.size)
         if self.observer is not None:

@@ -66,7 +66,7 @@ def run(
         while waiting and limit.room() > 0:
             waiting -= 1
             number += 1
-            level = limit.sent()
+            limit.in_flight = level = limit.in_flight + 1
             if running < room(now):
                 begin(level, now)
             elif len(queued) < queue:
@@ -86,14 +86,15 @@ def run(
         if what == "done":
             running -= 1
             done += 1
-            limit.succeeded(level, now - sent_at, wanted=waiting > 0)
-            limit.ended()
+            limit.wanted = waiting > 0
+            limit.succeeded(level, now - sent_at)
+            limit.in_flight -= 1
             if queued and running < room(now):
                 begin(*queued.pop(0))
         else:
             refusals += 1
             waiting += 1
-            limit.ended()
+            limit.in_flight -= 1
             limit.refused(level, sent_at, now)
         limits.append(limit.limit)
     return Report(now, images * latency / (capacity / now), refusals, images, limits)
@@ -128,7 +129,8 @@ def test_tasks_that_are_slow_for_another_reason_are_not_held_up_for_long() -> No
     limit = ConcurrencyLimit(1024, Timing(), lambda: 0.5)
     for seconds, results in ((0.2, 500), (2.0, 1500)):
         for _ in range(results):
-            limit.succeeded(limit.limit, seconds, wanted=True)
+            limit.wanted = True
+            limit.succeeded(limit.limit, seconds)
         assert limit.limit > 256
 
 
