@@ -3,6 +3,7 @@
 RunwareError
  +-- InputError (also ValueError)      an argument is wrong; nothing was sent
  +-- AuthenticationError               the key was refused
+ +-- BudgetError                       another task might exceed ``budget``; nothing was sent
  +-- ConnectionLostError               no connection within ``max_reconnect_time``
  +-- ClientClosedError                 the client is closed, or not open yet
  +-- DownloadError                     the link of a result cannot be fetched
@@ -34,9 +35,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .error_codes import code_info
+from .words import visible
 
 __all__ = [
     "AuthenticationError",
+    "BudgetError",
     "ClientClosedError",
     "ConnectionLostError",
     "ContentPolicyError",
@@ -108,6 +111,24 @@ class AuthenticationError(RunwareError):
 
 
 @dataclass(eq=False, repr=False)
+class BudgetError(RunwareError):
+    """Another task might exceed the client's ``budget``. It was not sent.
+
+    Attributes:
+        budget: the budget in US dollars.
+        spent: the cost of all results so far, in US dollars. A task that was given up counts too,
+            since the service may bill it.
+    """
+
+    budget: float
+    spent: float
+
+    def __str__(self) -> str:
+        left = f"${self.spent:.4f} of the budget of ${self.budget:.4f} is spent"
+        return f"{left}, and another task might exceed it"
+
+
+@dataclass(eq=False, repr=False)
 class ConnectionLostError(RunwareError):
     """The connection could not be made, or was down for longer than ``max_reconnect_time``.
 
@@ -158,7 +179,7 @@ class DownloadError(RunwareError):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.url} could not be downloaded: {self.reason}"
+        return visible(f"{self.url} could not be downloaded: {self.reason}")
 
 
 @dataclass(eq=False, repr=False)
@@ -300,8 +321,8 @@ class TaskError(RunwareError):
     def parameter(self) -> str | None:
         value = self.raw.get("parameter")
         if isinstance(value, list):
-            return ", ".join(map(str, value))
-        return None if value is None else str(value)
+            return visible(", ".join(map(str, value)))
+        return None if value is None else visible(str(value))
 
     @property
     def task_type(self) -> str | None:

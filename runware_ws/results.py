@@ -17,6 +17,7 @@ from .protocol.request import is_url
 from .runtime.concurrency import run_in_thread, run_off_loop, uninterruptible
 from .runtime.content import FileContent, MemoryContent
 from .runtime.download import Downloads, downloads_of_environment
+from .words import visible
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -202,7 +203,7 @@ class UpscaleResult:
 
     def __repr__(self) -> str:
         where = self.image_url or "data"
-        return f"<UpscaleResult {self.task_uuid}: {where}>"
+        return f"<UpscaleResult {self.task_uuid}: {visible(where)}>"
 
     def _repr_html_(self) -> str:
         """Return a small picture and a few words, for notebooks. It downloads nothing."""

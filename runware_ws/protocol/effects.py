@@ -37,6 +37,13 @@ class Retry:
 
 
 @dataclass(slots=True)
+class Load:
+    """Load the bytes of a task from the journal, then call `Session.loaded`."""
+
+    task: Task
+
+
+@dataclass(slots=True)
 class Connect:
     """Open the connection of a line."""
 
@@ -95,4 +102,4 @@ class Frame:
     tasks: list[Task] = field(default_factory=list, repr=False)
 
 
-Effect = Settle | Record | Retry | Connect | Disconnect | Pong | Notify
+Effect = Settle | Record | Load | Retry | Connect | Disconnect | Pong | Notify
