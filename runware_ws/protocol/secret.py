@@ -37,6 +37,8 @@ class Secret:
         An escape may stand for any of its characters. A large frame takes longer to search than its
         values, most of which is an image.
         """
+        if len(self._text) < _SHORTEST:
+            return False
         return len(frame) > _SMALL_BYTES or b"\\" in frame or self._bytes in frame
 
     def hidden_in(self, value: Any, depth: int = 0) -> Any:
