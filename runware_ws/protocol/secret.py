@@ -20,6 +20,10 @@ class Secret:
     __slots__ = ("_bytes", "_text")
 
     def __init__(self, text: str) -> None:
+        self.replace(text)
+
+    def replace(self, text: str) -> None:
+        """Hold another text from now on."""
         self._text = text
         self._bytes = text.encode()
 

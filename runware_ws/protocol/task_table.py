@@ -41,6 +41,8 @@ class Counters:
     double_runs: int = 0
     frames_sent: int = 0
     frames_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
     cost_units: int = 0
 
     @property
