@@ -12,6 +12,7 @@ from .batch import Failure, Outcome, Outcomes, Success
 from .client import RunwareClient
 from .errors import (
     AuthenticationError,
+    BudgetError,
     ClientClosedError,
     ConnectionLostError,
     ContentPolicyError,
@@ -46,6 +47,7 @@ from .task import TaskState, UpscaleTask
 
 __all__ = [
     "AuthenticationError",
+    "BudgetError",
     "ClientClosedError",
     "ClientState",
     "ConnectionLostError",

@@ -322,7 +322,6 @@ class Window(Generic[T]):
     def abandon(self) -> None:
         """Stop: nobody reads outcomes any more."""
         self._abandoned = self._ended = True
-        self._places.clear()
         self._news.notify()
         if self._saver is not None:
             self._saver.cancel()

@@ -96,6 +96,10 @@ class RunwareClient(OtherTasks):
         http_client: an ``httpx.AsyncClient`` for downloads, which stays yours to close. Then names
             that lead to private addresses are its own affair. Default: connections of this client's
             own, which are kept until it is closed.
+        budget: US dollars that this client may spend on upscaling; a task that might exceed it
+            raises `BudgetError` and is not sent. It sets ``include_cost``. A task in flight counts
+            with the highest cost so far, and until one is known, one task at a time is sent.
+            Default: no limit.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
         profile: what `runware-ws doctor` has found out about the service: ``"auto"`` (the default)
             for this host and key, the path of a profile, or None. Arguments come before it.
@@ -129,6 +133,7 @@ class RunwareClient(OtherTasks):
         max_download_bytes: int = MAX_DOWNLOAD_BYTES,
         download_timeout: float | None = DOWNLOAD_TIMEOUT,
         http_client: httpx.AsyncClient | None = None,
+        budget: float | None = None,
         journal: str | os.PathLike[str] | None = None,
         profile: str | os.PathLike[str] | None = "auto",
     ) -> None:
@@ -155,6 +160,7 @@ class RunwareClient(OtherTasks):
             on_doubt=on_doubt,
             max_download_bytes=max_download_bytes,
             download_timeout=download_timeout,
+            budget=budget,
         )
         check_journal(journal)
         check_http_client(http_client)
@@ -239,7 +245,7 @@ class RunwareClient(OtherTasks):
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=include_cost,
+            include_cost=self._with_cost(include_cost),
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=self._delivery_method(delivery_method),
@@ -294,7 +300,9 @@ class RunwareClient(OtherTasks):
         """Submit an image and return when its task is sent, or queued to be sent.
 
         It waits while ``max_in_flight`` or ``max_in_flight_bytes`` is reached. The image is read
-        and encoded after that. If the call is cancelled, nothing was sent.
+        and encoded after that. With a journal it returns when the task is in it: a process that
+        dies right afterwards has lost nothing. If the call is cancelled, nothing was sent; with a
+        journal the task is given up.
 
         Args:
             image: see `upscale`.
@@ -318,7 +326,8 @@ class RunwareClient(OtherTasks):
 
         Raises:
             InputError: an argument is wrong, or the image cannot be read; nothing was sent.
-            TaskTimeoutError: ``timeout`` passed before the task was admitted; nothing was sent.
+            TaskTimeoutError: ``timeout`` passed before the task was admitted or, with a journal,
+                recorded; nothing was sent.
             ConnectionLostError, ClientClosedError, AuthenticationError, JournalError: the client
                 ended.
         """
@@ -329,7 +338,7 @@ class RunwareClient(OtherTasks):
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=include_cost,
+            include_cost=self._with_cost(include_cost),
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=self._delivery_method(delivery_method),
@@ -350,6 +359,7 @@ class RunwareClient(OtherTasks):
             tag=tag,
             priority=check_priority(priority),
         )
+        await submitter.recorded(submission)
         return UpscaleTask(self, submission)
 
     async def attach(
@@ -459,7 +469,7 @@ class RunwareClient(OtherTasks):
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=include_cost,
+            include_cost=self._with_cost(include_cost),
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
             delivery_method=self._delivery_method(delivery_method),

@@ -3,6 +3,7 @@
 RunwareError
  +-- InputError (also ValueError)      an argument is wrong; nothing was sent
  +-- AuthenticationError               the key was refused
+ +-- BudgetError                       another task might exceed ``budget``; nothing was sent
  +-- ConnectionLostError               no connection within ``max_reconnect_time``
  +-- ClientClosedError                 the client is closed, or not open yet
  +-- DownloadError                     the link of a result cannot be fetched
@@ -38,6 +39,7 @@ from .words import visible
 
 __all__ = [
     "AuthenticationError",
+    "BudgetError",
     "ClientClosedError",
     "ConnectionLostError",
     "ContentPolicyError",
@@ -106,6 +108,24 @@ class AuthenticationError(RunwareError):
 
     def __str__(self) -> str:
         return f"{self.message} ({self.code})" if self.code else self.message
+
+
+@dataclass(eq=False, repr=False)
+class BudgetError(RunwareError):
+    """Another task might exceed the client's ``budget``. It was not sent.
+
+    Attributes:
+        budget: the budget in US dollars.
+        spent: the cost of all results so far, in US dollars. A task that was given up counts too,
+            since the service may bill it.
+    """
+
+    budget: float
+    spent: float
+
+    def __str__(self) -> str:
+        left = f"${self.spent:.4f} of the budget of ${self.budget:.4f} is spent"
+        return f"{left}, and another task might exceed it"
 
 
 @dataclass(eq=False, repr=False)

@@ -39,6 +39,7 @@ class Settings:
     allow_insecure: bool = False
     on_doubt: Literal["resend", "fail"] = "resend"
     doubt_window: float = 2.0
+    budget: float | None = None
     max_download_bytes: int = MAX_DOWNLOAD_BYTES
     download_timeout: float | None = DOWNLOAD_TIMEOUT
     delivery_method: Literal["sync", "async"] | None = None  # of tasks that do not say
@@ -67,7 +68,8 @@ def check_number(name: str, kind: str, value: object) -> None:
 
     Args:
         name: name of the parameter.
-        kind: ``int``, ``float`` or ``float | None``; a float is a number of seconds.
+        kind: ``int``, ``float`` or ``float | None``; a float is a number of seconds, or of US
+            dollars if it is the budget.
         value: what was given.
 
     Raises:
@@ -75,7 +77,8 @@ def check_number(name: str, kind: str, value: object) -> None:
     """
     if value is None and kind.endswith("None"):
         return
-    wanted = "an integer" if kind == "int" else "a number of seconds"
+    unit = "US dollars" if name == "budget" else "seconds"
+    wanted = "an integer" if kind == "int" else f"a number of {unit}"
     allowed = int if kind == "int" else int | float
     if not isinstance(value, allowed) or isinstance(value, bool):
         raise InputError(name, f"{value!r} is of type {type(value).__name__}", f"pass {wanted}")

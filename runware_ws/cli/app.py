@@ -12,10 +12,12 @@ import typer
 from typer.core import TyperGroup
 
 from .._version import __version__
+from .demo import demo
 from .doctor import doctor
 from .emulate import emulate
 from .errors import one_line
 from .exit_status import INTERRUPTED, USAGE
+from .fetch import fetch
 from .options import as_command, option
 from .ping import ping
 from .upscale import upscale
@@ -46,7 +48,6 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group,
     invoke_without_command=True,
-    add_completion=False,
     rich_markup_mode="rich" if _USE_RICH else None,
     pretty_exceptions_enable=False,  # a pretty traceback shows local variables
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -79,7 +80,7 @@ def global_options(
     Examples:
       runware-ws upscale photo.jpg --emulator
       runware-ws upscale holiday/ --recursive --factor 2 --out large
-      runware-ws emulate
+      runware-ws demo
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -87,5 +88,5 @@ def global_options(
 
 
 app.callback(help=_help(global_options))(global_options)
-for command in (upscale, emulate, ping, doctor):
+for command in (upscale, fetch, demo, emulate, ping, doctor):
     app.command(help=_help(command))(as_command(command))

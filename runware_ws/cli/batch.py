@@ -1,17 +1,19 @@
 """The run over all images: upscale each one, save its result, and report its outcome.
 
 With a journal, a run that was killed is finished by the same command. First it saves the results
-of tasks that the earlier run has left in the journal. Then it upscales every image that has no
-result in the output folder. A result leaves the journal when it is saved.
+of tasks that the earlier run has left in the journal. Each of them carries the entry of the record
+that it belongs to, as its tag. Then it upscales every image that has no result.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -20,16 +22,43 @@ import anyio.to_thread
 
 from ..batch import Outcome, Outcomes
 from ..client import RunwareClient
-from ..errors import JournalError, RunwareError, TaskError
-from ..options import UpscaleOptions
+from ..errors import (
+    BudgetError,
+    InputError,
+    InsufficientCreditsError,
+    JournalError,
+    ProtocolError,
+    RunwareError,
+    TaskError,
+)
 from ..results import UpscaleResult
-from .errors import InterruptedByUser
-from .inputs import ImageFinder, InputImage, absolute_path
+from .errors import Interrupted
 from .output import Output
-from .summary import ImageReport, Summary
+from .picture import picture_of
+from .plan import Planned, origin_of
+from .record import FolderRecord, RecordedResult, ResultOrigin, entry_from, shown
+from .saving import save
+from .summary import ImageReport, Summary, dollars
 
 _SAVERS = 8  # each holds one result in memory
 _REFRESH_INTERVAL = 0.1
+
+
+@dataclass(eq=False)
+class _Image:
+    """An image that is taken.
+
+    Attributes:
+        source: path or URL.
+        entry: its entry in the record, without the result.
+        size: width and height in pixels, or None.
+        started: time when it was taken.
+    """
+
+    source: Path | str
+    entry: RecordedResult
+    size: tuple[int, int] | None = None
+    started: float = field(default_factory=time.monotonic)
 
 
 @dataclass(eq=False)
@@ -38,153 +67,216 @@ class Batch:
 
     Attributes:
         client: a connected client.
-        finder: finds the images.
-        out: the output folder.
+        images: the images.
+        out: the output folder, which exists.
+        record: the record of that folder, open.
         output: prints the outcome of each image.
         summary: is kept up to date. Its ``resumable`` tells that the client has a journal.
-        options: the options of each task.
+        options: the options of the tasks.
+        service: host of the service, for the record.
     """
 
     client: RunwareClient
-    finder: ImageFinder
+    images: list[Planned]
     out: Path
+    record: FolderRecord
     output: Output
     summary: Summary
-    options: UpscaleOptions
-    _started: dict[Path | str, tuple[InputImage, float]] = field(default_factory=dict)
-    _recovered: set[Path | str] = field(default_factory=set)
+    options: Mapping[str, Any]
+    service: str
+    _taken: dict[Path | str, _Image] = field(default_factory=dict)
+    _recovered: set[str] = field(default_factory=set)
     _outcomes: Outcomes[Path | str] | None = None
-    _stop_reason: str = ""
+    _closing: str = ""  # the reason to send nothing more
+    _savers: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     async def run(self) -> None:
         """Return when every image is done or has failed.
 
-        When cancelled, results that have arrived are saved and the other images are given up.
+        When it is cancelled, and when a result cannot be saved, the images in flight are given up
+        and named with their tasks.
         """
         try:
             with self._refreshed_output():
                 await self._save_recovered()
-                if not self._stop_reason:
-                    await self._upscale()
-        except anyio.get_cancelled_exc_class():
-            self._report_interrupted()
-            raise
-        if self._stop_reason:
-            self.output.message(f"stopped: {self._stop_reason}")
+                for output_format, images in self._by_format().items():
+                    await self._upscale(output_format, images)
+        finally:
+            self.output.close()
+            self._report_unfinished()
+        if self._closing:
+            self.output.message(f"stopped: {self._closing}", style="red")
+
+    def _by_format(self) -> dict[str, list[Planned]]:
+        images: dict[str, list[Planned]] = defaultdict(list)
+        for one in self.images:
+            images[one.image.format].append(one)
+        return images
 
     # Results of an earlier run
 
     async def _save_recovered(self) -> None:
-        images: dict[str, InputImage] | None = None
-        async for outcome in self.client.recovered():
-            if isinstance(outcome.error, TaskError):
-                continue  # the image has no result, so it is upscaled again
-            if images is None:
-                images = await anyio.to_thread.run_sync(self._images_by_path)
-            image = images.get(_key(outcome.source)) or self._unknown_image(outcome)
-            self._recovered.add(image.source)
-            await self._finish(image, time.monotonic(), outcome)
-            if self._stop_reason:
+        recovered = self.client.recovered()
+        while not self._closing:
+            try:
+                outcome = await anext(recovered)  # unlike `async for`, it acknowledges nothing
+            except StopAsyncIteration:
                 return
+            if not isinstance(outcome.error, TaskError):  # after one the image is upscaled again
+                await self._finish_recovered(outcome)
 
-    def _images_by_path(self) -> dict[str, InputImage]:
-        return {_key(image.source): image for image in self.finder.find()}
+    async def _finish_recovered(self, outcome: Outcome[Any]) -> None:
+        entry = entry_from(outcome.tag)
+        if entry is None or not await self._is_free_for(entry):
+            task_uuid = getattr(outcome.result or outcome.error, "task_uuid", None)
+            source = shown(outcome.source) if outcome.source else "an image"
+            entry = RecordedResult(f"{task_uuid}.jpg", source, ResultOrigin("", {}, self.service))
+        if all(one.image.output.as_posix() != entry.output for one in self.images):
+            self.summary.total += 1
+        self._recovered.add(entry.output)
+        await self._finish(_Image(outcome.source or "an image", entry), outcome)
 
-    def _unknown_image(self, outcome: Outcome[Any]) -> InputImage:
-        """Return an image that the arguments do not name; its output is named after its task."""
-        self.summary.total += 1
-        task_uuid = getattr(outcome.result or outcome.error, "task_uuid", None)
-        return InputImage(outcome.source or "an image", PurePath(f"{task_uuid}.jpg"))
+    async def _is_free_for(self, entry: RecordedResult) -> bool:
+        """Return True if the result of an earlier run overwrites nothing but results of its own."""
+        judge = partial(self.record.judge, PurePath(entry.output), entry.source)
+        with suppress(OSError):
+            verdict = await anyio.to_thread.run_sync(judge, lambda: entry.origin)
+            return verdict.standing != "taken"
+        return False
 
     # Results of this run
 
-    async def _upscale(self) -> None:
-        async with aclosing(self.client.upscale_many(self._sources(), **self.options)) as outcomes:
-            self._outcomes = outcomes
-            async with anyio.create_task_group() as savers:
-                for _ in range(_SAVERS):
-                    savers.start_soon(self._save_outcomes, outcomes, savers.cancel_scope)
+    async def _upscale(self, output_format: str, images: list[Planned]) -> None:
+        if self._closing:
+            return
+        outcomes = self.client.upscale_many(
+            self._sources(images),
+            tag=self._tag,
+            **{**self.options, "output_format": output_format},
+        )
+        self._outcomes = outcomes
+        async with aclosing(outcomes), anyio.create_task_group() as savers:
+            self._savers = savers.cancel_scope
+            for _ in range(_SAVERS):
+                savers.start_soon(self._save_outcomes, outcomes)
 
-    async def _save_outcomes(
-        self, outcomes: Outcomes[Path | str], savers: anyio.CancelScope
-    ) -> None:
-        async for outcome in outcomes:
-            if savers.cancel_called:
+    async def _save_outcomes(self, outcomes: Outcomes[Path | str]) -> None:
+        while True:
+            try:
+                outcome = await anext(outcomes)
+            except StopAsyncIteration:
                 return
-            await self._finish(*self._started[outcome.source], outcome)
-            del self._started[outcome.source]
-            if self._stop_reason:
-                savers.cancel()
+            if self._savers.cancel_called and outcome.result is None:
+                return  # it failed for the reason for which the run stops
+            await self._finish(self._taken[outcome.source], outcome)
+            del self._taken[outcome.source]
+
+    async def _sources(self, images: list[Planned]) -> AsyncIterator[Path | str]:
+        """Yield the images that are still to be upscaled."""
+        for one in images:
+            source = one.image.source
+            if self._closing:
                 return
-
-    async def _sources(self) -> AsyncIterator[Path | str]:
-        """Yield the images that are still to be upscaled.
-
-        They are searched in a thread, because a folder may be large or on another machine.
-        """
-        images = self.finder.find()
-        while (image := await anyio.to_thread.run_sync(next, images, None)) is not None:
-            if self.summary.resumable and await self._is_done(image):
+            try:
+                origin = await anyio.to_thread.run_sync(
+                    origin_of, one.image, self.options, self.service
+                )
+                if await self._was_recovered(one, origin):
+                    continue
+            except OSError as error:
+                problem = InputError("image", f"cannot be read: {error.strerror}", "try again")
+                self._report(ImageReport(str(source), error=problem))
                 continue
-            self._started[image.source] = image, time.monotonic()
-            yield image.source
+            entry = RecordedResult(one.image.output.as_posix(), shown(source), origin)
+            self._taken[source] = _Image(source, entry, one.size)
+            yield source
 
-    async def _is_done(self, image: InputImage) -> bool:
-        if image.source in self._recovered:
+    async def _was_recovered(self, one: Planned, origin: ResultOrigin) -> bool:
+        """Return True if an image has the outcome of an earlier run, and has not changed since."""
+        if one.image.output.as_posix() not in self._recovered:
+            return False
+        judge = partial(self.record.judge, one.image.output, one.image.source)
+        verdict = await anyio.to_thread.run_sync(judge, lambda: origin)
+        if verdict.standing in ("free", "done"):
             return True
-        suffix = "." + (self.options.get("output_format") or "JPG").lower()
-        exists = await anyio.Path(self.out / image.output).with_suffix(suffix).exists()
-        self.summary.counts["existing"] += exists
-        return exists
+        self.summary.total += 1
+        return False
+
+    def _tag(self, source: Path | str) -> dict[str, Any]:
+        return asdict(self._taken[source].entry)
 
     # The end of an image
 
-    async def _finish(self, image: InputImage, started: float, outcome: Outcome[Any]) -> None:
-        # A result that has arrived is paid for, so it is saved even when the run is cancelled.
-        with anyio.CancelScope(shield=True):
-            output, error = await self._save(image, outcome)
+    async def _finish(self, image: _Image, outcome: Outcome[Any]) -> None:
         answer = outcome.result or outcome.error
-        self._report(
-            ImageReport(
-                source=str(image.source),
-                seconds=time.monotonic() - started,
-                output=output,
-                error=error,
-                task_uuid=getattr(answer, "task_uuid", None),
-                cost=answer.cost if isinstance(answer, UpscaleResult) else None,
-                attempts=getattr(answer, "attempts", None),
-            )
+        report = ImageReport(
+            source=str(image.source),
+            error=outcome.error,
+            task_uuid=getattr(answer, "task_uuid", None),
+            cost=outcome.result.cost if outcome.result is not None else None,
+            attempts=getattr(answer, "attempts", None),
+            input_size=image.size,
         )
+        if outcome.result is None:
+            self._consider(outcome.error)
+        else:
+            # A result that has arrived is paid for, so it is saved even when the run is cancelled.
+            with anyio.CancelScope(shield=True):
+                report = await self._save(image.entry, outcome.result, report)
+        self._report(replace(report, seconds=time.monotonic() - image.started), image.entry)
 
     async def _save(
-        self, image: InputImage, outcome: Outcome[Any]
-    ) -> tuple[Path | None, Exception | None]:
-        if outcome.result is None:
-            if isinstance(outcome.error, JournalError):
-                self._stop_reason = "the journal cannot be written"
-            return None, outcome.error
+        self, entry: RecordedResult, result: UpscaleResult, report: ImageReport
+    ) -> ImageReport:
+        unsaved = replace(report, is_paid=True, task_uuid=result.attempt_uuids[-1])
         try:
-            return await outcome.result.save(self.out / image.output), None
-        except RunwareError as error:
-            return None, error
+            output, data = await save(result, entry, self.out, self.record)
+            picture = await anyio.to_thread.run_sync(picture_of, data)
         except OSError as error:
-            # The disk may be full. Another result would leave the journal without being saved.
-            if self.summary.resumable:
-                self._stop_reason = "a result cannot be saved; it stays in the journal"
-            return None, error
+            kept = "; it stays in the journal" if self.summary.resumable else ""
+            self._stop(f"a result cannot be saved{kept}")
+            return replace(unsaved, error=error)
+        except RunwareError as error:
+            if isinstance(error, ProtocolError):
+                result.ack()  # the journal has nothing better
+            return replace(unsaved, error=error)
+        return replace(report, output=output, output_size=picture.size if picture else None)
 
-    def _report(self, report: ImageReport) -> None:
+    def _consider(self, error: RunwareError) -> None:
+        """Send nothing more if every further image would end with the same error."""
+        if isinstance(error, JournalError):
+            self._stop("the journal cannot be written")
+        elif isinstance(error, BudgetError):
+            self._closing = f"--max-cost is reached: {dollars(error.spent)} spent"
+        elif isinstance(error, InsufficientCreditsError):
+            self._closing = "the account has not enough credit"
+
+    def _stop(self, reason: str) -> None:
+        """Stop at once. Results that are being saved are reported."""
+        self._closing = reason
+        self._savers.cancel()
+
+    def _report(self, report: ImageReport, entry: RecordedResult | None = None) -> None:
         self.summary.add(report)
         self.output.image(report)
+        if entry is not None and report.is_unsaved and not self.summary.resumable:
+            with suppress(OSError):  # it is only so that `fetch` knows the name
+                self.record.add(replace(entry, task_uuid=report.task_uuid))
 
-    def _report_interrupted(self) -> None:
-        self.output.close()
-        task_uuids = dict(self._outcomes.pending()) if self._outcomes is not None else {}
-        for source, (_, started) in self._started.items():
-            error = InterruptedByUser(self.summary.resumable)
-            seconds = time.monotonic() - started
-            task_uuid = task_uuids.get(source)
-            self._report(ImageReport(str(source), seconds, error=error, task_uuid=task_uuid))
+    def _report_unfinished(self) -> None:
+        """Name the images that were sent and have no outcome."""
+        task_uuids = {} if self._outcomes is None else dict(self._outcomes.pending())
+        for source, task_uuid in task_uuids.items():
+            if (image := self._taken.get(source)) is not None:
+                self._report(
+                    ImageReport(
+                        source=str(source),
+                        seconds=time.monotonic() - image.started,
+                        error=Interrupted(self.summary.resumable),
+                        task_uuid=task_uuid,
+                    ),
+                    image.entry,
+                )
 
     # Progress
 
@@ -206,7 +298,3 @@ class Batch:
     def _show_progress(self) -> None:
         self.summary.in_flight = sum(self.client.stats().tasks.values())
         self.output.update(self.summary)
-
-
-def _key(source: Path | str | None) -> str:
-    return absolute_path(source) if isinstance(source, Path) else str(source)

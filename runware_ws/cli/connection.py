@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -36,12 +36,23 @@ def create_emulator(**settings: Any) -> Emulator:
     return Emulator(**settings)
 
 
+def service_of(arguments: ConnectionArguments) -> str:
+    """Return the host that a command connects to; "emulator" for the one that it starts."""
+    if arguments.emulator:
+        return "emulator"
+    try:
+        return urlsplit(find_url(arguments.url)).hostname or ""
+    except ValueError:  # the client refuses it
+        return ""
+
+
 @asynccontextmanager
 async def connect(
     arguments: ConnectionArguments,
     show: Callable[[str], None],
     *,
     first_connect_timeout: float = 15.0,
+    verbose: bool = False,
     **settings: Any,
 ) -> AsyncIterator[RunwareClient]:
     """Return a connected client, as a context manager.
@@ -51,6 +62,7 @@ async def connect(
         show: called with each message for the user.
         first_connect_timeout: seconds to wait for the first connection. It is shorter than
             ``max_reconnect_time``, so that a wrong URL is reported soon.
+        verbose: show what the client does, too, and not only its troubles.
         settings: further arguments of `RunwareClient`.
 
     Raises:
@@ -59,9 +71,7 @@ async def connect(
         ConnectionLostError: there is no connection.
     """
     async with AsyncExitStack() as stack:
-        handler = _MessageHandler(show)
-        _log.addHandler(handler)
-        stack.callback(_log.removeHandler, handler)
+        stack.enter_context(shown_log(show, logging.INFO if verbose else logging.WARNING))
         target = await _target(arguments, stack)
         try:
             client = await stack.enter_async_context(RunwareClient(**target, **settings))
@@ -100,11 +110,25 @@ def _address(url: str | None) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+@contextmanager
+def shown_log(show: Callable[[str], None], level: int = logging.WARNING) -> Iterator[None]:
+    """Show the log of the client until the block ends."""
+    handler, former = _MessageHandler(show, level), _log.level
+    _log.addHandler(handler)
+    if level < logging.WARNING:
+        _log.setLevel(level)
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+        _log.setLevel(former)
+
+
 class _MessageHandler(logging.Handler):
     """Show log records as messages, without repetitions."""
 
-    def __init__(self, show: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
+    def __init__(self, show: Callable[[str], None], level: int) -> None:
+        super().__init__(level)
         self._show = show
         self._last = ""
 

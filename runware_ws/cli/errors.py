@@ -10,6 +10,8 @@ _OPTIONS = {
     "output_format": "--format",
     "output_quality": "--quality",
     "delivery_method": "--delivery",
+    "budget": "--max-cost",
+    "task_uuid": "UUIDS",
     "url": "--url (or RUNWARE_URL)",
 }
 # Remedies of the client that read differently on the command line.
@@ -20,8 +22,8 @@ class UsageError(Exception):
     """The arguments are wrong, or the command cannot run with them. Nothing was sent."""
 
 
-class InterruptedByUser(Exception):  # noqa: N818  # the user asked for it
-    """The image was in flight when the user stopped the command.
+class Interrupted(Exception):  # noqa: N818  # the user asked for it, or the disk is full
+    """The image was in flight when the run was stopped.
 
     Args:
         resumable: True if the same command, run again, finishes the image.

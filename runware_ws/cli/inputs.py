@@ -1,25 +1,23 @@
-"""The images that the arguments of ``upscale`` name, and the names of their results.
+"""The images that the arguments of ``upscale`` name.
 
-A result is named after its image: ``photo.png`` gives ``photo.jpg``, or another suffix that fits
-its content. Subfolders of a folder argument are kept: with ``holiday``, the image
-``holiday/beach/sea.png`` gives ``beach/sea.jpg``. A second image of the same name gets a number:
-``photo-2``. Names depend on the arguments only, never on the output folder, so the same command
-writes the same files again.
+The tree of a folder argument is kept: with ``holiday``, the result of ``holiday/beach/sea.jpg`` is
+``beach/sea.jpg``. The names themselves are made in `runware_ws.cli.names`.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from urllib.parse import unquote
+from typing import TypeAlias
 
 from .errors import UsageError, one_line
+from .names import DEFAULT_NAME, FORMATS, absolute_path, format_of, is_url, result_name
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-_URL = re.compile(r"https?://[^/?#]*(?P<path>[^?#]*)", re.I)
 _OTHER_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
 _MAX_EXAMPLES = 3
 _MAX_NAME_LENGTH = 100
@@ -31,74 +29,118 @@ class InputImage:
 
     Attributes:
         source: path or URL.
-        output: path of the result, relative to the output folder. `UpscaleResult.save` replaces
-            the suffix by the one that fits the content.
+        output: path of the result, relative to the output folder.
+        format: format of the result.
     """
 
     source: Path | str
     output: PurePath
+    format: str = "JPG"
 
 
 @dataclass
-class Skipped:
-    """The files that a search skipped: for each reason their number and a few examples."""
+class Tally:
+    """Inputs by what there is to say of them: the number of each, and a few examples."""
 
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, source: Path | str, reason: str) -> None:
+    def add(self, source: Path | PurePath | str, reason: str) -> None:
         self.counts[reason] = self.counts.get(reason, 0) + 1
         examples = self.examples.setdefault(reason, [])
         if len(examples) < _MAX_EXAMPLES:
             examples.append(one_line(source))
 
-    def messages(self) -> Iterator[str]:
-        """Yield one line for each reason."""
+    def lines(self, form: str = "{names} ({reason})") -> Iterator[str]:
+        """Yield one line for each reason, in a `form` of reason, number and names."""
         for reason, count in self.counts.items():
             examples = self.examples[reason]
             more = f" and {count - len(examples)} more" if count > len(examples) else ""
-            yield f"skipped {', '.join(examples)}{more} ({reason})"
+            number = "1 image" if count == 1 else f"{count} images"
+            yield form.format(names=", ".join(examples) + more, number=number, reason=reason)
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """A pattern such as ``photos/*.png``, which the shell did not replace."""
+
+    text: str
+
+    def root(self) -> Path:
+        """Return the folder before the first wildcard, from which the tree is kept."""
+        parts = Path(self.text).parts
+        plain = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+        return Path(*parts[:plain])
+
+
+_Argument: TypeAlias = Path | _Pattern | str
 
 
 class ImageFinder:
     """Find the images that the arguments name.
 
-    Every search reads the folders again, instead of keeping a list of all images in memory.
-
     Args:
-        arguments: files, folders and URLs.
+        arguments: files, folders, patterns and URLs.
         out: the output folder. Images in it are skipped.
         recursive: search subfolders, too.
+        template: makes the names of results; see `runware_ws.cli.names`.
+        factor: goes into the names.
+        output_format: format of the results, in upper case; None for the service's default,
+            ``SAME`` for that of each input.
 
     Raises:
         UsageError: an argument does not exist, or is inside the output folder.
     """
 
-    def __init__(self, arguments: Iterable[str], out: Path, recursive: bool) -> None:
+    def __init__(
+        self,
+        arguments: Iterable[str],
+        out: Path,
+        recursive: bool = False,
+        *,
+        template: str = DEFAULT_NAME,
+        factor: int = 4,
+        output_format: str | None = None,
+    ) -> None:
         self._out = out.resolve()
         self._recursive = recursive
-        self._arguments = [one if _URL.match(one) else self._path(one) for one in arguments]
+        self._template = template
+        self._factor = factor
+        self._format = output_format
+        self._arguments = [self._argument(one) for one in arguments]
 
-    def find(self, skipped: Skipped | None = None) -> Iterator[InputImage]:
-        """Yield each image once, in the order of the arguments and, in a folder, of the names."""
-        search = _Search(self._out, self._recursive, skipped or Skipped())
-        names: set[str] = set()
+    def find(self, skipped: Tally | None = None) -> Iterator[InputImage]:
+        """Yield each image once, in the order of the arguments and, in a folder, of the names.
+
+        Raises:
+            UsageError: two results would have the same name.
+        """
+        search = _Search(self._out, self._recursive, Tally() if skipped is None else skipped)
+        taken: dict[str, Path | str] = {}
         for argument in self._arguments:
-            for source, name in search.images(argument):
-                yield InputImage(source, _unique(name, names))
+            for source, folder in search.images(argument):
+                image = self._image(source, folder)
+                key = image.output.as_posix().casefold()  # some file systems ignore case
+                if (other := taken.setdefault(key, source)) is not source:
+                    raise UsageError(_collision(other, image))
+                yield image
 
-    def survey(self) -> tuple[int, Skipped]:
-        """Return the number of images, and the files that are skipped."""
-        skipped = Skipped()
-        return sum(1 for _ in self.find(skipped)), skipped
+    def _image(self, source: Path | str, folder: PurePath) -> InputImage:
+        output_format = format_of(source, self._format)
+        name = result_name(source, self._template, self._factor, output_format)
+        return InputImage(source, folder / name, output_format)
 
-    def _path(self, argument: str) -> Path:
+    def _argument(self, argument: str) -> _Argument:
+        if is_url(argument):
+            return argument
         if not argument:  # Path("") would be the current folder
             raise UsageError("IMAGES: an argument is empty; give a file, a folder or a URL")
         path = Path(argument)
         try:
             path.stat()
         except (OSError, ValueError) as error:
+            if glob.has_magic(argument) and not _OTHER_URL.match(argument):
+                return _Pattern(argument)
             raise UsageError(_unusable(argument, error)) from None
         if path.resolve().is_relative_to(self._out):
             raise UsageError(
@@ -114,16 +156,33 @@ class _Search:
 
     out: Path
     recursive: bool
-    skipped: Skipped
+    skipped: Tally
     visited: set[str] = field(default_factory=set)
 
-    def images(self, argument: Path | str) -> Iterator[tuple[Path | str, PurePath]]:
-        """Yield the images of an argument, each with the name of its result without a suffix."""
-        if isinstance(argument, Path) and argument.is_dir():
+    def images(self, argument: _Argument) -> Iterator[tuple[Path | str, PurePath]]:
+        """Yield the images of an argument, each with the folder of its result."""
+        if isinstance(argument, _Pattern):
+            for path in self._matching(argument):
+                yield path, path.relative_to(argument.root()).parent
+        elif isinstance(argument, Path) and argument.is_dir():
             for path in self._in_folder(argument):
-                yield path, path.relative_to(argument).with_suffix("")
+                yield path, path.relative_to(argument).parent
         elif self._is_new(argument):
-            yield argument, PurePath(_name_of(argument))
+            yield argument, PurePath()
+
+    def _matching(self, pattern: _Pattern) -> Iterator[Path]:
+        """Yield the images that match a pattern, sorted by name."""
+        files = [Path(one) for one in glob.glob(pattern.text, recursive=True)]  # noqa: PTH207
+        files = [one for one in files if _holds(one.is_file)]
+        if not files:
+            raise UsageError(
+                f"{one_line(pattern.text)}: no file matches; give files, folders or URLs"
+            )
+        for path in sorted(files):
+            if path.resolve().is_relative_to(self.out):
+                self.skipped.add(path, "in the output folder")
+            elif self._is_image(path) and self._is_new(path):
+                yield path
 
     def _in_folder(self, folder: Path) -> Iterator[Path]:
         """Yield the images of a folder, then those of its subfolders. Hidden files are ignored."""
@@ -140,12 +199,16 @@ class _Search:
             path = folder / entry.name
             if _holds(entry.is_dir):
                 subfolders.append(path)
-            elif path.suffix.lower() not in SUFFIXES or not _holds(entry.is_file):
-                self.skipped.add(path, "not a JPG, PNG or WEBP file")
-            elif self._is_new(path):
+            elif self._is_image(path) and self._is_new(path):
                 yield path
         for path in filter(self._is_searched, subfolders):
             yield from self._in_folder(path)
+
+    def _is_image(self, path: Path) -> bool:
+        if path.suffix[1:].lower() in FORMATS and _holds(path.is_file):
+            return True
+        self.skipped.add(path, "not a JPG, PNG or WEBP file")
+        return False
 
     def _is_searched(self, folder: Path) -> bool:
         if folder.resolve() == self.out:
@@ -167,9 +230,29 @@ class _Search:
         return True
 
 
-def absolute_path(path: Path) -> str:
-    """Return the absolute path without following links."""
-    return os.path.abspath(path)  # noqa: PTH100  # resolve() would follow links
+def listed(path: str) -> list[str]:
+    """Return the arguments in a file, one a line, or with NUL after each; ``-`` is stdin.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"--files-from: {one_line(path)}: {error.strerror}; give a file, or - for stdin"
+        ) from None
+    text = os.fsdecode(content)
+    lines = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")
+    return [line for line in lines if line]
+
+
+def _collision(other: Path | str, image: InputImage) -> str:
+    remedy = "start the command for each with its own --out"
+    if isinstance(image.source, Path):
+        remedy = "use a --name such as '{parent}-{name}'"
+    first, second = one_line(other), one_line(image.source)
+    return f"{first} and {second} would both become {one_line(image.output)}; {remedy}"
 
 
 def _unusable(argument: str, error: OSError | ValueError) -> str:
@@ -189,23 +272,3 @@ def _holds(check: Callable[[], bool]) -> bool:
 
 def _name(entry: os.DirEntry[str]) -> str:
     return entry.name
-
-
-def _name_of(source: Path | str) -> str:
-    """Return the name of an image without its suffix. For a URL it is valid on every system."""
-    if isinstance(source, Path):
-        return source.stem
-    match = _URL.match(source)
-    path = unquote(match["path"]) if match else ""
-    plain = re.sub(r"[^\w.,+@=() -]", "_", PurePath(path.rstrip("/").rpartition("/")[2]).stem)
-    return plain.strip(" .")[:_MAX_NAME_LENGTH] or "image"
-
-
-def _unique(name: PurePath, taken: set[str]) -> PurePath:
-    """Return `name` with the suffix .jpg, and with a number if another image has the name."""
-    number, unique = 1, name
-    while (key := str(unique).casefold()) in taken:  # some file systems ignore case
-        number += 1
-        unique = name.with_name(f"{name.name}-{number}")
-    taken.add(key)
-    return unique.with_name(unique.name + ".jpg")

@@ -14,6 +14,7 @@ from .exit_status import exit_with
 
 # Panels that group the options in --help.
 RESULTS, LIMITS, CONNECTION, FAULTS = "Results", "Limits", "Connection", "Faults"
+OUTPUT = "Output"
 
 
 def option(
@@ -23,12 +24,27 @@ def option(
     return typer.Option(*names, metavar=value, help=text, rich_help_panel=panel, **settings)
 
 
-def request_option(member_name: str, *names: str, panel: str = RESULTS) -> Any:
-    """Return the option for a member of the request, with the help and the limits of the table."""
+def request_option(
+    member_name: str,
+    *names: str,
+    more: tuple[str, ...] = (),
+    text: str = "",
+    panel: str = RESULTS,
+) -> Any:
+    """Return the option for a member of the request, with the help and the limits of the table.
+
+    Args:
+        member_name: the member.
+        names: names of the option. Default: made from the field.
+        more: values that the command knows besides those of the service.
+        text: more help.
+        panel: the panel in the help.
+    """
     (member,) = (one for one in MEMBERS if one.name == member_name)
-    values = "|".join(map(str, member.choices)) or f"{member.minimum}-{member.maximum}"
+    values = "|".join(map(str, (*member.choices, *more)))
+    values = values or f"{member.minimum}-{member.maximum}"
     default = "" if member.default is None else f" Default: {member.default}."
-    return option(member.description + default, *names, value=values, panel=panel)
+    return option(member.description + text + default, *names, value=values, panel=panel)
 
 
 def default_of(function: Callable[..., Any], parameter: str) -> Any:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from .summary import ImageReport, Summary, dollars
+from .summary import ImageReport, Summary, dollars, duration
 
 
 class Output:
@@ -20,25 +20,43 @@ class Output:
 
     Args:
         as_json: print a JSON object for each image.
+        quiet: print failures and what cost or may cost money, and nothing else.
 
     Attributes:
         incomplete: True if a line could not be written, for example on a full disk.
     """
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool = False, *, quiet: bool = False) -> None:
         self.incomplete = False
         self._as_json = as_json
-        self._bar = ProgressBar() if _shows_bar(as_json) else None
+        self._quiet = quiet
+        self._bar = ProgressBar() if not quiet and _shows_bar(as_json) else None
 
     def image(self, report: ImageReport) -> None:
         """Print the outcome of an image."""
         if self._as_json:
-            self._write_result(json.dumps(report.as_json()))
-        elif report.error is None and self._bar is None:
-            self._write_result(report.line())
+            self.result(json.dumps(report.as_json()))
+        elif report.error is None and self._bar is None and not self._quiet:
+            self.result(report.line())
         # Thousands of lines with one reason would hide the others.
         if report.error is not None and report.status != "not sent":
             self.message(report.line(), style="red")
+
+    def result(self, line: str) -> None:
+        """Print a line to the standard output."""
+        self.incomplete |= not write_line(sys.stdout, line)
+
+    def line(self, text: str) -> None:
+        """Print a line above the bar if there is one, else to the standard output."""
+        if self._bar is None:
+            self.result(text)
+        else:
+            self._bar.print(text, "")
+
+    def note(self, text: str) -> None:
+        """Print a message that does not matter to who wants to see none."""
+        if not self._quiet:
+            self.message(text)
 
     def message(self, text: str, style: str = "") -> None:
         """Print a message for the user."""
@@ -56,9 +74,6 @@ class Output:
         """Remove the progress bar."""
         if self._bar is not None:
             self._bar.close()
-
-    def _write_result(self, line: str) -> None:
-        self.incomplete |= not write_line(sys.stdout, line)
 
 
 class ProgressBar:
@@ -83,24 +98,33 @@ class ProgressBar:
         self._console.print(text, style=style, markup=False, soft_wrap=True)
 
     def update(self, summary: Summary) -> None:
+        state = _state(summary, self._console.width)
         if not self._progress.task_ids:
-            self._progress.add_task("", total=summary.total, state="")
+            self._progress.add_task("", total=summary.total, state=state)
             self._progress.start()
         (bar,) = self._progress.task_ids
-        self._progress.update(bar, completed=summary.completed, state=_state(summary))
+        self._progress.update(bar, total=summary.total, completed=summary.completed, state=state)
         self._progress.refresh()
 
     def close(self) -> None:
         self._progress.stop()
 
 
-def _state(summary: Summary) -> str:
-    """Return the text beside the bar, with the markup of rich."""
-    done, failed = summary.counts["done"], summary.counts["failed"]
-    return (
-        f"{done} done, [{'red' if failed else 'none'}]{failed} failed[/], "
-        f"{summary.in_flight} in flight, {summary.rate:.1f} images/s, {dollars(summary.cost)}"
-    )
+def _state(summary: Summary, width: int) -> str:
+    """Return the text beside the bar, with the markup of rich; less of it in a narrow terminal."""
+    failed = summary.counts["failed"]
+    parts = [f"{summary.completed}/{summary.total}"]
+    if failed or width >= 80:
+        parts.append(f"[{'red' if failed else 'none'}]{failed} failed[/]")
+    if width >= 80:
+        parts.append(f"{summary.in_flight} in flight")
+    if width >= 100:
+        parts.append(f"{summary.rate:.1f} images/s")
+    if width >= 60:
+        parts.append(dollars(summary.cost))
+    left = summary.seconds_left
+    parts.append("-:--" if left is None else f"{duration(left)}{' left' if width >= 60 else ''}")
+    return ", ".join(parts) if width >= 60 else " ".join(parts)
 
 
 def _shows_bar(as_json: bool) -> bool:

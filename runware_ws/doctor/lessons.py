@@ -1,4 +1,4 @@
-"""Map what is known of the service to what a client does differently: one pure function."""
+"""Lessons for a client from what is known of the service: one pure mapping."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from ..words import visible
 from .backoff import full_jitter
 from .concurrency_limit import ConcurrencyLimit
 from .connection_state import answered
-from .effects import Effect, Event, EventKind, Notify, Settle
+from .effects import Effect, Event, EventKind, Load, Notify, Settle
 from .priority_queue import PriorityQueue
 from .tasks import Evidence, Stage, Task, Transition, move
 from .timers import Timers
@@ -65,6 +65,7 @@ class TaskTable:
         abandoned: wire UUIDs of tasks that were given up, of which the server may still speak,
             each with the time until when.
         resends: tasks that were written before and are to be written again, in order.
+        unloaded: tasks that are to be written once their bytes are loaded.
         careful: tasks of which one may have an answer that is too large; they are asked for one at
             a time, and nothing else is sent meanwhile.
         may_resend: whether a task in doubt may be sent again.
@@ -74,6 +75,8 @@ class TaskTable:
         bulk_tasks: number of large tasks that are not settled.
         bulk_in_flight: number of them that count as in flight.
         small_until: until when a connection is kept free for small tasks.
+        take_up: returns the task of a name that is not among `tasks`, after adding it; else None.
+            An earlier process may have left more tasks than are looked after at a time.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class TaskTable:
         self.effects: list[Effect] = []
         self.abandoned: dict[str, float] = {}
         self.resends: dict[Task, None] = {}
+        self.unloaded: dict[Task, None] = {}
         self.careful: set[Task] = set()
         self.may_resend = may_resend
         self.limit = limit
@@ -99,6 +103,7 @@ class TaskTable:
         self.bulk_tasks = 0
         self.bulk_in_flight = 0
         self.small_until = 0.0
+        self.take_up: Callable[[str], Task | None] = lambda _: None
         self._attempts: dict[str, Task] = {}  # by the UUIDs of attempts after the first
         self._images: dict[str, str] = {}  # of settled tasks that were written more than once
         self._timing = timing
@@ -123,7 +128,7 @@ class TaskTable:
         found = self.tasks.get(uuid) or self.tasks.get(uuid.lower())
         if found is None and self._attempts:
             found = self._attempts.get(uuid.lower())
-        return found
+        return found or self.take_up(uuid.lower())
 
     def settle(self, task: Task, outcome: Item | RunwareError) -> None:
         """Let a task go with its outcome: the one way out."""
@@ -142,11 +147,17 @@ class TaskTable:
         if task.due is not None:
             self.timers.cancel(task)
         link = task.link
-        if self.resends or self.careful or (link is not None and link.inquiry is not None):
+        is_suspect = link is not None and link.inquiry is not None
+        if self.resends or self.unloaded or self.careful or is_suspect:
             self.clear(task)
         if isinstance(outcome, RunwareError):
             self.counters.failed += 1
         self.effects.append(Settle(task, outcome))
+
+    def load(self, task: Task) -> None:
+        """Have the bytes of a task loaded, which is then written."""
+        self.unloaded[task] = None
+        self.effects.append(Load(task))
 
     def enqueue(self, task: Task) -> None:
         """Send a task when its turn comes."""
@@ -181,6 +192,8 @@ class TaskTable:
         """Rule a task out as the owner of an error without a name, or of an answer too large."""
         if self.resends:
             self.resends.pop(task, None)
+        if self.unloaded:
+            self.unloaded.pop(task, None)
         if task.link is not None and task.link.inquiry is not None:
             task.link.inquiry.clear(task)
         if self.careful:

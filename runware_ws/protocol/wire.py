@@ -7,6 +7,8 @@ and gives one: a list of items and a list of `ErrorItem`. It raises nothing but 
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,7 +84,13 @@ def decode(
         frame = frame.encode() if isinstance(frame, str) else bytes(frame)
     if len(frame) > _MAX_VALUES:
         _refuse_too_many_values(frame)
-    root = _loads(frame)
+    try:
+        root = _loads(frame)
+    except ProtocolError:
+        mended = _mended(frame)
+        if mended is None:
+            raise
+        root = _loads(mended)
     if secret is not None and secret.may_be_in(frame):
         root = secret.hidden_in(root)
     if isinstance(root, dict):
@@ -221,6 +229,24 @@ def _loads(frame: bytes | bytearray | memoryview | str) -> Any:
         return orjson.loads(frame)
     except orjson.JSONDecodeError as error:
         raise ProtocolError(f"a frame is not JSON: {error.msg}") from None
+
+
+def _mended(frame: bytes | bytearray | memoryview | str) -> bytes | None:
+    """Return a frame again without what is allowed in JSON and has no value here, or None.
+
+    Half a surrogate pair becomes a question mark, a number that is too large null: they may stand
+    in a single answer, and the others in the frame are good.
+    """
+    text = frame if isinstance(frame, str) else bytes(frame)
+    try:
+        root = json.loads(text, parse_float=_finite, parse_constant=lambda _: None)
+        return json.dumps(root, ensure_ascii=False).encode(errors="replace")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _finite(text: str) -> float | None:
+    return value if math.isfinite(value := float(text)) else None
 
 
 def encode_task(members: Mapping[str, Any]) -> bytes:

@@ -10,14 +10,16 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from ..errors import ClientClosedError
+from ..errors import ClientClosedError, InputError
 from ..events import Events
-from ..journal.recovery import Found, Recovered, find, take_up
+from ..journal.recovery import Recovered, take_up
+from ..journal.store import Journal
 from ..options import DeliveryMethod
 from ..protocol.reconnector import ClientState
 from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
+from .budget import BudgetedSubmitter
 from .concurrency import run_in_thread, uninterruptible
 from .download import Downloads, download_limits
 from .submission import Submission, Submitter
@@ -79,22 +81,31 @@ class BaseClient:
             raise
 
     async def _open(self) -> Submitter:
-        found = None if self._journal is None else await self._open_journal(self._journal)
-        journal = None if found is None else found.journal
-        submitter = Submitter(self._settings, self._key, journal, self._downloads)
-        if found is not None:
-            self._recovered = take_up(found, submitter)
-        self._submitter = submitter
+        if self._journal is None:
+            submitter = self._make_submitter(None)
+        else:
+            submitter = await self._open_journal(self._journal)
         self._downloads.open()
+        self._submitter = submitter
+        submitter.driver.start()
         return submitter
 
-    async def _open_journal(self, path: str | os.PathLike[str]) -> Found:
+    def _make_submitter(self, journal: Journal | None) -> Submitter:
+        kind = Submitter if self._settings.budget is None else BudgetedSubmitter
+        return kind(self._settings, self._key, journal, self._downloads)
+
+    async def _open_journal(self, path: str | os.PathLike[str]) -> Submitter:
         with anyio.CancelScope(shield=True):  # or nobody would close what the thread opens
-            found = await run_in_thread(find, path)
-            if self._closed:
-                found.journal.close()
-        self._refuse_if_closed()
-        return found
+            journal = await run_in_thread(Journal, path)
+        try:
+            submitter = self._make_submitter(journal)
+            self._recovered = await take_up(journal, submitter)
+            self._refuse_if_closed()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await run_in_thread(journal.close)
+            raise
+        return submitter
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -226,6 +237,14 @@ class BaseClient:
         if self._submitter is not None:
             self._submitter.driver.home.check()
             self._submitter.cancel(submission)
+
+    def _with_cost(self, include_cost: bool | None) -> bool | None:
+        """Return ``include_cost`` of a task: with a budget, every result must hold its cost."""
+        if self._settings.budget is None:
+            return include_cost
+        if include_cost is False:
+            raise InputError("include_cost", "is False", "leave it out: a budget needs the costs")
+        return True
 
     def _delivery_method(self, method: DeliveryMethod | None) -> DeliveryMethod | None:
         return self._settings.delivery_method if method is None else method

@@ -15,7 +15,8 @@ import anyio
 from ..errors import InputError, RunwareError, TaskTimeoutError
 from ..idempotency import CONTENT, content_key, uuids_of
 from ..inputs import Image, Source, source_of
-from ..journal.store import Journal, Origin, digest
+from ..journal.changes import Origin, digest
+from ..journal.store import Journal
 from ..options import RequestTemplate, encode_tag, new_uuid
 from ..protocol.secret import Secret
 from ..protocol.session import Session
@@ -160,10 +161,10 @@ class Submitter:
         if is_simple and (self.admission.try_enter(size) or self._may_pass(size, is_awaited)):
             payload: bytes | bytearray = b"".join((head, text or b"", tail))
         else:
-            with _time_limit(names.uuid, timeout, deadline, "max_in_flight was reached"):
+            with time_limit(names.uuid, timeout, deadline, "max_in_flight was reached"):
                 await self.admission.enter(source.size, priority)
             with self.admission.given_back_on_error(source):
-                with _time_limit(names.uuid, timeout, deadline, "the image was being read"):
+                with time_limit(names.uuid, timeout, deadline, "the image was being read"):
                     payload = await source.request(head, tail)
                     payload = await names.complete(payload, len(head), len(tail))
                 self._correct_size(source, len(payload) - len(head) - len(tail))
@@ -222,7 +223,7 @@ class Submitter:
         """Run a task that is no upscale task; see `RunwareClient.run`."""
         uuid, payload = members["taskUUID"], encode_task(members)
         deadline = None if timeout is None else self.driver.clock() + timeout
-        with _time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
+        with time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
             await self.admission.enter(len(payload))
         submission = Submission(
             uuid,
@@ -251,7 +252,7 @@ class Submitter:
         if (known := self._in_flight(task_uuid)) is not None:
             return known
         deadline = None if timeout is None else self.driver.clock() + timeout
-        with _time_limit(task_uuid, timeout, deadline, "max_in_flight was reached"):
+        with time_limit(task_uuid, timeout, deadline, "max_in_flight was reached"):
             await self.admission.enter(0)
         known = self._in_flight(task_uuid)
         if known is not None or self.session.ended:
@@ -267,6 +268,21 @@ class Submitter:
         """Find out about a task that this session did not send. It has been admitted already."""
         self.session.attach(submission, self.driver.clock())
         self.driver.step()
+
+    async def recorded(self, submission: Submission) -> None:
+        """Wait until a task that was just submitted is in the journal, if there is one.
+
+        If that fails, takes longer than the task's timeout, or is cancelled, the task is given up.
+        """
+        if self.driver.writer is None:
+            return
+        timeout, deadline = submission.timeout, submission.deadline
+        try:
+            with time_limit(submission.uuid, timeout, deadline, "the journal is being written"):
+                await self.driver.writer.flush()
+        except BaseException:
+            self.cancel(submission)
+            raise
 
     def cancel(self, submission: Submission) -> None:
         """Give a task up."""
@@ -375,7 +391,7 @@ async def _origin(
 
 
 @contextmanager
-def _time_limit(
+def time_limit(
     task_uuid: str, timeout: float | None, deadline: float | None, obstacle: str
 ) -> Iterator[None]:
     """Raise TaskTimeoutError if the deadline passes, naming what held the task up."""

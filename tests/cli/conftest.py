@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -61,15 +62,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def make_image(path: str | Path, size: tuple[int, int] = (8, 6)) -> None:
+def make_image(path: str | Path, size: tuple[int, int] = (8, 6), color: str = "teal") -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, "teal").save(path)
+    Image.new("RGB", size, color).save(path)
+
+
+def make_broken_image(path: str | Path) -> None:
+    """Make a file that only the service finds to be no image."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
 
 
 def make_images(names: str) -> None:
     """Make an image ``in/NAME.jpg`` for each character of `names`."""
     for name in names:
         make_image(f"in/{name}.jpg")
+
+
+def results(folder: str | Path = "upscaled") -> list[str]:
+    """Return the names of the results in a folder, sorted."""
+    return sorted(path.name for path in Path(folder).iterdir() if path.name[0] != ".")
 
 
 def size_of(path: str | Path) -> tuple[int, int]:
@@ -113,3 +125,26 @@ def wait(process: subprocess.Popen[str]) -> Finished:
     """Return how the command ends."""
     stdout, stderr = process.communicate()
     return Finished(process.returncode, stdout or "", stderr or "")
+
+
+def on_terminal(
+    start: Start, *arguments: str | Path, columns: int = 80, kind: str = "xterm", keys: str = ""
+) -> Finished:
+    """Run the command on a terminal of its own, where `keys` are typed; stdout is all it shows."""
+    import pty
+
+    reading, writing = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": kind}
+    streams = {"stdin": writing, "stdout": writing, "stderr": writing}
+    process = start(*arguments, **streams, env=environment)
+    os.close(writing)
+    os.write(reading, keys.encode())
+    shown = b""
+    try:
+        while chunk := os.read(reading, 65536):
+            shown += chunk
+    except OSError:  # how Linux reports that the other side is closed
+        pass
+    finally:
+        os.close(reading)
+    return Finished(process.wait(), shown.decode(), "")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from runware_ws.cli.errors import UsageError
-from runware_ws.cli.inputs import ImageFinder
+from runware_ws.cli.inputs import ImageFinder, Tally, listed
+from runware_ws.cli.names import check_name, format_of
 
 
 def touch(*names: str) -> None:
@@ -24,7 +25,9 @@ def named(*arguments: str, out: str = "out", recursive: bool = False) -> list[tu
 
 def skipped(*arguments: str, out: str = "out", recursive: bool = False) -> list[str]:
     """Return the messages about skipped files."""
-    return list(ImageFinder(arguments, Path(out), recursive).survey()[1].messages())
+    tally = Tally()
+    list(ImageFinder(arguments, Path(out), recursive).find(tally))
+    return list(tally.lines("skipped {names} ({reason})"))
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +38,8 @@ def _in_an_empty_folder(folder: Path) -> None:
 def test_a_result_is_named_after_its_file() -> None:
     touch("photo.png", "a/other.bmp", "no-ending")
     assert named("photo.png", "a/other.bmp", "no-ending") == [
-        ("photo.png", "photo.jpg"),
-        ("a/other.bmp", "other.jpg"),
+        ("photo.png", "photo.png.jpg"),
+        ("a/other.bmp", "other.bmp.jpg"),
         ("no-ending", "no-ending.jpg"),
     ]
 
@@ -69,34 +72,106 @@ def test_a_link_to_a_folder_is_not_followed() -> None:
     assert skipped("in", recursive=True) == ["skipped in/circle (a link to a folder)"]
 
 
-def test_two_images_of_one_name_have_two_results() -> None:
-    touch("a/photo.jpg", "b/photo.jpg", "c/photo.png", "d/Photo.jpg", "e/photo-2.jpg")
-    names = [
-        name
-        for _, name in named(
-            "a/photo.jpg", "b/photo.jpg", "c/photo.png", "d/Photo.jpg", "e/photo-2.jpg"
-        )
-    ]
-    assert names == ["photo.jpg", "photo-2.jpg", "photo-3.jpg", "Photo-4.jpg", "photo-2-2.jpg"]
+def test_a_name_does_not_depend_on_what_else_is_in_the_folder() -> None:
+    touch("in/shot.png", "in/shot.jpeg", "in/shot.JPG", "in/shot.webp")
+    names = {"shot.png.jpg", "shot.jpeg", "shot.JPG", "shot.webp.jpg"}
+    together = dict(named("in"))
+    assert set(together.values()) == names
+    for image, name in together.items():
+        assert named(image) == [(image, name)]
 
 
-def test_only_the_last_suffix_of_a_name_is_replaced() -> None:
-    touch("in/photo.png.jpg", "in/photo.jpg")
-    names = [name for _, name in named("in")]
-    assert names == ["photo.jpg", "photo.png.jpg"]
+@pytest.mark.parametrize(
+    ("arguments", "name", "remedy"),
+    [
+        (("a/photo.jpg", "b/photo.jpg"), "photo.jpg", "use a --name such as '{parent}-{name}'"),
+        (("a/photo.jpg", "b/Photo.jpg"), "Photo.jpg", "use a --name"),
+        (("a/photo.png", "b/photo.png.jpg"), "photo.png.jpg", "use a --name"),
+        (("http://a/x.jpg", "http://b/x.jpg"), "x.jpg", "start the command for each"),
+    ],
+)
+def test_two_results_of_one_name_are_refused(
+    arguments: tuple[str, str], name: str, remedy: str
+) -> None:
+    touch(*(one for one in arguments if "://" not in one))
+    with pytest.raises(UsageError) as refusal:
+        named(*arguments)
+    first, second = arguments
+    assert str(refusal.value).startswith(f"{first} and {second} would both become {name}; {remedy}")
 
 
-def test_each_search_gives_the_same_names() -> None:
-    touch("in/photo.jpg", "in/photo.png", "in/photo.webp", "out/photo.jpg")
-    finder = ImageFinder(["in"], Path("out"), recursive=False)
-    assert list(finder.find()) == list(finder.find())
-    assert finder.survey()[0] == 3
+@pytest.mark.parametrize(
+    ("template", "output_format", "name"),
+    [
+        ("{stem}-{factor}x", None, "photo-2x.jpg"),
+        ("{name}", "JPG", "photo.png.jpg"),
+        ("{name}", "PNG", "photo.png"),
+        ("{name}", "SAME", "photo.png"),
+        ("{parent}-{stem}.{ext}", "WEBP", "in-photo.png.webp"),
+        ("{format}/{stem}.JPEG", "JPG", "jpg/photo.JPEG"),
+    ],
+)
+def test_a_template_makes_the_name(template: str, output_format: str | None, name: str) -> None:
+    touch("in/photo.png")
+    finder = ImageFinder(
+        ["in/photo.png"], Path("out"), template=template, factor=2, output_format=output_format
+    )
+    assert [image.output.as_posix() for image in finder.find()] == [name]
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["", "/", "/tmp/{stem}", "../{stem}", "{stem", "{size}", "{stem:x}", "{stem!r}", "{}"],
+)
+def test_a_template_that_leads_elsewhere_or_nowhere_is_refused(template: str) -> None:
+    with pytest.raises(UsageError, match=r"^--name: .*; use \{name\}, \{stem\}"):
+        check_name(template)
+
+
+@pytest.mark.parametrize(
+    ("source", "output_format"),
+    [
+        ("a.jpeg", "JPG"),
+        ("a.PNG", "PNG"),
+        ("a.webp", "WEBP"),
+        ("a.bmp", "PNG"),
+        ("http://a/b.webp?x", "WEBP"),
+        ("http://a/b", "JPG"),
+    ],
+)
+def test_the_same_format_is_that_of_the_input(source: str, output_format: str) -> None:
+    image = source if "://" in source else Path(source)
+    assert format_of(image, "SAME") == output_format
+
+
+def test_a_pattern_stands_for_the_images_that_match_and_keeps_their_tree() -> None:
+    touch("in/b.png", "in/a.png", "in/c.jpg", "in/sub/d.png", "in/notes.txt", "out/e.png")
+    assert [name for _, name in named("in/*.png")] == ["a.png.jpg", "b.png.jpg"]
+    tree = [name for _, name in named("in/**/*.png")]
+    assert tree == ["a.png.jpg", "b.png.jpg", "sub/d.png.jpg"]
+    assert [image for image, _ in named("*/*.png")] == ["in/a.png", "in/b.png"]
+    assert skipped("in/*") == ["skipped in/notes.txt (not a JPG, PNG or WEBP file)"]
+    touch("in/[1].png")
+    assert [image for image, _ in named("in/[1].png")] == ["in/[1].png"]
+    with pytest.raises(UsageError, match=r"^in/\*\.gif: no file matches; "):
+        named("in/*.gif")
+
+
+@pytest.mark.parametrize("text", ["a.jpg\nb c.jpg\n", "a.jpg\r\n\r\nb c.jpg", "a.jpg\0b c.jpg\0"])
+def test_a_list_of_files_has_one_a_line_or_with_nul_after_each(text: str) -> None:
+    Path("list.txt").write_bytes(text.encode())
+    assert listed("list.txt") == ["a.jpg", "b c.jpg"]
+
+
+def test_a_list_of_files_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(UsageError, match=r"^--files-from: missing\.txt: No such file"):
+        listed("missing.txt")
 
 
 @pytest.mark.parametrize("recursive", [False, True])
 def test_an_image_that_is_given_twice_is_upscaled_once(recursive: bool) -> None:
     touch("in/a.jpg", "in/sub/b.jpg")
-    url = "https://example.com/a.jpg"
+    url = "https://example.com/c.jpg"
     arguments = ("in/a.jpg", "in", "./in", str(Path("in/a.jpg").resolve()), "in/sub", url, url)
     images = [Path(image).resolve() for image, _ in named(*arguments, recursive=recursive)[:-1]]
     assert sorted(images) == [Path("in/a.jpg").resolve(), Path("in/sub/b.jpg").resolve()]
@@ -113,15 +188,17 @@ def test_a_file_that_is_skipped_in_its_folder_can_be_given_by_name() -> None:
 @pytest.mark.parametrize(
     ("url", "name"),
     [
-        ("https://example.com/a/photo.jpg?size=large", "photo.jpg"),
-        ("https://example.com/photo%20one.webp", "photo one.jpg"),
+        ("https://example.com/a/photo.jpg", "photo.jpg"),
+        ("https://example.com/a/photo.jpg?size=large", "photo-2723cf0b.jpg"),
+        ("https://example.com/show.php?id=7#top", "show.php-017df8d2.jpg"),
+        ("https://example.com/photo%20one.webp", "photo one.webp.jpg"),
         ("https://example.com/", "image.jpg"),
         ("https://example.com", "image.jpg"),
         ("https://example.com/%2e%2e", "image.jpg"),
         ("https://example.com/..%2F..%2Fetc%2Fpasswd", "passwd.jpg"),
         ("https://example.com/a%5Cb%3Ac%00.jpg", "a_b_c_.jpg"),
         ("https://example.com/" + "x" * 500, "x" * 100 + ".jpg"),
-        ("https://[not-a-host/photo.png", "photo.jpg"),
+        ("https://[not-a-host/photo.png", "photo.png.jpg"),
     ],
 )
 def test_a_result_is_named_after_the_path_of_its_url(url: str, name: str) -> None:

@@ -75,7 +75,7 @@ def test_an_interrupted_run_is_resumed_by_the_same_command(
     assert "run the same command again to resume" in interrupted.stderr
     under_way = [entry for entry in in_file(JOURNAL) if not entry.has_result]
     assert under_way
-    assert all(entry.request for entry in under_way), "not one was given up"
+    assert all(entry.has_request for entry in under_way), "not one was given up"
     ended = run(*COMMAND)
     assert ended.status == 0
     assert "already done" in ended.stderr
@@ -101,10 +101,9 @@ def test_images_that_the_service_has_forgotten_are_sent_again(
     process = start_and_read(start)
     process.kill()
     process.wait()
-    for entry in in_file(JOURNAL):
-        assert entry.source is not None
-        make_image(entry.source, (16, 12))
-    left = [Path(entry.source or "").name for entry in in_file(JOURNAL) if not entry.has_result]
+    left = [Path(entry.source or "").name for entry in in_file(JOURNAL)]
+    for name in left:
+        make_image(f"in/{name}", (16, 12))
     with Emulator() as other:
         set_service(other, monkeypatch)
         assert run(*COMMAND).status == 0
@@ -115,25 +114,47 @@ def test_images_that_the_service_has_forgotten_are_sent_again(
 
 
 @unix
-def test_a_result_of_a_run_with_other_arguments_is_named_after_its_task(
+def test_a_run_with_other_arguments_saves_what_was_left_under_its_own_names(
     losing: Emulator, start: Start
 ) -> None:
     make_inputs()
     process = start_and_read(start)
     process.send_signal(signal.SIGINT)
     wait(process)
-    left = {entry.uuid for entry in in_file(JOURNAL)}
+    left = {Path(entry.source or "").name for entry in in_file(JOURNAL)}
+    assert left
     make_image("other.jpg")
     assert run("upscale", "other.jpg", "--journal", "jobs.db", "--out", "out").status == 0
-    assert set(results("out")) == {"other.jpg"} | {f"{uuid}.jpg" for uuid in left}
+    assert set(results("out")) == {"other.jpg"} | left
     assert in_file(JOURNAL) == []
+    assert run("upscale", "in", "other.jpg", "--out", "out", "--skip-existing").status == 0
+    assert all(count == 1 for count in losing.executions.values())
+
+
+@unix
+def test_what_was_left_does_not_overwrite_a_file_of_its_name(
+    losing: Emulator, start: Start
+) -> None:
+    make_inputs()
+    process = start_and_read(start)
+    process.send_signal(signal.SIGINT)
+    wait(process)
+    left = in_file(JOURNAL)
+    Path("out").mkdir()
+    for name in NAMES:
+        Path("out", name).write_text("mine")
+    make_image("other.jpg")
+    assert run("upscale", "other.jpg", "--journal", "jobs.db", "--out", "out").status == 0
+    assert {Path("out", name).read_text() for name in NAMES} == {"mine"}
+    named = {path.stem for path in Path("out").glob("*-*.jpg")}
+    assert named == {entry.uuid for entry in left}
 
 
 def test_a_result_that_cannot_be_saved_stays_in_the_journal(service: Emulator) -> None:
     for name in "abc":
         make_image(f"in/sub/{name}.jpg")
     Path("upscaled").mkdir()
-    Path("upscaled/sub").touch()  # where a folder is needed
+    Path("upscaled/sub").symlink_to("nowhere")  # where a folder is needed
     command = (*COMMAND, "--recursive")
     for _ in range(2):  # in the second run it is one of those that were left
         stopped = run(*command)

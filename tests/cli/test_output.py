@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runware_ws import ConnectionLostError, ValidationError
-from runware_ws.cli.errors import InterruptedByUser
-from runware_ws.cli.output import Output
+from runware_ws.cli.errors import Interrupted
+from runware_ws.cli.output import Output, _state
 from runware_ws.cli.summary import ImageReport, Summary
 
 DONE = ImageReport(
-    source="a.jpg", seconds=0.25, output=Path("out/a.jpg"), task_uuid="T", cost=0.0013, attempts=2
+    source="a.jpg",
+    seconds=0.25,
+    output=Path("out/a.jpg"),
+    task_uuid="T",
+    cost=0.0013,
+    attempts=2,
+    input_size=(2000, 1000),
+    output_size=(4096, 2048),
 )
 FAILED = ImageReport(source="b.jpg", seconds=1.0, error=ValidationError("invalidImage", "Bad."))
 NOT_SENT = ImageReport(source="c.jpg", seconds=1.0, error=ConnectionLostError("no connection"))
 INTERRUPTED = ImageReport(
-    source="d.jpg", seconds=1.0, error=InterruptedByUser(resumable=False), task_uuid="T"
+    source="d.jpg", seconds=1.0, error=Interrupted(resumable=False), task_uuid="T"
 )
 REPORTS = (DONE, FAILED, NOT_SENT, INTERRUPTED)
 
@@ -51,12 +60,15 @@ def test_with_json_every_image_is_an_object_on_stdout(capsys: pytest.CaptureFixt
         "cost": 0.0013,
         "attempts": 2,
         "seconds": 0.25,
+        "input_size": [2000, 1000],
+        "output_size": [4096, 2048],
+        "effective_scale": 2.048,
         "error": None,
     }
     assert [one["error"]["type"] for one in objects[1:]] == [
         "ValidationError",
         "ConnectionLostError",
-        "InterruptedByUser",
+        "Interrupted",
     ]
     assert objects[1]["error"]["code"] == "invalidImage"
     assert len(stderr) == 2
@@ -71,17 +83,30 @@ def summary_of(*reports: ImageReport, resumable: bool = False, existing: int = 0
 
 
 def test_the_summary_counts_what_became_of_all_images() -> None:
-    text, results = summary_of(*REPORTS, existing=2).splitlines()
+    text, results, hint = summary_of(*REPORTS, existing=2).splitlines()
     assert text.startswith("1 image upscaled in ")
-    assert " for $0.0013; 1 failed; 1 not sent, the connection was lost; 2 already done; " in text
+    assert " for $0.0013; 1 failed; 1 not sent; 2 already done, at no cost; " in text
     assert "; 1 interrupted, the service may still finish and bill them; 3 not started" in text
     assert results == f"results: {Path('out').absolute()}"
+    assert "`runware-ws fetch UUID… --out DIR`" in hint
+
+
+def test_a_summary_of_nothing_but_results_that_were_there_says_that_it_cost_nothing() -> None:
+    text = summary_of(existing=9)
+    assert text == "nothing to do: 9 already done; nothing was sent, at no cost"
+
+
+def test_a_result_that_is_paid_for_and_not_saved_is_named_with_its_task() -> None:
+    full = OSError(28, "No space left on device")
+    line = ImageReport("a.jpg", error=full, task_uuid="T", is_paid=True).line()
+    assert line == "failed: a.jpg: No space left on device; it is paid for, taskUUID T"
 
 
 def test_the_summary_says_how_to_resume() -> None:
-    error = InterruptedByUser(resumable=True)
+    error = Interrupted(resumable=True)
     text = summary_of(ImageReport("a.jpg", 1.0, error=error), resumable=True)
     assert "1 interrupted, run the same command again to resume" in text
+    assert "fetch" not in text
     assert "results: " not in text
 
 
@@ -129,8 +154,27 @@ def test_a_bar_is_shown_on_a_terminal_that_can_draw_it_and_shows_no_other_lines(
     output = Output(as_json=option == "--json")
     output.update(Summary(total=1))
     output.close()
-    assert ("in flight" in err.getvalue()) is shown
-    assert "in flight" not in out.getvalue()
+    assert ("0/1" in err.getvalue()) is shown
+    assert "0/1" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (120, "7/90, 1 failed, 4 in flight, 0.1 images/s, $0.0078, 14:13 left"),
+        (80, "7/90, 1 failed, 4 in flight, $0.0078, 14:13 left"),
+        (60, "7/90, 1 failed, $0.0078, 14:13 left"),
+        (40, "7/90 1 failed 14:13"),
+    ],
+)
+def test_the_bar_has_a_total_and_the_time_left_at_every_width(width: int, shown: str) -> None:
+    summary = Summary(total=90, in_flight=4, cost=0.0078, started=time.monotonic() - 71.95)
+    summary.counts.update(done=6, failed=1)
+    assert re.sub(r"\[/?\w*\]", "", _state(summary, width)) == shown
+
+
+def test_before_the_first_result_the_time_left_is_not_known() -> None:
+    assert _state(Summary(total=90), 40) == "0/90 -:--"
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 
 from runware_ws.emulator import Emulator
+from runware_ws.emulator.faults import Fail
 from tests.cli.conftest import (
     Start,
     has_full_device,
+    make_broken_image,
     make_image,
     make_images,
+    on_terminal,
+    results,
     run,
     run_python,
     set_service,
@@ -33,7 +37,7 @@ def test_one_command_upscales_a_folder_on_its_own_emulator() -> None:
     make_image("in/b.jpg", (5, 5))
     done = run("upscale", "in", "--emulator", "--out", "out")
     assert done.status == 0
-    assert size_of("out/a.jpg") == (32, 24)
+    assert size_of("out/a.png.jpg") == (32, 24)
     assert size_of("out/b.jpg") == (20, 20)
     assert "resampled with Lanczos" in done.stderr
     assert f"results: {Path('out').resolve()}" in done.stderr
@@ -54,7 +58,7 @@ def test_options_reach_the_service(service: Emulator) -> None:
     make_image("a.jpg")
     options = ("--factor", "2", "--format", "png", "--quality", "30", "--delivery", "async")
     assert run("upscale", "a.jpg", *options).status == 0
-    assert size_of("upscaled/a.png") == (16, 12)
+    assert size_of("upscaled/a.jpg.png") == (16, 12)
     (task,) = [one.task for one in service.requests if one.task["taskType"] == "upscale"]
     assert task["upscaleFactor"] == 2
     assert task["outputFormat"] == "PNG"
@@ -65,7 +69,7 @@ def test_options_reach_the_service(service: Emulator) -> None:
 @pytest.mark.usefixtures("service")
 def test_a_json_line_holds_all_that_is_known_of_an_image() -> None:
     make_image("in/a.jpg")
-    Path("in/b.jpg").write_bytes(b"no image")
+    make_broken_image("in/b.jpg")
     Path("in/c.jpg").touch()
     result = run("upscale", "in", "--json")
     done, refused, unread = result.objects
@@ -77,6 +81,9 @@ def test_a_json_line_holds_all_that_is_known_of_an_image() -> None:
         "output": str(Path("upscaled/a.jpg")),
         "cost": 0.0013,
         "attempts": 1,
+        "input_size": [8, 6],
+        "output_size": [32, 24],
+        "effective_scale": 4.0,
         "error": None,
     }
     assert refused["output"] is None
@@ -89,7 +96,7 @@ def test_a_json_line_holds_all_that_is_known_of_an_image() -> None:
 
 @pytest.mark.usefixtures("service")
 def test_an_image_that_fails_is_named_with_the_reason_and_the_others_are_upscaled() -> None:
-    Path("broken.jpg").write_bytes(b"no image")
+    make_broken_image("broken.jpg")
     make_image("whole.jpg")
     done = run("upscale", "broken.jpg", "whole.jpg", "https://[not-a-host/a.jpg")
     assert done.status == 1
@@ -99,29 +106,18 @@ def test_an_image_that_fails_is_named_with_the_reason_and_the_others_are_upscale
     assert Path("upscaled/whole.jpg").exists()
 
 
-@pytest.mark.usefixtures("service")
-def test_an_image_whose_result_cannot_be_saved_has_failed() -> None:
+def test_an_image_whose_result_has_no_place_is_not_sent(service: Emulator) -> None:
     make_image("in/a.jpg")
     make_image("in/sub/b.jpg")
-    Path("out").mkdir()
-    Path("out/sub").touch()  # where a folder is needed
-    result = run("upscale", "in", "--recursive", "--out", "out", "--json")
-    done, failed = result.objects
-    assert result.status == 1
-    assert done["output"] == str(Path("out/a.jpg"))
-    assert failed["error"]["type"] in ("FileExistsError", "NotADirectoryError")
-    assert failed["cost"] == 0.0013  # it was upscaled all the same
-    assert sorted(path.name for path in Path("out").iterdir()) == ["a.jpg", "sub"]
-
-
-@pytest.mark.usefixtures("service")
-def test_images_of_one_name_do_not_overwrite_each_other() -> None:
-    make_image("a/photo.jpg", (4, 4))
-    make_image("b/photo.jpg", (6, 6))
-    make_image("b/photo.png", (8, 8))
-    assert run("upscale", "a/photo.jpg", "b", "--factor", "2").status == 0
-    sizes = {path.name: size_of(path)[0] for path in Path("upscaled").iterdir()}
-    assert sizes == {"photo.jpg": 8, "photo-2.jpg": 12, "photo-3.jpg": 16}
+    make_image("in/c.jpg")
+    Path("upscaled/c.jpg").mkdir(parents=True)
+    Path("upscaled/sub").touch()  # where a folder is needed
+    done = run("upscale", "in", "--recursive")
+    assert done.status == 1
+    assert "failed: in/sub/b.jpg: its result sub/b.jpg cannot be written: Not a dir" in done.stderr
+    assert "failed: in/c.jpg: its result c.jpg cannot be written: something that" in done.stderr
+    assert size_of("upscaled/a.jpg") == (32, 24)
+    assert len(service.executions) == 1
 
 
 def test_a_url_is_passed_to_the_service_unchanged(service: Emulator) -> None:
@@ -139,7 +135,7 @@ def test_more_images_than_may_be_in_flight_are_all_upscaled() -> None:
     done = run("upscale", "in", "--max-in-flight", "3", "--json")
     assert done.status == 0
     assert len(done.objects) == 40
-    assert len(list(Path("upscaled").iterdir())) == 40
+    assert len(results()) == 40
 
 
 @pytest.mark.usefixtures("service")
@@ -184,7 +180,7 @@ def test_a_file_name_that_the_output_cannot_encode_is_escaped(start: Start) -> N
         ([""], "IMAGES: an argument is empty; give a file, a folder or a URL"),
         (["a.jpg", "--timeout", "soon"], "Invalid value for '--timeout'"),
         (["a.jpg", "--no-such-option"], "No such option: --no-such-option"),
-        ([], "Missing argument 'IMAGES' (see runware-ws upscale --help)"),
+        ([], "IMAGES: none given; give files, folders or URLs, or --files-from"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_sent(
@@ -228,19 +224,16 @@ def test_without_a_connection_no_output_folder_is_created() -> None:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An emulator that finishes no image while a test runs."""
-    with Emulator(latency=600) as emulator:
+    """An emulator that refuses the fourth image and finishes no other while a test runs."""
+    refusal = Fail(of="request", nth=4, code="invalidParameter")
+    with Emulator(latency=600, faults=[refusal]) as emulator:
         set_service(emulator, monkeypatch)
         yield emulator
 
 
 def start_in_flight(start: Start, *options: str) -> subprocess.Popen[str]:
-    """Start the command, and return when images are in flight.
-
-    The fourth image is empty and fails at once, after three others were sent.
-    """
-    make_images("abcefg")
-    Path("in/d.jpg").touch()
+    """Start the command, and return when images are in flight: the fourth one is refused."""
+    make_images("abcdefg")
     process = start("upscale", "in", "--json", "--max-in-flight", "4", *options)
     assert process.stdout is not None
     assert '"in/d.jpg"' in process.stdout.readline()
@@ -260,7 +253,7 @@ def test_a_signal_ends_the_command_and_names_the_images_in_flight(
     assert "0 images upscaled" in done.stderr
     assert "the service may still finish and bill" in done.stderr
     assert "not started" in done.stderr
-    interrupted = [one for one in done.objects if one["error"]["type"] == "InterruptedByUser"]
+    interrupted = [one for one in done.objects if one["error"]["type"] == "Interrupted"]
     assert [one["source"] for one in interrupted][:3] == ["in/a.jpg", "in/b.jpg", "in/c.jpg"]
     sent = {one.task["taskUUID"] for one in slow.requests if one.task["taskType"] == "upscale"}
     assert sent <= {one["task_uuid"] for one in interrupted}
@@ -275,7 +268,7 @@ def test_a_connection_that_stays_away_ends_the_command(slow: Emulator, start: St
     assert [one["source"] for one in done.objects] == [f"in/{name}.jpg" for name in "abcefg"]
     assert {one["error"]["type"] for one in done.objects} == {"ConnectionLostError"}
     assert "failed: in/a.jpg: no connection" in done.stderr
-    assert "not sent, the connection was lost" in done.stderr
+    assert " not sent" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -293,7 +286,7 @@ def test_a_reader_that_leaves_costs_no_image(start: Start) -> None:
     errors = process.stderr.read()
     assert process.wait() == 0, errors
     assert "Traceback" not in errors
-    assert len(list(Path("upscaled").iterdir())) == 5
+    assert len(results()) == 5
 
 
 @has_full_device
@@ -307,36 +300,23 @@ def test_a_full_device_for_the_lines_costs_no_image(start: Start, options: list[
     assert "Traceback" not in done.stderr
     message = "error: cannot write to the standard output: No space left on device\n"
     assert done.stderr.count(message) == 1
-    assert len(list(Path("upscaled").iterdir())) == 3
+    assert len(results()) == 3
 
 
-def shown_on_terminal(start: Start, kind: str) -> str:
+def one_of_two_shown(start: Start, kind: str) -> str:
     """Return what a terminal shows when one image is upscaled and one fails."""
-    import pty
-
     make_image("in/a.jpg")
-    Path("in/b.jpg").write_bytes(b"no image")
-    reading, writing = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "200", "TERM": kind}
-    process = start("upscale", "in", stdout=writing, stderr=writing, env=environment)
-    os.close(writing)
-    shown = b""
-    try:
-        while chunk := os.read(reading, 65536):
-            shown += chunk
-    except OSError:  # how Linux reports that the other side is closed
-        pass
-    finally:
-        os.close(reading)
-    assert process.wait() == 1
-    return shown.decode()
+    make_broken_image("in/b.jpg")
+    done = on_terminal(start, "upscale", "in", columns=200, kind=kind)
+    assert done.status == 1
+    return done.stdout
 
 
 @unix
 @pytest.mark.usefixtures("service")
 def test_a_terminal_shows_a_bar(start: Start) -> None:
-    text = shown_on_terminal(start, "xterm")
-    for part in ("1 done", "1 failed", "0 in flight", "images/s", "$0.0013", "results: "):
+    text = one_of_two_shown(start, "xterm")
+    for part in ("2/2", "1 failed", "0 in flight", "images/s", "$0.0013", "0:00 left", "results: "):
         assert part in text
     assert "failed: in/b.jpg: Invalid image" in text
     assert " -> " not in text
@@ -345,7 +325,7 @@ def test_a_terminal_shows_a_bar(start: Start) -> None:
 @unix
 @pytest.mark.usefixtures("service")
 def test_a_terminal_that_cannot_draw_a_bar_shows_lines(start: Start) -> None:
-    text = shown_on_terminal(start, "dumb")
+    text = one_of_two_shown(start, "dumb")
     assert "in/a.jpg -> upscaled/a.jpg" in text
     assert "failed: in/b.jpg: Invalid image" in text
     assert "\x1b" not in text

@@ -311,7 +311,7 @@ SETTINGS: list[tuple[str, Any]] = [
     ("url", ""),
     *[("url", url) for url in ("wss://a.b/v1#top", "wss://a.b/v1 ", "wss://a.b/v 1", "wss://a b/")],
     *[("allow_insecure", value) for value in ("no", 1, None)],
-    *[("journal", path) for path in ("", Path(), ".", 5, b"jobs.db", True)],
+    *[("journal", path) for path in ("", ":memory:", Path(":memory:"), Path(), ".", 5, b"jobs.db")],
     ("url", "ws://127.0.0.1.evil.com/v1"),
     ("url", "ws://localhost:99999/"),
     *[("api_key", key) for key in ("", "  ", 5, b"key", "\udcff")],

@@ -1,0 +1,114 @@
+"""The command ``fetch``."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Annotated
+
+import typer
+
+from ..client import RunwareClient
+from ..errors import RunwareError
+from ..options import check_task_uuid
+from ..task import UpscaleTask
+from .connection import connect, service_of
+from .errors import UsageError
+from .exit_status import FAILED, SUCCESS
+from .folder import check_writable, create
+from .options import LIMITS, ConnectionArguments, option
+from .output import Output
+from .record import FolderRecord, RecordedResult, ResultOrigin
+from .saving import save
+from .summary import ImageReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchArguments:
+    """The arguments and options of ``fetch``."""
+
+    uuids: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="UUIDS",
+            help="The taskUUIDs of results. Default: those that the record of --out names as "
+            "unsaved.",
+            show_default=False,
+        ),
+    ] = None
+    out: Annotated[
+        Path,
+        option(
+            "Folder for the results, created if missing. A result that the record of the folder "
+            "knows gets its name; any other is named after its task.",
+            "--out",
+            "-o",
+            value="DIR",
+        ),
+    ] = Path("upscaled")
+    timeout: Annotated[
+        float, option("Time limit of one result.", value="SECONDS", panel=LIMITS)
+    ] = 60.0
+
+
+async def fetch(arguments: FetchArguments, connection: ConnectionArguments) -> int:
+    """Get the results of tasks that were sent before, without paying again.
+
+    The service keeps results for a time. After a full disk or an interruption, the
+    command `upscale` names the tasks whose results are not saved.
+
+    \b
+    Examples:
+      runware-ws fetch --out large   # what the run into large left
+      runware-ws fetch 32774e2f-e05b-4a47-a34f-4e1eeba03822
+
+    \b
+    Exit status:
+      0  all results are saved
+      1  one is not
+      2  wrong arguments, no key
+    """
+    check_writable(arguments.out)
+    record, output = FolderRecord(arguments.out), Output()
+    uuids = [check_task_uuid(one) for one in arguments.uuids or record.unsaved]
+    if not uuids:
+        raise UsageError("UUIDS: none given, and the record of --out names no unsaved result")
+    failed = 0
+    async with connect(connection, output.note) as client:
+        create(arguments.out, record)
+        for task in await _attach(client, uuids, arguments.timeout):
+            entry = _entry(record, task.task_uuid, service_of(connection))
+            report = await _report(task, entry, arguments.out, record)
+            failed += report.error is not None
+            output.image(report)
+    return FAILED if failed or output.incomplete else SUCCESS
+
+
+async def _attach(client: RunwareClient, uuids: list[str], timeout: float) -> list[UpscaleTask]:
+    return [await client.attach(uuid, timeout=timeout) for uuid in dict.fromkeys(uuids)]
+
+
+def _entry(record: FolderRecord, task_uuid: str, service: str) -> RecordedResult:
+    """Return the entry of a result, under its own name if that is known and free."""
+    entry = record.unsaved.get(task_uuid)
+    nameless = RecordedResult(f"{task_uuid}.jpg", task_uuid, ResultOrigin("", {}, service))
+    if entry is None:
+        return nameless
+    try:
+        verdict = record.judge(PurePath(entry.output), entry.source, lambda: entry.origin)
+    except OSError:
+        return nameless
+    return nameless if verdict.standing == "taken" else entry
+
+
+async def _report(
+    task: UpscaleTask, entry: RecordedResult, out: Path, record: FolderRecord
+) -> ImageReport:
+    report = ImageReport(entry.source, task_uuid=task.task_uuid)
+    started = time.monotonic()
+    try:
+        output, _ = await save(await task, entry, out, record)
+    except (RunwareError, OSError) as error:
+        return replace(report, error=error)
+    return replace(report, output=output, seconds=time.monotonic() - started)
