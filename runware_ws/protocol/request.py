@@ -1,6 +1,6 @@
 """The members of an upscale request: the one table of their types, limits and meaning.
 
-Source: the service's OpenAPI document [O]. The client checks arguments against this table
+Source: the service's OpenAPI document. The client checks arguments against this table
 before anything is sent, and the emulator checks requests against it as the service would.
 """
 
