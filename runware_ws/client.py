@@ -300,7 +300,9 @@ class RunwareClient(OtherTasks):
         """Submit an image and return when its task is sent, or queued to be sent.
 
         It waits while ``max_in_flight`` or ``max_in_flight_bytes`` is reached. The image is read
-        and encoded after that. If the call is cancelled, nothing was sent.
+        and encoded after that. With a journal it returns when the task is in it: a process that
+        dies right afterwards has lost nothing. If the call is cancelled, nothing was sent; with a
+        journal the task is given up.
 
         Args:
             image: see `upscale`.
@@ -324,7 +326,8 @@ class RunwareClient(OtherTasks):
 
         Raises:
             InputError: an argument is wrong, or the image cannot be read; nothing was sent.
-            TaskTimeoutError: ``timeout`` passed before the task was admitted; nothing was sent.
+            TaskTimeoutError: ``timeout`` passed before the task was admitted or, with a journal,
+                recorded; nothing was sent.
             ConnectionLostError, ClientClosedError, AuthenticationError, JournalError: the client
                 ended.
         """
@@ -356,6 +359,7 @@ class RunwareClient(OtherTasks):
             tag=tag,
             priority=check_priority(priority),
         )
+        await submitter.recorded(submission)
         return UpscaleTask(self, submission)
 
     async def attach(

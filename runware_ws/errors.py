@@ -35,6 +35,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .error_codes import code_info
+from .words import visible
 
 __all__ = [
     "AuthenticationError",
@@ -178,7 +179,7 @@ class DownloadError(RunwareError):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.url} could not be downloaded: {self.reason}"
+        return visible(f"{self.url} could not be downloaded: {self.reason}")
 
 
 @dataclass(eq=False, repr=False)
@@ -320,8 +321,8 @@ class TaskError(RunwareError):
     def parameter(self) -> str | None:
         value = self.raw.get("parameter")
         if isinstance(value, list):
-            return ", ".join(map(str, value))
-        return None if value is None else str(value)
+            return visible(", ".join(map(str, value)))
+        return None if value is None else visible(str(value))
 
     @property
     def task_type(self) -> str | None:

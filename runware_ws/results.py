@@ -13,6 +13,7 @@ from .errors import ProtocolError
 from .runtime.concurrency import run_off_loop, uninterruptible
 from .runtime.content import FileContent, MemoryContent
 from .runtime.download import Downloads, downloads_of_environment
+from .words import visible
 
 
 @uninterruptible
@@ -173,4 +174,4 @@ class UpscaleResult:
 
     def __repr__(self) -> str:
         where = self.image_url or "data"
-        return f"<UpscaleResult {self.task_uuid}: {where}>"
+        return f"<UpscaleResult {self.task_uuid}: {visible(where)}>"

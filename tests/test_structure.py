@@ -27,7 +27,7 @@ from runware_ws.protocol.tasks import TRANSITIONS, Stage, Transition
 
 PACKAGE = "runware_ws"
 ROOT = Path(__file__).resolve().parent.parent
-MAX_LINES = 450  # `client.py` documents each option for three methods
+MAX_LINES = 400  # without docstrings, so that nobody writes less of them
 
 # All that a base install has: the three dependencies, and what these bring with them.
 BASE_INSTALL = (
@@ -173,8 +173,19 @@ def test_a_missing_dependency_is_seen() -> None:
 
 
 def long_files(source: Source) -> list[str]:
-    counts = {module: len(text.splitlines()) for module, text in source.items()}
+    counts = {module: lines_without_docstrings(text) for module, text in source.items()}
     return [f"{module}: {count} lines" for module, count in counts.items() if count > MAX_LINES]
+
+
+def lines_without_docstrings(text: str) -> int:
+    docstrings = [
+        node.body[0]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if ast.get_docstring(node)
+    ]
+    covered = sum((one.end_lineno or one.lineno) - one.lineno + 1 for one in docstrings)
+    return len(text.splitlines()) - covered
 
 
 def classes_with_two_owners(source: Source) -> list[str]:
@@ -219,7 +230,7 @@ def test_the_package_lists_exactly_what_is_public() -> None:
 
 def test_a_long_file_is_seen() -> None:
     assert long_files({"client": "\n" * (MAX_LINES + 1)})
-    assert not long_files({"client": "\n" * MAX_LINES})
+    assert not long_files({"client": '"""Hold.\n\nTogether.\n"""' + "\n" * MAX_LINES})
 
 
 def test_a_class_name_with_two_owners_is_seen() -> None:

@@ -36,7 +36,7 @@ from .errors import Interrupted
 from .output import Output
 from .picture import picture_of
 from .plan import Planned, origin_of
-from .record import Entry, Origin, Record, entry_from, shown
+from .record import FolderRecord, RecordedResult, ResultOrigin, entry_from, shown
 from .saving import save
 from .summary import ImageReport, Summary, dollars
 
@@ -56,7 +56,7 @@ class _Image:
     """
 
     source: Path | str
-    entry: Entry
+    entry: RecordedResult
     size: tuple[int, int] | None = None
     started: float = field(default_factory=time.monotonic)
 
@@ -79,7 +79,7 @@ class Batch:
     client: RunwareClient
     images: list[Planned]
     out: Path
-    record: Record
+    record: FolderRecord
     output: Output
     summary: Summary
     options: Mapping[str, Any]
@@ -130,13 +130,13 @@ class Batch:
         if entry is None or not await self._is_free_for(entry):
             task_uuid = getattr(outcome.result or outcome.error, "task_uuid", None)
             source = shown(outcome.source) if outcome.source else "an image"
-            entry = Entry(f"{task_uuid}.jpg", source, Origin("", {}, self.service))
+            entry = RecordedResult(f"{task_uuid}.jpg", source, ResultOrigin("", {}, self.service))
         if all(one.image.output.as_posix() != entry.output for one in self.images):
             self.summary.total += 1
         self._recovered.add(entry.output)
         await self._finish(_Image(outcome.source or "an image", entry), outcome)
 
-    async def _is_free_for(self, entry: Entry) -> bool:
+    async def _is_free_for(self, entry: RecordedResult) -> bool:
         """Return True if the result of an earlier run overwrites nothing but results of its own."""
         judge = partial(self.record.judge, PurePath(entry.output), entry.source)
         with suppress(OSError):
@@ -187,11 +187,11 @@ class Batch:
                 problem = InputError("image", f"cannot be read: {error.strerror}", "try again")
                 self._report(ImageReport(str(source), error=problem))
                 continue
-            entry = Entry(one.image.output.as_posix(), shown(source), origin)
+            entry = RecordedResult(one.image.output.as_posix(), shown(source), origin)
             self._taken[source] = _Image(source, entry, one.size)
             yield source
 
-    async def _was_recovered(self, one: Planned, origin: Origin) -> bool:
+    async def _was_recovered(self, one: Planned, origin: ResultOrigin) -> bool:
         """Return True if an image has the outcome of an earlier run, and has not changed since."""
         if one.image.output.as_posix() not in self._recovered:
             return False
@@ -225,7 +225,9 @@ class Batch:
                 report = await self._save(image.entry, outcome.result, report)
         self._report(replace(report, seconds=time.monotonic() - image.started), image.entry)
 
-    async def _save(self, entry: Entry, result: UpscaleResult, report: ImageReport) -> ImageReport:
+    async def _save(
+        self, entry: RecordedResult, result: UpscaleResult, report: ImageReport
+    ) -> ImageReport:
         unsaved = replace(report, is_paid=True, task_uuid=result.attempt_uuids[-1])
         try:
             output, data = await save(result, entry, self.out, self.record)
@@ -254,7 +256,7 @@ class Batch:
         self._closing = reason
         self._savers.cancel()
 
-    def _report(self, report: ImageReport, entry: Entry | None = None) -> None:
+    def _report(self, report: ImageReport, entry: RecordedResult | None = None) -> None:
         self.summary.add(report)
         self.output.image(report)
         if entry is not None and report.is_unsaved and not self.summary.resumable:

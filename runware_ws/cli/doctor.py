@@ -44,8 +44,8 @@ class DoctorArguments:
 async def doctor(arguments: DoctorArguments, connection: ConnectionArguments) -> int:
     """Check this machine, and find out how the service behaves.
 
-    What is found out goes into a profile in your state folder. Clients with the same
-    URL and key read it, and ask and wait less where the service allows it.
+    What is found out goes into a profile in your state folder. Clients with the
+    same URL and key read it: they ask and wait less where the service allows it.
 
     \b
     Examples:
@@ -148,8 +148,10 @@ class Report:
             findings = self._keep(self.lab)
         if self._as_json:
             write_line(sys.stdout, json.dumps(self._json(findings)))
-        else:
-            self.message(f"wrong: {', '.join(self.wrong)}" if self.wrong else "all is well")
+            return
+        for lesson in lessons(findings):
+            self.message(f"a client {lesson.words}")
+        self.message(f"wrong: {', '.join(self.wrong)}" if self.wrong else "all is well")
 
     def _keep(self, lab: Lab) -> Findings:
         """Update the profile, and return what it knows."""

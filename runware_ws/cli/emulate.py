@@ -64,6 +64,14 @@ class EmulateArguments:
         str,
         option(_RULES_HELP, value="NAME|FILE"),
     ] = "documented"
+    allow_host: Annotated[
+        list[str] | None,
+        option(
+            "Host to which webhooks and uploads may go, besides this machine; '*' for all. "
+            "May be given several times.",
+            value="NAME",
+        ),
+    ] = None
     faults: Annotated[
         Path | None,
         option(
@@ -110,6 +118,7 @@ class EmulateArguments:
             "workers": self.workers,
             "cost": self.cost,
             "credit": self.credit,
+            "allow_hosts": self.allow_host or (),
             "rules": _parse("--rules", read_rules, self.rules),
             "faults": [*script.faults, *faults],
             "seed": script.seed if self.seed is None else self.seed,

@@ -19,7 +19,7 @@ from .exit_status import FAILED, SUCCESS
 from .folder import check_writable, create
 from .options import LIMITS, ConnectionArguments, option
 from .output import Output
-from .record import Entry, Origin, Record
+from .record import FolderRecord, RecordedResult, ResultOrigin
 from .saving import save
 from .summary import ImageReport
 
@@ -70,7 +70,7 @@ async def fetch(arguments: FetchArguments, connection: ConnectionArguments) -> i
       2  wrong arguments, no key
     """
     check_writable(arguments.out)
-    record, output = Record(arguments.out), Output()
+    record, output = FolderRecord(arguments.out), Output()
     uuids = [check_task_uuid(one) for one in arguments.uuids or record.unsaved]
     if not uuids:
         raise UsageError("UUIDS: none given, and the record of --out names no unsaved result")
@@ -89,10 +89,10 @@ async def _attach(client: RunwareClient, uuids: list[str], timeout: float) -> li
     return [await client.attach(uuid, timeout=timeout) for uuid in dict.fromkeys(uuids)]
 
 
-def _entry(record: Record, task_uuid: str, service: str) -> Entry:
+def _entry(record: FolderRecord, task_uuid: str, service: str) -> RecordedResult:
     """Return the entry of a result, under its own name if that is known and free."""
     entry = record.unsaved.get(task_uuid)
-    nameless = Entry(f"{task_uuid}.jpg", task_uuid, Origin("", {}, service))
+    nameless = RecordedResult(f"{task_uuid}.jpg", task_uuid, ResultOrigin("", {}, service))
     if entry is None:
         return nameless
     try:
@@ -102,7 +102,9 @@ def _entry(record: Record, task_uuid: str, service: str) -> Entry:
     return nameless if verdict.standing == "taken" else entry
 
 
-async def _report(task: UpscaleTask, entry: Entry, out: Path, record: Record) -> ImageReport:
+async def _report(
+    task: UpscaleTask, entry: RecordedResult, out: Path, record: FolderRecord
+) -> ImageReport:
     report = ImageReport(entry.source, task_uuid=task.task_uuid)
     started = time.monotonic()
     try:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from .errors import UsageError, one_line
-from .record import Record
+from .record import FolderRecord
 
 
 def check_writable(folder: Path) -> None:
@@ -25,7 +25,7 @@ def check_writable(folder: Path) -> None:
     )
 
 
-def create(folder: Path, record: Record) -> None:
+def create(folder: Path, record: FolderRecord) -> None:
     """Create the folder if it is missing, and open its record.
 
     Raises:

@@ -17,7 +17,7 @@ from ..errors import InputError
 from .errors import UsageError
 from .inputs import ImageFinder, InputImage, Tally
 from .picture import MAX_SIDE, Picture, picture_of, problem_with
-from .record import Origin, Record, Verdict, content_of, looks_of
+from .record import FolderRecord, PathVerdict, ResultOrigin, content_of, looks_of
 
 # The example in Runware's documentation; the price of a model may change.
 _DOCUMENTED_PRICE = 0.0013
@@ -36,7 +36,7 @@ class Planned:
 
     image: InputImage
     picture: Picture | None = None
-    verdict: Verdict = field(default_factory=partial(Verdict, "free"))
+    verdict: PathVerdict = field(default_factory=partial(PathVerdict, "free"))
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -116,7 +116,7 @@ class Plan:
 
 
 async def make_plan(
-    finder: ImageFinder, record: Record, options: Mapping[str, Any], service: str
+    finder: ImageFinder, record: FolderRecord, options: Mapping[str, Any], service: str
 ) -> Plan:
     """Return the plan of a run.
 
@@ -146,18 +146,18 @@ def task_options(options: Mapping[str, Any], image: InputImage) -> dict[str, Any
     return {**options, "output_format": image.format}
 
 
-def origin_of(image: InputImage, options: Mapping[str, Any], service: str) -> Origin:
+def origin_of(image: InputImage, options: Mapping[str, Any], service: str) -> ResultOrigin:
     """Return the origin of the result of an image. It blocks: the file is read.
 
     Raises:
         OSError: the file cannot be read.
     """
-    return Origin(content_of(image.source), looks_of(task_options(options, image)), service)
+    return ResultOrigin(content_of(image.source), looks_of(task_options(options, image)), service)
 
 
 def _add(
     plan: Plan,
-    record: Record,
+    record: FolderRecord,
     options: Mapping[str, Any],
     service: str,
     images: Iterator[InputImage],
@@ -189,7 +189,9 @@ def _check(image: InputImage) -> None:
         raise InputError("image", problem, "give an image file")
 
 
-def _judged(record: Record, image: InputImage, origin: Callable[[], Origin]) -> Verdict:
+def _judged(
+    record: FolderRecord, image: InputImage, origin: Callable[[], ResultOrigin]
+) -> PathVerdict:
     try:
         return record.judge(image.output, image.source, origin)
     except OSError as error:

@@ -29,7 +29,7 @@ _DEFAULTS = {member.name: member.default for member in MEMBERS}
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ResultOrigin:
     """All that decides how a result looks. Equal origins have equal results.
 
     Attributes:
@@ -44,7 +44,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecordedResult:
     """A result.
 
     Attributes:
@@ -58,7 +58,7 @@ class Entry:
 
     output: str
     source: str
-    origin: Origin
+    origin: ResultOrigin
     task_uuid: str | None = None
     cost: float | None = None
     sha256: str | None = None
@@ -69,7 +69,7 @@ Standing: TypeAlias = Literal["free", "done", "outdated", "taken"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PathVerdict:
     """The standing of the path of a result, with the reason for people.
 
     ``free``: nothing is there that could be lost. ``done``: the result that is wanted is there.
@@ -80,7 +80,7 @@ class Verdict:
     reason: str = ""
 
 
-class Record:
+class FolderRecord:
     """The record of one output folder, which need not exist yet. Its methods block.
 
     Args:
@@ -96,13 +96,15 @@ class Record:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._path = folder / RECORD_NAME
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, RecordedResult] = {}
         self._identity: tuple[int, int] | None = None
         self._read_bytes = 0
-        self.unsaved: dict[str, Entry] = {}
+        self.unsaved: dict[str, RecordedResult] = {}
         self._read()
 
-    def judge(self, output: PurePath, source: Path | str, wanted: Callable[[], Origin]) -> Verdict:
+    def judge(
+        self, output: PurePath, source: Path | str, wanted: Callable[[], ResultOrigin]
+    ) -> PathVerdict:
         """Return the standing of the path of a result.
 
         Args:
@@ -117,19 +119,19 @@ class Record:
         try:
             status = path.stat()
         except FileNotFoundError:
-            return Verdict("free")
+            return PathVerdict("free")
         if not S_ISREG(status.st_mode):
             raise FileExistsError(EEXIST, "something that is not a file is there", str(path))
         if not status.st_size:
-            return Verdict("free")
+            return PathVerdict("free")
         entry = self._entries.get(output.as_posix()) or self._found_late(output)
         if entry is None:
-            return Verdict("taken", "not a result of runware-ws")
+            return PathVerdict("taken", "not a result of runware-ws")
         if status.st_size != entry.size or sha256_of(path) != entry.sha256:
-            return Verdict("taken", "changed since runware-ws wrote it")
+            return PathVerdict("taken", "changed since runware-ws wrote it")
         return _compared(entry, source, wanted())
 
-    def _found_late(self, output: PurePath) -> Entry | None:
+    def _found_late(self, output: PurePath) -> RecordedResult | None:
         """Look for a result again: another run may be writing into the folder."""
         self._read()
         return self._entries.get(output.as_posix())
@@ -150,7 +152,7 @@ class Record:
         self._identity = self._look()
         self._append("")
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: RecordedResult) -> None:
         """Write the line of a result.
 
         Raises:
@@ -177,7 +179,7 @@ class Record:
             file.seek(-1, os.SEEK_END)
             return file.read(1)
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: RecordedResult) -> None:
         uuid = entry.task_uuid or ""
         if entry.sha256 is None:
             self.unsaved[uuid] = entry
@@ -246,20 +248,20 @@ def hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _compared(entry: Entry, source: Path | str, wanted: Origin) -> Verdict:
+def _compared(entry: RecordedResult, source: Path | str, wanted: ResultOrigin) -> PathVerdict:
     there = entry.origin
     if there == wanted:
-        return Verdict("done", "up to date")
+        return PathVerdict("done", "up to date")
     if there.service != wanted.service:
-        return Verdict("taken", f"made by {there.service}, not by {wanted.service}")
+        return PathVerdict("taken", f"made by {there.service}, not by {wanted.service}")
     if there.options != wanted.options:
-        return Verdict("taken", "made with other options: " + _difference(there, wanted))
+        return PathVerdict("taken", "made with other options: " + _difference(there, wanted))
     if entry.source == shown(source):
-        return Verdict("outdated", "its input has changed")
-    return Verdict("taken", "the result of another input")
+        return PathVerdict("outdated", "its input has changed")
+    return PathVerdict("taken", "the result of another input")
 
 
-def _difference(there: Origin, wanted: Origin) -> str:
+def _difference(there: ResultOrigin, wanted: ResultOrigin) -> str:
     names = {"upscale_factor": "factor", "output_format": "format", "output_quality": "quality"}
     return ", ".join(
         f"{names.get(name, name)} {value}"
@@ -268,20 +270,20 @@ def _difference(there: Origin, wanted: Origin) -> str:
     )
 
 
-def entry_from(members: object) -> Entry | None:
+def entry_from(members: object) -> RecordedResult | None:
     """Return the entry that has these members, as a JSON object; None if none has."""
     if not isinstance(members, Mapping):
         return None
     try:
-        origin = Origin(**members["origin"])
-        entry = Entry(**{**members, "origin": origin})
+        origin = ResultOrigin(**members["origin"])
+        entry = RecordedResult(**{**members, "origin": origin})
         PurePath(entry.output, entry.source)
         return entry
     except (TypeError, KeyError):
         return None
 
 
-def _entry_of(line: bytes) -> Entry | None:
+def _entry_of(line: bytes) -> RecordedResult | None:
     """Return the entry of a line; None if it is not one."""
     try:
         members = json.loads(line)

@@ -8,11 +8,11 @@ from pathlib import Path
 import anyio.to_thread
 
 from ..results import UpscaleResult
-from .record import Entry, Record, hash_of
+from .record import FolderRecord, RecordedResult, hash_of
 
 
 async def save(
-    result: UpscaleResult, entry: Entry, out: Path, record: Record
+    result: UpscaleResult, entry: RecordedResult, out: Path, record: FolderRecord
 ) -> tuple[Path, bytes]:
     """Save a result in three steps: its line in the record, its file, and its acknowledgment.
 

@@ -60,7 +60,7 @@ class ImageReport:
 
     @property
     def effective_scale(self) -> float | None:
-        """How many times larger the result is than the image, or None if that is not known."""
+        """Return how many times larger the result is than the image, or None if it is not known."""
         if self.input_size is None or self.output_size is None:
             return None
         return effective_scale(self.input_size, self.output_size)

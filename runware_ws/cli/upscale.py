@@ -33,7 +33,7 @@ from .output import Output
 from .overwriting import resolve_conflicts
 from .plan import Plan, make_plan
 from .preview import show_plan
-from .record import RECORD_NAME, Record
+from .record import RECORD_NAME, FolderRecord
 from .summary import ImageReport, Summary, dollars, images
 
 
@@ -254,7 +254,7 @@ async def upscale(arguments: UpscaleArguments, connection: ConnectionArguments) 
     finder = arguments.finder()
     check_writable(arguments.out)
     output = Output(arguments.as_json, quiet=arguments.quiet)
-    record = Record(arguments.out)
+    record = FolderRecord(arguments.out)
     service = service_of(connection)
     plan = await make_plan(finder, record, options, service)
     for line in plan.skipped.lines("skipped {names} ({reason})"):

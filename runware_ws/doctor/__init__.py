@@ -2,6 +2,6 @@
 
 A probe asks the service one thing that nobody has documented. What it learns are `Findings`; a
 `Profile` keeps them in a file, and `lessons` says which settings of the client follow from them.
-The probes speak the protocol over a `Line` of their own, because a client hides the answers that
-they are about.
+The probes speak the protocol over a `RawConnection`, because a client hides the answers that they
+are about.
 """

@@ -1,4 +1,4 @@
-"""What is known of a service, as far as it was probed."""
+"""Findings about a service, as far as it was probed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SIGNS_OF_LIFE = ("processing", "result", "null", "refusal")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What is known of a service. None means that it is unknown, here as everywhere.
+    """Everything that is known of a service. None means that it is unknown.
 
     Attributes:
         old_session: the answer to the UUID of a session whose connection has ended: it is
@@ -102,13 +102,13 @@ class Findings:
 
     @property
     def finds_finished(self) -> bool:
-        """Whether a synchronous task that is done can be found, also after a refused resend."""
+        """True if a synchronous task that is done can be found, also after a refused resend."""
         by_details = self.found_details == "result" and self.details_after_refusal == "result"
         return self.found_response == "result" or by_details
 
     @property
     def finds_running(self) -> bool | None:
-        """Whether a running task can be told from one that never arrived."""
+        """True if a running task can be told from one that never arrived; None if unknown."""
         answers = (self.running_response, self.running_details)
         if any(one in _SIGNS_OF_LIFE for one in answers):
             return True
@@ -116,7 +116,7 @@ class Findings:
 
     @property
     def refuses_running(self) -> bool:
-        """Whether a taskUUID is refused at once while its task is running."""
+        """True if a taskUUID is refused at once while its task is running."""
         return self.twice_at_once == self.twice_after_50_ms == "refused"
 
 

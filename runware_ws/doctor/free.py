@@ -13,8 +13,8 @@ from ..protocol.wire import ErrorItem, Item, encode_tasks
 from ..transport import DisconnectedError
 from .findings import Session
 from .lab import Lab, Reply, TroubleError, UnknownError, question_about, words
-from .line import Line
 from .picture import noise
+from .raw import RawConnection
 
 ARRAYS = (2, 20, 100)
 INPUT_MEBIBYTES = (1, 4, 16, 64)
@@ -190,7 +190,7 @@ async def _array_refusal(lab: Lab, count: int) -> str:
         raise
 
 
-async def _first_refusal(lab: Lab, line: Line, count: int) -> str:
+async def _first_refusal(lab: Lab, line: RawConnection, count: int) -> str:
     """Read the answers to questions about unknown tasks, of which empty ones may be one."""
     answers, timeout = 0, lab.times.answer
     while answers < count and (frame := await line.receive(timeout)):

@@ -1,4 +1,4 @@
-"""What the probes share: connections, ways of asking, and the money that they may spend."""
+"""Things that the probes share: connections, ways of asking, and the money that they may spend."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..protocol.secret import Secret
 from ..protocol.wire import ErrorItem, Item, unwrap
 from ..transport import Target
 from .findings import Findings, Known
-from .line import Frame, Line, open_line
 from .picture import noise
+from .raw import RawConnection, RawFrame, open_raw
 
 State = Literal["ok", "wrong", "unknown", "skipped"]
 _TINY = 64
@@ -158,7 +158,7 @@ def _known_details(item: Item) -> Known:
 
 @dataclass(slots=True)
 class Lab:
-    """What the probes share.
+    """Everything that the probes share.
 
     Attributes:
         target: the service.
@@ -191,7 +191,7 @@ class Lab:
     @asynccontextmanager
     async def connected(
         self, session: str | None = None, *, dry: bool = False
-    ) -> AsyncIterator[tuple[Line, Authentication]]:
+    ) -> AsyncIterator[tuple[RawConnection, Authentication]]:
         """Open a connection and authenticate; give both.
 
         Raises:
@@ -201,10 +201,10 @@ class Lab:
         target = self.target
         if dry:
             target = Target(f"{target.url}{'&' if '?' in target.url else '?'}dryRun=1")
-        async with open_line(target, self.key) as line:
+        async with open_raw(target, self.key) as line:
             yield line, await self._authenticate(line, session)
 
-    async def _authenticate(self, line: Line, session: str | None) -> Authentication:
+    async def _authenticate(self, line: RawConnection, session: str | None) -> Authentication:
         task = {"taskType": "authentication", "apiKey": self.key.reveal()}
         if session is not None:
             task["connectionSessionUUID"] = session
@@ -234,12 +234,12 @@ class Lab:
             **members,
         }
 
-    async def ask(self, line: Line, task: Item, timeout: float | None = None) -> Reply:
+    async def ask(self, line: RawConnection, task: Item, timeout: float | None = None) -> Reply:
         """Send a task and return the first answer to it; see `reply`."""
         await line.send(task)
         return await self.reply(line, task, timeout)
 
-    async def reply(self, line: Line, task: Item, timeout: float | None = None) -> Reply:
+    async def reply(self, line: RawConnection, task: Item, timeout: float | None = None) -> Reply:
         """Return the next answer to a task. No other task may be under way on the connection.
 
         Raises:
@@ -287,7 +287,7 @@ def image_of(item: Mapping[str, Any]) -> str:
     return next((str(item[name]) for name in names if item.get(name)), "")
 
 
-def _reply_in(frame: Frame, task: Item) -> Reply | None:
+def _reply_in(frame: RawFrame, task: Item) -> Reply | None:
     """Return what a frame says about a task. What names no task is about the one under way."""
     for item in frame.items:
         if _is_about(item.get("taskUUID"), task):

@@ -1,4 +1,4 @@
-"""What a client does differently because of what is known of the service: one pure mapping."""
+"""Lessons for a client from what is known of the service: one pure mapping."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ import anyio
 from ..protocol.wire import Item
 from .findings import Known, Repeat, Twice
 from .lab import Lab, Reply, UnknownError, image_of, question_about, words
-from .line import Line
 from .picture import flat, noise
+from .raw import RawConnection
 
 _BOTH = ("getResponse", "getTaskDetails")
 _POLL = 0.2
@@ -262,7 +262,7 @@ async def _cut(lab: Lab) -> tuple[Item, str, float]:
     return task, authentication.session, sent
 
 
-async def _is_answered(lab: Lab, line: Line, task: Item) -> bool:
+async def _is_answered(lab: Lab, line: RawConnection, task: Item) -> bool:
     """Return whether the result of a task comes unasked."""
     try:
         reply = await lab.reply(line, task, lab.times.replay)

@@ -39,7 +39,7 @@ class ProfileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What was found out about a service, and when.
+    """Everything that was found out about a service, with the time.
 
     Attributes:
         host: the host, with the port if the URL names one.

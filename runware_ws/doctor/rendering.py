@@ -76,9 +76,11 @@ class Screen:
         grid.add_column(width=_MARK_WIDTH)
         mark = Text(row.state, style=_STYLES[row.state])
         if self._console.width < _MIN_COLUMNS:
+            grid.add_column(overflow="fold")
             grid.add_row(mark, Text.assemble(name, ": ", text))
         else:
             grid.add_column(width=_NAME_WIDTH)
+            grid.add_column(overflow="fold")
             grid.add_row(mark, name, text)
         self._console.print(grid)
 

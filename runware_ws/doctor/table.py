@@ -17,7 +17,7 @@ LIMIT = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What came of a check or a probe.
+    """The outcome of a check or a probe.
 
     Attributes:
         name: the name of the check.

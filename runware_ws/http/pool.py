@@ -46,6 +46,7 @@ class _Server:
 
     origin: httpcore.Origin
     is_known: bool  # which version of HTTP it speaks
+    every: set[httpcore.AsyncHTTPConnection] = field(default_factory=set)  # to be closed at the end
     idle: list[httpcore.AsyncHTTPConnection] = field(default_factory=list)
     shared: httpcore.AsyncHTTPConnection | None = None  # of HTTP/2, for many requests at once
     first: anyio.Lock = field(default_factory=anyio.Lock)
@@ -99,9 +100,8 @@ class Pool:
         """Close the connections, also those in use."""
         servers, self._servers = list(self._servers.values()), {}
         for server in servers:
-            for connection in (*server.idle, server.shared):
-                if connection is not None:
-                    await connection.aclose()
+            for connection in server.every:
+                await connection.aclose()
 
     def _request(self, url: httpx.URL, headers: Mapping[str, str]) -> httpcore.Request:
         where = httpcore.URL(
@@ -141,25 +141,30 @@ class Pool:
         if server.shared is not None:
             if server.shared.is_available() and not server.shared.has_expired():
                 return server.shared
-            server.shared = None  # those who use it hold it still
+            retired, server.shared = server.shared, None
+            if retired.is_idle():  # or else those who use it keep it
+                await retired.aclose()
         while server.idle:
             connection = server.idle.pop()
             if not connection.has_expired():
                 return connection
             await connection.aclose()
-        return httpcore.AsyncHTTPConnection(
+        server.every = {one for one in server.every if not one.is_closed()}
+        connection = httpcore.AsyncHTTPConnection(
             server.origin,
             ssl_context=self._tls if server.origin.scheme == b"https" else None,
             keepalive_expiry=_KEEP,
             http2=self._http2,
             network_backend=self._network,
         )
+        server.every.add(connection)
+        return connection
 
     async def _keep(self, server: _Server, connection: httpcore.AsyncHTTPConnection) -> None:
         """Keep a connection for the next request, if it can take one."""
         if connection is server.shared:
             return
-        if connection.is_idle():
+        if connection.is_idle() and connection not in server.idle:
             server.idle.append(connection)
         while server.idle and server.idle[0].has_expired():
             await server.idle.pop(0).aclose()

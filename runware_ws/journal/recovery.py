@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..batch import Outcome, OutcomeIterator, Success, outcome_of
-from ..errors import InputError
-from ..inputs import encode_file
-from ..protocol.wire import around_image, decode_value
+from ..batch import Failure, Outcome, OutcomeIterator, Success, outcome_of
+from ..errors import ProtocolError, ResultLostError
+from ..protocol.wire import Item, decode_item, decode_value
 from ..results import UpscaleResult
 from ..runtime.concurrency import Notification, run_in_thread, uninterruptible
 from ..runtime.submission import Submission, Submitter
-from .store import Entry, Journal, Origin, digest
+from .changes import Origin
+from .store import Entry, Journal, Row, entry_of
 
 RecoveredSource = Path | str | None
+_log = logging.getLogger("runware_ws")
+
+# So many entries are read at a time: a few milliseconds of the event loop.
+_SLICE = 200
+# So many tasks are asked for at a time; the others wait. Each one that is settled makes room.
+_MIN_WINDOW = 1000
 
 
 @uninterruptible
@@ -31,27 +36,58 @@ class Recovered(OutcomeIterator[RecoveredSource]):
     def __init__(self, submitter: Submitter | None = None, journal: Journal | None = None) -> None:
         self._submitter = submitter
         self._journal = journal
-        self._stored: deque[Entry] = deque()
+        self._stored: deque[str] = deque()  # UUIDs of tasks whose results are in the journal
+        self._waiting: dict[str, Row] = {}  # tasks that are not taken up yet, by their UUIDs
+        self._window = max(_MIN_WINDOW, submitter.driver.settings.max_in_flight) if submitter else 0
         self._settled: deque[tuple[RecoveredSource, Submission]] = deque()
         self._in_flight = 0
         self._news = Notification()
 
-    def _store(self, entry: Entry) -> None:
-        """Add a task whose result is in the journal."""
-        self._stored.append(entry)
-        if self._submitter is not None and self._submitter.driver.writer is not None:
-            self._submitter.driver.writer.untaken.add(entry.uuid)
+    async def _read(self, journal: Journal, submitter: Submitter) -> None:
+        last = -1
+        while rows := await run_in_thread(journal.rows, last, _SLICE):
+            for row in rows:
+                last, uuid, wire_uuid, *_, has_result = row
+                if has_result:
+                    self._store(uuid, submitter)
+                elif self._in_flight < self._window or wire_uuid != uuid:
+                    self._take_up(entry_of(row), submitter)
+                else:
+                    self._waiting[uuid] = row
+        submitter.session.take_up_from(self._find)
 
-    def _expect(self, source: RecoveredSource, submission: Submission) -> None:
-        """Add a task that was taken up again."""
+    def _store(self, uuid: str, submitter: Submitter) -> None:
+        """Note a task whose result is in the journal."""
+        self._stored.append(uuid)
+        if submitter.driver.writer is not None:
+            submitter.driver.writer.untaken.add(uuid)
+
+    def _take_up(self, entry: Entry, submitter: Submitter) -> Submission:
+        submission = Submission(entry.uuid, b"", **task_options(entry))
+        submission.tag = _tag(entry)
+        submitter.admission.enter_anyway(0)
         self._in_flight += 1
+        submission.when_settled(partial(self._done, _source(entry), submission))
+        submitter.session.attach(submission, submitter.driver.clock())
+        return submission
 
-        def done() -> None:
-            self._in_flight -= 1
-            self._settled.append((source, submission))
-            self._news.notify()
+    def _find(self, uuid: str) -> Submission | None:
+        """Take a task up before its turn, if there is one of this name."""
+        row = self._waiting.pop(uuid, None)
+        if row is None or self._submitter is None:
+            return None
+        return self._take_up(entry_of(row), self._submitter)
 
-        submission.when_settled(done)
+    def _done(self, source: RecoveredSource, submission: Submission) -> None:
+        self._in_flight -= 1
+        self._settled.append((source, submission))
+        self._news.notify()
+        if self._waiting and self._in_flight < self._window and not self._has_ended:
+            self._find(next(iter(self._waiting)))
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._submitter is None or self._submitter.session.ended
 
     async def __anext__(self) -> Outcome[RecoveredSource]:
         if self._submitter is not None:
@@ -60,6 +96,8 @@ class Recovered(OutcomeIterator[RecoveredSource]):
             return await self._from_journal(self._journal, self._submitter)
         while not self._settled:
             if not self._in_flight:
+                if self._waiting and self._submitter is not None:
+                    self._submitter.driver.check_open()
                 raise StopAsyncIteration
             await self._news.wait()
         outcome = outcome_of(*self._settled.popleft())
@@ -71,16 +109,18 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         self, journal: Journal, submitter: Submitter
     ) -> Outcome[RecoveredSource]:
         submitter.driver.check_open()
-        entry = self._stored.popleft()
+        uuid = self._stored.popleft()
         try:
-            answer = await run_in_thread(journal.answer, entry.uuid)
+            entry, answer = await run_in_thread(_read_result, journal, uuid)
         except BaseException:
-            self._stored.appendleft(entry)
+            self._stored.appendleft(uuid)
             raise
-        on_ack = partial(submitter.forget, entry.uuid)
+        if answer is None:
+            return _unreadable(entry, submitter)
+        on_ack = partial(submitter.forget, uuid)
         result = UpscaleResult(
-            entry.uuid,
-            answer or {},
+            uuid,
+            answer,
             entry.attempts,
             tag=_tag(entry),
             on_ack=on_ack,
@@ -89,51 +129,15 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         return Success(_source(entry), result)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An open journal with its content: each task with its bytes, if it can be sent again."""
+async def take_up(journal: Journal, submitter: Submitter) -> Recovered:
+    """Hand what a journal holds to a session that has not begun to connect.
 
-    journal: Journal
-    session_uuid: str | None
-    entries: list[tuple[Entry, bytes]]
-
-
-def find(path: str | os.PathLike[str]) -> Found:
-    """Open a journal and read what an earlier process left in it. It blocks.
-
-    Raises:
-        JournalError: the journal cannot be used.
+    The replay may be the first thing that arrives, and must find the tasks there. They are read in
+    slices, so that neither the memory nor the event loop has to do with all of them at once.
     """
-    journal = Journal(path)
-    try:
-        return found_in(journal)
-    except BaseException:
-        journal.close()
-        raise
-
-
-def found_in(journal: Journal) -> Found:
-    """Return what an earlier process left in a journal. It blocks."""
-    entries = [(entry, _payload(entry)) for entry in journal.entries()]
-    return Found(journal, journal.session(), entries)
-
-
-def take_up(found: Found, submitter: Submitter) -> Recovered:
-    """Hand what was found to a session that has not begun to connect.
-
-    The replay may be the first thing that arrives, and must find the tasks there.
-    """
-    recovered = Recovered(submitter, found.journal)
-    submitter.session.main.reconnector.session_uuid = found.session_uuid
-    for entry, payload in found.entries:
-        if entry.has_result:
-            recovered._store(entry)
-            continue
-        submission = Submission(entry.uuid, payload, **task_options(entry))
-        submission.size, submission.tag = len(payload), _tag(entry)
-        submitter.admission.enter_anyway(len(payload))
-        recovered._expect(_source(entry), submission)
-        submitter.take_up(submission)
+    recovered = Recovered(submitter, journal)
+    submitter.session.main.reconnector.session_uuid = await run_in_thread(journal.session)
+    await recovered._read(journal, submitter)
     return recovered
 
 
@@ -150,25 +154,38 @@ def task_options(entry: Entry) -> dict[str, Any]:
         "origin": Origin(b"", entry.source, entry.digest, entry.tag, entry.wire_uuid),
         "attempts": entry.attempts,
         "writes": 1,  # perhaps: nobody knows how far it came
+        "stored": entry.has_request,
     }
 
 
+def _read_result(journal: Journal, uuid: str) -> tuple[Entry, Item | None]:
+    """Read a task and its answer; None if that is damaged. It blocks."""
+    entry = journal.entry(uuid)
+    if entry is None:
+        raise RuntimeError(f"task {uuid} left the journal before it was acknowledged")
+    try:
+        return entry, decode_item(journal.answer(uuid))
+    except ProtocolError:
+        return entry, None
+
+
+def _unreadable(entry: Entry, submitter: Submitter) -> Failure[RecoveredSource]:
+    """Set a result apart that cannot be read, so that it costs nobody else and no later process."""
+    known = "its result in the journal is damaged, and was set apart in the table 'unreadable'"
+    error = ResultLostError(entry.uuid, known)
+    _log.error("%s", error)
+    if submitter.driver.writer is not None:
+        submitter.driver.writer.set_apart(entry.uuid)
+    return Failure(_source(entry), error, tag=_tag(entry))
+
+
 def _tag(entry: Entry) -> Any:
-    return None if entry.tag is None else decode_value(entry.tag)
+    try:
+        return None if entry.tag is None else decode_value(entry.tag)
+    except ProtocolError:
+        _log.error("the tag of task %s in the journal is damaged, and is left out", entry.uuid)
+        return None
 
 
 def _source(entry: Entry) -> RecoveredSource:
     return Path(entry.source) if entry.digest and entry.source else entry.source
-
-
-def _payload(entry: Entry) -> bytes:
-    """Return the bytes of a task again; b"" if it must not be sent again, or its file changed."""
-    if not entry.request or not entry.digest or entry.source is None:
-        return entry.request
-    head, tail = around_image(entry.request)
-    try:
-        payload = encode_file(Path(entry.source), head, tail)
-    except InputError:
-        return b""
-    image = memoryview(payload)[len(head) + 1 : len(payload) - len(tail) - 1]  # without quotes
-    return bytes(payload) if digest(image) == entry.digest else b""

@@ -10,9 +10,10 @@ be missing (``synchronous=NORMAL``): a task may then have been sent that the jou
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
+import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,140 +22,48 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from ..errors import JournalError, ProtocolError
-from ..protocol.wire import decode_item, decode_tasks, encode_item, with_uuid
+from ..errors import JournalError
+from ..transport.fork import guard
+from .changes import Change
+from .lock import Lock, LockedError
+from .schema import UnknownDatabaseError, bring_up_to_date, version_of
 
-_APPLICATION_ID = 0x52577773  # "RWws"
-_VERSION = 3
 _SMALLEST_PAGE = 512  # bytes
 # Runware documents that it keeps a session for 120 s after a disconnect.
 _SESSION_AGE = 120.0
-_SCHEMA = (
-    "CREATE TABLE session (uuid TEXT NOT NULL, seen REAL NOT NULL)",
-    """CREATE TABLE task (
-        uuid TEXT PRIMARY KEY,  -- its name for its whole life
-        wire_uuid TEXT NOT NULL,  -- the taskUUID of its present attempt
-        source BLOB,  -- path or URL of the input; NULL for anything else
-        digest TEXT,  -- SHA-256 of the input, if it is kept by path
-        request BLOB,  -- the task as a frame, without its image if that is kept by path;
-                       -- NULL if it must not be sent again
-        attempts INTEGER NOT NULL,
-        polled INTEGER NOT NULL,
-        owned INTEGER NOT NULL,
-        tag BLOB,  -- the caller's, as JSON; NULL if there is none
-        result BLOB  -- the answer, once there is one
-    ) WITHOUT ROWID""",
+_IN_USE = "another process, or another client, is using it"
+_ENTRY = (
+    "rowid, uuid, wire_uuid, attempts, polled, owned, source, digest, tag,"
+    " request IS NOT NULL, result IS NOT NULL"
 )
 
+Row = tuple[Any, ...]
+"""An entry as it comes out of the database; many of them cost the garbage collector nothing."""
 
-@dataclass(slots=True)
-class Origin:
-    """The origin of a task, as the journal keeps it.
-
-    Attributes:
-        request: the task as a frame of its own, without its image if `digest` is given; b"" once it
-            is recorded.
-        source: path or URL of the image, or None.
-        digest: hash of the file at `source`; "" if the image is in `request`.
-        tag: the caller's tag as JSON, or None.
-        recorded_as: the taskUUID with which it is recorded; "" before that.
-    """
-
-    request: bytes
-    source: str | None
-    digest: str = ""
-    tag: bytes | None = None
-    recorded_as: str = ""
-
-
-@dataclass(slots=True)
-class Keep:
-    """Record a task with its present attempt."""
-
-    uuid: str
-    wire_uuid: str
-    attempts: int
-    polled: bool
-    owned: bool
-    origin: Origin
-
-    query: ClassVar[str] = "INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,?,?,NULL)"
-
-    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
-        origin, request = self.origin, self.origin.request
-        if origin.recorded_as:  # it is tried again, perhaps under another taskUUID
-            query = "SELECT request FROM task WHERE uuid=?"
-            (kept,) = database.execute(query, (self.uuid,)).fetchone() or (None,)
-            request = bytes(with_uuid(kept or b"", origin.recorded_as, self.wire_uuid))
-        # The request can be large, and nobody needs it here any more.
-        origin.recorded_as, origin.request = self.wire_uuid, b""
-        source = None if origin.source is None else os.fsencode(origin.source)
-        what = (self.uuid, self.wire_uuid, source, origin.digest, request)
-        return (*what, self.attempts, self.polled, self.owned, origin.tag)
-
-
-@dataclass(slots=True)
-class KeepResult:
-    """Record the answer of a task."""
-
-    uuid: str
-    answer: dict[str, Any]
-
-    query: ClassVar[str] = "UPDATE task SET result=?, request=NULL WHERE uuid=?"
-
-    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
-        return encode_item(self.answer), self.uuid
-
-
-@dataclass(slots=True)
-class KeepName:
-    """Record that a task was given up after it was sent: it must not be sent again."""
-
-    uuid: str
-
-    query: ClassVar[str] = "UPDATE task SET request=NULL WHERE uuid=?"
-
-    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
-        return (self.uuid,)
-
-
-@dataclass(slots=True)
-class Forget:
-    """Forget a task."""
-
-    uuid: str
-
-    query: ClassVar[str] = "DELETE FROM task WHERE uuid=?"
-
-    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
-        return (self.uuid,)
-
-
-Change = Keep | KeepResult | KeepName | Forget
-"""A change of the journal: a query, and the row of its parameters when its turn comes."""
+_Identity = tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A task as it was found in the journal; see the table."""
+    """A task as it was found in the journal, without what can be large; see the table.
 
+    Attributes:
+        row: its place in the order in which tasks were recorded.
+    """
+
+    row: int
     uuid: str
     wire_uuid: str
-    source: str | None
-    digest: str
-    request: bytes
     attempts: int
     polled: bool
     owned: bool
+    source: str | None
+    digest: str
     tag: bytes | None
+    has_request: bool
     has_result: bool
-
-
-def digest(image: bytes | bytearray | memoryview) -> str:
-    """Return the hash of an image in base64."""
-    return hashlib.sha256(image).hexdigest()
 
 
 def _wall_clock() -> float:
@@ -178,66 +87,64 @@ class Journal:
     ) -> None:
         self._path = Path(path)
         self._clock = clock
-        self._lock = threading.Lock()
+        self._mutex = threading.Lock()
+        self._is_parents = False
+        self._identity: list[_Identity] = [None, None]
         with self._clear_errors():
-            self._create()
-            self._database = sqlite3.connect(
-                self._path, timeout=0.2, isolation_level=None, check_same_thread=False
-            )
+            # Links are followed once, so that whoever comes by another way finds the same lock.
+            self._file = Path(os.path.realpath(path))
+            self._wal = _beside(self._file, "-wal")
+            self._lock = Lock(_beside(self._file, "-lock")) if sys.platform != "win32" else None
+        try:
+            with self._clear_errors():
+                self._create()
+                self._database = sqlite3.connect(
+                    self._file, timeout=0.2, isolation_level=None, check_same_thread=False
+                )
+        except BaseException:
+            self._release()
+            raise
         try:
             with self._clear_errors():
                 self._open()
+                self._identity = self._identify()
         except BaseException:
-            self._database.close()
+            self.close()
             raise
+        guard(self)
 
     def _create(self) -> None:
         """Create the file so that others may not read it: it holds images and links.
 
-        A file that exists is not opened here: closing it again would drop the lock that another
-        client of this process may have on it (POSIX).
+        A file that exists is not opened here: closing it again would drop the lock of SQLite that
+        another program in this process may have on it (POSIX).
         """
         with suppress(FileExistsError):
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        size = self._path.stat().st_size
-        wal = self._path.with_name(self._path.name + "-wal")
+            os.close(os.open(self._file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        status = self._file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("it is not a file")
+        size = status.st_size
         # SQLite would take all this for a new database.
-        if 0 < size < _SMALLEST_PAGE or (not size and wal.exists() and wal.stat().st_size):
-            text = f"it is not a journal, or it is damaged (it has only {size} bytes)"
-            raise JournalError(str(self._path), text)
+        if 0 < size < _SMALLEST_PAGE or (not size and _size(self._wal)):
+            raise OSError(f"it is not a journal, or it is damaged (it has only {size} bytes)")
 
     def _open(self) -> None:
         run = self._database.execute
-        # Held until the end, so that a second process cannot open it; the system releases it when
+        # Held until the end, so that no other program can open it; the system releases it when
         # this process dies.
         run("PRAGMA locking_mode=EXCLUSIVE")
-        is_new = self._is_new()
+        version = version_of(self._database)
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=NORMAL")
         run("BEGIN EXCLUSIVE")
-        if is_new:
-            for statement in _SCHEMA:
-                run(statement)
-            run(f"PRAGMA application_id={_APPLICATION_ID}")
-            run(f"PRAGMA user_version={_VERSION}")
-        run("COMMIT")
         (verdict,) = run("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise JournalError(str(self._path), f"it is damaged: {verdict}")
+            raise OSError(f"it is damaged: {verdict}")
+        bring_up_to_date(self._database, version)
+        run("COMMIT")
 
-    def _is_new(self) -> bool:
-        """Return whether the file is empty. What is not this program's is refused."""
-        run = self._database.execute
-        (application,) = run("PRAGMA application_id").fetchone()
-        (version,) = run("PRAGMA user_version").fetchone()
-        (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
-        if not tables and not application and not version:
-            return True
-        if application != _APPLICATION_ID:
-            raise JournalError(str(self._path), "it is another program's database")
-        if version != _VERSION:
-            raise JournalError(str(self._path), f"its version {version} is not known here")
-        return False
+    # Reading.
 
     def session(self) -> str | None:
         """Return the session that was open last, if it is young enough to be resumed."""
@@ -247,20 +154,42 @@ class Journal:
             return None
         return str(row[0])
 
-    def entries(self) -> list[Entry]:
-        """Return every task that is in it."""
-        columns = "uuid, wire_uuid, source, coalesce(digest, ''), coalesce(request, x''), attempts"
-        flags = "polled, owned, tag, result IS NOT NULL"
-        with self._clear_errors():
-            rows = self._database.execute(f"SELECT {columns}, {flags} FROM task")  # noqa: S608
-            return [_entry(*row) for row in rows]
+    def rows(self, after: int = -1, limit: int = -1) -> list[Row]:
+        """Return the rows of entries in the order in which these were recorded.
 
-    def answer(self, uuid: str) -> dict[str, Any] | None:
-        """Return the answer of a task, if it is there."""
+        Args:
+            after: the `Entry.row` of the last one that is known already.
+            limit: how many at most; -1, the default, for no limit.
+        """
+        query = f"SELECT {_ENTRY} FROM task WHERE rowid>? ORDER BY rowid LIMIT ?"  # noqa: S608
         with self._clear_errors():
-            query = "SELECT result FROM task WHERE uuid=?"
+            return self._database.execute(query, (after, limit)).fetchall()
+
+    def entries(self) -> list[Entry]:
+        """Return all entries in the order in which they were recorded."""
+        return [entry_of(row) for row in self.rows()]
+
+    def entry(self, uuid: str) -> Entry | None:
+        """Return a task, if it is there."""
+        query = f"SELECT {_ENTRY} FROM task WHERE uuid=?"  # noqa: S608
+        with self._clear_errors():
             row = self._database.execute(query, (uuid,)).fetchone()
-            return None if row is None or row[0] is None else decode_item(row[0])
+        return None if row is None else entry_of(row)
+
+    def request(self, uuid: str) -> bytes:
+        """Return the request of a task; b"" if there is none."""
+        return self._bytes("SELECT request FROM task WHERE uuid=?", uuid)
+
+    def answer(self, uuid: str) -> bytes:
+        """Return the answer of a task as it is kept; b"" if there is none."""
+        return self._bytes("SELECT result FROM task WHERE uuid=?", uuid)
+
+    def _bytes(self, query: str, uuid: str) -> bytes:
+        with self._clear_errors():
+            (value,) = self._database.execute(query, (uuid,)).fetchone() or (None,)
+            return value or b""
+
+    # Writing.
 
     def commit(self, changes: Iterable[Change], session: str | None) -> None:
         """Make changes, all or none, and note that the session is alive."""
@@ -280,41 +209,106 @@ class Journal:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
+            # Looked at afterwards: what was written to a file that is gone is lost.
+            if self._identify() != self._identity:
+                raise OSError("it was deleted, moved or replaced while it was in use")
+
+    def _identify(self) -> list[_Identity]:
+        """Return what tells the files of this journal from others of their names."""
+        return [_identity(path) for path in (self._file, self._wal)]
+
+    # The end.
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        if self._is_parents:
+            return
+        with self._mutex:
+            self._part_from_log()
             self._database.close()
+        self._release()
+
+    def _part_from_log(self) -> None:
+        """If the file is gone from its place, do not leave its log to another one there.
+
+        SQLite would take the log for that of the other file, and write it into that.
+        """
+        file, log = self._identity
+        if file and _identity(self._file) != file:
+            with suppress(sqlite3.Error):
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if _identity(self._wal) == log:
+                with suppress(OSError):
+                    self._wal.unlink()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def forked(self) -> None:
+        """Let go of the file in a process that was forked, without closing it.
+
+        SQLite would take the parent's lock for this process's own, and delete the log that the
+        parent writes. So its connection is kept for ever, also when the interpreter ends.
+        """
+        import ctypes
+
+        self._is_parents = True
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._database))
+        if self._lock is not None:
+            self._lock.leave_to_parent()
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
-        with self._lock:
+        if self._is_parents:
+            raise JournalError(str(self._path), "it is open in the process that forked this one")
+        with self._mutex:
             try:
                 yield
-            except (sqlite3.Error, OSError, ValueError, ProtocolError) as error:
+            except LockedError:
+                raise JournalError(str(self._path), _IN_USE) from None
+            except (sqlite3.Error, OSError, ValueError, UnknownDatabaseError) as error:
                 raise JournalError(str(self._path), _words(error)) from None
 
 
-def _entry(uuid: str, wire_uuid: str, source: bytes | None, *row: Any) -> Entry:
-    """Return a row as an entry.
+def entry_of(row: Row) -> Entry:
+    """Return a row as an entry."""
+    number, uuid, wire_uuid, attempts, polled, owned, source, digest, tag, *flags = row
+    return Entry(
+        row=number,
+        uuid=uuid,
+        wire_uuid=wire_uuid,
+        attempts=attempts,
+        polled=bool(polled),
+        owned=bool(owned),
+        source=None if source is None else os.fsdecode(source),
+        digest=digest or "",
+        tag=tag,
+        has_request=bool(flags[0]),
+        has_result=bool(flags[1]),
+    )
 
-    Raises:
-        ValueError, ProtocolError: its page was overwritten.
-    """
-    digest_, request, attempts, polled, owned, tag, has_result = row
-    if request and [task.get("taskUUID") for task in decode_tasks(request)] != [wire_uuid]:
-        raise ValueError(f"malformed task {uuid}")
-    path = None if source is None else os.fsdecode(source)
-    flags = (bool(polled), bool(owned), tag, bool(has_result))
-    return Entry(uuid, wire_uuid, path, digest_, request, attempts, *flags)
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _identity(path: Path) -> _Identity:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _words(error: Exception) -> str:
     text = str(error)
-    if isinstance(error, ProtocolError):
-        return f"it is damaged: {text}"
     if "locked" in text:
-        return "another process, or another client, is using it"
+        return _IN_USE
     if "not a database" in text or "malformed" in text:
         return f"it is not a journal, or it is damaged ({text})"
     if isinstance(error, OSError):

@@ -23,12 +23,12 @@ from ..errors import (
 from ..protocol.effects import Record, Settle
 from ..protocol.tasks import Task
 from ..runtime.concurrency import run_in_thread
-from .store import Change, Forget, Journal, Keep, KeepName, KeepResult
+from .changes import Change, Forget, Keep, KeepResult, SetApart
+from .store import Journal
 
 # The client ended, not the task: the next process takes it up.
 _CLIENT_ENDED = (AuthenticationError, ClientClosedError, ConnectionLostError, JournalError)
-# Nobody waits any more for a task that was sent. It may be finished and billed all the same, so the
-# next process asks for it.
+# The caller gave the task up, and does not wait for the journal to forget it.
 _GIVEN_UP = (TaskCancelledError, TaskTimeoutError)
 _OWN = (*_CLIENT_ENDED, *_GIVEN_UP)
 
@@ -59,11 +59,16 @@ class JournalWriter:
         self._recorded = recorded
         self._failed = failed
         self._broken = False
+        self._failure: JournalError | None = None
         # What was acknowledged was written in an earlier commit, so it can go before the rest;
         # equal changes in a row cost less.
         self._acknowledged: list[Change] = []
         self._changes: list[Change] = []
         self._effects: list[Record | Settle] = []
+        # Others in threads may be slow, such as those that save results.
+        self._thread = anyio.CapacityLimiter(1)
+        self._written = anyio.Event()
+        self._being_written: anyio.Event | None = None
         self._work = anyio.Event()
         self._has_work = False
 
@@ -87,11 +92,28 @@ class JournalWriter:
             self._effects.append(effect)
         self.touch()
 
+    async def flush(self) -> None:
+        """Wait until all that was added so far is written. Many may wait for one commit.
+
+        Raises:
+            JournalError: it cannot be written.
+        """
+        written = self._written if self._has_work else self._being_written
+        if written is not None and not self._broken:
+            await written.wait()
+        if self._failure is not None:
+            raise type(self._failure)(*self._failure.args)
+
     def forget(self, uuid: str) -> None:
         """Forget a task whose result was acknowledged."""
         self.untaken.discard(uuid)
         self._acknowledged.append(Forget(uuid))
         self.touch()
+
+    def set_apart(self, uuid: str) -> None:
+        """Put a result that cannot be read where nobody reads it again."""
+        self._acknowledged.append(SetApart(uuid))
+        self.forget(uuid)
 
     def touch(self) -> None:
         """Write soon, with the session that is open and the time."""
@@ -105,17 +127,22 @@ class JournalWriter:
             await self._work.wait()
             self._work, self._has_work = anyio.Event(), False
             with anyio.CancelScope(shield=True):
-                changes, effects = self._take()
+                changes, effects, written = self._take()
+                self._being_written = written
                 try:
-                    await run_in_thread(self._journal.commit, changes, self._session_uuid())
+                    await run_in_thread(
+                        self._journal.commit, changes, self._session_uuid(), limiter=self._thread
+                    )
                 except JournalError as error:
                     self._give_up(effects, error)
                 else:
                     self._recorded(effects)
+                self._being_written = None
+                written.set()
 
     def close(self) -> None:
         """Write what is left, report it, and close the journal."""
-        changes, effects = self._take()
+        changes, effects, written = self._take()
         try:
             if not self._broken:
                 self._journal.commit(changes, self._session_uuid())
@@ -125,15 +152,17 @@ class JournalWriter:
             self._recorded(effects)
         self._broken = True
         self._journal.close()
+        written.set()
 
-    def _take(self) -> tuple[list[Change], list[Record | Settle]]:
+    def _take(self) -> tuple[list[Change], list[Record | Settle], anyio.Event]:
         changes, effects = self._acknowledged + self._changes, self._effects
         self._acknowledged, self._changes, self._effects = [], [], []
-        return changes, effects
+        written, self._written = self._written, anyio.Event()
+        return changes, effects, written
 
     def _give_up(self, effects: list[Record | Settle], error: JournalError) -> None:
         """Hand outcomes over all the same. What was not written is not sent."""
-        self._broken = True
+        self._broken, self._failure = True, error
         self._recorded([effect for effect in effects if isinstance(effect, Settle)])
         self._failed(error)
 
@@ -154,6 +183,4 @@ def _ending(task: Task, outcome: dict[str, Any] | RunwareError) -> Change | None
         return KeepResult(task.uuid, outcome)
     if isinstance(outcome, _CLIENT_ENDED):
         return None
-    if isinstance(outcome, _GIVEN_UP) and task.writes:
-        return KeepName(task.uuid)
     return Forget(task.uuid)

@@ -41,7 +41,7 @@ _SLOW_FALL = 0.8
 # So many results make a mean, and a result of so many before is forgotten by it.
 _MIN_RESULTS = 8
 _MEMORY = 32
-_MAGNITUDES = 32
+_MAGNITUDES = 64
 
 
 class ConcurrencyLimit:
@@ -112,8 +112,9 @@ class ConcurrencyLimit:
         if not self._adaptive:
             self._pauses = max(0, self._pauses - 1)
             return
-        self._pauses = 0
-        self._resume_at = None
+        if self._pauses:
+            self._pauses = 0
+            self._resume_at = None
         self._latency.add(level, seconds)
         self._round_results += 1
         if self._round_results >= self._round_size:
@@ -237,10 +238,12 @@ class _Latency:
 
     def add(self, level: int, seconds: float) -> None:
         """Add a task that was sent at this level."""
-        magnitude = min(level.bit_length(), _MAGNITUDES - 1)
-        self._counts[magnitude] += 1
-        weight = min(self._counts[magnitude], _MEMORY)
-        self._means[magnitude] += (seconds - self._means[magnitude]) / weight
+        magnitude = level.bit_length()
+        count = self._counts[magnitude]
+        if count < _MEMORY:
+            count = self._counts[magnitude] = count + 1
+        mean = self._means[magnitude]
+        self._means[magnitude] = mean + (seconds - mean) / count
 
     def is_slow(self, level: int) -> bool:
         """Return whether tasks of up to this level take much longer than those of a lower one."""

@@ -29,6 +29,13 @@ class Record:
 
 
 @dataclass(slots=True)
+class Load:
+    """Load the bytes of a task from the journal, then call `Session.loaded`."""
+
+    task: Task
+
+
+@dataclass(slots=True)
 class Connect:
     """Open the connection of a line."""
 
@@ -87,4 +94,4 @@ class Frame:
     tasks: list[Task] = field(default_factory=list, repr=False)
 
 
-Effect = Settle | Record | Connect | Disconnect | Pong | Notify
+Effect = Settle | Record | Load | Connect | Disconnect | Pong | Notify

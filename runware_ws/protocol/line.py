@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ..errors import ProtocolError, RunwareError
 from ..settings import Settings
+from ..words import visible
 from .answers import Subject, subject_of
 from .attribution import Attribution, TooLarge
 from .authenticator import Authenticator, Verdict, refusal
@@ -116,7 +117,7 @@ class Line:
         successes = counters.succeeded
         counters.frames_received += 1
         try:
-            items, errors = decode(self._parts.key.hidden_in(frame))
+            items, errors = decode(frame, self._parts.key)
         except ProtocolError:
             self._parts.dispatcher.garbled(link)
             return
@@ -196,7 +197,7 @@ class Line:
         """
         if self.reconnector.ended:
             return
-        reason = self._parts.key.hidden_in(reason)
+        reason = visible(self._parts.key.hidden_in(reason))
         link, self.link = self.link, None
         self.occupied_since = self.coming_until = None
         self._table.timers.moved = True

@@ -99,10 +99,12 @@ class Reconciler:
         for task in table.in_flight():
             is_asked_here = task.asked_on is link or task in questions
             if is_asked_here or (task.link is link and task.asked is None):
-                self._lost_sight_of(task, other, now)
+                self.lost_sight_of(task, other, now)
 
-    def _lost_sight_of(self, task: Task, other: ConnectionState | None, now: float) -> None:
+    def lost_sight_of(self, task: Task, other: ConnectionState | None, now: float) -> None:
+        """Put a task in doubt. Without another connection, the next one asks for it."""
         self._table.resends.pop(task, None)  # it is asked for first
+        self._table.unloaded.pop(task, None)
         move(task, Transition.DOUBT)
         answered(task)
         if task.evidence is Evidence.REFUSED:
@@ -176,17 +178,24 @@ class Reconciler:
         task.asks += question is Question.RESULT
         self._timers.schedule(task, now + self._timing.answer_timeout)
 
-    def written(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Note that a task is being written."""
-        move(task, Transition.WRITE)
-        task.link = link
-        self._table.enter_flight(task)
-        if task.evidence is Evidence.NEVER_WRITTEN:
-            task.evidence = Evidence.WRITTEN
-        task.writes += 1
-        task.sent_at = now
+    def written(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
+        """Note that tasks are being written."""
         overdue = now + self._timing.overdue
-        self._timers.schedule(task, now + self._early_look(task) if task.polled else overdue)
+        for task in tasks:
+            move(task, Transition.WRITE)
+            task.link = link
+            if not task.level:
+                self._table.enter_flight(task)
+            if task.evidence is Evidence.NEVER_WRITTEN:
+                task.evidence = Evidence.WRITTEN
+            task.writes += 1
+            task.sent_at = now
+            if task.polled:
+                self._timers.schedule(task, now + self._early_look(task))
+            elif task.due is not None and task.due <= overdue:  # it is looked at before
+                task.wake = overdue
+            else:
+                self._timers.schedule(task, overdue)
 
     def _early_look(self, task: Task) -> float:
         return max(self._timing.early_look, self._poll_delay(task.asks))
@@ -236,7 +245,7 @@ class Reconciler:
         if task.spoiled:
             self._not_answered(task, now)
         else:
-            self._count_miss(task, now)
+            task.count_miss(now)
             self._known_but_not_found(task, now)
 
     def nothing(
@@ -260,7 +269,7 @@ class Reconciler:
         if failure is not None:
             spoiled |= is_first or code_info(failure.code).retryable
             if is_first:
-                self._count_failure(task, failure, now)
+                task.count_failure(failure, now)
         task.spoiled = spoiled or (task.spoiled and not is_first)
         # Of a task that is known, the details are asked for less and less often.
         is_time = task.evidence is not Evidence.KNOWN or not task.misses & (task.misses - 1)
@@ -274,16 +283,8 @@ class Reconciler:
         if error is None:
             self.poll_later(task, now)
         else:
-            self._count_failure(task, error, now)
+            task.count_failure(error, now)
             self._not_answered(task, now)
-
-    @staticmethod
-    def _count_failure(task: Task, failure: ErrorItem, now: float) -> None:
-        if task.failure is None or failure.code != task.failure.code:
-            task.failures = 0
-            task.failing_since = now
-        task.failure = failure
-        task.failures += 1
 
     def _missed(self, link: ConnectionState, task: Task, now: float) -> None:
         """Draw the conclusion from a round in which neither way of asking found the task."""
@@ -295,7 +296,7 @@ class Reconciler:
             task.evidence = Evidence.NEVER_WRITTEN
             self._table.put_back(task)
             return
-        self._count_miss(task, now)
+        task.count_miss(now)
         lasted = now - task.missed_since
         is_certain = task.misses >= _MIN_MISSES and lasted >= self._window
         if is_certain and task.rejection is not None:
@@ -329,12 +330,6 @@ class Reconciler:
         else:
             self.retries.failed(task, failure, now)
 
-    @staticmethod
-    def _count_miss(task: Task, now: float) -> None:
-        if not task.misses:
-            task.missed_since = now
-        task.misses += 1
-
     def _known_but_not_found(self, task: Task, now: float) -> None:
         lasted = now - task.missed_since
         if task.deadline is None and lasted > self._timing.known_limit:
@@ -366,9 +361,8 @@ class Reconciler:
     def send_again(self, task: Task) -> None:
         """Send an absent task again, if the caller allows it."""
         self._table.careful.discard(task)
-        if not task.payload:
-            text = "the service does not know this task, or no longer"
-            self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
+        if not task.can_be_sent:
+            self.not_found(task)
         elif not self._table.may_resend:
             known = (
                 "it was sent, and the service does not find it; it was not sent again (on_doubt)"
@@ -379,7 +373,16 @@ class Reconciler:
             task.forget_doubt()
             move(task, Transition.DOUBT)
             self._timers.schedule(task, None)
-            self._table.resends[task] = None
+            if task.stored:
+                self._table.load(task)
+            else:
+                self._table.resends[task] = None
+
+    def not_found(self, task: Task, reason: str = "") -> None:
+        """Settle a task that is absent and cannot be sent again, for a reason if one is known."""
+        text = "the service does not know this task, or no longer"
+        text += f"; it cannot be sent again: {reason}" if reason else ""
+        self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
 
     def known(self, link: ConnectionState, task: Task, now: float) -> None:
         """Take a conflict: the server knows the task, and did not tell its outcome."""

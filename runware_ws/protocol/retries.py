@@ -62,13 +62,13 @@ class Retries:
                 refuse it again.
         """
         info = code_info(error.code)
-        if info.no_room and task.payload:
+        if info.no_room and task.can_be_sent:
             was_sent_once = task.writes == 1 or task.evidence is Evidence.REFUSED
             new_uuid = is_recorded and was_sent_once
             self.refused(task, error, now, was_named=was_named, new_uuid=new_uuid)
         elif info.retryable and task.uuid_of_attempt is not None and not task.writes:
             self._table.requeue(task, now, new_uuid=True, step=0)  # another process ran it
-        elif info.retryable and task.payload and task.attempts <= self._max_retries:
+        elif info.retryable and task.can_be_sent and task.attempts <= self._max_retries:
             task.attempts += 1
             self._table.counters.retried += 1
             self._table.requeue(task, now, new_uuid=was_named, step=task.attempts - 2)

@@ -6,8 +6,12 @@ from typing import Any
 
 __all__ = ["Secret"]
 
-_LONGEST_WORDS = 64 * 1024
+_SMALL_BYTES = 64 * 1024
 _SHORTEST = 8  # a shorter one, as in tests, may be a part of other words
+_MAX_DEPTH = 100
+_IN_ITS_PLACE = "(the key)"
+# The image itself is no words, and takes long to search.
+_IMAGES = frozenset({"imageBase64Data", "imageDataURI", "mediaBase64Data", "mediaDataURI"})
 
 
 class Secret:
@@ -23,18 +27,36 @@ class Secret:
         """The text itself."""
         return self._text
 
-    def hidden_in(self, words: Any) -> Any:
-        """Return the words of a server without the secret, if they quote it.
+    def may_be_in(self, frame: bytes | bytearray) -> bool:
+        """Return whether the values of a frame have to be searched for the secret.
 
-        Long frames hold images, and are returned as they are.
+        An escape may stand for any of its characters. A large frame takes longer to search than its
+        values, most of which is an image.
         """
-        if len(words) > _LONGEST_WORDS or len(self._text) < _SHORTEST:
-            return words
-        if isinstance(words, str):
-            return words.replace(self._text, "(the key)")
-        if isinstance(words, memoryview):
-            words = bytes(words)
-        return words.replace(self._bytes, b"(the key)") if self._bytes in words else words
+        if len(self._text) < _SHORTEST:
+            return False
+        return len(frame) > _SMALL_BYTES or b"\\" in frame or self._bytes in frame
+
+    def hidden_in(self, value: Any, depth: int = 0) -> Any:
+        """Return what a server says, without the secret where it quotes it.
+
+        Args:
+            value: a text, or a value of JSON. What is nested too deeply in it is left out.
+            depth: how deeply it is nested itself.
+        """
+        if isinstance(value, str):
+            hides = len(self._text) >= _SHORTEST and self._text in value
+            return value.replace(self._text, _IN_ITS_PLACE) if hides else value
+        if depth > _MAX_DEPTH:
+            return None
+        if isinstance(value, list):
+            return [self.hidden_in(one, depth + 1) for one in value]
+        if isinstance(value, dict):
+            return {
+                self.hidden_in(name): (one if name in _IMAGES else self.hidden_in(one, depth + 1))
+                for name, one in value.items()
+            }
+        return value
 
     def __repr__(self) -> str:
         return "Secret('***')"

@@ -112,8 +112,7 @@ class SendQueue:
             table.timers.moved |= table.limit.is_full(now)
         if not batch:
             return None
-        for task in batch:
-            self._reconciler.written(link, task, now)
+        self._reconciler.written(link, batch, now)
         return Frame(join_tasks([task.payload for task in batch]), tasks=batch)
 
     def _room_for_small(self) -> int:

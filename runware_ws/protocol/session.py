@@ -97,6 +97,10 @@ class Session:
 
     # What the caller wants.
 
+    def take_up_from(self, source: Callable[[str], Task | None]) -> None:
+        """Have `source` return, after `attach`, a task that an answer or a caller names."""
+        self._table.take_up = source
+
     def start(self, now: float) -> None:
         """Connect, and stay connected."""
         self.main.start(now)
@@ -126,10 +130,29 @@ class Session:
             self._send(task)
 
     def _send(self, task: Task) -> None:
-        if task.uuid_of_attempt is None or task.writes:
+        if task.stored:
+            self._table.load(task)
+        elif task.uuid_of_attempt is None or task.writes:
             self._table.enqueue(task)
         else:
             self._ask_for(task)
+
+    def awaits(self, task: Task) -> bool:
+        """Return whether the bytes of a task are awaited: a `Load` may be out of date."""
+        return task in self._table.unloaded
+
+    def loaded(self, task: Task, payload: bytes | bytearray, why_not: str = "") -> None:
+        """Send a task whose `Load` was performed. If it has no bytes any more, say why not."""
+        if not self.awaits(task):
+            return
+        del self._table.unloaded[task]
+        task.payload, task.stored = payload, False
+        if not payload:
+            self._reconciler.not_found(task, why_not)
+        elif task.stage is Stage.QUEUED:
+            self._table.enqueue(task)
+        else:
+            self._table.resends[task] = None
 
     def attach(self, task: Task, now: float) -> None:
         """Find a task that another session may have sent."""
@@ -240,6 +263,8 @@ class Session:
             self._enqueue(task)
         elif (link := self._link_for(task)) is not None:
             self._reconciler.due(link, task, now)
+        else:
+            self._reconciler.lost_sight_of(task, None, now)
 
     def _time_out(self, task: Task) -> None:
         detail = self.why_away or task.why_refused

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import RunwareError
+from ..words import visible
 from .backoff import full_jitter
 from .concurrency_limit import ConcurrencyLimit
 from .connection_state import answered
-from .effects import Effect, Event, EventKind, Notify, Settle
+from .effects import Effect, Event, EventKind, Load, Notify, Settle
 from .priority_queue import PriorityQueue
 from .tasks import Evidence, Stage, Task, Transition, move
 from .timers import Timers
@@ -64,6 +65,7 @@ class TaskTable:
         abandoned: wire UUIDs of tasks that were given up, of which the server may still speak,
             each with the time until when.
         resends: tasks that were written before and are to be written again, in order.
+        unloaded: tasks that are to be written once their bytes are loaded.
         careful: tasks of which one may have an answer that is too large; they are asked for one at
             a time, and nothing else is sent meanwhile.
         may_resend: whether a task in doubt may be sent again.
@@ -73,6 +75,8 @@ class TaskTable:
         bulk_tasks: number of large tasks that are not settled.
         bulk_in_flight: number of them that count as in flight.
         small_until: until when a connection is kept free for small tasks.
+        take_up: returns the task of a name that is not among `tasks`, after adding it; else None.
+            An earlier process may have left more tasks than are looked after at a time.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class TaskTable:
         self.effects: list[Effect] = []
         self.abandoned: dict[str, float] = {}
         self.resends: dict[Task, None] = {}
+        self.unloaded: dict[Task, None] = {}
         self.careful: set[Task] = set()
         self.may_resend = may_resend
         self.limit = limit
@@ -98,6 +103,7 @@ class TaskTable:
         self.bulk_tasks = 0
         self.bulk_in_flight = 0
         self.small_until = 0.0
+        self.take_up: Callable[[str], Task | None] = lambda _: None
         self._attempts: dict[str, Task] = {}  # by the UUIDs of attempts after the first
         self._images: dict[str, str] = {}  # of settled tasks that were written more than once
         self._timing = timing
@@ -108,7 +114,8 @@ class TaskTable:
         """Take a task in, and look at it by then or by its deadline."""
         self.counters.submitted += 1
         self.tasks[task.uuid] = task
-        self.bulk_tasks += task.bulk
+        if task.bulk:
+            self.bulk_tasks += 1
         if task.wire_uuid != task.uuid:
             self._attempts[task.wire_uuid] = task
         deadline = task.deadline
@@ -121,27 +128,36 @@ class TaskTable:
         found = self.tasks.get(uuid) or self.tasks.get(uuid.lower())
         if found is None and self._attempts:
             found = self._attempts.get(uuid.lower())
-        return found
+        return found or self.take_up(uuid.lower())
 
     def settle(self, task: Task, outcome: Item | RunwareError) -> None:
         """Let a task go with its outcome: the one way out."""
         del self.tasks[task.uuid]
-        if task.former_uuids or task.wire_uuid != task.uuid:
-            for uuid in (*task.former_uuids, task.wire_uuid):
+        if self._attempts:
+            for uuid in task.attempt_uuids:
                 self._attempts.pop(uuid, None)
         if task.asked is not None:
             answered(task)
         move(task, Transition.SETTLE)
-        self.bulk_tasks -= task.bulk
-        self.leave_flight(task)
+        if task.bulk:
+            self.bulk_tasks -= 1
+        if task.level:
+            self.leave_flight(task)
         task.payload = b""
-        self.timers.cancel(task)
+        if task.due is not None:
+            self.timers.cancel(task)
         link = task.link
-        if self.resends or self.careful or (link is not None and link.inquiry is not None):
+        is_suspect = link is not None and link.inquiry is not None
+        if self.resends or self.unloaded or self.careful or is_suspect:
             self.clear(task)
         if isinstance(outcome, RunwareError):
             self.counters.failed += 1
         self.effects.append(Settle(task, outcome))
+
+    def load(self, task: Task) -> None:
+        """Have the bytes of a task loaded, which is then written."""
+        self.unloaded[task] = None
+        self.effects.append(Load(task))
 
     def enqueue(self, task: Task) -> None:
         """Send a task when its turn comes."""
@@ -160,21 +176,24 @@ class TaskTable:
 
     def enter_flight(self, task: Task) -> None:
         """Count a task as in flight."""
-        if not task.level:
-            self.limit.in_flight = task.level = self.limit.in_flight + 1
-            self.bulk_in_flight += task.bulk
+        limit = self.limit
+        limit.in_flight = task.level = limit.in_flight + 1
+        if task.bulk:
+            self.bulk_in_flight += 1
 
     def leave_flight(self, task: Task) -> None:
         """Count a task as in flight no more."""
-        if task.level:
-            task.level = 0
-            self.limit.in_flight -= 1
-            self.bulk_in_flight -= task.bulk
+        task.level = 0
+        self.limit.in_flight -= 1
+        if task.bulk:
+            self.bulk_in_flight -= 1
 
     def clear(self, task: Task) -> None:
         """Rule a task out as the owner of an error without a name, or of an answer too large."""
         if self.resends:
             self.resends.pop(task, None)
+        if self.unloaded:
+            self.unloaded.pop(task, None)
         if task.link is not None and task.link.inquiry is not None:
             task.link.inquiry.clear(task)
         if self.careful:
@@ -256,7 +275,8 @@ class TaskTable:
 
     def _take_back(self, task: Task) -> None:
         move(task, Transition.RETRY)
-        self.leave_flight(task)
+        if task.level:
+            self.leave_flight(task)
         self.clear(task)
         task.forget_doubt()
         if task.asked is not None:
@@ -300,7 +320,7 @@ class TaskTable:
         connection: int = 0,
     ) -> None:
         """Report an event."""
-        self.effects.append(Notify(Event(kind, detail, resumed, count, connection)))
+        self.effects.append(Notify(Event(kind, visible(detail), resumed, count, connection)))
 
 
 def _image_of(item: Item) -> str:

@@ -95,7 +95,8 @@ class Task:
         wire_uuid: the taskUUID of the present attempt; another one after a retry.
         former_uuids: the taskUUIDs of earlier attempts.
         payload: its bytes as a frame of its own; b"" if they are not known (a task found by its
-            UUID alone) and once it is settled.
+            UUID alone), while it is `stored`, and once it is settled.
+        stored: whether its bytes are in the journal, to be loaded when it must be sent.
         owned: whether this package made the UUID, so that nobody else can have used it.
         uuid_of_attempt: for a task that other processes may run too: returns the taskUUID of an
             attempt by its number, from 1. Such a task is asked for before it is sent.
@@ -178,6 +179,7 @@ class Task:
         origin: Any = None,
         attempts: int = 1,
         writes: int = 0,
+        stored: bool = False,
     ) -> None:
         self.uuid = uuid
         self.wire_uuid = wire_uuid or uuid
@@ -190,6 +192,7 @@ class Task:
         self.timeout = timeout
         self.deadline = deadline
         self.origin = origin
+        self.stored = stored
         self.attempts = attempts
         self.writes = writes
 
@@ -199,11 +202,30 @@ class Task:
         return (*self.former_uuids, self.wire_uuid)
 
     @property
+    def can_be_sent(self) -> bool:
+        """Return whether its bytes are known, here or in the journal."""
+        return self.stored or bool(self.payload)
+
+    @property
     def why_refused(self) -> str:
         """Return why the server has not taken it yet; "" if it did, or was not asked to."""
         if self.refusal is None or self.evidence is not Evidence.REFUSED:
             return ""
         return f"the service has no room: {self.refusal.code}"
+
+    def count_miss(self, now: float) -> None:
+        """Note a round in which neither way of asking found the task, or told of its state."""
+        if not self.misses:
+            self.missed_since = now
+        self.misses += 1
+
+    def count_failure(self, failure: ErrorItem, now: float) -> None:
+        """Note an error in answer to a question."""
+        if self.failure is None or failure.code != self.failure.code:
+            self.failures = 0
+            self.failing_since = now
+        self.failure = failure
+        self.failures += 1
 
     def forget_doubt(self) -> None:
         """Begin to count anew: the server spoke of the task, or it is written again."""

@@ -7,6 +7,8 @@ and gives one: a list of items and a list of `ErrorItem`. It raises nothing but 
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +16,8 @@ from typing import Any
 import orjson
 
 from ..errors import ProtocolError
+from ..words import visible
+from .secret import Secret
 
 __all__ = [
     "ErrorItem",
@@ -35,6 +39,10 @@ __all__ = [
 ]
 
 Item = dict[str, Any]
+# A frame may hold so many values, and one more for so many bytes: ten thousand results of six
+# members each, and no more than can be handled in a tenth of a second.
+_MAX_VALUES = 50_000
+_BYTES_PER_VALUE = 256
 _FAILED = ("error", "failed")
 _ENVELOPE = frozenset({"data", "errors", "error", "errorId", "errorMessage"})
 
@@ -45,7 +53,7 @@ class ErrorItem:
 
     Attributes:
         code: the error's code; ``unknownError`` when the server sent none.
-        message: the server's words; "" when it sent none.
+        message: the server's words, on one line; "" when it sent none.
         task_uuid: the task it names, or None: often missing, also on errors of one task [D].
         task_type: the kind of task it names, or None.
         raw: every member as received.
@@ -58,13 +66,30 @@ class ErrorItem:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
-def decode(frame: bytes | bytearray | memoryview | str) -> tuple[list[Item], list[ErrorItem]]:
+def decode(
+    frame: bytes | bytearray | memoryview | str, secret: Secret | None = None
+) -> tuple[list[Item], list[ErrorItem]]:
     """Split a server's frame into its items and its errors.
 
+    Args:
+        frame: the frame.
+        secret: what they must not show; None for nothing.
+
     Raises:
-        ProtocolError: the frame is not JSON, or is none of the known shapes.
+        ProtocolError: the frame is not JSON, holds too many values, or is none of the known shapes.
     """
-    root = _loads(frame)
+    if not isinstance(frame, bytes | bytearray):
+        frame = frame.encode() if isinstance(frame, str) else bytes(frame)
+    _refuse_too_many_values(frame)
+    try:
+        root = _loads(frame)
+    except ProtocolError:
+        mended = _mended(frame)
+        if mended is None:
+            raise
+        root = _loads(mended)
+    if secret is not None and secret.may_be_in(frame):
+        root = secret.hidden_in(root)
     if isinstance(root, dict):
         return unwrap(root)
     if not isinstance(root, list):
@@ -76,6 +101,24 @@ def decode(frame: bytes | bytearray | memoryview | str) -> tuple[list[Item], lis
             raise ProtocolError(f"a frame holds {_kind(envelope)} where an object was expected")
         _open(envelope, items, faults)
     return items, faults
+
+
+def _refuse_too_many_values(frame: bytes | bytearray) -> None:
+    """Raise ProtocolError if a frame would take up many times its size once it is decoded.
+
+    Each value but the first has a comma before it or a bracket around it. An image has none of
+    these, so that it takes hardly any time to search.
+    """
+    limit = _MAX_VALUES + len(frame) // _BYTES_PER_VALUE
+    if len(frame) <= limit:
+        return
+    for mark in (b",", b"[", b"{"):
+        place = frame.find(mark)
+        while place >= 0:
+            limit -= 1
+            if limit < 0:
+                raise ProtocolError("a frame holds too many values")
+            place = frame.find(mark, place + 1)
 
 
 def unwrap(envelope: Item) -> tuple[list[Item], list[ErrorItem]]:
@@ -142,8 +185,8 @@ def _object(value: Item | str) -> Item:
 
 def _fault(error: Item, raw: Mapping[str, Any]) -> ErrorItem:
     return ErrorItem(
-        code=_text(error.get("code")) or _text(raw.get("code")) or "unknownError",
-        message=_text(error.get("message")) or _text(raw.get("message")) or "",
+        code=visible(_text(error.get("code")) or _text(raw.get("code")) or "unknownError"),
+        message=visible(_text(error.get("message")) or _text(raw.get("message")) or ""),
         task_uuid=_text(raw.get("taskUUID")),
         task_type=_text(raw.get("taskType")),
         raw=raw,
@@ -154,8 +197,8 @@ def _legacy_fault(envelope: Item) -> ErrorItem:
     """``{"error":true,"errorId":19,"errorMessage":…}``; 19 is a refused key [D]."""
     code = "invalidApiKey" if envelope.get("errorId") == 19 else "unknownError"
     return ErrorItem(
-        code=_text(envelope.get("code")) or code,
-        message=_text(envelope.get("errorMessage")) or "",
+        code=visible(_text(envelope.get("code")) or code),
+        message=visible(_text(envelope.get("errorMessage")) or ""),
         task_uuid=_text(envelope.get("taskUUID")),
         task_type=_text(envelope.get("taskType")),
         raw=envelope,
@@ -181,6 +224,24 @@ def _loads(frame: bytes | bytearray | memoryview | str) -> Any:
         return orjson.loads(frame)
     except orjson.JSONDecodeError as error:
         raise ProtocolError(f"a frame is not JSON: {error.msg}") from None
+
+
+def _mended(frame: bytes | bytearray | memoryview | str) -> bytes | None:
+    """Return a frame again without what is allowed in JSON and has no value here, or None.
+
+    Half a surrogate pair becomes a question mark, a number that is too large null: they may stand
+    in a single answer, and the others in the frame are good.
+    """
+    text = frame if isinstance(frame, str) else bytes(frame)
+    try:
+        root = json.loads(text, parse_float=_finite, parse_constant=lambda _: None)
+        return json.dumps(root, ensure_ascii=False).encode(errors="replace")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _finite(text: str) -> float | None:
+    return value if math.isfinite(value := float(text)) else None
 
 
 def encode_task(members: Mapping[str, Any]) -> bytes:

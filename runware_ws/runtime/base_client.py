@@ -12,7 +12,8 @@ import anyio
 
 from ..errors import ClientClosedError, InputError
 from ..events import Events
-from ..journal.recovery import Found, Recovered, find, take_up
+from ..journal.recovery import Recovered, take_up
+from ..journal.store import Journal
 from ..options import DeliveryMethod
 from ..protocol.reconnector import ClientState
 from ..protocol.secret import Secret
@@ -73,31 +74,38 @@ class BaseClient:
                 self._refuse_if_closed()
                 submitter = self._submitter or await self._open()
             await submitter.driver.first_attempt()
-            if submitter.session.failure is not None:
-                raise submitter.session.failure
             self._refuse_if_closed()
+            submitter.driver.check_open()
         except BaseException:
             await self.aclose()
             raise
 
     async def _open(self) -> Submitter:
-        found = None if self._journal is None else await self._open_journal(self._journal)
-        journal = None if found is None else found.journal
-        kind = Submitter if self._settings.budget is None else BudgetedSubmitter
-        submitter = kind(self._settings, self._key, journal, self._downloads)
-        if found is not None:
-            self._recovered = take_up(found, submitter)
-        self._submitter = submitter
+        if self._journal is None:
+            submitter = self._make_submitter(None)
+        else:
+            submitter = await self._open_journal(self._journal)
         self._downloads.open()
+        self._submitter = submitter
+        submitter.driver.start()
         return submitter
 
-    async def _open_journal(self, path: str | os.PathLike[str]) -> Found:
+    def _make_submitter(self, journal: Journal | None) -> Submitter:
+        kind = Submitter if self._settings.budget is None else BudgetedSubmitter
+        return kind(self._settings, self._key, journal, self._downloads)
+
+    async def _open_journal(self, path: str | os.PathLike[str]) -> Submitter:
         with anyio.CancelScope(shield=True):  # or nobody would close what the thread opens
-            found = await run_in_thread(find, path)
-            if self._closed:
-                found.journal.close()
-        self._refuse_if_closed()
-        return found
+            journal = await run_in_thread(Journal, path)
+        try:
+            submitter = self._make_submitter(journal)
+            self._recovered = await take_up(journal, submitter)
+            self._refuse_if_closed()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await run_in_thread(journal.close)
+            raise
+        return submitter
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

@@ -28,7 +28,7 @@ _ROUNDING = 1e-9
 
 
 class Budget:
-    """What may be spent, and what is.
+    """The money that may be spent, and the money that is.
 
     Args:
         limit: in US dollars.

@@ -70,7 +70,9 @@ class _AsyncioEvent:
         elif self._waiters is None:
             self._waiters = [waiter]
         else:
-            self._waiters = [one for one in self._waiters if not one.done()]  # or cancelled
+            count = len(self._waiters)
+            if not count & (count - 1):  # now and then, as it takes time: some were cancelled
+                self._waiters = [one for one in self._waiters if not one.done()]
             self._waiters.append(waiter)
         return waiter
 

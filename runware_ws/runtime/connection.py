@@ -58,6 +58,7 @@ class Connection(Receiver):
         except Exception as error:  # noqa: BLE001  # whatever it is, it ends this connection alone
             return DisconnectedError(_words(error))
         finally:
+            self._release()
             self._ended.set()
         return DisconnectedError("no answer in time")
 
@@ -67,6 +68,12 @@ class Connection(Receiver):
             stream.write(self._websocket.handshake())
             error = await stream.run()
         return self._websocket.why_ended(error)
+
+    def _release(self) -> None:
+        """Let go of megabytes that may have been under way, before a collector finds them."""
+        self._websocket.release()
+        self._stream = self._frame = self._piece = None
+        self._pieces = iter(())
 
     def drop(self) -> None:
         """End the connection at once. The session knows already."""
@@ -94,6 +101,7 @@ class Connection(Receiver):
         try:
             self._receive(data)
         except Exception as error:  # noqa: BLE001
+            del data  # which may quote the key, from what a traceback shows
             self._driver.failed(error)
 
     def write_ready(self) -> None:
@@ -136,7 +144,7 @@ class Connection(Receiver):
         if self._write_is_due or self._stream is None or not self._line.has_frame:
             return
         if len(self._session.tasks) <= 1:  # a lone task gains nothing from batching: write it now
-            self._write()
+            self.write_ready()
         else:
             self._write_is_due = True
             self._stream.call_write_ready()
@@ -181,6 +189,8 @@ class Connection(Receiver):
 
 
 def _words(error: Exception) -> str:
+    while isinstance(error, ExceptionGroup):  # of tasks on trio
+        error = error.exceptions[0]
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -21,9 +22,20 @@ import anyio
 
 from ..errors import ClientClosedError, ConnectionLostError, JournalError, RunwareError
 from ..events import Events
+from ..journal.loading import Loader
 from ..journal.store import Journal
 from ..journal.writer import JournalWriter
-from ..protocol.effects import Connect, Disconnect, Effect, Event, Notify, Pong, Record, Settle
+from ..protocol.effects import (
+    Connect,
+    Disconnect,
+    Effect,
+    Event,
+    Load,
+    Notify,
+    Pong,
+    Record,
+    Settle,
+)
 from ..protocol.session import Session
 from ..protocol.tasks import Task
 from ..settings import Settings
@@ -35,7 +47,6 @@ from .connection import Connection
 from .home import Home
 
 _log = logging.getLogger("runware_ws")
-_journals_of_others: list[object] = []  # of other processes, kept from being closed here
 # While there is a connection, it is looked so often whether the machine slept.
 _LOOK = 1.0
 _LEVELS = {"lost": logging.WARNING, "key_refused": logging.ERROR}
@@ -73,6 +84,7 @@ class Driver:
         self.round_trip: float | None = None
         self.listeners: WeakSet[Events] = WeakSet()
         self.writer = None if journal is None else self._make_writer(journal)
+        self._loader = None if journal is None else Loader(journal, session, settings, self.step)
         self._settled = settled
         self._first_attempt = anyio.Event()
         self._current: dict[int, Connection] = {}  # by their lines
@@ -80,10 +92,14 @@ class Driver:
         self._timer_is_sooner = one_shot_event()
         self._timer_at = -math.inf
         self._pings: list[_Ping] = []
-        session.start(self.clock())
-        self._writing = None
-        if self.writer is not None:
-            self._writing = Background(self.writer.run, "runware_ws journal")
+        self._at_journal: list[Background] = []
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self.session.start(self.clock())
+        if self.writer is not None and self._loader is not None:
+            self._at_journal.append(Background(self.writer.run, "runware_ws journal"))
+            self._at_journal.append(Background(self._loader.run, "runware_ws loader"))
         self._background = Background(self._run, "runware_ws")
         guard(self)
 
@@ -137,8 +153,7 @@ class Driver:
             warnings.warn("a RunwareClient was never closed", ResourceWarning, stacklevel=3)
 
     def forked(self) -> None:
-        """Keep the journal from being closed, and so changed, in a process that was forked."""
-        _journals_of_others.append(self.writer)
+        """Leave the journal to the process from which this one was forked."""
         self.writer = None
 
     # Effects.
@@ -158,6 +173,9 @@ class Driver:
                     self._pass_on(effect)
                 else:
                     self.writer.add(effect)
+            case Load(task):
+                if self._loader is not None:
+                    self._loader.add(task)
             case Connect(line):
                 self._connect(line)
             case Disconnect(line):
@@ -173,6 +191,8 @@ class Driver:
     def _pass_on(self, effect: Settle | Record) -> None:
         """Perform an effect that needs no journal, or that the journal has recorded."""
         if isinstance(effect, Settle):
+            if self._loader is not None:
+                self._loader.settled(effect.task)
             self._settled(effect.task, effect.outcome)
         else:
             self.session.recorded(effect.task)
@@ -229,10 +249,11 @@ class Driver:
             await self._close_writer()
 
     async def _close_writer(self) -> None:
-        if self.writer is not None and self._writing is not None:
-            with anyio.CancelScope(shield=True):
-                self._writing.cancel()
-                await self._writing.wait()
+        with anyio.CancelScope(shield=True):
+            for background in self._at_journal:
+                background.cancel()
+                await background.wait()
+        if self.writer is not None:
             self.writer.close()
 
     async def _keep_time(self) -> None:
@@ -295,9 +316,16 @@ class Driver:
 
     def failed(self, error: Exception) -> None:
         """End the client over an error that is a bug of this package, and log it."""
+        _clear_locals(error)  # one of them may be the frame with the key
         _log.error("the client failed; this is a bug in runware_ws", exc_info=error)
         self.session.close(f"a bug in runware_ws: {type(error).__name__}")
         self._end()
+
+
+def _clear_locals(error: BaseException | None) -> None:
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 class _Ping:

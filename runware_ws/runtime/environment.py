@@ -48,5 +48,7 @@ def check_journal(path: object) -> None:
         raise InputError("journal", f"is of type {type(path).__name__}", remedy)
     if not os.fspath(path):
         raise InputError("journal", "is empty", remedy)
+    if os.fspath(path) == ":memory:":
+        raise InputError("journal", "':memory:' would not survive the process", remedy)
     if Path(path).is_dir():
         raise InputError("journal", "is a folder", remedy)

@@ -15,7 +15,8 @@ import anyio
 from ..errors import InputError, RunwareError, TaskTimeoutError
 from ..idempotency import CONTENT, content_key, uuids_of
 from ..inputs import Image, Source, source_of
-from ..journal.store import Journal, Origin, digest
+from ..journal.changes import Origin, digest
+from ..journal.store import Journal
 from ..options import RequestTemplate, encode_tag, new_uuid
 from ..protocol.secret import Secret
 from ..protocol.session import Session
@@ -267,6 +268,21 @@ class Submitter:
         """Find out about a task that this session did not send. It has been admitted already."""
         self.session.attach(submission, self.driver.clock())
         self.driver.step()
+
+    async def recorded(self, submission: Submission) -> None:
+        """Wait until a task that was just submitted is in the journal, if there is one.
+
+        If that fails, takes longer than the task's timeout, or is cancelled, the task is given up.
+        """
+        if self.driver.writer is None:
+            return
+        timeout, deadline = submission.timeout, submission.deadline
+        try:
+            with time_limit(submission.uuid, timeout, deadline, "the journal is being written"):
+                await self.driver.writer.flush()
+        except BaseException:
+            self.cancel(submission)
+            raise
 
     def cancel(self, submission: Submission) -> None:
         """Give a task up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import socket
 import ssl
+import time
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 from .fork import replace_socket
 from .proxy import proxy_for
 
-__all__ = ["CLOSE_TIMEOUT", "Receiver", "Stream", "Target", "limit_unsent_bytes"]
+__all__ = ["CLOSE_TIMEOUT", "Pace", "Receiver", "Stream", "Target", "limit_unsent_bytes"]
 
 # Seconds for a goodbye, in either direction.
 CLOSE_TIMEOUT = 1.0
@@ -72,6 +73,32 @@ class Stream(abc.ABC):
         """Let go of the socket in a process that was forked, which has it too."""
         if (descriptor := self.descriptor()) >= 0:
             replace_socket(descriptor)
+
+
+class Pace:
+    """Decides how much to read at once: little where it takes long to handle.
+
+    A server may send a hundred thousand frames in what is read at once for an image.
+
+    Attributes:
+        read_bytes: the number of bytes to read next.
+    """
+
+    MAX_BYTES = 256 * 1024
+    _MIN_BYTES = 4 * 1024
+    _MAX_SECONDS = 0.02
+
+    def __init__(self) -> None:
+        self.read_bytes = 16 * 1024
+
+    def hand_over(self, data: bytes | bytearray | memoryview, receiver: Receiver) -> None:
+        """Have the receiver handle what was read."""
+        begun = time.perf_counter()
+        receiver.data_received(data)
+        if time.perf_counter() - begun > self._MAX_SECONDS:
+            self.read_bytes = max(self.read_bytes // 4, self._MIN_BYTES)
+        elif len(data) >= self.read_bytes:
+            self.read_bytes = min(self.read_bytes * 2, self.MAX_BYTES)
 
 
 class Target:

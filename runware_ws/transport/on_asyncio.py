@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from .addresses import connect_to
-from .base import Receiver, Stream, Target, limit_unsent_bytes
+from .base import Pace, Receiver, Stream, Target, limit_unsent_bytes
 from .fork import guard
 from .proxy import (
     ProxyError,
@@ -18,8 +18,6 @@ from .proxy import (
     parse_proxy,
     tunnel_request,
 )
-
-_READ_BYTES = 256 * 1024
 
 
 class AsyncioStream(asyncio.BufferedProtocol, Stream):
@@ -33,7 +31,8 @@ class AsyncioStream(asyncio.BufferedProtocol, Stream):
         self.receiver = receiver
         self.transport: asyncio.Transport
         self._loop = asyncio.get_running_loop()
-        self._buffer = memoryview(bytearray(_READ_BYTES))
+        self._buffer = memoryview(bytearray(Pace.MAX_BYTES))
+        self._pace = Pace()
         self._is_paused = False
         self._closed: asyncio.Future[BaseException | None] = self._loop.create_future()
 
@@ -43,10 +42,10 @@ class AsyncioStream(asyncio.BufferedProtocol, Stream):
         self.transport = cast(asyncio.Transport, transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer
+        return self._buffer[: self._pace.read_bytes]
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.receiver.data_received(self._buffer[:nbytes])
+        self._pace.hand_over(self._buffer[:nbytes], self.receiver)
 
     def eof_received(self) -> None:
         self.abort()  # or the rest of an upload would still be sent, to nobody

@@ -12,7 +12,7 @@ from typing import Any
 import trio
 
 from .addresses import connect_to
-from .base import CLOSE_TIMEOUT, Receiver, Stream, Target, limit_unsent_bytes
+from .base import CLOSE_TIMEOUT, Pace, Receiver, Stream, Target, limit_unsent_bytes
 from .fork import guard
 from .proxy import (
     ProxyError,
@@ -23,7 +23,6 @@ from .proxy import (
     tunnel_request,
 )
 
-_READ_BYTES = 256 * 1024
 _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -40,6 +39,7 @@ class TrioStream(Stream):
         self._unsent_bytes = 0
         self._error: BaseException | None = None
         self._scope = trio.CancelScope()
+        self._pace = Pace()
 
     @property
     def can_write(self) -> bool:
@@ -75,8 +75,9 @@ class TrioStream(Stream):
 
     async def _read_all(self) -> None:
         try:
-            while data := await self._stream.receive_some(_READ_BYTES):
-                self._receiver.data_received(data)
+            while data := await self._stream.receive_some(self._pace.read_bytes):
+                self._pace.hand_over(data, self._receiver)
+                del data  # which may quote the key, from what a traceback shows
         except _BROKEN as error:
             self._error = self._error or error.__cause__ or error
 

@@ -17,14 +17,17 @@ _limiter: RunVar[anyio.CapacityLimiter] = RunVar("runware_ws threads")
 
 
 async def run_in_thread(
-    function: Callable[[Unpack[Ts]], R], *args: *Ts, abandon_on_cancel: bool = False
+    function: Callable[[Unpack[Ts]], R],
+    *args: *Ts,
+    abandon_on_cancel: bool = False,
+    limiter: anyio.CapacityLimiter | None = None,
 ) -> R:
     """Call a function in a worker thread.
 
     The threads are counted apart from those of the program: it may need all of its own to wait for
-    this client.
+    this client. What must not wait for anything else that runs here has a limiter of its own.
     """
-    limiter = _limiter.get(None)
+    limiter = limiter or _limiter.get(None)
     if limiter is None:
         limiter = anyio.CapacityLimiter(_MAX_THREADS)
         _limiter.set(limiter)

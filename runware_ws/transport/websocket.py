@@ -72,7 +72,7 @@ class WebSocket:
 
     def __init__(self, url: str, max_size: int) -> None:
         self._protocol = ClientProtocol(parse_uri(url), max_size=max_size, logger=_log)
-        self._fragments: list[Data] = []
+        self._message: bytearray | None = None  # of which fragments have come
         self._says_goodbye = False
 
     @property
@@ -103,14 +103,26 @@ class WebSocket:
         messages: list[Data] = []
         for event in self._protocol.events_received():
             if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
-                if self._fragments or not event.fin:
-                    self._fragments.append(event.data)
-                    if event.fin:
-                        messages.append(b"".join(self._fragments))
-                        self._fragments.clear()
-                else:
+                if self._message is None and event.fin:
                     messages.append(event.data)
+                else:
+                    self._add_fragment(event, messages)
+                event.data = b""  # the parser keeps its last frame
         return messages
+
+    def _add_fragment(self, frame: Frame, messages: list[Data]) -> None:
+        """Add to a message. Its fragments may be tiny, and so are not kept one by one."""
+        if self._message is None:
+            self._message = bytearray()
+        self._message += frame.data
+        if frame.fin:
+            messages.append(self._message)
+            self._message = None
+
+    def release(self) -> None:
+        """Let go of what has arrived of a message: the rest will not come."""
+        self._message = None
+        self._protocol.reader.discard()
 
     def replies(self) -> bytes:
         """Return the control frames that are to be sent: pongs, and the answer to a close frame."""
@@ -148,7 +160,6 @@ class WebSocket:
 
     def why_ended(self, error: BaseException | None) -> DisconnectedError:
         """Return why the connection ended, after its stream has: by `error`, or by its end."""
-        self._fragments.clear()
         self._protocol.receive_eof()
         if self._protocol.handshake_exc is not None:
             return DisconnectedError(_handshake_failure(self._protocol.handshake_exc, error))

@@ -75,7 +75,7 @@ def test_an_interrupted_run_is_resumed_by_the_same_command(
     assert "run the same command again to resume" in interrupted.stderr
     under_way = [entry for entry in in_file(JOURNAL) if not entry.has_result]
     assert under_way
-    assert all(entry.request for entry in under_way), "not one was given up"
+    assert all(entry.has_request for entry in under_way), "not one was given up"
     ended = run(*COMMAND)
     assert ended.status == 0
     assert "already done" in ended.stderr

@@ -10,9 +10,9 @@ import pytest
 from runware_ws.cli.errors import UsageError
 from runware_ws.cli.record import (
     RECORD_NAME,
-    Entry,
-    Origin,
-    Record,
+    FolderRecord,
+    RecordedResult,
+    ResultOrigin,
     content_of,
     entry_from,
     hash_of,
@@ -22,8 +22,8 @@ from runware_ws.cli.record import (
 
 OUT = Path("out")
 OUTPUT = PurePath("a.jpg")
-WANTED = Origin("hash of a.jpg", looks_of({"upscale_factor": 4}), "ws-api.runware.ai")
-ENTRY = Entry("a.jpg", "in/a.jpg", WANTED, "T", 0.002, hash_of(b"result"), 6)
+WANTED = ResultOrigin("hash of a.jpg", looks_of({"upscale_factor": 4}), "ws-api.runware.ai")
+ENTRY = RecordedResult("a.jpg", "in/a.jpg", WANTED, "T", 0.002, hash_of(b"result"), 6)
 
 
 @pytest.fixture(autouse=True)
@@ -31,18 +31,20 @@ def _an_output_folder(folder: Path) -> None:
     OUT.mkdir()
 
 
-def record_of(*entries: Entry) -> Record:
+def record_of(*entries: RecordedResult) -> FolderRecord:
     """Return the record, read again, of a folder with the file of each entry."""
-    record = Record(OUT)
+    record = FolderRecord(OUT)
     record.open()
     for entry in entries:
         record.add(entry)
         if entry.sha256 is not None:
             Path(OUT, entry.output).write_bytes(b"result")
-    return Record(OUT)
+    return FolderRecord(OUT)
 
 
-def standing(record: Record, wanted: Origin = WANTED, source: str = "in/a.jpg") -> tuple[str, str]:
+def standing(
+    record: FolderRecord, wanted: ResultOrigin = WANTED, source: str = "in/a.jpg"
+) -> tuple[str, str]:
     verdict = record.judge(OUTPUT, Path(source), lambda: wanted)
     return verdict.standing, verdict.reason
 
@@ -57,7 +59,7 @@ def test_where_nothing_is_or_an_empty_file_nothing_can_be_lost() -> None:
     assert standing(record) == ("free", "")
     Path("out/a.jpg").unlink()
     assert standing(record) == ("free", "")
-    assert standing(Record(Path("nowhere"))) == ("free", "")
+    assert standing(FolderRecord(Path("nowhere"))) == ("free", "")
 
 
 def test_a_result_whose_input_has_changed_is_outdated() -> None:
@@ -87,7 +89,7 @@ def test_a_result_whose_input_has_changed_is_outdated() -> None:
     ],
 )
 def test_the_result_of_something_else_does_not_count(
-    wanted: Origin, source: str, reason: str
+    wanted: ResultOrigin, source: str, reason: str
 ) -> None:
     assert standing(record_of(ENTRY), wanted, source) == ("taken", reason)
 
@@ -122,7 +124,7 @@ def test_a_line_that_was_cut_off_is_ignored_and_the_next_one_is_whole() -> None:
     record_of(ENTRY)
     path = Path(OUT, RECORD_NAME)
     path.write_bytes(path.read_bytes()[:-20])
-    assert standing(Record(OUT))[0] == "taken"
+    assert standing(FolderRecord(OUT))[0] == "taken"
     assert standing(record_of(ENTRY))[0] == "done"
 
 
@@ -143,24 +145,24 @@ def test_lines_that_are_no_entries_are_ignored(line: bytes) -> None:
     record_of(ENTRY)
     path = Path(OUT, RECORD_NAME)
     path.write_bytes(line + b"\n" + path.read_bytes() + line + b"\n")
-    assert standing(Record(OUT))[0] == "done"
+    assert standing(FolderRecord(OUT))[0] == "done"
 
 
 @pytest.mark.parametrize("target", [".", "/dev/zero"])
 def test_a_record_that_is_not_a_file_is_an_error(target: str) -> None:
     Path(OUT, RECORD_NAME).symlink_to(target)
     with pytest.raises(UsageError, match=r"^--out: out/\.runware-ws\.jsonl cannot be read: "):
-        Record(OUT)
+        FolderRecord(OUT)
 
 
 def test_what_another_run_saves_meanwhile_counts() -> None:
-    early = Record(OUT)
+    early = FolderRecord(OUT)
     record_of(ENTRY)
     assert standing(early) == ("done", "up to date")
 
 
 def test_nothing_is_added_once_the_folder_has_vanished() -> None:
-    record = Record(OUT)
+    record = FolderRecord(OUT)
     record.open()
     OUT.rename("moved")
     with pytest.raises(FileNotFoundError):

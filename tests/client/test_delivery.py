@@ -104,7 +104,7 @@ async def test_a_result_that_is_pushed_needs_no_poll() -> None:
 
 
 async def test_all_polls_that_are_due_travel_in_one_frame() -> None:
-    async with served(polled("processing", count=50)) as (server, client):
+    async with served(polled("processing", count=50), adaptive=False) as (server, client):
         tasks = await submitted(client, 50, delivery_method="async")
         for task in tasks:
             assert isinstance(await outcome_of(task), UpscaleResult)

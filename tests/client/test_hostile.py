@@ -14,10 +14,17 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from runware_ws import ProtocolError, RunwareClient, TaskTimeoutError, UpscaleResult
+from runware_ws import (
+    AuthenticationError,
+    ProtocolError,
+    RunwareClient,
+    TaskError,
+    TaskTimeoutError,
+    UpscaleResult,
+)
 from tests.support.answers import error, result
-from tests.support.clients import IMAGE, KEY, QUICK, outcome_of, served
-from tests.support.scripted import Connection, drops_a_task
+from tests.support.clients import IMAGE, KEY, QUICK, client_of, outcome_of, served
+from tests.support.scripted import Connection, ScriptedServer, drops_a_task
 
 pytestmark = pytest.mark.anyio
 
@@ -163,6 +170,59 @@ async def test_details_that_make_no_sense_end_nothing(response: Any) -> None:
     async with served(odd) as (_, client):
         await client.upscale(IMAGE)
         await client.upscale(IMAGE)
+
+
+def escaped(text: str) -> str:
+    """Return a text as JSON may have it too."""
+    return "".join(f"\\u{ord(character):04x}" for character in text)
+
+
+@pytest.mark.parametrize("quoted", [KEY, escaped(KEY), KEY[:5] + escaped(KEY[5:])])
+@pytest.mark.parametrize("size", [0, 100_000, 5_000_000])
+async def test_a_key_is_not_shown_however_the_server_quotes_it(quoted: str, size: int) -> None:
+    async def quotes(connection: Connection) -> None:
+        await connection.accept()
+        (task,) = await connection.take()
+        members = f'"code":"invalidX","taskUUID":"{task["taskUUID"]}","filler":"{"x" * size}"'
+        wrong = f'"message":"{quoted}","parameter":["{quoted}"],"{quoted}":{{"deep":["{quoted}"]}}'
+        await connection.send_raw(f'{{"errors":[{{{members},{wrong}}}]}}')
+        await connection.serve()
+
+    async with served(quotes) as (_, client):
+        failure = await outcome_of(await client.submit(IMAGE))
+    assert isinstance(failure, TaskError)
+    assert str(failure).count("(the key)") == 2
+    assert KEY not in f"{failure} {failure!r} {failure.raw}"
+
+
+CONTROLS = "\n\r\x1b[2J\x9b\u2028\u202e\x00 ERROR forged"
+
+
+async def test_words_of_the_server_are_shown_on_one_line_and_command_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def talks(connection: Connection) -> None:
+        await connection.accept()
+        (task,) = await connection.take()
+        members = {"message": CONTROLS, "parameter": CONTROLS}
+        await connection.send(errors=[error(f"invalid{CONTROLS}", task, **members)])
+        await connection.close(1008, CONTROLS)
+
+    async def refuses(connection: Connection) -> None:
+        await connection.receive()
+        refusal = error("invalidApiKey", message=CONTROLS, taskType="authentication")
+        await connection.send(errors=[refusal])
+        await connection.receive()
+
+    with caplog.at_level("INFO"):
+        async with served(talks) as (server, client):
+            failure = await outcome_of(await client.submit(IMAGE))
+            await server.until(lambda: len(server.connections) == 2)
+        with ScriptedServer(refuses) as server, pytest.raises(AuthenticationError) as refused:
+            await client_of(server).connect()
+    shown = [str(failure), str(refused.value), *(one.getMessage() for one in caplog.records)]
+    assert sum("forged" in one for one in shown) >= 4
+    assert all(one.isprintable() for one in shown)
 
 
 async def test_a_key_that_the_server_quotes_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:

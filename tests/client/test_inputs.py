@@ -321,19 +321,19 @@ async def test_a_stream_is_read_only_when_its_task_is_admitted() -> None:
         assert len(server.tasks) == 2
 
 
-async def test_the_bytes_under_way_are_bounded_and_a_larger_one_goes_alone() -> None:
+async def test_the_bytes_under_way_are_bounded_and_of_larger_ones_there_is_one() -> None:
     gate = Gate()
     async with served(holding(gate), max_in_flight_bytes=10_000) as (server, client):
         await client.submit(bytes(6_000))
         async with anyio.create_task_group() as group:
             group.start_soon(client.upscale, bytes(6_000))
             group.start_soon(client.upscale, bytes(60_000))
+            group.start_soon(client.upscale, bytes(60_000))
             await anyio.wait_all_tasks_blocked()
-            await server.until(lambda: server.tasks)
-            assert client.stats().waiting == 2
-            assert len(server.tasks) == 1
+            await server.until(lambda: len(server.tasks) == 2)
+            assert client.stats().waiting == 2, "one of each size"
             gate.open()
-        assert len(server.executed) == 2
+        assert len(server.executed) == 3
         assert client.stats().waiting == 0
 
 

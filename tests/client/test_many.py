@@ -57,7 +57,7 @@ async def test_two_thousand_tasks_are_under_way_at_once_on_one_connection() -> N
             await connection.send(result(task, imageUUID=task["inputs"]["image"]))
         await connection.serve()
 
-    async with served(collects, max_in_flight=2000) as (server, client):
+    async with served(collects, max_in_flight=2000, adaptive=False) as (server, client):
         images = list(urls(2000))
         tasks = [await client.submit(image) for image in images]
         assert [(await task).image_uuid for task in tasks] == images

@@ -256,7 +256,7 @@ async def test_a_frame_of_several_tasks_may_be_as_large_as_its_limit_and_no_larg
 
 async def test_tasks_that_wait_together_travel_together_up_to_the_limits() -> None:
     with ScriptedServer() as server:
-        client = client_of(server, max_tasks_per_frame=10, max_in_flight=100)
+        client = client_of(server, max_tasks_per_frame=10, adaptive=False)
         async with client:
             tasks = [await client.submit(IMAGE) for _ in range(25)]
             for task in tasks:
@@ -311,7 +311,7 @@ SETTINGS: list[tuple[str, Any]] = [
     ("url", ""),
     *[("url", url) for url in ("wss://a.b/v1#top", "wss://a.b/v1 ", "wss://a.b/v 1", "wss://a b/")],
     *[("allow_insecure", value) for value in ("no", 1, None)],
-    *[("journal", path) for path in ("", Path(), ".", 5, b"jobs.db", True)],
+    *[("journal", path) for path in ("", ":memory:", Path(":memory:"), Path(), ".", 5, b"jobs.db")],
     ("url", "ws://127.0.0.1.evil.com/v1"),
     ("url", "ws://localhost:99999/"),
     *[("api_key", key) for key in ("", "  ", 5, b"key", "\udcff")],

@@ -204,6 +204,57 @@ async def test_a_client_that_crashes_does_not_show_the_key(
     assert KEY not in output.text()
 
 
+WAY_OUT = [
+    "runware_ws.protocol.send_queue.SendQueue.authentication",
+    "runware_ws.protocol.send_queue.encode_tasks",
+    "runware_ws.protocol.line.Line.next_frame",
+    "runware_ws.protocol.line.Line.written",
+    "runware_ws.runtime.connection.Connection._write_piece",
+    "runware_ws.transport.websocket.WebSocket.message",
+    "websockets.client.ClientProtocol.send_text",
+    "websockets.frames.Frame.serialize",
+    "websockets.frames.apply_mask",
+]
+
+
+@pytest.mark.parametrize("function", WAY_OUT)
+async def test_an_error_on_the_way_out_does_not_show_the_key(
+    function: str, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*arguments: Any, **options: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(function, crash)
+    with ScriptedServer() as server:
+        client = client_of(server)
+        with pytest.raises(RunwareError) as caught, anyio.fail_after(10):
+            await client.connect()
+        output.see(caught.value, client)
+    assert "ZeroDivisionError" in output.text(), "the bug itself is shown"
+    assert KEY not in output.text()
+
+
+async def test_an_error_on_the_way_in_does_not_show_the_key_that_a_server_quotes(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def quotes(connection: Connection) -> None:
+        await connection.accept()
+        await connection.send({"quoted": KEY})
+        await connection.serve()
+
+    def crash(*arguments: Any, **options: Any) -> None:
+        raise ZeroDivisionError
+
+    with ScriptedServer(quotes) as server:
+        async with client_of(server) as client:
+            monkeypatch.setattr("runware_ws.protocol.line.decode", crash)
+            with pytest.raises(RunwareError) as caught, anyio.fail_after(10):
+                await client.upscale(IMAGE)
+            output.see(caught.value, client)
+    assert "ZeroDivisionError" in output.text(), "the bug itself is shown"
+    assert KEY not in output.text()
+
+
 WRONG_SETTINGS: list[dict[str, Any]] = [
     {"api_key": KEY.encode()},
     {"api_key": [KEY]},

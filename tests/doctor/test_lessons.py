@@ -18,7 +18,7 @@ DOCUMENTED, SDK, AFLOW, WORST = EXPECTED.values()
 
 
 def changes(findings: Findings, **given: Any) -> dict[str, Any]:
-    """What is other than the default, of the settings and their durations."""
+    """Return what is other than the default, of the settings and their durations."""
     settings = changed(Settings(), findings, given)
     pairs: list[Any] = [(Settings(), settings), (Timing(), settings.timing)]
     return {

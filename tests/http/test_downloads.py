@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import hashlib
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
 
@@ -47,7 +49,7 @@ def server() -> Iterator[PictureServer]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed is tried again at once."""
+    """Try again at once what failed."""
     monkeypatch.setattr(transfer, "_DELAYS", (0.0, 0.0))
 
 
@@ -386,11 +388,26 @@ async def test_the_connections_are_as_many_as_the_downloads_at_once(
 async def test_a_hundred_callers_share_sixty_four_connections(server: PictureServer) -> None:
     url = server.plays("/a.jpg", picture())
     downloads = Downloads(DownloadLimits(LOOPBACK))
+    downloads.open()
     async with anyio.create_task_group() as group:
         for _ in range(100):
             one = UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads)
             group.start_soon(one.read)
     assert server.connections <= 64
+    assert len(server.requests) == 100
+    await downloads.aclose()
+
+
+async def test_another_event_loop_has_connections_of_its_own(server: PictureServer) -> None:
+    url = server.plays("/a.jpg", picture())
+    downloads = Downloads(DownloadLimits(LOOPBACK))
+    downloads.open()
+    one = UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads)
+    assert await one.read() == PICTURE
+    assert await anyio.to_thread.run_sync(asyncio.run, one.read()) == PICTURE
+    assert await one.read() == PICTURE
+    assert server.connections == 2
+    await downloads.aclose()
 
 
 async def test_a_kept_connection_that_the_server_has_closed_is_replaced(

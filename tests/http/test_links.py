@@ -1,4 +1,4 @@
-"""Where a download may lead: schemes, addresses, names that change, proxies and TLS."""
+"""Test where a download may lead: schemes, addresses, names that change, proxies and TLS."""
 
 from __future__ import annotations
 

@@ -12,16 +12,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from runware_ws.journal.store import Journal, Keep, Origin
+from runware_ws.journal.changes import Keep, Origin
+from runware_ws.journal.store import Journal
 from runware_ws.protocol.wire import encode_task
 
-__all__ = ["in_another_process", "keep", "limited_files", "opened", "unprivileged", "uuid_of"]
+__all__ = [
+    "in_another_process",
+    "keep",
+    "limited_files",
+    "opened",
+    "unprivileged",
+    "uuid_ending_in",
+    "uuid_of",
+]
 
 _NOBODY = 65534
 
 
 def uuid_of(number: int) -> str:
     return str(UUID(int=number, version=4))
+
+
+def uuid_ending_in(number: int) -> str:
+    """One of the UUIDs in the journals of earlier versions."""
+    return f"00000000-0000-4000-8000-{number:012d}"
 
 
 def keep(number: int, image: str | bytes = "https://example.com/a.jpg", **kept: object) -> Keep:

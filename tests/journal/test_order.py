@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 import anyio
 import pytest
 
-from runware_ws.journal.store import Change, Journal, KeepResult
+from runware_ws import UpscaleTask
+from runware_ws.journal.changes import Change, KeepResult
+from runware_ws.journal.store import Journal
+from tests.journal.brake import Brake
 from tests.journal.clients import in_file, snapshot
+from tests.journal.files import opened
 from tests.support.answers import error, result
 from tests.support.clients import IMAGE, outcome_of, served, submitted
 from tests.support.scripted import Connection
@@ -18,30 +21,9 @@ from tests.support.scripted import Connection
 pytestmark = pytest.mark.anyio
 
 
-class Brake:
-    """Holds up every commit that has a change of some kind."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, kind: type[Change] | None = None) -> None:
-        self._reached = anyio.Event()
-        self._release = threading.Event()
-        commit = Journal.commit
-
-        def braked(journal: Journal, changes: Iterable[Change], session: str | None) -> None:
-            changes = list(changes)
-            if any(kind is None or isinstance(one, kind) for one in changes):
-                anyio.from_thread.run_sync(self._reached.set)
-                self._release.wait(20)
-            commit(journal, changes, session)
-
-        patch.setattr(Journal, "commit", braked)
-
-    async def reached(self) -> None:
-        """Wait until a commit is held up."""
-        with anyio.fail_after(20):
-            await self._reached.wait()
-
-    def release(self) -> None:
-        self._release.set()
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "jobs.db"
 
 
 async def test_a_task_is_sent_only_when_it_is_written(
@@ -49,13 +31,20 @@ async def test_a_task_is_sent_only_when_it_is_written(
 ) -> None:
     async with served(journal=path) as (server, client):
         brake = Brake(monkeypatch)
-        task = await client.submit(IMAGE)
-        await brake.reached()
-        await client.ping()  # everything that was to be sent before it has arrived
-        assert not server.tasks
-        assert task.state == "queued"
-        brake.release()
-        await task
+        tasks: list[UpscaleTask] = []
+
+        async def submit() -> None:
+            tasks.append(await client.submit(IMAGE))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(submit)
+            await brake.reached()
+            await client.ping()  # everything that was to be sent before it has arrived
+            assert not server.tasks
+            assert not tasks
+            assert client.stats().tasks == {"queued": 1}
+            brake.release()
+        await tasks[0]
 
 
 async def test_a_server_that_has_a_task_finds_it_in_the_journal(path: Path) -> None:
@@ -83,10 +72,12 @@ async def test_a_retry_has_its_new_uuid_in_the_journal_before_it_is_sent(path: P
         (first,) = await connection.take()
         await connection.send(errors=[error("internalServerError", first)])
         (second,) = await connection.take()
-        kept = in_file(snapshot(path))
+        with opened(snapshot(path)) as journal:
+            kept = journal.entries()
+            request = journal.request(kept[0].uuid)
         seen.append((second["taskUUID"], [one.wire_uuid for one in kept]))
         assert kept[0].attempts == 2
-        assert kept[0].request.decode().count(second["taskUUID"]) == 1
+        assert request.decode().count(second["taskUUID"]) == 1
         await connection.answer(second)
         await connection.serve()
 

@@ -46,7 +46,7 @@ def drawn_rules() -> st.SearchStrategy[Rules]:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What a client can promise of a task under rules."""
+    """The promise of a client about a task under rules."""
 
     rules: Rules
     is_polled: bool
@@ -57,26 +57,30 @@ class Promise:
         return self.rules.conflicts == "always" and not self.rules.conflict_delay
 
     @property
-    def is_always_found(self) -> bool:
-        """It is found, running or finished."""
-        return self.is_seen_running and self.is_seen_finished
+    def is_always_known(self) -> bool:
+        """The service says that it knows the task, running or finished."""
+        is_known = self._tells_that_it_runs or self.rules.details != "nothing"
+        is_kept = self._tells_the_outcome or self.rules.details != "nothing"
+        return self._is_seen_soon and is_known and is_kept
+
+    @property
+    def is_always_told(self) -> bool:
+        """The service says that the task is running, and tells its outcome."""
+        is_told = self._tells_that_it_runs or self.rules.details == "answer"
+        return self._is_seen_soon and is_told and self._tells_the_outcome
+
+    @property
+    def _tells_that_it_runs(self) -> bool:
+        return self._is_answered and self.rules.running_task == "processing"
+
+    @property
+    def _tells_the_outcome(self) -> bool:
+        is_kept = self.rules.retention == "long"
+        return is_kept and (self._is_answered or self.rules.details == "answer")
 
     @property
     def _is_answered(self) -> bool:
         return self.rules.known_tasks == "all" or self.is_polled
-
-    @property
-    def is_seen_running(self) -> bool:
-        """It is found while it is running."""
-        answered = self._is_answered and self.rules.running_task == "processing"
-        return self._is_seen_soon and (answered or self.rules.details != "nothing")
-
-    @property
-    def is_seen_finished(self) -> bool:
-        """It is found when it is finished, with its outcome."""
-        has_details = self.rules.details == "answer"
-        is_kept = self.rules.retention == "long"
-        return self._is_seen_soon and is_kept and (self._is_answered or has_details)
 
     @property
     def _is_seen_soon(self) -> bool:

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from runware_ws.emulator.service import effects as server_effects
-from runware_ws.journal.recovery import found_in, task_options
-from runware_ws.journal.store import Change, Forget, Journal, Keep, Origin
+from runware_ws.journal.changes import Change, Forget, Keep, Origin
+from runware_ws.journal.loading import read_request
+from runware_ws.journal.recovery import task_options
+from runware_ws.journal.store import Journal
 from runware_ws.journal.writer import change_of
-from runware_ws.protocol.effects import Notify, Pong, Record, Settle
+from runware_ws.protocol.effects import Load, Notify, Pong, Record, Settle
+from runware_ws.protocol.wire import decode_item
 from tests.protocol.world import NumberedTask, Outcome, World, number_of
 
 __all__ = ["LastingWorld"]
@@ -24,10 +27,10 @@ __all__ = ["LastingWorld"]
 
 @dataclass(eq=False, slots=True)
 class Note:
-    """Something to be written, and what waits for that."""
+    """Something to be written or loaded, and what waits for that."""
 
     change: Change | None = None
-    effect: Record | Settle | None = None
+    effect: Record | Settle | Load | None = None
 
 
 class LastingWorld(World):
@@ -65,17 +68,15 @@ class LastingWorld(World):
 
     def take_up(self) -> None:
         self.journal = Journal(self._path, clock=lambda: self.now)
-        found = found_in(self.journal)
-        self.client.main.reconnector.session_uuid = found.session_uuid
-        for entry, payload in found.entries:
+        self.client.main.reconnector.session_uuid = self.journal.session()
+        for entry in self.journal.entries():
             number = self._numbers[entry.uuid]
             assert number not in self.forgotten
             if entry.has_result:
-                answer = self.journal.answer(entry.uuid)
-                assert answer is not None
+                answer = decode_item(self.journal.answer(entry.uuid))
                 self._hand_over(number, entry.uuid, answer)
                 continue
-            task = NumberedTask(number, entry.uuid, payload, **task_options(entry))
+            task = NumberedTask(number, entry.uuid, b"", **task_options(entry))
             self.expect(task)
             self.client.attach(task, self.now)
 
@@ -115,6 +116,9 @@ class LastingWorld(World):
             effect = self.written.popleft().effect
             if isinstance(effect, Record):
                 self.client.recorded(effect.task)
+            elif isinstance(effect, Load):
+                request = read_request(self.journal, effect.task.uuid)
+                self.client.loaded(effect.task, request.payload, request.why_not)
             elif isinstance(effect, Settle):
                 self._hand_over(number_of(effect.task), effect.task.uuid, effect.outcome)
         self.pump()
@@ -147,6 +151,8 @@ class LastingWorld(World):
     def _client_wants(self, effect: Any) -> None:
         if isinstance(effect, Record):
             self._note(effect)
+        elif isinstance(effect, Load):
+            self.gathered.append(Note(effect=effect))
         elif isinstance(effect, Pong) or (
             isinstance(effect, Notify) and effect.event.kind == "connected"
         ):

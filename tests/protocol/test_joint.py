@@ -46,7 +46,7 @@ class Story(RuleBasedStateMachine):
         self.cancelled: set[int] = set()
         self.hurried: set[int] = set()
         self.bad: set[int] = set()
-        self.doubled = False
+        self.doubled = self.turned_away = False
         self.make_world(seed, rules=rules, on_doubt=on_doubt)
 
     def make_world(self, seed: int, **choices: Any) -> None:
@@ -110,11 +110,13 @@ class Story(RuleBasedStateMachine):
     )
     @rule()
     def turn_away(self) -> None:
+        self.turned_away = True
         self.world.turn_away()
 
     # What no network does, frames out of order and doubled, is harmless as long as errors name
-    # their tasks and a second sending is refused. The greeting is spared: the refusal of a session
-    # names nothing.
+    # their tasks and a second sending is refused. One that was turned away must not be doubled: its
+    # conflict with itself would mean that it will never be run. The greeting is spared: the refusal
+    # of a session names nothing.
 
     @precondition(lambda self: self.names and self.world.wire and self.world.wire.down)
     @rule(data=st.data())
@@ -123,6 +125,7 @@ class Story(RuleBasedStateMachine):
         self.world.carry_down(data.draw(st.integers(0, len(self.world.wire.down) - 1)))
 
     @precondition(lambda self: self.names and self.world.is_ready and self.world.wire.up)
+    @precondition(lambda self: not self.turned_away)
     @precondition(lambda self: Promise(self.service_rules, is_polled=False).is_refused_twice)
     @rule(data=st.data())
     def double_up(self, data: st.DataObject) -> None:
@@ -188,7 +191,7 @@ class Story(RuleBasedStateMachine):
         """The image of a task is never made twice."""
         promise = self.promises[number]
         is_safe = promise.is_refused_twice or not self.may_resend
-        return is_safe or (promise.is_always_found and not self.is_late)
+        return is_safe or (promise.is_always_known and not self.is_late)
 
     @invariant()
     def settled_tasks_are_let_go(self) -> None:
@@ -227,7 +230,7 @@ class Story(RuleBasedStateMachine):
     def may_be_lost(self, number: int) -> bool:
         """It is true of a task that nobody can tell what became of it."""
         has_arrived = self.world.runs_of_image[image_of(number)] and not self.is_late
-        return not self.promises[number].is_always_found or not (self.may_resend or has_arrived)
+        return not self.promises[number].is_always_told or not (self.may_resend or has_arrived)
 
     def codes(self, number: int) -> set[str]:
         """Return what the service may say of a task, if it does not make the image."""

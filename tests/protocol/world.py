@@ -75,15 +75,21 @@ class World:
     Args:
         seed: of the UUIDs and the jitter.
         on_doubt: the client's setting.
+        client_settings: its other settings.
         settings: settings and rules of the service.
     """
 
     journaled = False
 
     def __init__(
-        self, seed: int = 0, *, on_doubt: Literal["resend", "fail"] = "resend", **settings: Any
+        self,
+        seed: int = 0,
+        *,
+        on_doubt: Literal["resend", "fail"] = "resend",
+        client_settings: Settings = SETTINGS,
+        **settings: Any,
     ) -> None:
-        self._client_settings = replace(SETTINGS, on_doubt=on_doubt)
+        self._client_settings = replace(client_settings, on_doubt=on_doubt)
         self.rng = random.Random(seed)
         self.now = 1000.0
         self.new_uuid: Callable[[], str] = lambda: _uuid4(self.rng)

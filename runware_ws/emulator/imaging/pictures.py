@@ -14,6 +14,8 @@ from PIL import Image, ImageOps
 
 MAX_SIDE = 4096  # of a result, as the service documents
 MAX_UPLOAD_SIDE = 2048  # of an uploaded image, as the service documents
+# A file of kilobytes may unfold to gigabytes of pixels.
+_MAX_PIXELS = 8192 * 8192
 _PILLOW_NAMES = {"JPG": "JPEG", "PNG": "PNG", "WEBP": "WEBP"}
 # The exceptions that Pillow raises for files that are damaged, or made to exhaust the reader.
 _DAMAGED = (
@@ -80,6 +82,8 @@ def _opened(content: bytes) -> Image.Image:
     """Return the first frame, upright, as RGB, or as RGBA if it has transparency."""
     try:
         with Image.open(BytesIO(content)) as opened:
+            if opened.width * opened.height > _MAX_PIXELS:
+                raise BadImageError(f"the image has more than {_MAX_PIXELS} pixels")
             opened.load()
             image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I;16"):

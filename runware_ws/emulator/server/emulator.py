@@ -7,7 +7,7 @@ import secrets
 import socket
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -59,6 +59,8 @@ class Emulator(BackgroundServer):
         upscaler: makes the file of a result, in place of the Lanczos resampling: called in a
             worker thread with the file of the image, the factor, the output format and the
             quality, and once for the same of them.
+        allow_hosts: the hosts to which webhooks and uploads may go, besides this machine; ``"*"``
+            stands for all. Whoever has the key could make the emulator call any other.
         http_client: returns the client for downloads, webhooks and uploads.
         rules: how it behaves where nobody knows how the service does.
         settings: the other attributes of `ServiceSettings`, such as `latency` or `credit`.
@@ -77,6 +79,7 @@ class Emulator(BackgroundServer):
         faults: Sequence[Fault] = (),
         seed: int | None = None,
         upscaler: Upscaler = upscale,
+        allow_hosts: Collection[str] = (),
         http_client: HttpFactory = _new_http_client,
         rules: Rules = Rules(),  # noqa: B008 - it is frozen
         **settings: Any,
@@ -90,6 +93,7 @@ class Emulator(BackgroundServer):
                 raise TypeError(f"{fault!r} is no fault; pass faults such as Drop(every=10)")
         self._upscaler = upscaler
         self._http_client = http_client
+        self._allow_hosts = tuple(allow_hosts)
         self._settings = ServiceSettings(api_key=self.api_key, rules=rules, **settings)
         self._reset()
 
@@ -147,7 +151,13 @@ class Emulator(BackgroundServer):
     @asynccontextmanager
     async def _serving(self, listening: socket.socket) -> AsyncIterator[None]:
         self._reset()
-        host = Host(self._injector, self._settings, http=self._http_client, upscaler=self._upscaler)
+        host = Host(
+            self._injector,
+            self._settings,
+            http=self._http_client,
+            upscaler=self._upscaler,
+            allow_hosts=self._allow_hosts,
+        )
         try:
             async with serving(host, listening, self._settings.max_frame_bytes):
                 yield

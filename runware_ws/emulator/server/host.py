@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import httpx
 
 from ...protocol.wire import encode_answer
+from ...settings import is_loopback
 from ..faults.injector import FaultInjector
 from ..imaging.engine import HTTP_ERRORS, Engine, ImageStore, Upscaler
 from ..service.answers import HttpCall
@@ -35,6 +37,7 @@ class Host:
         *,
         http: HttpFactory,
         upscaler: Upscaler,
+        allow_hosts: Collection[str] = (),
     ) -> None:
         self.store = ImageStore(settings.max_image_bytes)
         self._service = service
@@ -45,7 +48,8 @@ class Host:
         self._replies: dict[HttpCall, asyncio.Future[Respond]] = {}
         self._new_client = http
         self._client: httpx.AsyncClient | None = None
-        self._webhook_timeout = settings.webhook_timeout
+        self._settings = settings
+        self._allow_hosts = frozenset(allow_hosts)
         self._engine = Engine(
             self.store, settings, clock=self._loop.time, http=self._http, upscaler=upscaler
         )
@@ -80,6 +84,12 @@ class Host:
         del self._writers[connection]
         self._service.disconnect(connection, self.now, unsent)
         self._perform()
+
+    def max_body_bytes(self, beginning: bytes | bytearray, key: str | None) -> int:
+        """Return how large the body of an HTTP request with the key may be; 0 without the key."""
+        expected = self._settings.api_key
+        is_known = key == expected or expected.encode() in beginning
+        return self._settings.max_frame_bytes if is_known else 0
 
     async def request(self, body: bytes, key: str | None, *, dry_run: bool = False) -> Respond:
         """Return the answer to an HTTP request."""
@@ -167,13 +177,17 @@ class Host:
 
     async def _send(self, delivery: Delivery) -> bool:
         """Send a webhook or upload, and return True if it was accepted."""
+        host = urlsplit(delivery.url).hostname
+        if not is_loopback(host) and self._allow_hosts.isdisjoint((host, "*")):
+            _log.warning("nothing is sent to %s unless it is allowed: see allow_hosts", host)
+            return False
         if isinstance(delivery, Webhook):
             headers = {"Content-Type": "application/json"}
             response = await self._http().post(
                 delivery.url,
                 content=delivery.body,
                 headers=headers,
-                timeout=self._webhook_timeout,
+                timeout=self._settings.webhook_timeout,
             )
             return response.is_success
         image = self.store.get(delivery.image_uuid, self.now)

@@ -24,7 +24,9 @@ from .websocket import WebSocketConnection
 
 _GRACE = 0.5  # seconds for peers to take what is written, when the server stops
 _JSON = "application/json"
-_CODES = {404: "notFound", 405: "methodNotAllowed"}
+_CODES = {404: "notFound", 405: "methodNotAllowed", 413: "requestTooLarge"}
+_ANYBODYS_BYTES = 64 * 1024  # that a body may have without the key
+_FIRST_BYTES = 4096  # of a body, where the key is if it is not in a header
 
 
 @asynccontextmanager
@@ -87,12 +89,13 @@ def make_app(host: Host) -> Starlette:
     """Return the ASGI application in front of `host`."""
 
     async def post(request: Request) -> Response:
+        key = _bearer(request)
         try:
-            body = await request.body()
+            body = await _body(request, host, key)
         except ClientDisconnect:
             return Response(status_code=400)
         dry_run = request.headers.get("x-runware-dry-run") == "1"
-        answer = await host.request(body, _bearer(request), dry_run=dry_run)
+        answer = await host.request(body, key, dry_run=dry_run)
         return Response(answer.body, answer.status, media_type=_JSON)
 
     async def image(request: Request) -> Response:
@@ -111,6 +114,23 @@ def make_app(host: Host) -> Starlette:
         Route("/image/{name}", image, methods=["GET"]),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _refused, 500: _failed})
+
+
+async def _body(request: Request, host: Host, key: str | None) -> bytes:
+    """Read the body of a request.
+
+    Raises:
+        HTTPException: it is too large, or large and without the key near its beginning.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _ANYBODYS_BYTES:
+            limit = host.max_body_bytes(body[:_FIRST_BYTES], key) or _ANYBODYS_BYTES
+            if len(body) > limit:
+                message = f"The body is larger than {limit} bytes."
+                raise HTTPException(413, message, {"Connection": "close"})  # the rest stays unread
+    return bytes(body)
 
 
 def openapi_document() -> dict[str, object]:

@@ -26,6 +26,11 @@ from .background import reset
 from .host import Host
 
 _PATHS = ("/v1", "/v1/")
+# Bytes that wait for a peer to read: beyond the first, nothing more is taken from it; beyond the
+# second, which it can only reach with what it had asked for before, its connection ends.
+_PATIENT_BYTES = 16 * 1024 * 1024
+_MAX_UNSENT_BYTES = 256 * 1024 * 1024
+_MAX_STRANGER_BYTES = 64 * 1024  # that are taken from a peer before it has authenticated
 _CLOSE_TIMEOUT = 2.0  # seconds for a peer to answer a close frame
 # The first frame holds the key, so no frame may be logged, whatever the program's log level.
 _QUIET = logging.Logger("websocket", logging.CRITICAL)  # noqa: LOG001 - it must have no parent
@@ -47,8 +52,10 @@ class WebSocketConnection(asyncio.Protocol):
         self._protocol = ServerProtocol(max_size=max_frame_bytes, logger=_QUIET)
         self._transport: asyncio.Transport
         self._connection: ServiceConnection | None = None
-        self._fragments: list[bytes | bytearray | memoryview] = []
+        self._message = bytearray()  # of which fragments have come
+        self._stranger_bytes = 0
         self._unsent: deque[Push | Close | Cut] = deque()
+        self._unsent_bytes = 0
         self._is_ended = False  # by an effect; what comes after it stays unsent
         self._is_paused = False
 
@@ -61,6 +68,10 @@ class WebSocketConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._protocol.receive_data(data)
         self._handle_events()
+        if self._connection is None or self._connection.session is None:
+            self._stranger_bytes += len(data)
+            if self._stranger_bytes > _MAX_STRANGER_BYTES and not self._is_ended:
+                self._refuse("authenticate first")
 
     def eof_received(self) -> None:
         self._protocol.receive_eof()
@@ -72,6 +83,8 @@ class WebSocketConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_paused = False
         self._write()
+        if self._unsent_bytes <= _PATIENT_BYTES:
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
@@ -85,9 +98,15 @@ class WebSocketConnection(asyncio.Protocol):
     def perform(self, effect: Push | Close | Cut) -> None:
         """Perform an effect after those before it, as soon as the transport can be written."""
         self._unsent.append(effect)
-        if not isinstance(effect, Push):
+        if isinstance(effect, Push):
+            self._unsent_bytes += len(effect.frame)
+        else:
             self._abort_later()  # a peer that reads nothing never gets to see the end
         self._write()
+        if self._unsent_bytes > _MAX_UNSENT_BYTES:
+            self.abort()
+        elif self._unsent_bytes > _PATIENT_BYTES:
+            self._transport.pause_reading()
 
     def shutdown(self) -> None:
         """Close the connection, since the server stops."""
@@ -95,6 +114,13 @@ class WebSocketConnection(asyncio.Protocol):
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(CloseCode.SERVICE_RESTART)
         self._flush()
+
+    def _refuse(self, reason: str) -> None:
+        self._is_ended = True
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(CloseCode.POLICY_VIOLATION, reason)
+        self._flush()
+        self._abort_later()
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -129,10 +155,9 @@ class WebSocketConnection(asyncio.Protocol):
         """Take a frame, and hand the message over when it is complete."""
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return  # the protocol answers control frames by itself
-        self._fragments.append(frame.data)
+        self._message += frame.data
         if frame.fin and self._connection is not None:
-            message = b"".join(self._fragments)
-            self._fragments.clear()
+            message, self._message = bytes(self._message), bytearray()
             self._host.receive(self._connection, message)
 
     # Outbound
@@ -144,6 +169,7 @@ class WebSocketConnection(asyncio.Protocol):
                 return  # the peer has closed: what is left stays unsent
             match effect := self._unsent.popleft():
                 case Push():
+                    self._unsent_bytes -= len(effect.frame)
                     self._protocol.send_text(effect.frame)
                 case Close():
                     self._is_ended = True

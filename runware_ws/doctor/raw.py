@@ -22,7 +22,7 @@ _HANDSHAKE_TIMEOUT = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class RawFrame:
     """A frame of the service.
 
     Attributes:
@@ -37,7 +37,7 @@ class Frame:
     at: float
 
 
-class Line(Receiver):
+class RawConnection(Receiver):
     """An open connection, on which one task is under way at a time.
 
     Attributes:
@@ -101,7 +101,7 @@ class Line(Receiver):
                 await self._wait_for_news()
         return monotonic()
 
-    async def receive(self, timeout: float = math.inf) -> Frame | None:
+    async def receive(self, timeout: float = math.inf) -> RawFrame | None:
         """Return the next frame, or None if none comes in time.
 
         Raises:
@@ -112,8 +112,8 @@ class Line(Receiver):
             while not self._messages:
                 await self._wait_for_news()
             message, at = self._messages.popleft()
-            items, errors = decode(self._key.hidden_in(message))
-            return Frame(items, errors, len(message), at)
+            items, errors = decode(message, self._key)
+            return RawFrame(items, errors, len(message), at)
         return None
 
     async def _wait_for_news(self) -> None:
@@ -157,7 +157,7 @@ class Line(Receiver):
 
 
 @asynccontextmanager
-async def open_line(target: Target, key: Secret) -> AsyncIterator[Line]:
+async def open_raw(target: Target, key: Secret) -> AsyncIterator[RawConnection]:
     """Open a connection for the length of an ``async with``.
 
     Raises:
@@ -165,7 +165,7 @@ async def open_line(target: Target, key: Secret) -> AsyncIterator[Line]:
         DisconnectedError: it refused the connection.
         TimeoutError: it did not answer the handshake.
     """
-    line = Line(target.url, key)
+    line = RawConnection(target.url, key)
     failure: Exception | None = None
     async with open_stream(target, line) as stream, anyio.create_task_group() as group:
         group.start_soon(line.run, stream)

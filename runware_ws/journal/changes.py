@@ -1,0 +1,102 @@
+"""The changes of a journal: each is a query, and the row of its parameters when its turn comes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..protocol.wire import encode_item, with_uuid
+
+
+@dataclass(slots=True)
+class Origin:
+    """The origin of a task, as the journal keeps it.
+
+    Attributes:
+        request: the task as a frame of its own, without its image if `digest` is given; b"" once it
+            is recorded.
+        source: path or URL of the image, or None.
+        digest: hash of the file at `source`; "" if the image is in `request`.
+        tag: the caller's tag as JSON, or None.
+        recorded_as: the taskUUID with which it is recorded; "" before that.
+    """
+
+    request: bytes
+    source: str | None
+    digest: str = ""
+    tag: bytes | None = None
+    recorded_as: str = ""
+
+
+def digest(image: bytes | bytearray | memoryview) -> str:
+    """Return the hash of an image in base64."""
+    return hashlib.sha256(image).hexdigest()
+
+
+@dataclass(slots=True)
+class Keep:
+    """Record a task with its present attempt."""
+
+    uuid: str
+    wire_uuid: str
+    attempts: int
+    polled: bool
+    owned: bool
+    origin: Origin
+
+    query: ClassVar[str] = "INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,?,?,NULL)"
+
+    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
+        origin, request = self.origin, self.origin.request
+        if origin.recorded_as:  # it is tried again, perhaps under another taskUUID
+            query = "SELECT request FROM task WHERE uuid=?"
+            (kept,) = database.execute(query, (self.uuid,)).fetchone() or (None,)
+            request = bytes(with_uuid(kept or b"", origin.recorded_as, self.wire_uuid))
+        # The request can be large, and nobody needs it here any more.
+        origin.recorded_as, origin.request = self.wire_uuid, b""
+        source = None if origin.source is None else os.fsencode(origin.source)
+        flags = (self.attempts, self.polled, self.owned)
+        return (self.uuid, self.wire_uuid, *flags, source, origin.digest, origin.tag, request)
+
+
+@dataclass(slots=True)
+class KeepResult:
+    """Record the answer of a task."""
+
+    uuid: str
+    answer: dict[str, Any]
+
+    query: ClassVar[str] = "UPDATE task SET result=?, request=NULL WHERE uuid=?"
+
+    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
+        return encode_item(self.answer), self.uuid
+
+
+@dataclass(slots=True)
+class Forget:
+    """Forget a task."""
+
+    uuid: str
+
+    query: ClassVar[str] = "DELETE FROM task WHERE uuid=?"
+
+    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
+        return (self.uuid,)
+
+
+@dataclass(slots=True)
+class SetApart:
+    """Copy the answer of a task, which cannot be read, to where nobody reads it again."""
+
+    uuid: str
+
+    query: ClassVar[str] = "INSERT INTO unreadable SELECT uuid, result FROM task WHERE uuid=?"
+
+    def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
+        return (self.uuid,)
+
+
+Change = Keep | KeepResult | Forget | SetApart

@@ -1,0 +1,135 @@
+"""Tasks of an earlier process that must be sent again: their bytes are loaded in their turn.
+
+A journal may hold more than the memory does, and its files are on disks that may be slow. So what
+is asked for by its UUID alone takes no bytes, and the rest is loaded one at a time in a thread, as
+much as may be in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from ..errors import InputError, JournalError, ProtocolError
+from ..inputs import encode_file
+from ..protocol.session import Session
+from ..protocol.tasks import Task
+from ..protocol.wire import around_image, decode_tasks
+from ..runtime.concurrency import Notification, run_in_thread
+from ..settings import Settings
+from .changes import digest
+from .store import Entry, Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The request of a task.
+
+    Attributes:
+        wire_uuid: the taskUUID in it.
+        payload: its bytes; b"" if it must not be sent again.
+        why_not: why not, in words; "" if there never was a request.
+    """
+
+    wire_uuid: str
+    payload: bytes | bytearray
+    why_not: str = ""
+
+
+class Loader:
+    """Loads tasks in a task of its own.
+
+    Args:
+        journal: the journal.
+        session: the session that wants them.
+        settings: the client's settings.
+        loaded: called after the session was given a task.
+    """
+
+    def __init__(
+        self, journal: Journal, session: Session, settings: Settings, loaded: Callable[[], None]
+    ) -> None:
+        self._journal = journal
+        self._session = session
+        self._loaded = loaded
+        self._max_bytes = settings.max_in_flight_bytes
+        self._wanted: dict[Task, None] = {}
+        self._sizes: dict[Task, int] = {}  # of those that were loaded and are not settled
+        self._bytes = 0
+        self._news = Notification()
+        self._thread = anyio.CapacityLimiter(1)
+
+    def add(self, task: Task) -> None:
+        """Load a task when there is room for it."""
+        self._wanted[task] = None
+        self._news.notify()
+
+    def settled(self, task: Task) -> None:
+        """Take note that a task holds no bytes any more."""
+        if (size := self._sizes.pop(task, None)) is not None:
+            self._bytes -= size
+            self._news.notify()
+
+    async def run(self) -> None:
+        """Load whatever is wanted, until cancelled."""
+        while True:
+            while not (self._wanted and self._has_room):
+                await self._news.wait()
+            await self._load(next(iter(self._wanted)))
+
+    @property
+    def _has_room(self) -> bool:
+        """Return whether one more may be loaded. Its size is not known yet; it may be too large."""
+        return len(self._sizes) < self._session.limit and self._bytes < self._max_bytes
+
+    async def _load(self, task: Task) -> None:
+        if self._session.awaits(task):
+            request = await run_in_thread(
+                read_request, self._journal, task.uuid, limiter=self._thread
+            )
+            if request.payload and request.wire_uuid != task.wire_uuid:
+                return  # it was begun again meanwhile, and is read again
+            if self._session.awaits(task):
+                self._sizes[task] = len(request.payload)
+                self._bytes += len(request.payload)
+                self._session.loaded(task, request.payload, request.why_not)
+                self._loaded()
+        del self._wanted[task]
+
+
+def read_request(journal: Journal, uuid: str) -> Request:
+    """Read the request of a task, with its image. It blocks."""
+    try:
+        entry, request = journal.entry(uuid), journal.request(uuid)
+    except JournalError as error:
+        return Request("", b"", f"its request cannot be read: {error.reason}")
+    if entry is None or not request:
+        return Request("", b"")
+    if not _is_whole(request, entry.wire_uuid):
+        return Request("", b"", "its request in the journal is damaged")
+    if not entry.digest:
+        return Request(entry.wire_uuid, request)
+    return _with_file(entry, request)
+
+
+def _is_whole(request: bytes, wire_uuid: str) -> bool:
+    """Return whether a request is what was written: a damaged one would spoil its frame."""
+    try:
+        return [task.get("taskUUID") for task in decode_tasks(request)] == [wire_uuid]
+    except ProtocolError:
+        return False
+
+
+def _with_file(entry: Entry, request: bytes) -> Request:
+    head, tail = around_image(request)
+    try:
+        payload = encode_file(Path(entry.source or ""), head, tail)
+    except InputError as error:
+        return Request("", b"", error.problem)
+    image = memoryview(payload)[len(head) + 1 : len(payload) - len(tail) - 1]  # without quotes
+    if digest(image) != entry.digest:
+        return Request("", b"", f"{entry.source!r} has changed")
+    return Request(entry.wire_uuid, payload)

@@ -1,0 +1,22 @@
+"""Words of the other side, made fit to be shown."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["visible"]
+
+# Control characters, and those that break lines or turn the direction of the text around them.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """Return a text on one line, with an escape in the place of each character that has no shape.
+
+    A terminal obeys control characters, and a line break in a log forges an entry.
+    """
+    if text.isprintable():
+        return text
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
