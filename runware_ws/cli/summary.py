@@ -54,7 +54,7 @@ class ImageReport:
 
     @property
     def is_unsaved(self) -> bool:
-        """The task was sent, so there may be a result to fetch."""
+        """Return whether the task was sent, so that there may be a result to fetch."""
         may_be_paid = self.error is not None and not isinstance(self.error, TaskError | InputError)
         return self.task_uuid is not None and (self.is_paid or may_be_paid)
 

@@ -13,7 +13,7 @@ The facts on which it depends, and how far each can be trusted:
 - Seen in Runware's own SDKs and tools: the wait of 120 s for a synchronous task; a taskUUID that is
   known is refused with ``conflictTaskUUID``; ``media…`` members in place of ``image…``; the members
   ``routing`` and ``status``; further codes of errors; a dry run.
-- Seen in the code of others: `getResponse` may answer with nothing for a task that runs; the details
+- Seen in the code of others: `getResponse` may answer with nothing for a running task; the details
   may hold the refusal of a later sending; a conflict may be raised only while the first still runs.
 - Unknown: whether a replay comes, and when; how late a task may be found after it was written; how
   long a taskUUID is remembered; the largest frame; how many tasks and connections are allowed. The

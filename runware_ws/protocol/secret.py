@@ -28,7 +28,7 @@ class Secret:
         self._bytes = text.encode()
 
     def reveal(self) -> str:
-        """The text itself."""
+        """Return the text itself."""
         return self._text
 
     def may_be_in(self, frame: bytes | bytearray) -> bool:

@@ -331,7 +331,7 @@ def decode_item(data: bytes) -> Item:
 
 
 def with_uuid(payload: bytes | bytearray, old: str, new: str) -> bytes | bytearray:
-    """An encoded task under another taskUUID, which comes before any free text in it."""
+    """Return an encoded task under another taskUUID, which comes before any free text in it."""
     return payload.replace(old.encode(), new.encode(), 1)
 
 
@@ -366,7 +366,7 @@ def encode_answer(
     data: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None,
     errors: Sequence[Mapping[str, Any]] | None = None,
 ) -> bytes:
-    """A server's frame; a member that is None is left out."""
+    """Return a server's frame; a member that is None is left out."""
     answer: dict[str, Any] = {}
     if data is not None:
         answer["data"] = data

@@ -60,7 +60,7 @@ class ApiKey:
         self._is_stale = False
 
     async def ask_again(self) -> None:
-        """The same, where nobody waits: without an answer, the key stays for now."""
+        """Ask again where nobody waits: without an answer, the key stays for now."""
         try:
             await self.ask()
         except Exception as error:  # noqa: BLE001  # whatever the caller's function raises
