@@ -24,14 +24,15 @@ GAP = 8
 def before_after(before: Image.Image, after: Image.Image) -> Image.Image:
     """Return a part of both side by side, with each pixel as a square."""
     picture = Image.new("RGB", (2 * SHOWN[0] + GAP, SHOWN[1]), "white")
-    for image, factor, left in ((before, 1, 0), (after, FACTOR, SHOWN[0] + GAP)):
-        part = image.convert("RGB").crop(tuple(factor * side for side in PART))
-        picture.paste(part.resize(SHOWN, Image.Resampling.NEAREST), (left, 0))
+    for image, factor, place in ((before, 1, 0), (after, FACTOR, SHOWN[0] + GAP)):
+        left, top, right, bottom = (factor * side for side in PART)
+        part = image.convert("RGB").crop((left, top, right, bottom))
+        picture.paste(part.resize(SHOWN, Image.Resampling.NEAREST), (place, 0))
     return picture
 
 
 def main() -> None:
-    command = [sys.executable, "-m", "runware_ws", "upscale", PHOTOGRAPH, "--emulator"]
+    command = [sys.executable, "-m", "runware_ws", "upscale", str(PHOTOGRAPH), "--emulator"]
     with TemporaryDirectory() as folder:
         subprocess.run([*command, "--format", "PNG", "--out", folder], check=True)
         with Image.open(PHOTOGRAPH) as before, Image.open(Path(folder, "cat.png")) as after:

@@ -37,7 +37,8 @@ def filled(page: str) -> str:
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     names = list(head)
-    lines = [names, ["---"] * len(names), *([one.replace("|", "\\|") for one in row] for row in rows)]
+    cells = ([one.replace("|", "\\|") for one in row] for row in rows)
+    lines = [names, ["---"] * len(names), *cells]
     return "\n".join("| " + " | ".join(line).rstrip() + " |" for line in lines)
 
 
