@@ -149,9 +149,11 @@ class Background:
 
     def __init__(self, function: Callable[[], Awaitable[None]], name: str) -> None:
         self._function = function
-        self._scope: anyio.CancelScope | None = None  # a callback of asyncio's could not make it
+        # Made in the task: anyio makes none in a callback of asyncio's, nor an event.
+        self._scope: anyio.CancelScope | None = None
         self._cancelled = False
-        self._done = anyio.Event()
+        self._ended = False
+        self._end = Notification()
         if running_on_trio():
             import trio
 
@@ -172,14 +174,16 @@ class Background:
                 raise
             signal.raise_signal(signal.SIGINT)  # once more: here, trio has the main task raise it
         finally:
-            self._done.set()
+            self._ended = True
+            self._end.notify()
 
     def cancel(self) -> None:
         """Cancel the task; it may need some time to end."""
         self._cancelled = True
-        if self._scope is not None and not self._done.is_set():
+        if self._scope is not None and not self._ended:
             self._scope.cancel()
 
     async def wait(self) -> None:
         """Wait until the task has ended."""
-        await self._done.wait()
+        while not self._ended:
+            await self._end.wait()
