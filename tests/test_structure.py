@@ -42,10 +42,10 @@ BASE_INSTALL = (
 # What pyproject.toml declares, by the names under which it is imported.
 DECLARED = {
     *("websockets", "orjson", "anyio"),
-    *("typer", "rich", "httpx", "httpcore", "starlette", "uvicorn", "PIL", "trio"),
+    *("typer", "rich", "httpx", "httpcore", "starlette", "uvicorn", "PIL", "trio", "pyvips"),
 }
 NEEDS_AN_EXTRA = tuple(
-    f"{PACKAGE}.{name}" for name in ("cli", "emulator", "http", "transport.on_trio")
+    f"{PACKAGE}.{name}" for name in ("cli", "emulator", "http", "large", "transport.on_trio")
 )
 NO_VERBS = {"What", "Whatever", "When", "Where", "Whether", "Which", "Who", "Whoever", "Whose"}
 NO_VERBS |= {"Why", "How"}
