@@ -55,9 +55,14 @@ def whole(content: bytes, factor: int) -> Image.Image:
     return image
 
 
+def sent(emulator: Emulator) -> int:
+    """The number of tasks that have arrived."""
+    return sum(one.task["taskType"] == "upscale" for one in emulator.requests)
+
+
 def arrived(emulator: Emulator) -> None:
     """Wait until a task has arrived."""
-    while not emulator.requests:
+    while not sent(emulator):
         time.sleep(0.01)
 
 
@@ -67,7 +72,8 @@ def names_in(folder: Path) -> list[str]:
 
 def largest_difference(one: Image.Image, other: Image.Image) -> int:
     extrema: Any = ImageChops.difference(one.convert(other.mode), other).getextrema()
-    return max(high for _, high in extrema)
+    pairs = [extrema] if isinstance(extrema[0], int) else extrema
+    return max(int(high) for _, high in pairs)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +330,7 @@ async def test_cancelling_gives_the_tasks_up_and_leaves_nothing(tmp_path: Path) 
             group.start_soon(upscale_one)
             await anyio.to_thread.run_sync(arrived, emulator)
             group.cancel_scope.cancel()
-        assert client.stats().in_flight == 0
+        assert client.stats().pending == 0
     assert not names_in(tmp_path)
 
 
@@ -344,7 +350,7 @@ async def test_what_cannot_be_done_is_refused_before_anything_is_sent(
     async with Emulator() as emulator, client_of(emulator) as client:
         with pytest.raises(InputError, match=match):
             await client.upscale_large(image, output=tmp_path / output, factor=2)
-        assert not emulator.requests
+        assert not sent(emulator)
     assert not names_in(tmp_path)
 
 
@@ -364,4 +370,4 @@ async def test_an_output_that_cannot_be_written_is_an_error_of_its_own(
     async with Emulator() as emulator, client_of(emulator) as client:
         with pytest.raises(SaveError):
             await client.upscale_large(noise((9, 9)), output=tmp_path / "file" / "a.png")
-        assert not emulator.requests
+        assert not sent(emulator)
