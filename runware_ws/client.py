@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from pathlib import Path
+from ssl import SSLContext
 from types import EllipsisType
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
@@ -26,9 +27,10 @@ from .options import (
 from .other_tasks import OtherTasks
 from .protocol.request import MODEL
 from .results import UpscaleResult
+from .runtime.api_key import ApiKey, KeyFunction
 from .runtime.concurrency import uninterruptible
 from .runtime.download import check_http_client, require_http
-from .runtime.environment import check_journal, find_key, find_url
+from .runtime.environment import check_journal, check_proxy, check_ssl, find_url, from_environment
 from .runtime.submission import Submission
 from .saving import saver_for
 from .settings import (
@@ -61,7 +63,9 @@ class RunwareClient(OtherTasks):
     reconnects by itself. Durations are in seconds, sizes in bytes.
 
     Args:
-        api_key: the API key. Default: the environment variable ``RUNWARE_API_KEY``.
+        api_key: the API key, or a function, plain or asynchronous, that returns it. The function is
+            called when the client is opened, and again when the service refuses a key that it
+            accepted before. Default: the environment variable ``RUNWARE_API_KEY``.
         url: URL of the service. Default: ``RUNWARE_URL``, or else ``wss://ws-api.runware.ai/v1``.
         max_in_flight: the most tasks in flight at once; `submit` waits above it. Default 1024.
         adaptive: whether the number of tasks in flight is found at run time. It begins low, grows
@@ -104,16 +108,24 @@ class RunwareClient(OtherTasks):
             with the highest cost so far, and until one is known, one task at a time is sent.
             Default: no limit.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
+        ssl: the TLS settings of ``wss://``, such as certificates of one's own. Default: those of
+            `ssl.create_default_context`.
+        proxy: URL of an HTTP or SOCKS proxy; True, the default, for that of the environment; False
+            for none.
         profile: what `runware-ws doctor` has found out about the service: ``"auto"`` (the default)
             for this host and key, the path of a profile, or None. Arguments come before it.
+
+    A number or text that is not given is taken from the environment variable ``RUNWARE_WS_…`` of
+    its name, such as ``RUNWARE_WS_MAX_IN_FLIGHT``, if there is one.
 
     Raises:
         InputError: an argument is wrong, or there is no key.
     """
 
+    @from_environment
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | KeyFunction | None = None,
         *,
         url: str | None = None,
         max_in_flight: int = 1024,
@@ -138,10 +150,12 @@ class RunwareClient(OtherTasks):
         http_client: httpx.AsyncClient | None = None,
         budget: float | None = None,
         journal: str | os.PathLike[str] | None = None,
+        ssl: SSLContext | None = None,
+        proxy: str | bool = True,
         profile: str | os.PathLike[str] | None = "auto",
     ) -> None:
         try:
-            key = find_key(api_key)
+            key = ApiKey(api_key)
         finally:
             del api_key  # so that no dump of local variables holds it
         settings = Settings(
@@ -161,6 +175,8 @@ class RunwareClient(OtherTasks):
             max_frame_bytes=max_frame_bytes,
             allow_insecure=allow_insecure,
             on_doubt=on_doubt,
+            ssl=check_ssl(ssl),
+            proxy=check_proxy(proxy),
             max_download_bytes=max_download_bytes,
             download_timeout=download_timeout,
             budget=budget,
@@ -168,7 +184,9 @@ class RunwareClient(OtherTasks):
         check_journal(journal)
         check_http_client(http_client)
         given = {"doubt_window": doubt_window, "max_tasks_per_frame": max_tasks_per_frame}
-        super().__init__(with_profile(profile, settings, key, given), key, journal, http_client)
+        super().__init__(
+            with_profile(profile, settings, key.secret, given), key, journal, http_client
+        )
 
     async def upscale(
         self,
@@ -198,9 +216,9 @@ class RunwareClient(OtherTasks):
         service's default holds.
 
         Args:
-            image: a `pathlib.Path`, bytes, an open binary file, or a string that is a URL, the UUID
-                of an image at the service, a data URI or base64. A string is never opened as a
-                file.
+            image: a `pathlib.Path`, bytes, an open binary file, a Pillow image, a numpy array (rows
+                x columns of uint8, grey, RGB or RGBA), or a string that is a URL, the UUID of an
+                image at the service, a data URI or base64. A string is never opened as a file.
             upscale_factor: how many times wider and higher the result is: 2 or 4. Runware makes
                 results of at most 4096 x 4096 pixels, and shrinks the input to keep to that.
             output_type: how the image is delivered: ``"URL"`` (the service's default),

@@ -112,7 +112,7 @@ class RawConnection(Receiver):
             while not self._messages:
                 await self._wait_for_news()
             message, at = self._messages.popleft()
-            items, errors = decode(self._key.hidden_in(message))
+            items, errors = decode(message, self._key)
             return RawFrame(items, errors, len(message), at)
         return None
 

@@ -20,11 +20,15 @@ class Secret:
     __slots__ = ("_bytes", "_text")
 
     def __init__(self, text: str) -> None:
+        self.replace(text)
+
+    def replace(self, text: str) -> None:
+        """Hold another text from now on."""
         self._text = text
         self._bytes = text.encode()
 
     def reveal(self) -> str:
-        """The text itself."""
+        """Return the text itself."""
         return self._text
 
     def may_be_in(self, frame: bytes | bytearray) -> bool:
@@ -33,6 +37,8 @@ class Secret:
         An escape may stand for any of its characters. A large frame takes longer to search than its
         values, most of which is an image.
         """
+        if len(self._text) < _SHORTEST:
+            return False
         return len(frame) > _SMALL_BYTES or b"\\" in frame or self._bytes in frame
 
     def hidden_in(self, value: Any, depth: int = 0) -> Any:

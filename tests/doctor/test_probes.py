@@ -219,6 +219,16 @@ async def test_the_key_is_in_no_row_though_the_service_quotes_it() -> None:
     assert KEY not in str(rows)
 
 
+async def test_the_key_is_in_no_row_though_a_close_frame_quotes_it() -> None:
+    async def quotes(connection: Connection) -> None:
+        await connection.receive()
+        await connection.close(1008, f"not with {KEY}")
+
+    rows, _, _ = await rows_of(quotes, "authentication")
+    assert rows["authentication"].state == "wrong"
+    assert "not with (the key)" in rows["authentication"].text
+
+
 @pytest.mark.parametrize("probe", PAID, ids=lambda probe: probe.name)
 async def test_what_a_service_has_no_use_for_is_unknown_and_costs_nothing(probe: Probe) -> None:
     rows, lab, _ = await rows_of(refusing("imageTooSmall"), probe.name)

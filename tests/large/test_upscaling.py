@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -126,28 +127,41 @@ async def assembled(tmp_path: Path, picture: bytes, jitter: float) -> Image.Imag
     return opened(result.path)
 
 
+def grain(size: tuple[int, int]) -> Image.Image:
+    """A picture with a fine grain, and no edges of its own."""
+    noisy = Image.effect_noise(size, 40)
+    return Image.merge("RGB", [noisy] * 3)
+
+
+def seams(image: Image.Image) -> tuple[float, float]:
+    """The largest step of brightness where tiles meet, and the largest beside."""
+    line = geometry.grid_of((384, 256), 2, 128, 16).columns
+    fades = {
+        x
+        for span in line.spans[1:]
+        for x in range(span.fade_in * 2 - 1, (span.fade_in + line.fade) * 2)
+    }
+    found = steps(image, list(range(line.size * 2)))
+    return (
+        max(found[x] for x in fades),
+        max(step for x, step in enumerate(found) if x not in fades),
+    )
+
+
 async def test_tiles_of_different_brightness_have_no_visible_seam(tmp_path: Path) -> None:
-    with Image.open(PHOTOGRAPH) as photograph:
-        picture = file_of(photograph.convert("RGB").resize((384, 256)))
+    picture = file_of(grain((384, 256)))
     image = await assembled(tmp_path, picture, 0.05)
     plain = await assembled(tmp_path, picture, 0.0)
     assert largest_difference(image, plain) >= 4  # or there would be nothing to hide
-    line = geometry.grid_of((384, 256), 2, 128, 16).columns
-    for span in line.spans[1:]:
-        start, end = span.fade_in * 2, (span.fade_in + line.fade) * 2
-        seam = steps(image, list(range(start, end)))
-        beside = steps(image, list(range(start - 40, start))) + steps(
-            image, list(range(end, end + 40))
-        )
-        assert max(seam) <= max(beside) + 0.5
+    seam, beside = seams(image)
+    assert seam <= beside
 
 
-async def test_a_hard_edge_would_be_seen_by_the_measure_of_seams(tmp_path: Path) -> None:
-    with Image.open(PHOTOGRAPH) as photograph:
-        image = photograph.convert("RGB").resize((384, 256))
-    image.paste(image.crop((200, 0, 384, 256)).point(lambda value: value * 0.95), (200, 0))
-    found = steps(image, list(range(160, 240)))
-    assert found.index(max(found)) == 39
+async def test_a_hard_edge_would_be_seen_by_the_measure_of_seams() -> None:
+    image = grain((768, 512))
+    half = image.crop((372, 0, 768, 512))
+    image.paste(half.point(lambda value: value * 0.95), (372, 0))
+    assert not math.isclose(*seams(image))
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".jpg", ".png", ".webp"])
@@ -283,7 +297,7 @@ async def test_a_tile_that_fails_is_run_again_alone(tmp_path: Path) -> None:
     faults = [Fail(nth=2, code="internalServerError")]
     async with Emulator(faults=faults) as emulator, client_of(emulator, max_retries=0) as client:
         result = await client.upscale_large(picture, output=tmp_path / "large.png", **SMALL)
-        assert emulator.executions.total() == result.tasks
+        assert emulator.executions.total() == result.tasks + 1
     assert largest_difference(opened(result.path), whole(picture, 2)) <= 1
 
 
@@ -330,7 +344,7 @@ async def test_cancelling_gives_the_tasks_up_and_leaves_nothing(tmp_path: Path) 
             group.start_soon(upscale_one)
             await anyio.to_thread.run_sync(arrived, emulator)
             group.cancel_scope.cancel()
-        assert client.stats().pending == 0
+        assert not sum(client.stats().tasks.values())
     assert not names_in(tmp_path)
 
 
