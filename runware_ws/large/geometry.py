@@ -17,7 +17,7 @@ from math import cos, pi
 from ..errors import InputError
 from ..settings import check_number
 
-__all__ = ["MAX_SIDE", "Grid", "Line", "Span", "check_tiles", "grid_of", "raised_cosine"]
+__all__ = ["MAX_SIDE", "Grid", "Side", "Span", "check_tiles", "grid_of", "raised_cosine"]
 
 MAX_SIDE = 4096  # pixels of a result, as Runware documents
 
@@ -40,7 +40,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Side:
     """The tiles along one side of a picture.
 
     Attributes:
@@ -65,8 +65,8 @@ class Grid:
     """
 
     factor: int
-    columns: Line
-    rows: Line
+    columns: Side
+    rows: Side
 
     @property
     def size(self) -> tuple[int, int]:
@@ -119,9 +119,9 @@ def grid_of(size: tuple[int, int], factor: int, side: int, overlap: int) -> Grid
     return Grid(factor, _line(size[0], side, overlap), _line(size[1], side, overlap))
 
 
-def _line(size: int, side: int, overlap: int) -> Line:
+def _line(size: int, side: int, overlap: int) -> Side:
     if size <= side:
-        return Line(size, overlap, (Span(0, size, 0, size),))
+        return Side(size, overlap, (Span(0, size, 0, size),))
     shared = 2 * overlap
     count = -(-(size - shared) // (side - shared))
     length = -(-(size + (count - 1) * shared) // count)
@@ -133,7 +133,7 @@ def _line(size: int, side: int, overlap: int) -> Line:
         Span(start, start + length, fade_in, fade_out)
         for start, fade_in, fade_out in zip(starts, fades_in, fades_out, strict=True)
     )
-    return Line(size, overlap, tuple(spans))
+    return Side(size, overlap, tuple(spans))
 
 
 def raised_cosine(count: int) -> bytes:

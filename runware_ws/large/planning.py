@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from PIL import Image
 
 from .geometry import Grid, check_tiles, grid_of
-from .reading import Picture, Source, open_picture
+from .reading import OpenPicture, Source, open_picture
 
-__all__ = ["PRICE", "Job", "LargePlan", "job_of", "plan", "tiles_of"]
+__all__ = ["PRICE", "LargePlan", "TiledPicture", "plan", "tiled", "tiles_of"]
 
 PRICE = 0.0013  # US dollars a task: the example in Runware's documentation
 
@@ -38,7 +38,7 @@ class LargePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TiledPicture:
     """A picture and its tiles.
 
     Attributes:
@@ -47,7 +47,7 @@ class Job:
         keys: the content of each tile as a hash, row by row.
     """
 
-    picture: Picture
+    picture: OpenPicture
     grid: Grid
     keys: tuple[str, ...]
 
@@ -81,10 +81,10 @@ def plan(
     Raises:
         InputError: an argument is wrong, or the picture cannot be read.
     """
-    return job_of(image, factor, tile_size, overlap).plan(price)
+    return tiled(image, factor, tile_size, overlap).plan(price)
 
 
-def job_of(image: Source, factor: int, tile_size: int | None, overlap: int) -> Job:
+def tiled(image: Source, factor: int, tile_size: int | None, overlap: int) -> TiledPicture:
     """Open a picture and find its tiles. It blocks.
 
     Raises:
@@ -96,10 +96,10 @@ def job_of(image: Source, factor: int, tile_size: int | None, overlap: int) -> J
     keys = (
         key_of(tile) for row in range(len(grid.rows.spans)) for tile in tiles_of(picture, grid, row)
     )
-    return Job(picture, grid, tuple(keys))
+    return TiledPicture(picture, grid, tuple(keys))
 
 
-def tiles_of(picture: Picture, grid: Grid, row: int) -> list[Image.Image]:
+def tiles_of(picture: OpenPicture, grid: Grid, row: int) -> list[Image.Image]:
     """Return the tiles of a row. It blocks."""
     span = grid.rows.spans[row]
     strip = picture.lines(span.start, span.end)

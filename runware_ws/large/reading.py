@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 
 from ..errors import InputError
 
-__all__ = ["Look", "Picture", "has_pyvips", "open_picture"]
+__all__ = ["Look", "OpenPicture", "has_pyvips", "open_picture"]
 
 Source = Path | bytes | bytearray | memoryview | IO[bytes]
 
@@ -42,7 +42,7 @@ class Look:
     resolution: tuple[float, float] | None = None
 
 
-class Picture(Protocol):
+class OpenPicture(Protocol):
     """A picture that is open for reading.
 
     Attributes:
@@ -66,7 +66,7 @@ def has_pyvips() -> bool:
     return True
 
 
-def open_picture(source: Source) -> Picture:
+def open_picture(source: Source) -> OpenPicture:
     """Open a picture. It blocks.
 
     Raises:

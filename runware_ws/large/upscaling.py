@@ -26,7 +26,7 @@ from ..errors import (
 from ..results import UpscaleResult
 from ..runtime.budget import Budget
 from ..runtime.concurrency import run_in_thread
-from .planning import PRICE, Job, LargePlan, job_of, tiles_of
+from .planning import PRICE, LargePlan, TiledPicture, tiled, tiles_of
 from .reading import Source
 from .stitching import Stitcher
 from .writing import Writer, check_output, writer_for
@@ -81,7 +81,7 @@ async def upscale_large(
 ) -> LargeResult:
     """Upscale a picture of any size; see `RunwareClient.upscale_large`."""
     path = Path(output)
-    job = await run_in_thread(job_of, image, factor, tile_size, overlap)
+    job = await run_in_thread(tiled, image, factor, tile_size, overlap)
     check_output(path, job.grid.result_size)
     plan = job.plan(PRICE)
     if on_plan is not None:
@@ -111,7 +111,7 @@ class _Run:
     def __init__(
         self,
         client: RunwareClient,
-        job: Job,
+        job: TiledPicture,
         writer: Writer,
         *,
         budget: Budget,
@@ -225,7 +225,7 @@ def _encoded(tile: Image.Image, key: str) -> _Tile:
     return encoded
 
 
-def _decoded(content: bytes, source: bytes, job: Job) -> Image.Image:
+def _decoded(content: bytes, source: bytes, job: TiledPicture) -> Image.Image:
     """Return the result of a tile in the mode of the picture.
 
     Raises:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import IO, Any, Protocol
 
 from PIL import Image
@@ -97,7 +96,10 @@ class _Base:
         self._quality = quality
         self._form = _FORMATS[output.suffix.lower()]
         output.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(mkdtemp(prefix=".runware-", dir=output.parent))
+        # Under one name, so that the next run removes what a killed one has left.
+        self._folder = output.with_name(f".{output.name}.unfinished")
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir()
 
     def discard(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)

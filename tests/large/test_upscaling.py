@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import random
 import time
 from collections.abc import Iterator
@@ -127,10 +126,10 @@ async def assembled(tmp_path: Path, picture: bytes, jitter: float) -> Image.Imag
     return opened(result.path)
 
 
-def grain(size: tuple[int, int]) -> Image.Image:
+def grain(size: tuple[int, int], seed: int = 1) -> Image.Image:
     """A picture with a fine grain, and no edges of its own."""
-    noisy = Image.effect_noise(size, 40)
-    return Image.merge("RGB", [noisy] * 3)
+    values = random.Random(seed).choices(range(100, 150), k=size[0] * size[1])
+    return Image.merge("RGB", [Image.frombytes("L", size, bytes(values))] * 3)
 
 
 def seams(image: Image.Image) -> tuple[float, float]:
@@ -150,9 +149,9 @@ def seams(image: Image.Image) -> tuple[float, float]:
 
 async def test_tiles_of_different_brightness_have_no_visible_seam(tmp_path: Path) -> None:
     picture = file_of(grain((384, 256)))
-    image = await assembled(tmp_path, picture, 0.05)
+    image = await assembled(tmp_path, picture, 0.03)
     plain = await assembled(tmp_path, picture, 0.0)
-    assert largest_difference(image, plain) >= 4  # or there would be nothing to hide
+    assert largest_difference(image, plain) >= 3  # or there would be nothing to hide
     seam, beside = seams(image)
     assert seam <= beside
 
@@ -161,7 +160,8 @@ async def test_a_hard_edge_would_be_seen_by_the_measure_of_seams() -> None:
     image = grain((768, 512))
     half = image.crop((372, 0, 768, 512))
     image.paste(half.point(lambda value: value * 0.95), (372, 0))
-    assert not math.isclose(*seams(image))
+    seam, beside = seams(image)
+    assert seam > beside
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".jpg", ".png", ".webp"])
@@ -224,10 +224,8 @@ async def test_other_kinds_of_pictures_are_converted(
 async def test_deep_zoom_is_a_pyramid_of_tiles(tmp_path: Path) -> None:
     pytest.importorskip("pyvips", reason="the extra `large` is not installed")
     async with Emulator() as emulator, client_of(emulator) as client:
-        for _ in range(2):  # the second one takes the place of the first
-            result = await client.upscale_large(
-                noise((300, 200)), output=tmp_path / "map.dzi", **SMALL
-            )
+        await client.upscale_large(noise((90, 90)), output=tmp_path / "map.dzi", **SMALL)
+        result = await client.upscale_large(noise((300, 200)), output=tmp_path / "map.dzi", **SMALL)
     assert 'Width="600"' in result.path.read_text()
     assert (tmp_path / "map_files" / "10" / "0_0.jpeg").is_file()
     assert names_in(tmp_path) == ["map.dzi", "map_files"]
