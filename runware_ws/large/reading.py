@@ -8,7 +8,6 @@ ICC profile and the resolution are kept. Other metadata are not.
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -137,7 +136,7 @@ class _VipsPicture:
             if isinstance(source, bytes):
                 opened = pyvips.Image.new_from_buffer(source, "")
             else:
-                opened = pyvips.Image.new_from_file(os.fspath(source))
+                opened = pyvips.Image.new_from_file(str(source), revalidate=True)
             self._image, self.look = _converted_by_vips(opened.autorot())
         except pyvips.Error as error:
             raise _unreadable(error) from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from typing import IO, Any, Protocol
+from uuid import uuid4
 
 from PIL import Image
 
@@ -153,7 +154,8 @@ def _on_white(image: Image.Image) -> Image.Image:
 class _VipsWriter(_Base):
     def __init__(self, output: Path, size: tuple[int, int], look: Look, quality: int) -> None:
         super().__init__(output, size, look, quality)
-        self._pixels = self._folder / "pixels"
+        # libvips remembers what it has read under a name.
+        self._pixels = self._folder / f"pixels-{uuid4().hex}"
         self._file: IO[bytes] = self._pixels.open("xb")
 
     def write(self, lines: Image.Image) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image, ImageChops, ImageColor, ImageStat
 
 import runware_ws
 from runware_ws import BudgetError, InputError, SaveError, ServerError, TaskError
@@ -101,6 +101,15 @@ async def test_the_result_is_as_if_the_picture_had_been_upscaled_whole(
     assert image.size == result.size == (size[0] * 2, size[1] * 2)
     assert image.mode == result_mode
     assert largest_difference(image, whole(content, 2)) <= 1
+
+
+async def test_a_picture_that_has_changed_is_read_again(library: str, tmp_path: Path) -> None:
+    path = tmp_path / "in.png"
+    async with Emulator() as emulator, client_of(emulator) as client:
+        for colour in ("red", "blue"):
+            path.write_bytes(file_of(Image.new("RGB", (30, 20), colour)))
+            result = await client.upscale_large(path, output=tmp_path / "large.png", **SMALL)
+            assert opened(result.path).getpixel((9, 9)) == ImageColor.getrgb(colour)
 
 
 async def test_a_factor_of_4_with_the_default_overlap_fits_as_well(
