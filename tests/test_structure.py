@@ -43,7 +43,7 @@ BASE_INSTALL = (
 DECLARED = {
     *("websockets", "orjson", "anyio"),
     *("typer", "rich", "httpx", "httpcore", "starlette", "uvicorn", "PIL", "trio"),
-    *("opentelemetry", "pytest", "pyvips"),
+    *("opentelemetry", "pytest", "pyvips", "numpy"),
 }
 NEEDS_AN_EXTRA = tuple(
     f"{PACKAGE}.{name}"
