@@ -15,6 +15,7 @@ from collections.abc import (
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from uuid import UUID
@@ -29,9 +30,17 @@ from .saving import Saver
 
 if TYPE_CHECKING:
     from .runtime.submission import Submission
+    from .upscaler import Upscaler as Upscaler  # noqa: PLC0414  # it is exported
 
 T = TypeVar("T")
 _SHOWN = 60
+
+
+def __getattr__(name: str) -> object:
+    """Import `Upscaler` when it is asked for: its blocking client imports this module."""
+    if name == "Upscaler":
+        return import_module("runware_ws.upscaler").Upscaler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @dataclass(frozen=True, slots=True, repr=False)

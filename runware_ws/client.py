@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from pathlib import Path
 from ssl import SSLContext
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
@@ -44,6 +45,8 @@ from .task import UpscaleTask
 
 if TYPE_CHECKING:
     import httpx
+
+    from .large import LargePlan, LargeResult
 
 AnyImage = TypeVar("AnyImage", bound=Image)
 
@@ -521,3 +524,90 @@ class RunwareClient(OtherTasks):
             saver=saver,
         )
         return Outcomes(window, images)
+
+    async def upscale_large(
+        self,
+        image: Path | bytes | bytearray | memoryview | IO[bytes],
+        *,
+        output: str | os.PathLike[str],
+        factor: UpscaleFactor = 4,
+        tile_size: int | None = None,
+        overlap: int = 32,
+        quality: int = 95,
+        max_in_flight: int = 8,
+        max_cost: float | None = None,
+        on_plan: Callable[[LargePlan], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+        delivery_method: DeliveryMethod | None = None,
+        model: str = MODEL,
+        priority: int = 0,
+        timeout: float | EllipsisType | None = ...,
+    ) -> LargeResult:
+        """Upscale a picture of any size into a file, past the limit of 4096 x 4096 pixels.
+
+        The picture is cut into tiles, which are upscaled side by side and fade into each other. The
+        content of a tile is its idempotency key: after a crash, the same call runs only the tiles
+        that the service does not know, and tiles of the same content are sent once. A tile that
+        fails is run again alone.
+
+        The result is upright (the EXIF orientation is applied), grey or RGB, with transparency if
+        the picture has it, in 8 bits a channel. The resolution and the ICC profile are kept, but
+        for that of CMYK, which becomes RGB; other metadata are not. JPEG has no transparency:
+        transparent pixels become white.
+
+        It needs the extra ``large``. With pyvips, memory holds a row of tiles, its result and the
+        tasks in flight; the disk of `output` needs room for the pixels twice. With Pillow alone,
+        memory holds all of the picture and the result. Cancelling the call gives its tasks up.
+
+        Args:
+            image: a `pathlib.Path`, bytes or an open binary file.
+            output: path of the result: ``.tif`` (BigTIFF), ``.png``, ``.jpg``, ``.webp``, or
+                ``.dzi`` for DeepZoom with pyvips. A file of that name is replaced at the end.
+            factor: 2 or 4.
+            tile_size: the longest side of a tile in pixels. Default: 4096 / `factor`; a smaller one
+                takes less memory, and costs more.
+            overlap: pixels of context on each side of a tile.
+            quality: of JPEG and WebP, 1 to 100.
+            max_in_flight: number of tiles sent and not yet put together.
+            max_cost: US dollars that may be spent. If the estimate is higher, nothing is sent.
+            on_plan: called with the tiles and the estimated cost before anything is sent. If it
+                raises, nothing is.
+            on_progress: called with the number of tiles that are done, and of all.
+            delivery_method: ``"sync"`` or ``"async"``; see `upscale`.
+            model: the model; see `upscale`.
+            priority: tasks of a higher priority are sent first; see `upscale`.
+            timeout: seconds for each tile; see `upscale`.
+
+        Raises:
+            InputError: an argument is wrong, or the picture cannot be read.
+            BudgetError: `max_cost` is reached.
+            SaveError: the output cannot be written.
+            MissingExtraError: Pillow is not installed.
+            TaskError, TaskTimeoutError, ResultLostError: a tile failed, also when run again.
+            ProtocolError: the result of a tile is not what was asked for.
+            ConnectionLostError, ClientClosedError, AuthenticationError, JournalError: the client
+                ended.
+        """
+        from .large import upscale_large
+
+        check_number("max_in_flight", "int", max_in_flight)
+        check_number("quality", "int", quality)
+        return await upscale_large(
+            self,
+            image,
+            output=output,
+            factor=factor,
+            tile_size=tile_size,
+            overlap=overlap,
+            quality=quality,
+            max_in_flight=max_in_flight,
+            max_cost=max_cost,
+            on_plan=on_plan,
+            on_progress=on_progress,
+            options={
+                "delivery_method": delivery_method,
+                "model": model,
+                "priority": priority,
+                "timeout": timeout,
+            },
+        )

@@ -367,6 +367,7 @@ class RunwareClient(_Face):
         self.close()
 
     upscale = _giving(UpscaleResult, _blocking(client.RunwareClient.upscale))
+    upscale_large = _blocking(client.RunwareClient.upscale_large)
     submit = _giving(UpscaleTask, _blocking(client.RunwareClient.submit))
     attach = _giving(UpscaleTask, _blocking(client.RunwareClient.attach))
     upscale_many = _many(client.RunwareClient.upscale_many)

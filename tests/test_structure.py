@@ -43,11 +43,14 @@ BASE_INSTALL = (
 DECLARED = {
     *("websockets", "orjson", "anyio"),
     *("typer", "rich", "httpx", "httpcore", "starlette", "uvicorn", "PIL", "trio"),
-    *("opentelemetry", "pytest"),
+    *("opentelemetry", "pytest", "pyvips", "numpy"),
 }
 NEEDS_AN_EXTRA = tuple(
     f"{PACKAGE}.{name}"
-    for name in ("cli", "emulator", "http", "pytest_plugin", "telemetry", "transport.on_trio")
+    for name in (
+        *("cli", "emulator", "http", "large", "pytest_plugin", "telemetry"),
+        "transport.on_trio",
+    )
 )
 NO_VERBS = {"What", "Whatever", "When", "Where", "Whether", "Which", "Who", "Whoever", "Whose"}
 NO_VERBS |= {"Why", "How"}

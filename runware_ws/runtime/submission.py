@@ -164,6 +164,8 @@ class Submitter:
         names = _Names(task_uuid, idempotency_key, template, self._key)
         if names.are_given and (known := self._already_named(names)) is not None:
             return known
+        if self._is_untaken(names):
+            return await self.attach(names.uuid, timeout)
         source = source_of(image)
         self._check_size(source.size)
         if names.follow_content:
@@ -189,9 +191,9 @@ class Submitter:
                 now = self.driver.clock()
                 self.driver.check_open()  # it may have been closed meanwhile
                 known = self._already_named(names)
-            if known is not None:
+            if known is not None or self._is_untaken(names):
                 self.admission.leave(source.size)
-                return known
+                return known or await self.attach(names.uuid, timeout)
         submission = Submission(
             names.uuid,
             payload,
@@ -227,9 +229,19 @@ class Submitter:
         """
         if names.uuid_of_attempt is not None and (known := self._in_flight(names.uuid)):
             return known
-        if names.are_given:
+        if names.are_given and not self._is_untaken(names):
             self._refuse_used(names.uuid)
         return None
+
+    def _is_untaken(self, names: _Names) -> bool:
+        """Return whether a job was finished by an earlier process, whose result is still in the
+        journal. The service gives it again."""
+        writer = self.driver.writer
+        return (
+            names.uuid_of_attempt is not None
+            and writer is not None
+            and names.uuid in writer.untaken
+        )
 
     async def run(
         self, members: dict[str, Any], wanted: int, timeout: float | None
