@@ -27,6 +27,7 @@ PAGE = Path(__file__).resolve().parents[2] / ".github" / "docs" / "reference.md"
 _MARKED = re.compile(r"(<!-- (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = r"^{}:\n((?: {{4,}}.*\n|\n)+)"
 _ENTRY = re.compile(r"^ {4}(\w[\w, ]*): (.*(?:\n {5,}.*)*)", re.MULTILINE)
+_REQUEST = [member.name for member in MEMBERS]
 _UNITS = (("MiB", 2**20), ("KiB", 2**10))
 
 
@@ -114,11 +115,10 @@ def _values(member: Member) -> str:
 
 def _arguments(method: Any, *known: str) -> str:
     """Return the table of the arguments of a method, but for those that are known."""
-    of_request = {member.name for member in MEMBERS}
     texts = entries(method, "Args")
     names = [name for name in inspect.signature(method).parameters if name != "self"]
     assert list(texts) == names, f"the docstring of {method} has other arguments"
-    left = [name for name in names if name not in {*of_request, *known}]
+    left = [name for name in names if name not in known]
     return table(("argument", "meaning"), ((f"`{name}`", texts[name]) for name in left))
 
 
@@ -204,11 +204,13 @@ def _faults() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "options": _members,
-    "arguments": lambda: _arguments(RunwareClient.upscale, "image"),
+    "arguments": lambda: _arguments(RunwareClient.upscale, *_REQUEST, "image"),
     "many": lambda: _arguments(
         RunwareClient.upscale_many,
+        *_REQUEST,
         *("images", "model", "routing", "extra_members", "priority"),
     ),
+    "large-arguments": lambda: _arguments(RunwareClient.upscale_large, "image"),
     "settings": _settings,
     "result": _result,
     "outcome": _outcome,
@@ -216,7 +218,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "task-error": _attributes(TaskError),
     "event": _attributes(Event),
     "stats": _attributes(Stats),
-    **{name: _command(name) for name in ("upscale", "fetch", "emulate", "doctor", "ping")},
+    **{name: _command(name) for name in ("upscale", "large", "fetch", "emulate", "doctor", "ping")},
     "emulator": _emulator,
     "faults": _faults,
     "rules": _attributes(Rules),
