@@ -1,71 +1,116 @@
-"""A service that runs until Ctrl-C or SIGTERM: it takes orders, tells what becomes of the
-connection, and ends without losing what is under way.
+"""A web service that upscales what is POSTed to it, and tells Prometheus how it fares.
 
 python examples/service.py
+
+It prints its address. Then, for example:
+
+curl --data-binary @examples/coffee.jpg "http://127.0.0.1:8080/upscale?factor=2"
+curl http://127.0.0.1:8080/metrics
 """
 
 import asyncio
 import os
-import signal
-from collections.abc import AsyncIterator
-from itertools import cycle
-from pathlib import Path
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
 
-from runware_ws import RunwareClient, RunwareError, UpscaleTask
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+
+from runware_ws import InputError, RunwareClient, RunwareError, Stats, TaskTimeoutError
 from runware_ws.emulator import Emulator
-from runware_ws.emulator.faults import Drop
-
-HERE = Path(__file__).parent
 
 
-async def orders() -> AsyncIterator[Path]:
-    """Stands for a message queue."""
-    for photograph in cycle([HERE / "coffee.jpg", HERE / "rocket.jpg", HERE / "cat.png"]):
-        yield photograph
-        await asyncio.sleep(0.1)
+class State(TypedDict):
+    """What requests find in `request.state`."""
+
+    client: RunwareClient
 
 
-async def take_orders(client: RunwareClient, group: asyncio.TaskGroup) -> None:
-    """Submit each order. `submit` waits while `max_in_flight` are under way, and so does this."""
-    async for image in orders():
-        task = await client.submit(image, upscale_factor=2)
-        group.create_task(deliver(image, task))
+@asynccontextmanager
+async def lifespan(_: Starlette) -> AsyncIterator[State]:
+    """One client serves all requests; what is in flight at the end is finished."""
+    async with RunwareClient() as client:
+        yield {"client": client}
+        await client.drain(timeout=30)
 
 
-async def deliver(image: Path, task: UpscaleTask) -> None:
+async def upscale(request: Request) -> JSONResponse:
+    factor = 2 if request.query_params.get("factor") == "2" else 4
     try:
-        result = await task
+        result = await request.state.client.upscale(
+            await request.body(), upscale_factor=factor, include_cost=True, timeout=60
+        )
+    except InputError as error:
+        return JSONResponse({"error": str(error)}, status_code=400)
+    except TaskTimeoutError as error:
+        return JSONResponse({"error": str(error), "task": error.task_uuid}, status_code=504)
     except RunwareError as error:
-        print(f"{image.name}: {error}", flush=True)
-    else:
-        print(f"{image.name}: {result.image_url}", flush=True)
+        return JSONResponse({"error": str(error)}, status_code=502)
+    return JSONResponse({"url": result.image_url, "cost": result.cost, "task": result.task_uuid})
 
 
-async def watch(client: RunwareClient) -> None:
-    """What happens to the connection; it needs nobody's help."""
-    async for event in client.events():
-        print(f"[{event.kind}] {event.detail}", flush=True)
+async def metrics(request: Request) -> PlainTextResponse:
+    text = "\n".join(lines_of(request.state.client.stats())) + "\n"
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
-async def main() -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    async with asyncio.TaskGroup() as group, RunwareClient(max_in_flight=8) as client:
-        group.create_task(watch(client))
-        taking = group.create_task(take_orders(client, group))
-        await stop.wait()
-        taking.cancel()
-        everything = await client.drain(timeout=30)
-        print("all is delivered" if everything else f"left behind: {client.stats().tasks}")
+def lines_of(stats: Stats) -> Iterator[str]:
+    """Yield the lines that Prometheus reads."""
+    totals = {
+        "retried": "Tasks run again after a failure.",
+        "refused": "Tasks refused for lack of room.",
+        "resent": "Tasks in doubt sent again.",
+        "reconnects": "Connections after the first.",
+        "dropped": "Answers that nobody waited for.",
+        "bytes_sent": "Content of frames sent.",
+        "bytes_received": "Content of frames received.",
+        "cost": "Cost of the results in US dollars.",
+    }
+    yield from family("runware_up", "gauge", "1 while connected.")
+    yield f"runware_up {int(stats.state == 'connected')}"
+    yield from family("runware_tasks_in_flight", "gauge", "Tasks that are not settled.")
+    for stage in ("queued", "sent", "accepted", "reconciling"):
+        yield f'runware_tasks_in_flight{{state="{stage}"}} {stats.tasks.get(stage, 0)}'
+    yield from family("runware_tasks_limit", "gauge", "Tasks that may be in flight.")
+    yield f"runware_tasks_limit {stats.limit}"
+    yield from family("runware_tasks_total", "counter", "Tasks that were settled.")
+    for outcome in ("succeeded", "failed"):
+        yield f'runware_tasks_total{{outcome="{outcome}"}} {getattr(stats, outcome)}'
+    yield from family("runware_doubts_total", "counter", "Results of tasks in doubt.")
+    for end, number in stats.recovered.items():
+        yield f'runware_doubts_total{{end="{end}"}} {number}'
+    for name, text in totals.items():
+        yield from family(f"runware_{name}_total", "counter", text)
+        yield f"runware_{name}_total {getattr(stats, name)}"
+
+
+def family(name: str, kind: str, text: str) -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} {kind}"
+
+
+app = Starlette(
+    routes=[Route("/upscale", upscale, methods=["POST"]), Route("/metrics", metrics)],
+    lifespan=lifespan,
+)
+
+
+async def serve() -> None:
+    listening = socket.create_server(("127.0.0.1", int(os.environ.get("PORT", "8080"))))
+    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+    await uvicorn.Server(uvicorn.Config(app, log_level="warning")).serve([listening])
 
 
 if __name__ == "__main__":
     if "RUNWARE_API_KEY" in os.environ:
-        asyncio.run(main())
+        asyncio.run(serve())
     else:
-        print("RUNWARE_API_KEY is not set: using an emulator that drops every fifth result")
-        with Emulator(faults=[Drop(every=5)]) as emulator:
+        print("RUNWARE_API_KEY is not set: using an emulator (Lanczos stands in for the model)")
+        with Emulator() as emulator:
             os.environ |= {"RUNWARE_URL": emulator.url, "RUNWARE_API_KEY": emulator.api_key}
-            asyncio.run(main())
+            asyncio.run(serve())

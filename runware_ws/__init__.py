@@ -41,6 +41,7 @@ from .journal.recovery import Recovered
 from .options import UpscaleOptions
 from .protocol.effects import Event, EventKind
 from .protocol.reconnector import ClientState
+from .reporting import report
 from .results import UpscaleResult
 from .stats import Stats
 from .task import TaskState, UpscaleTask
@@ -86,6 +87,7 @@ __all__ = [
     "UpscaleTask",
     "ValidationError",
     "__version__",
+    "report",
 ]
 
 # A program that has not configured logging sees nothing of it.

@@ -15,22 +15,32 @@ from collections.abc import (
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from uuid import UUID
 
 import anyio
 
 from .errors import InputError, RunwareError
+from .pictures import is_array, is_pillow_image
 from .results import UpscaleResult
 from .runtime.concurrency import Background, Notification, uninterruptible
 from .saving import Saver
 
 if TYPE_CHECKING:
     from .runtime.submission import Submission
+    from .upscaler import Upscaler as Upscaler  # noqa: PLC0414  # it is exported
 
 T = TypeVar("T")
 _SHOWN = 60
+
+
+def __getattr__(name: str) -> object:
+    """Import `Upscaler` when it is asked for: its blocking client imports this module."""
+    if name == "Upscaler":
+        return import_module("runware_ws.upscaler").Upscaler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -85,7 +95,7 @@ class Failure(Generic[T]):
     path: None = None
     tag: Any = None
 
-    def unwrap(self) -> UpscaleResult:
+    def unwrap(self) -> NoReturn:
         """Raise the error."""
         raise self.error
 
@@ -97,9 +107,11 @@ Outcome = Success[T] | Failure[T]
 """The outcome of one image. ``outcome.error is not None`` tells a failure from a success."""
 
 
-def _short(source: object) -> str:
+def _short(source: Any) -> str:
     if isinstance(source, bytes | bytearray | memoryview):
         return f"{memoryview(source).nbytes} bytes"
+    if is_array(source):
+        return f"array of {'x'.join(map(str, source.shape))}"
     text = repr(source[: _SHOWN + 1] if isinstance(source, str) else source)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
@@ -108,7 +120,7 @@ def check_images(images: object) -> None:
     """Raise InputError unless `images` can be iterated over, and for a single image: a file, too,
     can be iterated over."""
     single = isinstance(images, str | bytes | bytearray | memoryview | PurePath | UUID)
-    if single or hasattr(images, "read"):
+    if single or hasattr(images, "read") or is_pillow_image(images) or is_array(images):
         raise InputError("images", "is a single image", "pass a list of images")
     if not isinstance(images, Iterable | AsyncIterable):
         raise InputError("images", f"is of type {type(images).__name__}", "pass a list of images")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from pathlib import Path
+from ssl import SSLContext
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
@@ -25,9 +27,10 @@ from .options import (
 from .other_tasks import OtherTasks
 from .protocol.request import MODEL
 from .results import UpscaleResult
+from .runtime.api_key import ApiKey, KeyFunction
 from .runtime.concurrency import uninterruptible
 from .runtime.download import check_http_client, require_http
-from .runtime.environment import check_journal, find_key, find_url
+from .runtime.environment import check_journal, check_proxy, check_ssl, find_url, from_environment
 from .runtime.submission import Submission
 from .saving import saver_for
 from .settings import (
@@ -42,6 +45,8 @@ from .task import UpscaleTask
 
 if TYPE_CHECKING:
     import httpx
+
+    from .large import LargePlan, LargeResult
 
 AnyImage = TypeVar("AnyImage", bound=Image)
 
@@ -58,7 +63,9 @@ class RunwareClient(OtherTasks):
     reconnects by itself. Durations are in seconds, sizes in bytes.
 
     Args:
-        api_key: the API key. Default: the environment variable ``RUNWARE_API_KEY``.
+        api_key: the API key, or a function, plain or asynchronous, that returns it. The function is
+            called when the client is opened, and again when the service refuses a key that it
+            accepted before. Default: the environment variable ``RUNWARE_API_KEY``.
         url: URL of the service. Default: ``RUNWARE_URL``, or else ``wss://ws-api.runware.ai/v1``.
         max_in_flight: the most tasks in flight at once; `submit` waits above it. Default 1024.
         adaptive: whether the number of tasks in flight is found at run time. It begins low, grows
@@ -101,16 +108,24 @@ class RunwareClient(OtherTasks):
             with the highest cost so far, and until one is known, one task at a time is sent.
             Default: no limit.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
+        ssl: the TLS settings of ``wss://``, such as certificates of one's own. Default: those of
+            `ssl.create_default_context`.
+        proxy: URL of an HTTP or SOCKS proxy; True, the default, for that of the environment; False
+            for none.
         profile: what `runware-ws doctor` has found out about the service: ``"auto"`` (the default)
             for this host and key, the path of a profile, or None. Arguments come before it.
+
+    A number or text that is not given is taken from the environment variable ``RUNWARE_WS_…`` of
+    its name, such as ``RUNWARE_WS_MAX_IN_FLIGHT``, if there is one.
 
     Raises:
         InputError: an argument is wrong, or there is no key.
     """
 
+    @from_environment
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | KeyFunction | None = None,
         *,
         url: str | None = None,
         max_in_flight: int = 1024,
@@ -135,10 +150,12 @@ class RunwareClient(OtherTasks):
         http_client: httpx.AsyncClient | None = None,
         budget: float | None = None,
         journal: str | os.PathLike[str] | None = None,
+        ssl: SSLContext | None = None,
+        proxy: str | bool = True,
         profile: str | os.PathLike[str] | None = "auto",
     ) -> None:
         try:
-            key = find_key(api_key)
+            key = ApiKey(api_key)
         finally:
             del api_key  # so that no dump of local variables holds it
         settings = Settings(
@@ -158,6 +175,8 @@ class RunwareClient(OtherTasks):
             max_frame_bytes=max_frame_bytes,
             allow_insecure=allow_insecure,
             on_doubt=on_doubt,
+            ssl=check_ssl(ssl),
+            proxy=check_proxy(proxy),
             max_download_bytes=max_download_bytes,
             download_timeout=download_timeout,
             budget=budget,
@@ -165,7 +184,9 @@ class RunwareClient(OtherTasks):
         check_journal(journal)
         check_http_client(http_client)
         given = {"doubt_window": doubt_window, "max_tasks_per_frame": max_tasks_per_frame}
-        super().__init__(with_profile(profile, settings, key, given), key, journal, http_client)
+        super().__init__(
+            with_profile(profile, settings, key.secret, given), key, journal, http_client
+        )
 
     async def upscale(
         self,
@@ -195,9 +216,9 @@ class RunwareClient(OtherTasks):
         service's default holds.
 
         Args:
-            image: a `pathlib.Path`, bytes, an open binary file, or a string that is a URL, the UUID
-                of an image at the service, a data URI or base64. A string is never opened as a
-                file.
+            image: a `pathlib.Path`, bytes, an open binary file, a Pillow image, a numpy array (rows
+                x columns of uint8, grey, RGB or RGBA), or a string that is a URL, the UUID of an
+                image at the service, a data URI or base64. A string is never opened as a file.
             upscale_factor: how many times wider and higher the result is: 2 or 4. Runware makes
                 results of at most 4096 x 4096 pixels, and shrinks the input to keep to that.
             output_type: how the image is delivered: ``"URL"`` (the service's default),
@@ -503,3 +524,90 @@ class RunwareClient(OtherTasks):
             saver=saver,
         )
         return Outcomes(window, images)
+
+    async def upscale_large(
+        self,
+        image: Path | bytes | bytearray | memoryview | IO[bytes],
+        *,
+        output: str | os.PathLike[str],
+        factor: UpscaleFactor = 4,
+        tile_size: int | None = None,
+        overlap: int = 32,
+        quality: int = 95,
+        max_in_flight: int = 8,
+        max_cost: float | None = None,
+        on_plan: Callable[[LargePlan], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+        delivery_method: DeliveryMethod | None = None,
+        model: str = MODEL,
+        priority: int = 0,
+        timeout: float | EllipsisType | None = ...,
+    ) -> LargeResult:
+        """Upscale a picture of any size into a file, past the limit of 4096 x 4096 pixels.
+
+        The picture is cut into tiles, which are upscaled side by side and fade into each other. The
+        content of a tile is its idempotency key: after a crash, the same call runs only the tiles
+        that the service does not know, and tiles of the same content are sent once. A tile that
+        fails is run again alone.
+
+        The result is upright (the EXIF orientation is applied), grey or RGB, with transparency if
+        the picture has it, in 8 bits a channel. The resolution and the ICC profile are kept, but
+        for that of CMYK, which becomes RGB; other metadata are not. JPEG has no transparency:
+        transparent pixels become white.
+
+        It needs the extra ``large``. With pyvips, memory holds a row of tiles, its result and the
+        tasks in flight; the disk of `output` needs room for the pixels twice. With Pillow alone,
+        memory holds all of the picture and the result. Cancelling the call gives its tasks up.
+
+        Args:
+            image: a `pathlib.Path`, bytes or an open binary file.
+            output: path of the result: ``.tif`` (BigTIFF), ``.png``, ``.jpg``, ``.webp``, or
+                ``.dzi`` for DeepZoom with pyvips. A file of that name is replaced at the end.
+            factor: 2 or 4.
+            tile_size: the longest side of a tile in pixels. Default: 4096 / `factor`; a smaller one
+                takes less memory, and costs more.
+            overlap: pixels of context on each side of a tile.
+            quality: of JPEG and WebP, 1 to 100.
+            max_in_flight: number of tiles sent and not yet put together.
+            max_cost: US dollars that may be spent. If the estimate is higher, nothing is sent.
+            on_plan: called with the tiles and the estimated cost before anything is sent. If it
+                raises, nothing is.
+            on_progress: called with the number of tiles that are done, and of all.
+            delivery_method: ``"sync"`` or ``"async"``; see `upscale`.
+            model: the model; see `upscale`.
+            priority: tasks of a higher priority are sent first; see `upscale`.
+            timeout: seconds for each tile; see `upscale`.
+
+        Raises:
+            InputError: an argument is wrong, or the picture cannot be read.
+            BudgetError: `max_cost` is reached.
+            SaveError: the output cannot be written.
+            MissingExtraError: Pillow is not installed.
+            TaskError, TaskTimeoutError, ResultLostError: a tile failed, also when run again.
+            ProtocolError: the result of a tile is not what was asked for.
+            ConnectionLostError, ClientClosedError, AuthenticationError, JournalError: the client
+                ended.
+        """
+        from .large import upscale_large
+
+        check_number("max_in_flight", "int", max_in_flight)
+        check_number("quality", "int", quality)
+        return await upscale_large(
+            self,
+            image,
+            output=output,
+            factor=factor,
+            tile_size=tile_size,
+            overlap=overlap,
+            quality=quality,
+            max_in_flight=max_in_flight,
+            max_cost=max_cost,
+            on_plan=on_plan,
+            on_progress=on_progress,
+            options={
+                "delivery_method": delivery_method,
+                "model": model,
+                "priority": priority,
+                "timeout": timeout,
+            },
+        )

@@ -19,17 +19,22 @@ from uuid import UUID
 import anyio.lowlevel
 
 from .errors import InputError
+from .pictures import Array, PillowImage, check_picture, is_array, is_pillow_image, png_of
 from .protocol.request import is_base64, is_data_uri, is_url, is_uuid
 from .protocol.wire import encode_text
 from .runtime.concurrency import LARGE_BYTES, run_in_thread
 
-Image = Path | bytes | bytearray | memoryview | IO[bytes] | str | UUID
-"""A file by its path, its bytes, an open binary file, or a string: a URL, the UUID of an image
-at the service, a data URI, or base64."""
+Image = Path | bytes | bytearray | memoryview | IO[bytes] | str | UUID | PillowImage | Array
+"""A file by its path, its bytes, an open binary file, a Pillow image, a numpy array (rows x columns
+of uint8: grey, RGB or RGBA), or a string: a URL, the UUID of an image at the service, a data URI,
+or base64."""
 
 # No image file is smaller than this; a string that short is rather a name without a dot.
 _MIN_BASE64 = 40
-_KINDS = "pass a pathlib.Path, bytes, a binary file, or a str with a URL, UUID, data URI or base64"
+_KINDS = (
+    "pass a pathlib.Path, bytes, a binary file, a Pillow image, a numpy array, or a str with a "
+    "URL, UUID, data URI or base64"
+)
 # A multiple of 3, so that the base64 of the pieces joins up; small enough for the C library to keep
 # its memory from one piece to the next.
 _PIECE_BYTES = 48 * 1024
@@ -131,6 +136,22 @@ class _Stream(Source):
         return _Bytes(data)._request(head, tail)
 
 
+class _Picture(Source):
+    """A Pillow image or a numpy array, sent as a PNG file, which is usually smaller than `size`."""
+
+    text = None
+
+    def __init__(self, picture: Any) -> None:
+        self._picture = picture
+        self.size = _encoded_size(check_picture(picture))
+
+    async def request(self, head: bytes, tail: bytes) -> bytearray:
+        return await run_in_thread(self._request, head, tail)
+
+    def _request(self, head: bytes, tail: bytes) -> bytearray:
+        return _Bytes(png_of(self._picture))._request(head, tail)
+
+
 def encode_file(path: Path, head: bytes = b"", tail: bytes = b"") -> bytearray:
     """Return a file as the base64 string of a request; see `Source.request`. It blocks.
 
@@ -200,6 +221,8 @@ def source_of(image: Image) -> Source:
         return _Bytes(image)
     if isinstance(image, UUID):
         return _Text(encode_text(str(image)), has_content=False)
+    if is_pillow_image(image) or is_array(image):
+        return _Picture(image)
     return _Stream(_checked_file(image))
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import os
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import ProtocolError
-from .runtime.concurrency import run_off_loop, uninterruptible
+from .pictures import check_pillow, image_of, thumbnail_of
+from .protocol.request import is_url
+from .runtime.concurrency import run_in_thread, run_off_loop, uninterruptible
 from .runtime.content import FileContent, MemoryContent
 from .runtime.download import Downloads, downloads_of_environment
 from .words import visible
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+_SHOWN = 320  # pixels a side in a notebook
 
 
 @uninterruptible
@@ -25,6 +34,7 @@ class UpscaleResult:
         raw: every member as received, also those that this package does not know.
         attempts: how often the task was run until it succeeded (see ``max_retries``).
         tag: the caller's tag, or None.
+        seconds: seconds from the call to the result, or None if that is not known.
     """
 
     def __init__(
@@ -35,6 +45,7 @@ class UpscaleResult:
         *,
         attempt_uuids: tuple[str, ...] = (),
         tag: Any = None,
+        seconds: float | None = None,
         on_ack: Callable[[], None] | None = None,
         downloads: Downloads | None = None,
     ) -> None:
@@ -42,6 +53,8 @@ class UpscaleResult:
         self.raw = raw
         self.attempts = attempts
         self.tag = tag
+        self.seconds = seconds
+        self._saved_to: Path | None = None
         self._attempt_uuids = attempt_uuids
         self._on_ack = on_ack
         self._downloads = downloads or downloads_of_environment()
@@ -64,6 +77,11 @@ class UpscaleResult:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_on_ack": None}  # a copy in another process cannot acknowledge
+
+    @property
+    def saved_to(self) -> Path | None:
+        """Path of the file that `save` wrote last; None before."""
+        return self._saved_to
 
     @property
     def image_uuid(self) -> str | None:
@@ -99,7 +117,7 @@ class UpscaleResult:
         if text is None:
             raise ProtocolError("the result holds no data, only a link: use `await result.read()`")
         try:
-            return base64.b64decode(text, validate=True)
+            return b64decode(text, validate=True)
         except ValueError:
             raise ProtocolError(f"the base64 of task {self.task_uuid} is broken") from None
 
@@ -156,8 +174,19 @@ class UpscaleResult:
         except BaseException:
             await content.discard()
             raise
+        self._saved_to = saved
         self.ack()
         return saved
+
+    async def image(self) -> PIL.Image.Image:
+        """Return the image as a Pillow image, with the extra ``images``. See also `read`.
+
+        Raises:
+            OSError: Pillow cannot read it.
+            DownloadError, MissingExtraError, ProtocolError: as `read`.
+        """
+        check_pillow("a result as a Pillow image")
+        return await run_in_thread(image_of, await self.read())
 
     @property
     def _link(self) -> str:
@@ -175,3 +204,24 @@ class UpscaleResult:
     def __repr__(self) -> str:
         where = self.image_url or "data"
         return f"<UpscaleResult {self.task_uuid}: {visible(where)}>"
+
+    def _repr_html_(self) -> str:
+        """Return a small picture and a few words, for notebooks. It downloads nothing."""
+        picture = ""
+        if self.image_url is not None and is_url(self.image_url):
+            link = escape(self.image_url)
+            picture = f'<a href="{link}"><img src="{link}" style="max-width: {_SHOWN}px"></a><br>'
+        elif (shown := self._thumbnail("WEBP")) is not None:
+            picture = f'<img src="data:image/webp;base64,{b64encode(shown).decode()}"><br>'
+        cost = "" if self.cost is None else f", ${self.cost:g}"
+        return f"<div>{picture}<code>{escape(self.task_uuid)}</code>{cost}</div>"
+
+    def _repr_png_(self) -> bytes | None:
+        """Return a small picture, if the result holds data, for notebooks without HTML."""
+        return self._thumbnail("PNG")
+
+    def _thumbnail(self, form: str) -> bytes | None:
+        with suppress(ProtocolError):
+            if (small := thumbnail_of(self.data, _SHOWN, form)) is not None:
+                return small.data
+        return None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 import math
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from .errors import InputError
 from .protocol.timing import Timing
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 DEFAULT_URL = "wss://ws-api.runware.ai/v1"
 MEBIBYTE = 1024 * 1024
@@ -44,6 +47,8 @@ class Settings:
     download_timeout: float | None = DOWNLOAD_TIMEOUT
     delivery_method: Literal["sync", "async"] | None = None  # of tasks that do not say
     max_input_bytes: int | None = None  # of an encoded input
+    ssl: SSLContext | None = None
+    proxy: str | bool = field(default=True, repr=False)  # it may hold a password
     timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:

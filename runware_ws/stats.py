@@ -33,6 +33,7 @@ class Stats:
         garbled: frames that could not be read.
         double_runs: tasks that the service is known to have run twice.
         frames_sent, frames_received: frames so far.
+        bytes_sent, bytes_received: bytes in them so far.
         cost: sum of the costs in the results, in US dollars.
         round_trip: seconds that the last ping took, or None.
     """
@@ -55,6 +56,8 @@ class Stats:
     double_runs: int = 0
     frames_sent: int = 0
     frames_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
     cost: float = 0.0
     round_trip: float | None = None
 
@@ -66,7 +69,8 @@ def take_stats(state: ClientState, submitter: Submitter | None) -> Stats:
     counters = submitter.session.counters
     return Stats(
         state=state,
-        tasks=Counter(task.stage.value for task in submitter.session.tasks.values()),
+        # A copy, made in one step: another thread may ask.
+        tasks=Counter(task.stage.value for task in tuple(submitter.session.tasks.values())),
         connections=sum(line.is_ready for line in submitter.session.lines),
         limit=submitter.session.limit,
         waiting=submitter.admission.waiting,
@@ -83,6 +87,8 @@ def take_stats(state: ClientState, submitter: Submitter | None) -> Stats:
         double_runs=counters.double_runs,
         frames_sent=counters.frames_sent,
         frames_received=counters.frames_received,
+        bytes_sent=counters.bytes_sent,
+        bytes_received=counters.bytes_received,
         cost=counters.cost,
         round_trip=submitter.driver.round_trip,
     )

@@ -21,6 +21,9 @@ class UpscaleTask:
 
     It settles by itself, whether or not anybody waits. Cancelling a waiter does not cancel the
     task; `cancel` does.
+
+    Functions of asyncio that want a future, such as `asyncio.wait`, take
+    ``asyncio.ensure_future(task)``.
     """
 
     __slots__ = ("_client", "_submission")

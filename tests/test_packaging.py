@@ -22,7 +22,7 @@ def pins(text: str, operator: str) -> dict[str, str]:
 
 def test_the_lowest_versions_that_are_tested_are_the_floors_of_the_project() -> None:
     asked = [*PROJECT["dependencies"], *EXTRAS["cli"], *EXTRAS["http"], *EXTRAS["emulator"]]
-    asked += EXTRAS["trio"]
+    asked += [*EXTRAS["trio"], *EXTRAS["images"], *EXTRAS["otel"]]
     tested = pins((ROOT / ".ci/lowest.txt").read_text(encoding="utf-8"), "==")
     assert pins("\n".join(asked), ">=") == {
         name: floor for name, floor in tested.items() if name not in ("click", "trio")

@@ -18,6 +18,7 @@ from .emulate import emulate
 from .errors import one_line
 from .exit_status import INTERRUPTED, USAGE
 from .fetch import fetch
+from .large import large
 from .options import as_command, option
 from .ping import ping
 from .upscale import upscale
@@ -88,5 +89,5 @@ def global_options(
 
 
 app.callback(help=_help(global_options))(global_options)
-for command in (upscale, fetch, demo, emulate, ping, doctor):
+for command in (upscale, large, fetch, demo, emulate, ping, doctor):
     app.command(help=_help(command))(as_command(command))

@@ -204,7 +204,10 @@ def _warnings(one: Planned, factor: int) -> Iterator[str]:
     if picture is None:
         return
     if max(picture.size) * factor > MAX_SIDE:
-        yield f"the result is smaller than asked, as Runware makes at most {MAX_SIDE} pixels a side"
+        yield (
+            f"the result is smaller than asked, as Runware makes at most {MAX_SIDE} pixels a side "
+            "(runware-ws large makes any size)"
+        )
     if picture.has_alpha and one.image.format == "JPG":
         yield "transparency is lost in JPG (--format same keeps it)"
     if picture.is_animated:

@@ -54,7 +54,7 @@ class ImageReport:
 
     @property
     def is_unsaved(self) -> bool:
-        """The task was sent, so there may be a result to fetch."""
+        """Return whether the task was sent, so that there may be a result to fetch."""
         may_be_paid = self.error is not None and not isinstance(self.error, TaskError | InputError)
         return self.task_uuid is not None and (self.is_paid or may_be_paid)
 
@@ -111,6 +111,7 @@ class Summary:
         in_flight: number of images in flight.
         cost: of all results, in US dollars.
         started: time of the start.
+        reports: the outcome of each image, if they are kept for a report; else None.
     """
 
     total: int
@@ -120,8 +121,11 @@ class Summary:
     in_flight: int = 0
     cost: float = 0.0
     started: float = field(default_factory=time.monotonic)
+    reports: list[ImageReport] | None = None
 
     def add(self, report: ImageReport) -> None:
+        if self.reports is not None:
+            self.reports.append(report)
         self.counts[report.status] += 1
         self.unsaved += report.is_unsaved
         self.cost += report.cost or 0.0

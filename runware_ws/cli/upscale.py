@@ -34,6 +34,7 @@ from .overwriting import resolve_conflicts
 from .plan import Plan, make_plan
 from .preview import show_plan
 from .record import RECORD_NAME, FolderRecord
+from .report import check_report, write_report
 from .summary import ImageReport, Summary, dollars, images
 
 
@@ -109,6 +110,16 @@ class UpscaleArguments:
             panel=RESULTS,
         ),
     ] = False
+    report: Annotated[
+        Path | None,
+        option(
+            "Write a page that shows each image before and after, and each failure with its "
+            "reason. It works without a network.",
+            "--report",
+            value="FILE.html",
+            panel=RESULTS,
+        ),
+    ] = None
     factor: Annotated[int, request_option("upscale_factor", "--factor", "-f")] = 4
     format: Annotated[
         str | None,
@@ -253,6 +264,7 @@ async def upscale(arguments: UpscaleArguments, connection: ConnectionArguments) 
     options, limits = arguments.task_options(), arguments.limits()
     finder = arguments.finder()
     check_writable(arguments.out)
+    check_report(arguments.report)
     output = Output(arguments.as_json, quiet=arguments.quiet)
     record = FolderRecord(arguments.out)
     service = service_of(connection)
@@ -284,8 +296,10 @@ async def upscale(arguments: UpscaleArguments, connection: ConnectionArguments) 
                 await batch.run()
             finally:
                 _show_summary(summary, arguments, output)
+                await _write_report(summary, arguments, output)
     else:
         _show_summary(summary, arguments, output)
+        await _write_report(summary, arguments, output)
     return FAILED if summary.has_failures or output.incomplete else SUCCESS
 
 
@@ -304,6 +318,7 @@ def _announce(plan: Plan, arguments: UpscaleArguments, output: Output) -> None:
 def _started_summary(plan: Plan, arguments: UpscaleArguments, output: Output) -> Summary:
     """Return the summary of a run that begins, with what its plan has settled."""
     summary = Summary(plan.total, resumable=arguments.journal is not None)
+    summary.reports = None if arguments.report is None else []
     summary.counts.update(existing=plan.kept, skipped=plan.declined)
     for image, error in plan.unusable:
         report = ImageReport(str(image.source), error=error)
@@ -316,3 +331,8 @@ def _show_summary(summary: Summary, arguments: UpscaleArguments, output: Output)
     output.close()
     show = output.message if summary.has_failures or summary.unsaved else output.note
     show(summary.text(arguments.out))
+
+
+async def _write_report(summary: Summary, arguments: UpscaleArguments, output: Output) -> None:
+    if arguments.report is not None:
+        await write_report(arguments.report, summary.reports or (), output.message)

@@ -114,6 +114,7 @@ async def _outcome(probe: Probe, lab: Lab) -> Row:
     if probe.is_vital and state != "ok":
         state = "wrong"
     client = tuple(one.words for one in lessons(lab.findings) if one.words not in before)
+    text = lab.key.hidden_in(text)  # also where the reason of a close frame quotes it
     return Row(probe.name, text, state, max(0.0, lab.purse.spent - spent), client)
 
 

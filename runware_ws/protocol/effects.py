@@ -29,6 +29,14 @@ class Record:
 
 
 @dataclass(slots=True)
+class Retry:
+    """Report that a task is run again after an error with this code."""
+
+    task: Task
+    code: str
+
+
+@dataclass(slots=True)
 class Load:
     """Load the bytes of a task from the journal, then call `Session.loaded`."""
 
@@ -94,4 +102,4 @@ class Frame:
     tasks: list[Task] = field(default_factory=list, repr=False)
 
 
-Effect = Settle | Record | Load | Connect | Disconnect | Pong | Notify
+Effect = Settle | Record | Load | Retry | Connect | Disconnect | Pong | Notify

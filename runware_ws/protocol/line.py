@@ -116,6 +116,7 @@ class Line:
         counters = self._table.counters
         successes = counters.succeeded
         counters.frames_received += 1
+        counters.bytes_received += len(frame)
         try:
             items, errors = decode(frame, self._parts.key)
         except ProtocolError:
@@ -148,6 +149,7 @@ class Line:
             frame = parts.send_queue.authentication(link, now + parts.settings.auth_timeout)
         if frame is not None:
             self._table.counters.frames_sent += 1
+            self._table.counters.bytes_sent += len(frame.data)
             self._writing = frame
             if link.keepalive.begins(frame, now) or not link.ready:
                 self._table.timers.moved = True

@@ -1,6 +1,6 @@
 """The members of an upscale request: the one table of their types, limits and meaning.
 
-Source: the service's OpenAPI document [O]. The client checks arguments against this table
+Source: the service's OpenAPI document. The client checks arguments against this table
 before anything is sent, and the emulator checks requests against it as the service would.
 """
 
@@ -230,7 +230,7 @@ _FORMS = {
 
 
 def member_named(wire: str) -> Member | None:
-    """The member with this name on the wire, if the request has one."""
+    """Return the member with this name on the wire, if the request has one."""
     return _BY_WIRE.get(wire)
 
 
@@ -261,7 +261,7 @@ def _range_problem(member: Member, value: int) -> Problem | None:
 
 
 def lonely_member(members: Mapping[str, Any]) -> Member | None:
-    """The first member, by its name on the wire, that lacks the one it needs to have a meaning."""
+    """Return the first member that lacks the one it needs to have a meaning."""
     for member in MEMBERS:
         if member.only_with is not None and member.wire in members:
             other, value = member.only_with

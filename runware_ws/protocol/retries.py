@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..error_codes import code_info
 from ..errors import task_error
+from .effects import Retry
 from .task_table import TaskTable
 from .tasks import Evidence, Task
 from .wire import ErrorItem
@@ -71,6 +72,7 @@ class Retries:
         elif info.retryable and task.can_be_sent and task.attempts <= self._max_retries:
             task.attempts += 1
             self._table.counters.retried += 1
+            self._table.effects.append(Retry(task, error.code))
             self._table.requeue(task, now, new_uuid=was_named, step=task.attempts - 2)
         else:
             settled = task_error(error.code, error.message, task.uuid, error.raw, task.attempts)

@@ -20,11 +20,15 @@ class Secret:
     __slots__ = ("_bytes", "_text")
 
     def __init__(self, text: str) -> None:
+        self.replace(text)
+
+    def replace(self, text: str) -> None:
+        """Hold another text from now on."""
         self._text = text
         self._bytes = text.encode()
 
     def reveal(self) -> str:
-        """The text itself."""
+        """Return the text itself."""
         return self._text
 
     def may_be_in(self, frame: bytes | bytearray) -> bool:

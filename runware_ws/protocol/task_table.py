@@ -41,6 +41,8 @@ class Counters:
     double_runs: int = 0
     frames_sent: int = 0
     frames_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
     cost_units: int = 0
 
     @property
@@ -270,8 +272,11 @@ class TaskTable:
         """Send a task that was not run before all others, as soon as there is room."""
         self._take_back(task)
         self.timers.schedule(task, None)
-        queue = self.bulk if task.bulk else self.small
-        queue.add_first(task, task.priority)
+        if task.stored:
+            self.load(task)
+        else:
+            queue = self.bulk if task.bulk else self.small
+            queue.add_first(task, task.priority)
 
     def _take_back(self, task: Task) -> None:
         move(task, Transition.RETRY)

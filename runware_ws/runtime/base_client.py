@@ -16,12 +16,13 @@ from ..journal.recovery import Recovered, take_up
 from ..journal.store import Journal
 from ..options import DeliveryMethod
 from ..protocol.reconnector import ClientState
-from ..protocol.secret import Secret
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
+from .api_key import ApiKey
 from .budget import BudgetedSubmitter
 from .concurrency import run_in_thread, uninterruptible
 from .download import Downloads, download_limits
+from .observer import Observer
 from .submission import Submission, Submitter
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class BaseClient:
     def __init__(
         self,
         settings: Settings,
-        key: Secret,
+        key: ApiKey,
         journal: str | os.PathLike[str] | None,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class BaseClient:
         self._journal = journal
         self._downloads = Downloads(download_limits(settings), http_client)
         self._submitter: Submitter | None = None
+        self._observer: Observer | None = None
         self._recovered = Recovered()
         self._opening = anyio.Lock()
         self._closed = False
@@ -81,6 +83,8 @@ class BaseClient:
             raise
 
     async def _open(self) -> Submitter:
+        await self._key.ask()
+        self._refuse_if_closed()
         if self._journal is None:
             submitter = self._make_submitter(None)
         else:
@@ -92,7 +96,7 @@ class BaseClient:
 
     def _make_submitter(self, journal: Journal | None) -> Submitter:
         kind = Submitter if self._settings.budget is None else BudgetedSubmitter
-        return kind(self._settings, self._key, journal, self._downloads)
+        return kind(self._settings, self._key, journal, self._downloads, self._observer)
 
     async def _open_journal(self, path: str | os.PathLike[str]) -> Submitter:
         with anyio.CancelScope(shield=True):  # or nobody would close what the thread opens
@@ -167,6 +171,11 @@ class BaseClient:
                 await self._submitter.admission.wait_empty()
             return not self._submitter.admission.tasks
         return True
+
+    def _observe(self, observer: Observer) -> None:
+        self._observer = observer
+        if self._submitter is not None:
+            self._submitter.observer = observer
 
     # The connection.
 

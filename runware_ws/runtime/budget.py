@@ -14,11 +14,12 @@ from ..errors import BudgetError, RunwareError, TaskError
 from ..inputs import Image
 from ..journal.store import Journal
 from ..options import RequestTemplate
-from ..protocol.secret import Secret
 from ..protocol.tasks import Task
 from ..settings import Settings
+from .api_key import ApiKey
 from .concurrency import Notification
 from .download import Downloads
+from .observer import Observer
 from .submission import Submission, Submitter, time_limit
 
 # The example in Runware's documentation, until a result says better.
@@ -80,9 +81,14 @@ class BudgetedSubmitter(Submitter):
     """Submits tasks as long as the budget allows it."""
 
     def __init__(
-        self, settings: Settings, key: Secret, journal: Journal | None, downloads: Downloads
+        self,
+        settings: Settings,
+        key: ApiKey,
+        journal: Journal | None,
+        downloads: Downloads,
+        observer: Observer | None = None,
     ) -> None:
-        super().__init__(settings, key, journal, downloads)
+        super().__init__(settings, key, journal, downloads, observer)
         self._budget = Budget(inf if settings.budget is None else settings.budget)
         self._reserved: set[Task] = set()
 

@@ -34,6 +34,7 @@ from ..protocol.effects import (
     Notify,
     Pong,
     Record,
+    Retry,
     Settle,
 )
 from ..protocol.session import Session
@@ -42,6 +43,7 @@ from ..settings import Settings
 from ..transport import DisconnectedError, Target
 from ..transport.base import CLOSE_TIMEOUT
 from ..transport.fork import guard
+from .api_key import ApiKey
 from .concurrency import Background, one_shot_event
 from .connection import Connection
 from .home import Home
@@ -59,6 +61,8 @@ class Driver:
         session: the session, not started.
         settings: the client's settings.
         settled: called with each task and its outcome. It must not raise or wait.
+        retried: called with each task that is run again, and the code of the error. Likewise.
+        key: the key, which may have to be asked for again.
         journal: where tasks and outcomes are recorded, or None. The driver closes it.
 
     Attributes:
@@ -74,11 +78,15 @@ class Driver:
         session: Session,
         settings: Settings,
         settled: Callable[[Task, dict[str, Any] | RunwareError], None],
+        retried: Callable[[Task, str], None],
+        *,
+        key: ApiKey,
         journal: Journal | None = None,
     ) -> None:
         self.session = session
         self.settings = settings
-        self.target = Target(settings.url)
+        self.target = Target(settings.url, settings.ssl, settings.proxy)
+        self._key = key
         self.home = Home()
         self.clock = self.home.clock
         self.round_trip: float | None = None
@@ -86,6 +94,7 @@ class Driver:
         self.writer = None if journal is None else self._make_writer(journal)
         self._loader = None if journal is None else Loader(journal, session, settings, self.step)
         self._settled = settled
+        self._retried = retried
         self._first_attempt = anyio.Event()
         self._current: dict[int, Connection] = {}  # by their lines
         self._connecting: set[Background] = set()  # also those that are ending
@@ -187,6 +196,8 @@ class Driver:
                 self._touch_journal()  # the session is alive, also while there are no tasks
             case Notify(event):
                 self._notify(event)
+            case Retry(task, code):
+                self._retried(task, code)
 
     def _pass_on(self, effect: Settle | Record) -> None:
         """Perform an effect that needs no journal, or that the journal has recorded."""
@@ -206,6 +217,8 @@ class Driver:
             listener._add(event)
         if event.kind == "connected":
             self._touch_journal()
+        elif event.kind == "key_refused":
+            self._key.refused()
         elif event.kind in ("lost", "closed"):
             self._answer_pings(ConnectionLostError(event.detail))
 
@@ -288,6 +301,7 @@ class Driver:
 
         async def run() -> None:
             try:
+                await self._key.ask_again()
                 self._ended(connection, line, await connection.run())
             except Exception as error:  # noqa: BLE001  # nobody waits for this task
                 self.failed(error)

@@ -25,9 +25,11 @@ from ..protocol.wire import encode_task, with_uuid
 from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission
+from .api_key import ApiKey
 from .concurrency import OneShotEvent, one_shot_event, run_off_loop
 from .download import Downloads
 from .driver import Driver
+from .observer import Observer
 
 _TINY_BYTES = 4 * 1024
 
@@ -38,11 +40,13 @@ class Submission(Task):
     Attributes:
         size: bytes of input that it holds at the gate.
         tag: the caller's tag, or None.
+        began: when it was handed in, or None if that was in another process.
         outcome: its result or its error; None while it is pending.
     """
 
     size = 0
     tag: Any = None
+    began: float | None = None
     outcome: UpscaleResult | RunwareError | None = None
     _event: OneShotEvent | None = None  # made when somebody waits
     _callbacks: Sequence[Callable[[], None]] = ()
@@ -76,6 +80,7 @@ class Submission(Task):
     def finish(
         self,
         outcome: dict[str, Any] | RunwareError,
+        seconds: float | None,
         on_ack: Callable[[], None] | None,
         downloads: Downloads,
     ) -> None:
@@ -89,6 +94,7 @@ class Submission(Task):
                 self.attempts,
                 attempt_uuids=self.attempt_uuids if self.former_uuids else (),
                 tag=self.tag,
+                seconds=seconds,
                 on_ack=on_ack,
                 downloads=downloads,
             )
@@ -106,18 +112,24 @@ class Submitter:
         key: the API key.
         journal: where tasks are recorded, or None.
         downloads: downloads the results.
+        observer: is told of each task, or None.
     """
 
     def __init__(
-        self, settings: Settings, key: Secret, journal: Journal | None, downloads: Downloads
+        self,
+        settings: Settings,
+        key: ApiKey,
+        journal: Journal | None,
+        downloads: Downloads,
+        observer: Observer | None = None,
     ) -> None:
         self._settings = settings
         self.downloads = downloads
-        self._key = key
+        self._key = key.secret
         self._is_journaled = journal is not None
         self.session = Session(
             settings,
-            api_key=key,
+            api_key=key.secret,
             new_uuid=new_uuid,
             rng=random.random,
             journaled=self._is_journaled,
@@ -125,7 +137,10 @@ class Submitter:
         self.admission = Admission(
             settings.max_in_flight, settings.max_in_flight_bytes, lambda: self.session.limit
         )
-        self.driver = Driver(self.session, settings, self._settled, journal)
+        self.observer = observer
+        self.driver = Driver(
+            self.session, settings, self._settled, self._retried, key=key, journal=journal
+        )
 
     async def submit(
         self,
@@ -144,11 +159,13 @@ class Submitter:
         Args:
             is_awaited: whether the caller awaits the result, and so would wait at the gate as well.
         """
-        now = self.driver.clock()
+        began = now = self.driver.clock()
         deadline = None if timeout is None else now + timeout
         names = _Names(task_uuid, idempotency_key, template, self._key)
         if names.are_given and (known := self._already_named(names)) is not None:
             return known
+        if self._is_untaken(names):
+            return await self.attach(names.uuid, timeout)
         source = source_of(image)
         self._check_size(source.size)
         if names.follow_content:
@@ -174,9 +191,9 @@ class Submitter:
                 now = self.driver.clock()
                 self.driver.check_open()  # it may have been closed meanwhile
                 known = self._already_named(names)
-            if known is not None:
+            if known is not None or self._is_untaken(names):
                 self.admission.leave(source.size)
-                return known
+                return known or await self.attach(names.uuid, timeout)
         submission = Submission(
             names.uuid,
             payload,
@@ -188,11 +205,10 @@ class Submitter:
             deadline=deadline,
             origin=origin,
         )
-        submission.size, submission.tag = source.size, tag
+        submission.size, submission.tag, submission.began = source.size, tag, began
         if names.uuid_of_attempt is not None:
             submission.uuid_of_attempt = names.uuid_of_attempt
-        self.session.submit(submission, now)
-        self.driver.step()
+        self._hand_in(submission, now, now - began)
         return submission
 
     def _may_pass(self, size: int, is_awaited: bool) -> bool:
@@ -213,9 +229,19 @@ class Submitter:
         """
         if names.uuid_of_attempt is not None and (known := self._in_flight(names.uuid)):
             return known
-        if names.are_given:
+        if names.are_given and not self._is_untaken(names):
             self._refuse_used(names.uuid)
         return None
+
+    def _is_untaken(self, names: _Names) -> bool:
+        """Return whether a job was finished by an earlier process, whose result is still in the
+        journal. The service gives it again."""
+        writer = self.driver.writer
+        return (
+            names.uuid_of_attempt is not None
+            and writer is not None
+            and names.uuid in writer.untaken
+        )
 
     async def run(
         self, members: dict[str, Any], wanted: int, timeout: float | None
@@ -237,8 +263,7 @@ class Submitter:
         with self.admission.given_back_on_error(submission):
             self.driver.check_open()
             self._refuse_used(uuid)
-        self.session.submit(submission, self.driver.clock())
-        self.driver.step()
+        self._hand_in(submission, self.driver.clock(), 0.0)
         try:
             await submission.wait()
         except BaseException:
@@ -267,6 +292,8 @@ class Submitter:
     def take_up(self, submission: Submission) -> None:
         """Find out about a task that this session did not send. It has been admitted already."""
         self.session.attach(submission, self.driver.clock())
+        if self.observer is not None:
+            self.observer.submitted(submission, 0.0)
         self.driver.step()
 
     async def recorded(self, submission: Submission) -> None:
@@ -300,8 +327,22 @@ class Submitter:
         on_ack = None
         if submission.origin is not None:  # it is in the journal
             on_ack = partial(self.forget, submission.uuid)
-        submission.finish(outcome, on_ack, self.downloads)
+        began = submission.began
+        seconds = None if began is None else self.driver.clock() - began
+        submission.finish(outcome, seconds, on_ack, self.downloads)
         self.admission.leave(submission.size)
+        if self.observer is not None:
+            self.observer.settled(submission, seconds)
+
+    def _retried(self, task: Task, code: str) -> None:
+        if self.observer is not None:
+            self.observer.retried(cast(Submission, task), code)
+
+    def _hand_in(self, submission: Submission, now: float, waited: float) -> None:
+        self.session.submit(submission, now)
+        if self.observer is not None:
+            self.observer.submitted(submission, waited)
+        self.driver.step()
 
     def _in_flight(self, task_uuid: str) -> Submission | None:
         return cast("Submission | None", self.session.find(task_uuid))

@@ -107,9 +107,18 @@ class Target:
     Attributes:
         url: URL of the service, ``ws://`` or ``wss://``.
         host, port: where a connection is made to, if there is no proxy.
+
+    Args:
+        url: see above.
+        tls: the TLS settings of ``wss://``; None for the default ones.
+        proxy: URL of a proxy; True for that of the environment; False for none.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, tls: ssl.SSLContext | None = None, proxy: str | bool = True
+    ) -> None:
+        self._tls = tls
+        self._proxy = proxy
         parts = urlsplit(url)
         self.url = url
         self.is_secure = parts.scheme == "wss"
@@ -119,11 +128,17 @@ class Target:
     @cached_property
     def tls(self) -> ssl.SSLContext | None:
         """Return the TLS settings, made once since it takes longer than a small task; or None."""
-        return ssl.create_default_context() if self.is_secure else None
+        if not self.is_secure:
+            return None
+        return self._tls or ssl.create_default_context()
 
     def proxy(self) -> str | None:
-        """Return the URL of the proxy that the environment names for this host, or None."""
-        return proxy_for(self.host, self.port, is_secure=self.is_secure)
+        """Return the URL of the proxy to use, or None for a direct connection."""
+        if isinstance(self._proxy, str):
+            return self._proxy
+        return (
+            None if not self._proxy else proxy_for(self.host, self.port, is_secure=self.is_secure)
+        )
 
 
 def limit_unsent_bytes(raw: Any) -> None:

@@ -50,7 +50,7 @@ def parse_proxy(url: str) -> SplitResult:
         parts = urlsplit(url)
         if parts.hostname and parts.port != 0 and parts.scheme in _SCHEMES:
             return parts
-    raise ProxyError("the proxy of the environment is not an http, https or socks URL")
+    raise ProxyError("the URL of the proxy is not an http, https or socks URL")
 
 
 def is_socks(proxy: SplitResult) -> bool:

@@ -39,7 +39,7 @@ def test_a_dry_run_shows_images_sizes_and_the_cost_and_sends_nothing() -> None:
         "failed: in/z.jpg: is a text file, not an image; give an image file",
         (
             "warning: 1 image: the result is smaller than asked, as Runware makes at most 4096 "
-            "pixels a side: in/wide.png"
+            "pixels a side (runware-ws large makes any size): in/wide.png"
         ),
         (
             "would upscale 3 images for about $0.0039 ($0.0013 each, the example in Runware's "
@@ -100,7 +100,7 @@ def test_what_a_user_may_not_expect_is_said_once_with_a_count_before_it_is_paid_
         ),
         (
             "warning: 1 image: the result is smaller than asked, as Runware makes at most 4096 "
-            "pixels a side: in/large.jpg"
+            "pixels a side (runware-ws large makes any size): in/large.jpg"
         ),
         "warning: 1 image: of an animation only the first frame is upscaled: in/moving.webp",
         (

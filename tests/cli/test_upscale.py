@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -224,20 +225,25 @@ def test_without_a_connection_no_output_folder_is_created() -> None:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An emulator that refuses the fourth image and finishes no other while a test runs."""
-    refusal = Fail(of="request", nth=4, code="invalidParameter")
+    """An emulator that refuses the first image and finishes no other while a test runs."""
+    refusal = Fail(of="request", nth=1, code="invalidParameter")
     with Emulator(latency=600, faults=[refusal]) as emulator:
         set_service(emulator, monkeypatch)
         yield emulator
 
 
 def start_in_flight(start: Start, *options: str) -> subprocess.Popen[str]:
-    """Start the command, and return when images are in flight: the fourth one is refused."""
+    """Start the command, and return when the first image is refused and others are in flight."""
     make_images("abcdefg")
     process = start("upscale", "in", "--json", "--max-in-flight", "4", *options)
     assert process.stdout is not None
-    assert '"in/d.jpg"' in process.stdout.readline()
+    assert '"in/a.jpg"' in process.stdout.readline()
     return process
+
+
+def upscales_of(emulator: Emulator) -> set[str]:
+    requests = [one.task for one in emulator.requests]
+    return {task["taskUUID"] for task in requests if task["taskType"] == "upscale"}
 
 
 @unix
@@ -246,6 +252,9 @@ def test_a_signal_ends_the_command_and_names_the_images_in_flight(
     slow: Emulator, start: Start, number: signal.Signals, status: int
 ) -> None:
     process = start_in_flight(start)
+    give_up_at = time.monotonic() + 20
+    while len(upscales_of(slow)) < 2 and time.monotonic() < give_up_at:
+        time.sleep(0.01)  # the emulator has no event for this
     process.send_signal(number)
     done = wait(process)
     assert done.status == status
@@ -254,10 +263,10 @@ def test_a_signal_ends_the_command_and_names_the_images_in_flight(
     assert "the service may still finish and bill" in done.stderr
     assert "not started" in done.stderr
     interrupted = [one for one in done.objects if one["error"]["type"] == "Interrupted"]
-    assert [one["source"] for one in interrupted][:3] == ["in/a.jpg", "in/b.jpg", "in/c.jpg"]
-    sent = {one.task["taskUUID"] for one in slow.requests if one.task["taskType"] == "upscale"}
+    assert interrupted[0]["source"] == "in/b.jpg"
+    sent = upscales_of(slow)
     assert sent <= {one["task_uuid"] for one in interrupted}
-    assert f"interrupted: in/a.jpg (taskUUID {interrupted[0]['task_uuid']})" in done.stderr
+    assert f"interrupted: in/b.jpg (taskUUID {interrupted[0]['task_uuid']})" in done.stderr
 
 
 def test_a_connection_that_stays_away_ends_the_command(slow: Emulator, start: Start) -> None:
@@ -265,9 +274,9 @@ def test_a_connection_that_stays_away_ends_the_command(slow: Emulator, start: St
     slow.stop()
     done = wait(process)
     assert done.status == 1
-    assert [one["source"] for one in done.objects] == [f"in/{name}.jpg" for name in "abcefg"]
+    assert [one["source"] for one in done.objects] == [f"in/{name}.jpg" for name in "bcdefg"]
     assert {one["error"]["type"] for one in done.objects} == {"ConnectionLostError"}
-    assert "failed: in/a.jpg: no connection" in done.stderr
+    assert "failed: in/b.jpg: no connection" in done.stderr
     assert " not sent" in done.stderr
     assert "Traceback" not in done.stderr
 

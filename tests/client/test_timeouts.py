@@ -98,8 +98,9 @@ async def test_a_timeout_holds_while_a_file_does_not_give_its_bytes() -> None:
         assert not server.tasks
 
 
+@pytest.mark.parametrize("method", ["upscale", "submit"])
 async def test_a_timeout_holds_while_the_disk_of_the_journal_hangs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on = threading.Event()
     commit = Journal.commit
@@ -112,7 +113,7 @@ async def test_a_timeout_holds_while_the_disk_of_the_journal_hangs(
         monkeypatch.setattr(Journal, "commit", hangs)
         try:
             with pytest.raises(TaskTimeoutError):
-                await client.upscale(IMAGE, timeout=0.1)
+                await getattr(client, method)(IMAGE, timeout=0.1)
         finally:
             goes_on.set()
         await client.upscale(IMAGE)

@@ -69,6 +69,7 @@ async def test_a_service_that_ignores_dry_runs_gets_no_task_that_it_could_run() 
     assert rows["inputs of 1 to 64 MiB"].state == "unknown"
 
 
+@pytest.mark.long
 async def test_inputs_up_to_64_mebibytes_are_taken_as_dry_runs() -> None:
     async with emulator_of("documented") as emulator:
         lab = lab_of(emulator.url, emulator.api_key)
@@ -217,6 +218,16 @@ async def test_the_key_is_in_no_row_though_the_service_quotes_it() -> None:
     rows, _, _ = await rows_of(answering(quotes), *[probe.name for probe in (*FREE[1:], *PAID)])
     assert "not with (the key)" in str(rows)
     assert KEY not in str(rows)
+
+
+async def test_the_key_is_in_no_row_though_a_close_frame_quotes_it() -> None:
+    async def quotes(connection: Connection) -> None:
+        await connection.receive()
+        await connection.close(1008, f"not with {KEY}")
+
+    rows, _, _ = await rows_of(quotes, "authentication")
+    assert rows["authentication"].state == "wrong"
+    assert "not with (the key)" in rows["authentication"].text
 
 
 @pytest.mark.parametrize("probe", PAID, ids=lambda probe: probe.name)

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from runware_ws.emulator.imaging import pictures
-from runware_ws.emulator.imaging.engine import Engine, ImageStore, StoredImage, Upscaler
+from runware_ws.emulator.imaging.engine import Engine, ImageStore, StoredImage
+from runware_ws.emulator.imaging.pictures import Upscaler
 from runware_ws.emulator.service.jobs import Failed, Job, JobOutcome, Succeeded
 from runware_ws.emulator.service.settings import ServiceSettings
 from tests.emulator.bench import KEY, Bench, new_uuid, picture, text_of, upscale

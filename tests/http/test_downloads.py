@@ -6,7 +6,9 @@ import asyncio
 import base64
 import gzip
 import hashlib
+import os
 import pickle
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -258,6 +260,30 @@ async def test_a_format_that_is_new_is_believed_to_the_server(
     new = b"\x00\x00\x00\x1cftypavif" + bytes(50)
     url = server.plays("/a", response(new, Content_Type="image/avif"))
     assert (await linked(url).save(tmp_path / "photo")).read_bytes() == new
+
+
+async def test_what_a_journal_forgets_is_on_the_disk_before(
+    server: PictureServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        steps.append("the folder" if is_folder else "the file")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    url = server.plays("/a.jpg", picture())
+    downloads = Downloads(DownloadLimits(LOOPBACK))
+    raw = {"imageURL": url}
+    await UpscaleResult(UUID4, raw, downloads=downloads).save(tmp_path / "without")
+    assert not steps
+    journaled = UpscaleResult(
+        UUID4, raw, on_ack=lambda: steps.append("the journal"), downloads=downloads
+    )
+    await journaled.save(tmp_path / "with")
+    assert steps == ["the file", "the folder", "the journal"]
 
 
 # What has no end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from runware_ws.protocol.tasks import Task
 from runware_ws.protocol.wire import encode_answer
 from tests.client.test_moments import connected, hear, submit, write_all
+from tests.protocol.lasting import LastingWorld
 from tests.protocol.test_unnamed_errors import NO_IMAGE, outcome
-from tests.protocol.world import World
+from tests.protocol.world import World, number_of
 from tests.support.answers import error
 
 
@@ -115,3 +117,17 @@ def test_a_task_that_conflicts_twice_is_asked_for_once() -> None:
         hear(session, 0.1, errors=[known])
     (frame,) = write_all(session, 0.1)
     assert [one["taskType"] for one in frame] == ["getResponse"]
+
+
+def test_a_task_of_an_earlier_process_is_loaded_before_it_is_sent_for_lack_of_room(
+    tmp_path: Path,
+) -> None:
+    rules: Any = {"details": "nothing", "conflicts": "never"}
+    world = LastingWorld(tmp_path / "jobs.db", on_doubt="fail", **rules)
+    task = world.submit()
+    world.settle_down(finish=False)
+    world.kill(written=0, server_knows=True, frames_count_as_undelivered=False)
+    world.finish(0, "serviceUnavailable")
+    world.heal()
+    assert isinstance(world.heard[number_of(task)][-1], dict)
+    world.journal.close()

@@ -18,9 +18,8 @@ import httpx
 from ..service.jobs import Failed, Job, JobOutcome, Succeeded
 from ..service.settings import ServiceSettings
 from .memo import Memo
-from .pictures import BadImageError, from_base64, shrink, upscale
+from .pictures import BadImageError, Upscaler, from_base64, shrink, upscale, with_jitter
 
-Upscaler: TypeAlias = Callable[[bytes, int, str, int], bytes]
 _log = logging.getLogger(__name__)
 _MAX_WORKERS = 8
 _MAX_FETCHES = 16  # httpx keeps 20 connections; with more in use, it becomes slow
@@ -103,7 +102,8 @@ class Engine:
         self._settings = settings
         self._clock = clock
         self._http = http
-        self._upscaler = upscaler
+        jitter = settings.brightness_jitter
+        self._upscaler = with_jitter(upscaler, jitter) if jitter else upscaler
         self._results: Memo[_Made] = Memo(_size_of_made, settings.max_image_bytes // 4)
         self._fetched: Memo[bytes] = Memo(
             lambda _, content: len(content), settings.max_image_bytes // 4, _FRESH

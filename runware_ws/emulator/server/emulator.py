@@ -16,8 +16,7 @@ import httpx
 
 from ..faults.injector import FaultInjector
 from ..faults.kinds import Fault
-from ..imaging.engine import Upscaler
-from ..imaging.pictures import upscale
+from ..imaging.pictures import Upscaler, upscale
 from ..service.core import Service
 from ..service.history import ReceivedTask
 from ..service.rules import Rules

@@ -13,7 +13,8 @@ import httpx
 from ...protocol.wire import encode_answer
 from ...settings import is_loopback
 from ..faults.injector import FaultInjector
-from ..imaging.engine import HTTP_ERRORS, Engine, ImageStore, Upscaler
+from ..imaging.engine import HTTP_ERRORS, Engine, ImageStore
+from ..imaging.pictures import Upscaler
 from ..service.answers import HttpCall
 from ..service.effects import Close, Cut, Delivery, Effect, Push, Respond, Run, Upload, Webhook
 from ..service.jobs import Job

@@ -44,6 +44,8 @@ class ServiceSettings:
             `Emulator.executions` hold.
         latency: seconds that each upscale takes longer, as if a model were at work. Any number of
             tasks wait side by side.
+        brightness_jitter: how much brighter or darker a result may be than its image, as results of
+            a model are; 0.02 is 2 %. It follows from the content of the image.
         workers: how many images are worked on at once; None for one per processor, 8 at most.
         max_frame_bytes: the largest WebSocket message that is accepted.
         max_image_bytes: the total size of the inputs and results in memory; the oldest are
@@ -76,6 +78,7 @@ class ServiceSettings:
     max_result_bytes: int = 512 * 1024 * 1024
     max_records: int = 200_000
     latency: float = 0.0
+    brightness_jitter: float = 0.0
     workers: int | None = None
     max_frame_bytes: int = 256 * 1024 * 1024
     max_image_bytes: int = 512 * 1024 * 1024

@@ -1,0 +1,20 @@
+"""Pictures of any size: cut into tiles, upscaled side by side, and put together without seams.
+
+    result = await client.upscale_large(Path("map.tif"), factor=4, output="map-large.tif")
+
+It needs Pillow. With the extra ``large`` (pyvips), pictures that are larger than the memory are
+read and written in strips, and the output may be a DeepZoom pyramid (``.dzi``). See
+`RunwareClient.upscale_large` for what is kept of a picture.
+"""
+
+from ..errors import MissingExtraError
+
+try:
+    import PIL  # noqa: F401
+except ImportError:
+    raise MissingExtraError("upscale_large", "large") from None
+
+from .planning import LargePlan, plan
+from .upscaling import LargeResult, upscale_large
+
+__all__ = ["LargePlan", "LargeResult", "plan", "upscale_large"]

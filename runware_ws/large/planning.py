@@ -1,0 +1,113 @@
+"""The tiles of a picture and their cost, known before anything is sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+
+from PIL import Image
+
+from .geometry import Grid, check_tiles, grid_of
+from .reading import OpenPicture, Source, open_picture
+
+__all__ = ["PRICE", "LargePlan", "TiledPicture", "plan", "tiled", "tiles_of"]
+
+PRICE = 0.0013  # US dollars a task: the example in Runware's documentation
+
+
+@dataclass(frozen=True, slots=True)
+class LargePlan:
+    """The tiles of a picture.
+
+    Attributes:
+        size: width and height of the picture, upright, in pixels.
+        result_size: width and height of the result.
+        tile_size: width and height of each tile.
+        tiles: the number of tiles.
+        tasks: the number of tasks: tiles of the same content are sent once.
+        cost: the estimated cost in US dollars.
+    """
+
+    size: tuple[int, int]
+    result_size: tuple[int, int]
+    tile_size: tuple[int, int]
+    tiles: int
+    tasks: int
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class TiledPicture:
+    """A picture and its tiles.
+
+    Attributes:
+        picture: the picture.
+        grid: the tiles.
+        keys: the content of each tile as a hash, row by row.
+    """
+
+    picture: OpenPicture
+    grid: Grid
+    keys: tuple[str, ...]
+
+    def plan(self, price: float) -> LargePlan:
+        """Return the plan, at a price in US dollars a task."""
+        tasks = len(Counter(self.keys))
+        column, row = self.grid.columns.spans[0], self.grid.rows.spans[0]
+        tile_size = (column.end - column.start, row.end - row.start)
+        return LargePlan(
+            self.grid.size, self.grid.result_size, tile_size, len(self.grid), tasks, tasks * price
+        )
+
+
+def plan(
+    image: Source,
+    factor: int = 4,
+    *,
+    tile_size: int | None = None,
+    overlap: int = 32,
+    price: float = PRICE,
+) -> LargePlan:
+    """Return the number of tiles of a picture, and their cost. It reads the picture, and blocks.
+
+    Args:
+        image: see `RunwareClient.upscale_large`; so are `factor`, `tile_size` and `overlap`.
+        factor: 2 or 4.
+        tile_size: the longest side of a tile.
+        overlap: pixels of context on each side of a tile.
+        price: of a task, in US dollars.
+
+    Raises:
+        InputError: an argument is wrong, or the picture cannot be read.
+    """
+    return tiled(image, factor, tile_size, overlap).plan(price)
+
+
+def tiled(image: Source, factor: int, tile_size: int | None, overlap: int) -> TiledPicture:
+    """Open a picture and find its tiles. It blocks.
+
+    Raises:
+        InputError: an argument is wrong, or the picture cannot be read.
+    """
+    side = check_tiles(factor, tile_size, overlap)
+    picture = open_picture(image)
+    grid = grid_of(picture.size, factor, side, overlap)
+    keys = (
+        key_of(tile) for row in range(len(grid.rows.spans)) for tile in tiles_of(picture, grid, row)
+    )
+    return TiledPicture(picture, grid, tuple(keys))
+
+
+def tiles_of(picture: OpenPicture, grid: Grid, row: int) -> list[Image.Image]:
+    """Return the tiles of a row. It blocks."""
+    span = grid.rows.spans[row]
+    strip = picture.lines(span.start, span.end)
+    return [strip.crop(box) for box in grid.boxes(span)]
+
+
+def key_of(tile: Image.Image) -> str:
+    """Return a hash of the content of a tile."""
+    digest = hashlib.sha256(f"{tile.mode} {tile.width}x{tile.height} ".encode())
+    digest.update(tile.tobytes())
+    return f"tile:{digest.hexdigest()}"

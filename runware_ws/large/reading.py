@@ -1,0 +1,175 @@
+"""Reading a picture strip by strip: with pyvips where it is installed, else with Pillow.
+
+Both give the same picture: upright (the EXIF orientation is applied, and the tag dropped), in
+8 bits a channel (16 are cut to the upper 8, since the service makes 8), as grey or RGB, each with
+or without transparency. Palettes become RGB; CMYK becomes RGB, without its ICC profile. Any other
+ICC profile and the resolution are kept. Other metadata are not.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from PIL import Image, ImageOps
+
+from ..errors import InputError
+
+__all__ = ["Look", "OpenPicture", "has_pyvips", "open_picture"]
+
+Source = Path | bytes | bytearray | memoryview | IO[bytes]
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by the number of channels
+_MILLIMETRES = 25.4  # of an inch
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The properties of a picture that its result has, too.
+
+    Attributes:
+        mode: mode in Pillow's words: ``L``, ``LA``, ``RGB`` or ``RGBA``.
+        profile: the ICC profile, or None.
+        resolution: dots per inch, horizontally and vertically; or None.
+    """
+
+    mode: str
+    profile: bytes | None = None
+    resolution: tuple[float, float] | None = None
+
+
+class OpenPicture(Protocol):
+    """A picture that is open for reading.
+
+    Attributes:
+        size: width and height in pixels.
+        look: what its result has, too.
+    """
+
+    size: tuple[int, int]
+    look: Look
+
+    def lines(self, top: int, bottom: int) -> Image.Image:
+        """Return lines of the picture, in its full width."""
+
+
+def has_pyvips() -> bool:
+    """Return whether pyvips and its library are installed."""
+    try:
+        import pyvips  # noqa: F401
+    except (ImportError, OSError):  # the library itself is missing
+        return False
+    return True
+
+
+def open_picture(source: Source) -> OpenPicture:
+    """Open a picture. It blocks.
+
+    Raises:
+        InputError: it is no picture that can be read, or of a kind that is not supported.
+    """
+    content = _content_of(source)
+    return _VipsPicture(content) if has_pyvips() else _PillowPicture(content)
+
+
+def _content_of(source: Any) -> Path | bytes:
+    if isinstance(source, Path):
+        if not source.is_file():
+            raise InputError("image", f"{str(source)!r} is not a file", "pass the path of an image")
+        return source
+    if hasattr(source, "read"):
+        source = source.read()
+    if not isinstance(source, bytes | bytearray | memoryview):
+        problem = f"is of type {type(source).__name__}"
+        raise InputError("image", problem, "pass a pathlib.Path, bytes or a binary file")
+    return bytes(source)
+
+
+class _PillowPicture:
+    """A picture that is in memory as a whole."""
+
+    def __init__(self, source: Path | bytes) -> None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
+                    resolution = opened.info.get("dpi")
+                    self._image, profile = _converted(ImageOps.exif_transpose(opened))
+        except Image.DecompressionBombError as error:
+            remedy = 'pip install "runware-ws[large]", which reads it in strips'
+            raise InputError("image", f"is too large for Pillow ({error})", remedy) from None
+        except (OSError, ValueError, SyntaxError) as error:
+            raise _unreadable(error) from None
+        self.size = self._image.size
+        if resolution is not None:
+            resolution = (float(resolution[0]), float(resolution[1]))
+        self.look = Look(self._image.mode, profile, resolution)
+
+    def lines(self, top: int, bottom: int) -> Image.Image:
+        return self._image.crop((0, top, self.size[0], bottom))
+
+
+def _converted(image: Image.Image) -> tuple[Image.Image, bytes | None]:
+    profile: bytes | None = image.info.get("icc_profile")
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        return image.convert("RGB"), None
+    if image.mode.startswith("I"):
+        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L"), profile
+    if image.mode == "F":
+        raise InputError("image", "has floating-point pixels", "convert it to 8 or 16 bits first")
+    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    if image.has_transparency_data:
+        mode += "A"
+    return image.convert(mode), profile
+
+
+class _VipsPicture:
+    """A picture of which libvips holds what fits, and the rest in a temporary file."""
+
+    def __init__(self, source: Path | bytes) -> None:
+        import pyvips
+
+        try:
+            if isinstance(source, bytes):
+                opened = pyvips.Image.new_from_buffer(source, "")
+            else:
+                opened = pyvips.Image.new_from_file(str(source), revalidate=True)
+            self._image, self.look = _converted_by_vips(opened.autorot())
+        except pyvips.Error as error:
+            raise _unreadable(error) from None
+        self.size = (self._image.width, self._image.height)
+
+    def lines(self, top: int, bottom: int) -> Image.Image:
+        import pyvips
+
+        size = (self.size[0], bottom - top)
+        try:
+            pixels = self._image.crop(0, top, *size).write_to_memory()
+        except pyvips.Error as error:
+            raise _unreadable(error) from None
+        return Image.frombytes(self.look.mode, size, bytes(pixels))
+
+
+def _converted_by_vips(image: Any) -> tuple[Any, Look]:
+    if image.format not in ("uchar", "ushort"):
+        raise InputError("image", f"has pixels of {image.format}", "convert it to 8 bits first")
+    profile = image.get("icc-profile-data") if "icc-profile-data" in image.get_fields() else None
+    resolution = None
+    if (image.xres, image.yres) != (1.0, 1.0):  # which libvips has where none is known
+        resolution = (image.xres * _MILLIMETRES, image.yres * _MILLIMETRES)
+    if image.interpretation == "cmyk":
+        profile = None
+    is_grey = image.bands < 3
+    if image.format == "ushort":
+        image = image.cast("uchar", shift=True).copy(interpretation="b-w" if is_grey else "srgb")
+    elif not is_grey or image.interpretation != "b-w":
+        image = image.colourspace("b-w" if is_grey else "srgb")
+    return image, Look(_MODES[image.bands], profile, resolution)
+
+
+def _unreadable(error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+    return InputError("image", f"cannot be read: {reason[0]}", "pass an image file")

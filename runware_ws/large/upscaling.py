@@ -1,0 +1,248 @@
+"""The way of a picture through the service: tiles out, results in, lines into the output."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from io import BytesIO
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from PIL import Image
+
+from ..batch import Failure, Outcome, Success
+from ..errors import (
+    BudgetError,
+    ProtocolError,
+    ResultLostError,
+    RunwareError,
+    TaskError,
+    TaskTimeoutError,
+)
+from ..results import UpscaleResult
+from ..runtime.budget import Budget
+from ..runtime.concurrency import run_in_thread
+from .planning import PRICE, LargePlan, TiledPicture, tiled, tiles_of
+from .reading import Source
+from .stitching import Stitcher
+from .writing import Writer, check_output, writer_for
+
+if TYPE_CHECKING:
+    from ..client import RunwareClient
+
+__all__ = ["LargeResult", "upscale_large"]
+
+_RERUNS = 2  # of a tile that failed, after the retries of the client
+
+
+@dataclass(frozen=True, slots=True)
+class LargeResult:
+    """A picture that was upscaled in tiles.
+
+    Attributes:
+        path: path of the output.
+        size: its width and height in pixels.
+        tiles: the number of tiles.
+        tasks: the number of tasks: tiles of the same content are sent once.
+        cost: cost of the tasks in US dollars, also of those that an earlier run has paid for.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    tiles: int
+    tasks: int
+    cost: float
+
+
+class _Tile(bytes):
+    """A tile as a PNG file, with its key."""
+
+    key: str
+
+
+async def upscale_large(
+    client: RunwareClient,
+    image: Source,
+    *,
+    output: str | os.PathLike[str],
+    factor: int,
+    tile_size: int | None,
+    overlap: int,
+    quality: int,
+    max_in_flight: int,
+    max_cost: float | None,
+    on_plan: Callable[[LargePlan], None] | None,
+    on_progress: Callable[[int, int], None] | None,
+    options: dict[str, Any],
+) -> LargeResult:
+    """Upscale a picture of any size; see `RunwareClient.upscale_large`."""
+    path = Path(output)
+    job = await run_in_thread(tiled, image, factor, tile_size, overlap)
+    check_output(path, job.grid.result_size)
+    plan = job.plan(PRICE)
+    if on_plan is not None:
+        on_plan(plan)
+    if max_cost is not None and plan.cost > max_cost:
+        raise BudgetError(max_cost, 0.0)
+    look = job.picture.look
+    writer = await run_in_thread(writer_for, path, job.grid.result_size, look, quality)
+    try:
+        budget = Budget(inf if max_cost is None else max_cost)
+        run = _Run(client, job, writer, budget=budget, on_progress=on_progress, options=options)
+        await run.run(max_in_flight)
+        await run_in_thread(writer.finish)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run_in_thread(writer.discard)
+    return LargeResult(path, plan.result_size, plan.tiles, plan.tasks, run.cost)
+
+
+class _Run:
+    """The tasks of one picture.
+
+    Attributes:
+        cost: of the tiles that are done, in US dollars.
+    """
+
+    def __init__(
+        self,
+        client: RunwareClient,
+        job: TiledPicture,
+        writer: Writer,
+        *,
+        budget: Budget,
+        on_progress: Callable[[int, int], None] | None,
+        options: dict[str, Any],
+    ) -> None:
+        self.cost = 0.0
+        self._client = client
+        self._job = job
+        self._writer = writer
+        self._budget = budget
+        self._on_progress = on_progress
+        self._options = {
+            **options,
+            "upscale_factor": job.grid.factor,
+            "output_type": "base64Data",
+            "output_format": "PNG",
+            "include_cost": True,
+        }
+        self._stitcher = Stitcher(job.grid, job.picture.look.mode)
+        self._uses = Counter(job.keys)  # of each content that are still to come
+        self._again: dict[str, tuple[bytes, bytes]] = {}  # results that are used again
+
+    async def run(self, max_in_flight: int) -> None:
+        """Upscale all tiles, and write the picture."""
+        outcomes = self._client.upscale_many(
+            self._tiles(),
+            max_in_flight=max_in_flight,
+            ordered=True,
+            idempotency=lambda tile: tile.key,
+            **self._options,
+        )
+        try:
+            columns = len(self._job.grid.columns.spans)
+            for number, key in enumerate(self._job.keys):
+                if key in self._again:
+                    files = self._again[key]
+                else:
+                    outcome = await anext(outcomes)
+                    result = await self._result(outcome)
+                    files = (outcome.source, await result.read())
+                    result.ack()
+                await run_in_thread(self._add, number % columns, number // columns, *files)
+                self._keep(key, files)
+                if self._on_progress is not None:
+                    self._on_progress(number + 1, len(self._job.keys))
+        finally:
+            await outcomes.aclose()
+
+    def _keep(self, key: str, files: tuple[bytes, bytes]) -> None:
+        """Keep a result as long as tiles of the same content are to come."""
+        self._uses[key] -= 1
+        if self._uses[key]:
+            self._again[key] = files
+        else:
+            self._again.pop(key, None)
+
+    async def _tiles(self) -> AsyncIterator[_Tile]:
+        """Yield each content once, in the order of the tiles."""
+        sent: set[str] = set()
+        keys = iter(self._job.keys)
+        for row in range(len(self._job.grid.rows.spans)):
+            tiles = await run_in_thread(tiles_of, self._job.picture, self._job.grid, row)
+            for tile, key in zip(tiles, keys, strict=False):
+                if key not in sent:
+                    sent.add(key)
+                    await self._budget.reserve()
+                    yield await run_in_thread(_encoded, tile, key)
+
+    async def _result(self, outcome: Outcome[_Tile]) -> UpscaleResult:
+        """Return the result of a tile. If it failed, it is run again alone, under the same key."""
+        reruns = _RERUNS
+        while isinstance(outcome, Failure):
+            if not isinstance(outcome.error, TaskError):  # its end is not known
+                self._budget.charge(None)
+            self._budget.release()
+            if not reruns or not _may_be_run_again(outcome.error):
+                raise outcome.error
+            reruns -= 1
+            outcome = await self._run_again(outcome.source)
+        self.cost += outcome.result.cost or 0.0
+        self._budget.charge(outcome.result.cost)
+        self._budget.release()
+        return outcome.result
+
+    async def _run_again(self, tile: _Tile) -> Outcome[_Tile]:
+        await self._budget.reserve()
+        try:
+            result = await self._client.upscale(tile, idempotency_key=tile.key, **self._options)
+            return Success(tile, result)
+        except RunwareError as error:
+            return Failure(tile, error)
+
+    def _add(self, column: int, row: int, source: bytes, content: bytes) -> None:
+        tile = _decoded(content, source, self._job)
+        for lines in self._stitcher.add(column, row, tile):
+            self._writer.write(lines)
+
+
+def _may_be_run_again(error: RunwareError) -> bool:
+    if isinstance(error, TaskError):
+        return error.retryable
+    return isinstance(error, TaskTimeoutError | ResultLostError)
+
+
+def _encoded(tile: Image.Image, key: str) -> _Tile:
+    file = BytesIO()
+    tile.save(file, "PNG", compress_level=3)
+    encoded = _Tile(file.getvalue())
+    encoded.key = key
+    return encoded
+
+
+def _decoded(content: bytes, source: bytes, job: TiledPicture) -> Image.Image:
+    """Return the result of a tile in the mode of the picture.
+
+    Raises:
+        ProtocolError: it is no image, or not of the size that was asked for.
+    """
+    try:
+        with Image.open(BytesIO(content)) as opened:
+            result = opened.copy()
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ProtocolError(f"the result of a tile cannot be read: {error}") from None
+    with Image.open(BytesIO(source)) as tile:
+        size = (tile.width * job.grid.factor, tile.height * job.grid.factor)
+        if result.size != size:
+            raise ProtocolError(f"the result of a tile is {result.size}, and not {size}")
+        mode = job.picture.look.mode
+        if mode.endswith("A") and not result.has_transparency_data:  # the model knows none
+            alpha = tile.getchannel("A").resize(size, Image.Resampling.LANCZOS)
+            result = result.convert(mode)
+            result.putalpha(alpha)
+    return result.convert(mode)

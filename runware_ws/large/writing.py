@@ -1,0 +1,210 @@
+"""Writing a picture line by line: with pyvips where it is installed, else with Pillow.
+
+Pillow holds the whole picture in memory. For pyvips, the lines are written to a temporary file
+beside the output, as they are; from that it makes the output in little memory. Either way the
+output appears as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import IO, Any, Protocol
+from uuid import uuid4
+
+from PIL import Image
+
+from ..errors import InputError, SaveError
+from .reading import Look, has_pyvips
+
+__all__ = ["Writer", "check_output", "writer_for"]
+
+_FORMATS = {
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".dzi": "DZI",
+}
+_LONGEST = {"JPEG": 65_535, "WEBP": 16_383}  # pixels a side
+_NEEDS_VIPS = 'pip install "runware-ws[large]"'
+
+
+def check_output(output: Path, size: tuple[int, int]) -> None:
+    """Check that a picture can be written.
+
+    Raises:
+        InputError: the format is not known, or cannot hold so large a picture.
+    """
+    form = _FORMATS.get(output.suffix.lower())
+    if form is None:
+        remedy = f"use one of {', '.join(_FORMATS)}"
+        raise InputError("output", f"the suffix {output.suffix!r} is not known", remedy)
+    if form == "DZI" and not has_pyvips():
+        raise InputError("output", "DeepZoom needs pyvips", _NEEDS_VIPS)
+    if max(size) > _LONGEST.get(form, max(size)):
+        problem = f"{form} has at most {_LONGEST[form]} pixels a side, not {max(size)}"
+        raise InputError("output", problem, "write .tif, .png or .dzi")
+
+
+class Writer(Protocol):
+    """A picture that is being written. Its methods block."""
+
+    def write(self, lines: Image.Image) -> None:
+        """Add lines below those that were written.
+
+        Raises:
+            SaveError: they cannot be written.
+        """
+
+    def finish(self) -> None:
+        """Make the output, in place of any file of its name.
+
+        Raises:
+            SaveError: it cannot be written.
+        """
+
+    def discard(self) -> None:
+        """Remove what is temporary."""
+
+
+def writer_for(output: Path, size: tuple[int, int], look: Look, quality: int) -> Writer:
+    """Return what writes a picture.
+
+    Args:
+        output: the file; its suffix says the format. ``.dzi`` has a folder beside it.
+        size: width and height in pixels.
+        look: what the picture has besides pixels.
+        quality: of JPEG and WebP, 1 to 100.
+
+    Raises:
+        SaveError: the folder of the output cannot be created or written to.
+    """
+    kind = _VipsWriter if has_pyvips() else _PillowWriter
+    try:
+        return kind(output, size, look, quality)
+    except OSError as error:
+        raise SaveError(str(output), str(error)) from None
+
+
+class _Base:
+    def __init__(self, output: Path, size: tuple[int, int], look: Look, quality: int) -> None:
+        self._output = output
+        self._size = size
+        self._look = look
+        self._quality = quality
+        self._form = _FORMATS[output.suffix.lower()]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # Under one name, so that the next run removes what a killed one has left.
+        self._folder = output.with_name(f".{output.name}.unfinished")
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir()
+
+    def discard(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _put_in_place(self) -> None:
+        made = self._folder / self._output.name
+        if self._form == "DZI":
+            tiles = self._output.with_name(f"{self._output.stem}_files")
+            if tiles.exists():
+                shutil.rmtree(tiles)
+            (self._folder / tiles.name).replace(tiles)
+        made.replace(self._output)
+
+
+class _PillowWriter(_Base):
+    def __init__(self, output: Path, size: tuple[int, int], look: Look, quality: int) -> None:
+        super().__init__(output, size, look, quality)
+        self._image = Image.new(look.mode, size)
+        self._top = 0
+
+    def write(self, lines: Image.Image) -> None:
+        self._image.paste(lines, (0, self._top))
+        self._top += lines.height
+
+    def finish(self) -> None:
+        image = self._image
+        if self._form == "JPEG" and image.mode.endswith("A"):
+            image = _on_white(image)
+        if self._form == "WEBP" and image.mode.startswith("L"):
+            image = image.convert(image.mode.replace("L", "RGB"))
+        options: dict[str, Any] = {"icc_profile": self._look.profile}
+        if self._look.resolution is not None:
+            options["dpi"] = self._look.resolution
+        if self._form in ("JPEG", "WEBP"):
+            options["quality"] = self._quality
+        if self._form == "TIFF":
+            options.update(compression="tiff_adobe_deflate", big_tiff=True)
+        try:
+            image.save(self._folder / self._output.name, self._form, **options)
+            self._put_in_place()
+        except OSError as error:
+            raise SaveError(str(self._output), str(error)) from None
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    ground = Image.new(image.mode.removesuffix("A"), image.size, "white")
+    ground.paste(image.convert(ground.mode), mask=image.getchannel("A"))
+    return ground
+
+
+class _VipsWriter(_Base):
+    def __init__(self, output: Path, size: tuple[int, int], look: Look, quality: int) -> None:
+        super().__init__(output, size, look, quality)
+        # libvips remembers what it has read under a name.
+        self._pixels = self._folder / f"pixels-{uuid4().hex}"
+        self._file: IO[bytes] = self._pixels.open("xb")
+
+    def write(self, lines: Image.Image) -> None:
+        try:
+            self._file.write(lines.tobytes())
+        except OSError as error:
+            raise SaveError(str(self._output), str(error)) from None
+
+    def finish(self) -> None:
+        import pyvips
+
+        try:
+            self._file.close()
+            self._save(self._picture(pyvips))
+            self._put_in_place()
+        except (OSError, pyvips.Error) as error:
+            raise SaveError(str(self._output), str(error).strip()) from None
+
+    def discard(self) -> None:
+        self._file.close()
+        super().discard()
+
+    def _picture(self, pyvips: Any) -> Any:
+        bands = len(self._look.mode)
+        picture = pyvips.Image.rawload(str(self._pixels), *self._size, bands)
+        picture = picture.copy(interpretation="b-w" if bands < 3 else "srgb")
+        if self._look.resolution is not None:
+            across, down = (dots / 25.4 for dots in self._look.resolution)
+            picture = picture.copy(xres=across, yres=down)
+        if self._look.profile is not None:
+            picture.set_type(pyvips.GValue.blob_type, "icc-profile-data", self._look.profile)
+        return picture
+
+    def _save(self, picture: Any) -> None:
+        made = str(self._folder / self._output.name)
+        if self._form == "TIFF":
+            picture.tiffsave(
+                made,
+                tile=True,
+                bigtiff=True,
+                compression="deflate",
+                predictor="horizontal",
+                resunit="inch",
+            )
+        elif self._form == "JPEG":
+            picture.jpegsave(made, Q=self._quality, background=[255])
+        elif self._form == "WEBP":
+            picture.webpsave(made, Q=self._quality)
+        elif self._form == "DZI":
+            picture.dzsave(made.removesuffix(self._output.suffix))
+        else:
+            picture.pngsave(made)

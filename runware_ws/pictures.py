@@ -1,0 +1,184 @@
+"""Pillow images and numpy arrays, as inputs and of results.
+
+Neither library is imported to find out what an object is: an object of a library that nobody has
+imported does not exist. Files are written and read with Pillow, which the extra ``images`` brings.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+
+class PillowImage(Protocol):
+    """A `PIL.Image.Image`."""
+
+    @property
+    def mode(self) -> str: ...
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    def getbands(self) -> tuple[str, ...]: ...
+
+
+class Array(Protocol):
+    """A `numpy.ndarray`."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+_CHANNELS = "pass rows x columns (grey) or rows x columns x 3 or 4 (RGB or RGBA)"
+_WRITABLE = frozenset({"1", "L", "LA", "I;16", "P", "RGB", "RGBA"})
+# The fastest level: the result is a tenth larger, and done in a third of the time.
+_COMPRESSION = 1
+# From this value of the EXIF member on, width and height change places.
+_ORIENTATION, _FIRST_TURNED = 0x0112, 5
+
+
+def is_pillow_image(value: object) -> bool:
+    """Return whether a value is a Pillow image."""
+    return _is_a(value, "PIL.Image", "Image")
+
+
+def is_array(value: object) -> bool:
+    """Return whether a value is a numpy array."""
+    return _is_a(value, "numpy", "ndarray")
+
+
+def _is_a(value: object, module: str, name: str) -> bool:
+    cls = getattr(sys.modules.get(module), name, None)
+    return cls is not None and isinstance(value, cls)
+
+
+def check_pillow(need: str) -> None:
+    """Raise MissingExtraError, which names the need, unless Pillow is installed."""
+    if find_spec("PIL") is None:
+        raise MissingExtraError(need, "images")
+
+
+def check_picture(picture: Any) -> int:
+    """Check a Pillow image or a numpy array, and return the number of bytes of its pixels.
+
+    Raises:
+        InputError: it has no pixels, or an array is not one of colours.
+        MissingExtraError: Pillow is not installed.
+    """
+    check_pillow("an array as an image")
+    if is_pillow_image(picture):
+        width, height = picture.size
+        size = width * height * len(picture.getbands())
+    else:
+        _check_array(picture)
+        size = picture.size
+    if not size:
+        raise InputError("image", "has no pixels", "pass an image of at least 1 x 1")
+    return int(size)
+
+
+def _check_array(array: Any) -> None:
+    shape = "x".join(map(str, array.shape))
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise InputError("image", f"is an array of shape {shape}", _CHANNELS)
+    if array.dtype.name != "uint8":
+        remedy = "pass one of uint8, with values from 0 to 255"
+        raise InputError("image", f"is an array of {array.dtype.name}", remedy)
+
+
+def png_of(picture: Any) -> bytes:
+    """Return a checked Pillow image, turned as its EXIF says, or array as a PNG file. It blocks.
+
+    Raises:
+        InputError: its pixels cannot be read.
+    """
+    from PIL import Image, ImageOps
+
+    output = io.BytesIO()
+    try:
+        image = Image.fromarray(picture) if is_array(picture) else ImageOps.exif_transpose(picture)
+        if image.mode not in _WRITABLE:
+            image = image.convert("RGBA" if "a" in image.mode.lower() else "RGB")
+        image.save(output, "PNG", compress_level=_COMPRESSION)
+    except (OSError, ValueError, SyntaxError) as error:  # as of a file that is cut off
+        raise InputError("image", f"cannot be read: {error}", "pass an intact image") from None
+    return output.getvalue()
+
+
+def image_of(data: bytes) -> PIL.Image.Image:
+    """Return the content of an image file as a Pillow image, decoded. It blocks.
+
+    Raises:
+        MissingExtraError: Pillow is not installed.
+        OSError: it is not an image.
+    """
+    check_pillow("a result as a Pillow image")
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small picture of an image.
+
+    Attributes:
+        width, height: size of the image in pixels, as it is to be seen.
+        data: the small picture, an image file.
+    """
+
+    width: int
+    height: int
+    data: bytes
+
+
+def thumbnail_of(file: bytes | Path, side: int, form: str, quality: int = 75) -> Thumbnail | None:
+    """Return a small picture of an image file. It blocks.
+
+    Args:
+        file: the file, or its content.
+        side: largest width and height of the small picture.
+        form: its format, as Pillow names it.
+        quality: its compression quality, for formats that have one.
+
+    Returns:
+        None if Pillow is not installed, or the file is none that it reads.
+    """
+    if find_spec("PIL") is None:
+        return None
+    from PIL import Image
+
+    output = io.BytesIO()
+    try:
+        with Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
+            width, height = image.size
+            if image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED:
+                width, height = height, width
+            small = _shrunk(image, side)
+            small.save(output, form, quality=quality)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    return Thumbnail(width, height, output.getvalue())
+
+
+def _shrunk(image: PIL.Image.Image, side: int) -> PIL.Image.Image:
+    from PIL import ImageOps
+
+    image.draft("RGB", (side, side))  # decodes a JPEG at a fraction of its size
+    image.thumbnail((side, side))
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return ImageOps.exif_transpose(image).convert(mode)

@@ -1,0 +1,397 @@
+"""The blocking twin of the package, for programs without an event loop.
+
+from runware_ws.sync import RunwareClient
+
+with RunwareClient() as client:
+    for outcome in client.upscale_many(Path("photos").glob("*.jpg")):
+        if outcome.result is not None:
+            outcome.result.save(Path("large") / outcome.source.name)
+
+Names, arguments, results and errors are those of `runware_ws`: each method calls the one there, in
+an event loop that has a thread of its own. Many threads may use one client at once, also threads
+that run an event loop, as that of a notebook does. An exception in a thread that waits, such as
+KeyboardInterrupt, cancels what it waits for. A process that was forked needs a client of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from functools import partial, update_wrapper
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
+
+from . import batch, client, events, results, task
+from .journal import recovery
+from .journal.recovery import RecoveredSource
+from .protocol.effects import Event
+from .protocol.reconnector import ClientState
+from .runtime.loop_thread import LoopThread
+
+__all__ = [
+    "Events",
+    "Failure",
+    "Outcome",
+    "Outcomes",
+    "Recovered",
+    "RunwareClient",
+    "Success",
+    "UpscaleResult",
+    "UpscaleTask",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+A = TypeVar("A")
+R = TypeVar("R")
+
+_SPOKEN = (("async with", "with"), ("async for", "for"), ("await ", ""), ("aclose", "close"))
+
+
+class _Face:
+    """The blocking face of an object that belongs to an event loop.
+
+    Args:
+        loop: the event loop.
+        original: the object.
+    """
+
+    def __init__(self, loop: LoopThread, original: Any) -> None:
+        self._loop = loop
+        self._original = original
+
+
+@overload
+def _blocking(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[_Face, P], R]: ...
+
+
+@overload
+def _blocking(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[_Face, P], R]: ...
+
+
+def _blocking(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate[_Face, P], Any]:
+    """Return a method that calls another one in the event loop, and waits for it."""
+
+    def call(self: _Face, /, *args: P.args, **options: P.kwargs) -> Any:
+        return self._loop.call(partial(method, self._original, *args, **options))
+
+    return _presented(call, method)
+
+
+def _giving(
+    face: Callable[[LoopThread, A], R], method: Callable[Concatenate[_Face, P], A]
+) -> Callable[Concatenate[_Face, P], R]:
+    """Return a blocking method whose result has a blocking face."""
+
+    def call(self: _Face, /, *args: P.args, **options: P.kwargs) -> R:
+        return face(self._loop, method(self, *args, **options))
+
+    return _presented(call, method)
+
+
+def _presented(function: Callable[P, R], original: Callable[..., object]) -> Callable[P, R]:
+    """Give a function the name, the signature and the docstring of the original."""
+    update_wrapper(function, original)
+    function.__doc__ = spoken(original)
+    return function
+
+
+def spoken(original: object) -> str:
+    """Return the docstring of the original as its blocking twin has it."""
+    text = original.__doc__ or ""
+    for there, here in _SPOKEN:
+        text = text.replace(there, here)
+    return text
+
+
+# Made outside of the classes, where mypy would expect what they take the place of.
+_read = _blocking(results.UpscaleResult.read)
+_save = _blocking(results.UpscaleResult.save)
+_image = _blocking(results.UpscaleResult.image)
+
+
+class UpscaleResult(_Face, results.UpscaleResult):
+    __doc__ = spoken(results.UpscaleResult)
+
+    _original: results.UpscaleResult
+
+    def __init__(self, loop: LoopThread, original: results.UpscaleResult) -> None:
+        self.__dict__.update(original.__dict__)  # what needs no event loop is inherited
+        super().__init__(loop, original)
+
+    ack = _blocking(results.UpscaleResult.ack)
+    read = _read  # type: ignore[assignment]  # it blocks
+    save = _save  # type: ignore[assignment]  # it blocks
+    image = _image  # type: ignore[assignment]  # it blocks
+
+    @property
+    def saved_to(self) -> Path | None:
+        """Path of the file that `save` wrote last; None before."""
+        return self._original.saved_to
+
+
+_result = _giving(UpscaleResult, _blocking(task.UpscaleTask.result))
+
+
+class UpscaleTask(_Face, task.UpscaleTask):
+    """A task that was submitted; `result` returns its result.
+
+    It settles by itself, whether or not anybody waits. Giving up waiting does not cancel the task;
+    `cancel` does.
+    """
+
+    def __init__(self, loop: LoopThread, original: task.UpscaleTask) -> None:
+        task.UpscaleTask.__init__(self, original._client, original._submission)
+        super().__init__(loop, original)
+
+    cancel = _blocking(task.UpscaleTask.cancel)
+    result = _result  # type: ignore[assignment]  # it blocks
+    __await__ = None  # type: ignore[assignment]  # there is nothing to await
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Success(batch.Success[T]):
+    __doc__ = spoken(batch.Success)
+
+    result: UpscaleResult
+
+    def unwrap(self) -> UpscaleResult:
+        """Return the result."""
+        return self.result
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Failure(batch.Failure[T]):
+    __doc__ = spoken(batch.Failure)
+
+    unsaved: UpscaleResult | None = None
+
+
+Outcome = Success[T] | Failure[T]
+"""The outcome of one image. ``outcome.error is not None`` tells a failure from a success."""
+
+
+def _outcome(loop: LoopThread, original: batch.Outcome[T]) -> Outcome[T]:
+    members = {one.name: getattr(original, one.name) for one in fields(original)}
+    for name in ("result", "unsaved"):
+        if members[name] is not None:
+            members[name] = UpscaleResult(loop, members[name])
+    return Failure(**members) if original.result is None else Success(**members)
+
+
+class Events(_Face, Iterator[Event]):
+    __doc__ = spoken(events.Events)
+
+    _original: events.Events
+    _next = _blocking(events.Events.__anext__)
+
+    def __next__(self) -> Event:
+        with suppress(IndexError):
+            return self._original._waiting.popleft()  # also when the event loop has ended
+        if self._original._ended:
+            raise StopIteration
+        try:
+            return self._next()
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+
+class _OutcomeIterator(_Face, Iterator[Outcome[T]]):
+    """Outcomes that may be read by several threads at once, each outcome by one of them.
+
+    A ``for`` acknowledges the result of its last turn when it asks for the next one: see
+    `UpscaleResult.ack`. A program that calls ``next`` acknowledges or saves the results itself.
+    """
+
+    def __iter__(self) -> Iterator[Outcome[T]]:
+        turns = self._original.__aiter__()
+        try:
+            while True:
+                yield self._turn(turns)
+        except StopAsyncIteration:
+            return
+
+    def __next__(self) -> Outcome[T]:
+        try:
+            return self._turn(self._original)
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def _turn(self, turns: AsyncIterator[batch.Outcome[T]]) -> Outcome[T]:
+        """Wait for the next outcome, or raise StopAsyncIteration."""
+        return _outcome(self._loop, self._loop.call(turns.__anext__))
+
+
+class Recovered(_OutcomeIterator[RecoveredSource]):
+    __doc__ = spoken(recovery.Recovered)
+
+
+class Outcomes(_OutcomeIterator[T]):
+    """The outcomes of `RunwareClient.upscale_many`, as they come or in the order of the images."""
+
+    _original: batch.Outcomes[T]
+
+    def __init__(
+        self, loop: LoopThread, original: batch.Outcomes[T], mail: SimpleQueue[_Message[T]]
+    ) -> None:
+        super().__init__(loop, original)
+        self._mail = mail
+
+    def _turn(self, turns: AsyncIterator[batch.Outcome[T]]) -> Outcome[T]:
+        future = self._loop.submit(turns.__anext__)
+        future.add_done_callback(self._mail.put)
+        try:
+            while not isinstance(message := self._mail.get(), Future):
+                message()
+            return _outcome(self._loop, message.result())
+        except CancelledError:  # of another thread, which ended the iteration for all
+            raise StopAsyncIteration from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def pending(self) -> list[tuple[T, str]]:
+        return self._loop.call(self._original.pending)
+
+    pending.__doc__ = spoken(batch.Outcomes.pending)
+
+    close = _blocking(batch.Outcomes.aclose)
+
+    def __del__(self) -> None:
+        self._loop.post(self._original._close)
+
+
+_Message = Future[batch.Outcome[T]] | Callable[[], None]
+
+
+class _Images(AsyncIterator[T]):
+    """The caller's images, each taken in a thread that waits for an outcome.
+
+    They may come from a generator that blocks, or that is bound to the caller's thread.
+    """
+
+    def __init__(self, images: Iterable[T], mail: SimpleQueue[_Message[Any]]) -> None:
+        self._images = iter(images)
+        self._mail = mail
+
+    async def __anext__(self) -> T:
+        request: Future[T] = Future()
+        self._mail.put(partial(self._take, request))
+        return await asyncio.wrap_future(request)
+
+    def _take(self, request: Future[T]) -> None:
+        if not request.set_running_or_notify_cancel():
+            return  # the iteration has ended
+        try:
+            request.set_result(next(self._images))
+        except StopIteration:
+            request.set_exception(StopAsyncIteration())
+        except Exception as error:  # noqa: BLE001  # raised again for the reader
+            request.set_exception(error)
+
+
+def _many(
+    method: Callable[Concatenate[Any, P], batch.Outcomes[T]],
+) -> Callable[Concatenate[_Face, P], Outcomes[T]]:
+    """Return `upscale_many` with its images taken in the caller's thread."""
+    signature = inspect.signature(method)
+
+    def call(self: _Face, /, *args: P.args, **options: P.kwargs) -> Outcomes[T]:
+        mail: SimpleQueue[_Message[T]] = SimpleQueue()
+        bound = signature.bind(self._original, *args, **options)
+        images = bound.arguments["images"]
+        batch.check_images(images)
+        if not isinstance(images, AsyncIterable):
+            bound.arguments["images"] = _Images(images, mail)
+        return Outcomes(self._loop, method(*bound.args, **bound.kwargs), mail)
+
+    return _presented(call, method)
+
+
+def _settings_of(
+    original: Callable[Concatenate[Any, P], None],
+) -> Callable[[Callable[..., None]], Callable[Concatenate[_Face, P], None]]:
+    return lambda function: _presented(function, original)
+
+
+class RunwareClient(_Face):
+    __doc__ = f"""A client of the Runware upscale API (Real-ESRGAN) over one persistent WebSocket.
+
+        with RunwareClient() as client:
+            result = client.upscale(Path("photo.jpg"), upscale_factor=4)
+            result.save("photo-large.jpg")
+
+    Any thread may use it and close it. It reconnects by itself. Durations are in seconds, sizes in
+    bytes.
+
+    Args:{spoken(client.RunwareClient).partition("    Args:")[2]}"""
+
+    _original: client.RunwareClient
+
+    @_settings_of(client.RunwareClient.__init__)
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        try:
+            super().__init__(LoopThread(), client.RunwareClient(*args, **settings))
+        finally:
+            del args, settings  # so that no dump of local variables holds the key
+
+    def connect(self) -> None:
+        self._loop.start(self._original.aclose)
+        try:
+            self._loop.call(self._original.connect)
+        except BaseException:
+            self.close()
+            raise
+
+    connect.__doc__ = spoken(client.RunwareClient.connect)
+
+    def close(self) -> None:
+        if not self._loop.was_forked:
+            self._loop.call(self._original.aclose)
+            self._loop.stop()
+
+    close.__doc__ = spoken(client.RunwareClient.aclose)
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    upscale = _giving(UpscaleResult, _blocking(client.RunwareClient.upscale))
+    upscale_large = _blocking(client.RunwareClient.upscale_large)
+    submit = _giving(UpscaleTask, _blocking(client.RunwareClient.submit))
+    attach = _giving(UpscaleTask, _blocking(client.RunwareClient.attach))
+    upscale_many = _many(client.RunwareClient.upscale_many)
+    recovered = _giving(Recovered, _blocking(client.RunwareClient.recovered))
+    run = _blocking(client.RunwareClient.run)
+    balance = _blocking(client.RunwareClient.balance)
+    drain = _blocking(client.RunwareClient.drain)
+    ping = _blocking(client.RunwareClient.ping)
+    events = _giving(Events, _blocking(client.RunwareClient.events))
+    stats = _blocking(client.RunwareClient.stats)
+
+    @property
+    def session_uuid(self) -> str | None:
+        """UUID of the session that is resumed after a disconnect; None before the first one."""
+        return self._original.session_uuid
+
+    @property
+    def state(self) -> ClientState:
+        """The state of the client.
+
+        ``new``, ``connecting``, ``authenticating``, ``connected``, ``waiting`` (for the next
+        attempt to connect), ``key_refused`` (likewise), ``failed`` or ``closed``.
+        """
+        return self._original.state
+
+    def __repr__(self) -> str:
+        return repr(self._original) if hasattr(self, "_original") else "<RunwareClient refused>"

@@ -1,0 +1,212 @@
+"""A step of Ray Data, Spark or Dask that upscales the images of a table.
+
+from runware_ws.batch import Upscaler
+
+ray.data.read_binary_files("photos").map_batches(
+    Upscaler, concurrency=2, fn_constructor_kwargs={"upscale_factor": 4}
+)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from .errors import AuthenticationError, ClientClosedError, InputError, RunwareError
+from .idempotency import CONTENT
+from .options import UpscaleOptions
+
+if TYPE_CHECKING:
+    from .sync import RunwareClient, UpscaleTask
+
+__all__ = ["Upscaler"]
+
+_SOURCES = ("bytes", "path", "url")  # columns, the first one that has a value
+_RESULTS = ("width", "height", "cost", "task_uuid", "error")
+
+_clients: dict[tuple[int, str], RunwareClient] = {}  # of this process, by its id and their settings
+_lock = Lock()
+
+
+class Upscaler:
+    """A function of a batch of rows that adds the upscaled images.
+
+    It takes what Ray Data's ``map_batches`` gives (a dict of columns, or a DataFrame), what Dask's
+    ``map_partitions`` gives (a DataFrame), and what Spark's ``mapInPandas`` gives (an iterator of
+    DataFrames), and returns the same kind. It can be pickled. Each process opens one client for all
+    batches; an actor of Ray is a process. It needs no server beside Runware: each client finds the
+    number of tasks in flight that the service has room for.
+
+    The columns ``bytes``, ``path`` or ``url`` hold the image; of several, the first one that has a
+    value is taken. ``id`` (if there is one) is the idempotency key of a row: a batch that is run
+    again, also by another process, is neither run nor billed twice, for as long as the service
+    remembers its tasks. Without ``id``, the content is the key, or the URL.
+
+    Columns are added: ``image`` (bytes) or ``url`` (in place of that of the input), ``width`` and
+    ``height`` (not with ``url``), ``cost`` in US dollars, ``task_uuid`` and ``error``. A row that
+    fails has its error as a text and no image; the others go on. The column ``bytes`` is left out.
+
+    The API key is read from ``RUNWARE_API_KEY`` in each process.
+
+    Args:
+        output: ``"image"`` for the content of the image, ``"url"`` for a link to it.
+        client: settings of `runware_ws.RunwareClient`, such as ``{"max_in_flight": 64}``, as JSON
+            has them.
+        options: options of the tasks, such as ``upscale_factor=4``; see `RunwareClient.upscale`.
+
+    Raises:
+        InputError: an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        output: Literal["image", "url"] = "image",
+        client: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        if output not in ("image", "url"):
+            raise InputError("output", f"{output!r} is not known", 'pass "image" or "url"')
+        self._settings = dict(client or {})
+        if "api_key" in self._settings:
+            remedy = "set RUNWARE_API_KEY in the environment of the workers"
+            raise InputError("client", "has the key, which would be pickled", remedy)
+        unknown = options.keys() - UpscaleOptions.__annotations__.keys() - {"priority"}
+        if unknown or "output_type" in options:
+            name = min(unknown, default="output_type")
+            raise InputError(name, "is no option of an upscale task here", "leave it out")
+        self._output = output
+        kind = "base64Data" if output == "image" else "URL"
+        self._options = {"include_cost": True, **options, "output_type": kind}
+
+    def __call__(self, batch: Any) -> Any:
+        """Return a batch with the results.
+
+        Raises:
+            AuthenticationError, ClientClosedError: the client cannot work, so that no row can.
+            InputError: the batch has no column with images.
+        """
+        if isinstance(batch, Mapping):
+            added = self._added({name: list(batch[name]) for name in batch})
+            kept = {name: values for name, values in batch.items() if name != "bytes"}
+            return {**kept, **_as_arrays(added)}
+        if hasattr(batch, "columns"):
+            added = self._added({name: batch[name].tolist() for name in batch.columns})
+            return batch.drop(columns="bytes", errors="ignore").assign(**added)
+        return self._frames(batch)
+
+    def close(self) -> None:
+        """Close the client of this process, which another batch opens again."""
+        with _lock:
+            client = _clients.pop(self._client_key(), None)
+        if client is not None:
+            client.close()
+
+    def _frames(self, frames: Iterable[Any]) -> Iterator[Any]:
+        for frame in frames:
+            yield self(frame)
+
+    def _client_key(self) -> tuple[int, str]:
+        return os.getpid(), json.dumps(self._settings, sort_keys=True, default=str)
+
+    def _client(self) -> RunwareClient:
+        """Return the client of this process, which is opened by its first batch."""
+        from .sync import RunwareClient
+
+        key = self._client_key()
+        with _lock:
+            client = _clients.get(key)
+            if client is None or client.state in ("closed", "failed"):
+                client = RunwareClient(**self._settings)
+                client.connect()
+                _clients[key] = client
+            return client
+
+    def _added(self, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        names = [name for name in _SOURCES if name in columns]
+        if not names:
+            remedy = f"name one of {', '.join(_SOURCES)}"
+            raise InputError("batch", "has no column with images", remedy)
+        count = len(columns[names[0]])
+        rows = [{name: _plain(columns[name][row]) for name in columns} for row in range(count)]
+        client = self._client()
+        tasks = [self._submitted(client, row) for row in rows]  # all travel at once
+        results = [self._row(task) for task in tasks]
+        return {name: [one.get(name) for one in results] for name in (self._output, *_RESULTS)}
+
+    def _submitted(self, client: RunwareClient, row: dict[str, Any]) -> UpscaleTask | RunwareError:
+        try:
+            image, key = _image_of(row)
+            return client.submit(image, idempotency_key=key, **self._options)
+        except (AuthenticationError, ClientClosedError):
+            raise
+        except RunwareError as error:
+            return error
+
+    def _row(self, task: UpscaleTask | RunwareError) -> dict[str, Any]:
+        if isinstance(task, RunwareError):
+            return {"error": _text_of(task)}
+        try:
+            result = task.result()
+            row = {"task_uuid": task.task_uuid, "cost": result.cost}
+            if self._output == "url":
+                return {**row, "url": result.image_url}
+            width, height = _size_of(result.data)
+            result.ack()
+            return {**row, "image": result.data, "width": width, "height": height}
+        except (AuthenticationError, ClientClosedError):
+            raise
+        except RunwareError as error:
+            return {"task_uuid": task.task_uuid, "error": _text_of(error)}
+
+
+def _image_of(row: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return the image of a row, and its key."""
+    name = next((one for one in _SOURCES if row.get(one) is not None), None)
+    if name is None:
+        raise InputError("image", "the row has none", f"fill one of {', '.join(_SOURCES)}")
+    value = row[name]
+    key = row.get("id")
+    if key is None:
+        key = value if name == "url" else CONTENT
+    return (Path(value) if name == "path" else value), str(key)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of numpy or pandas as one of Python; None for one that is missing."""
+    if hasattr(value, "item"):
+        value = value.item()
+    is_missing = value is None or value != value  # NaN  # noqa: PLR0124
+    return None if is_missing else value
+
+
+def _text_of(error: RunwareError) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _size_of(content: bytes) -> tuple[int | None, int | None]:
+    """Return width and height of an image file; None if Pillow is not installed or cannot tell."""
+    try:
+        from PIL import Image
+
+        with Image.open(BytesIO(content)) as image:
+            return image.size
+    except (ImportError, OSError, ValueError, SyntaxError):
+        return None, None
+
+
+def _as_arrays(columns: dict[str, list[Any]]) -> dict[str, Any]:
+    """Return columns as arrays of numpy, if it is installed; Ray Data takes both."""
+    try:
+        import numpy as np
+    except ImportError:
+        return columns
+    arrays = {name: np.empty(len(values), dtype=object) for name, values in columns.items()}
+    for name, values in columns.items():
+        arrays[name][:] = values
+    return cast("dict[str, Any]", arrays)
