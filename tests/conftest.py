@@ -28,7 +28,7 @@ LONG_TIMEOUT = 3600
 
 @pytest.fixture(
     params=[
-        pytest.param(("asyncio", {"debug": True}), id="asyncio"),
+        pytest.param(("asyncio", {}), id="asyncio"),
         pytest.param(
             ("trio", {}),
             id="trio",
@@ -49,7 +49,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     Most tests wait, so there may be more processes than cores; but each has to start.
     """
     is_named = any("::" in argument or argument.endswith(".py") for argument in config.args)
-    return 0 if is_named else 6
+    return 0 if is_named else 4
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

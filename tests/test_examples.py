@@ -224,6 +224,7 @@ def test_a_worker_ends_without_losing_what_is_under_way(start: Start) -> None:
     assert all(": http://" in line for line in delivered)
 
 
+@pytest.mark.crash
 def test_a_run_that_is_killed_is_finished_by_the_next_one(start: Start, tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()

@@ -31,6 +31,7 @@ def test_it_is_an_entry_point_of_pytest() -> None:
     assert found.value == PLUGIN
 
 
+@pytest.mark.long
 def test_the_emulator_serves_tests_on_each_event_loop_and_blocking_ones(
     pytester: pytest.Pytester,
 ) -> None:

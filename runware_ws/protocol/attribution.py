@@ -77,7 +77,8 @@ class Attribution:
         if inquiry.suspects and now - inquiry.since < self._timing.inquiry_limit:
             return
         absent, errors = list(inquiry.absent), inquiry.errors
-        codes = {error.code for error in errors}
+        # Which task is told which lack of room makes no difference: each is sent again.
+        codes = {"" if code_info(error.code).no_room else error.code for error in errors}
         are_too_many = len(absent) > len(errors)
         if are_too_many and now - inquiry.since < self._timing.living_window:
             return

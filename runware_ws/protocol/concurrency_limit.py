@@ -86,7 +86,7 @@ class ConcurrencyLimit:
         self._is_slow = False
         self._latency = _Latency()
         self._round_results = 0
-        self._round_size = self.limit
+        self._round_size = max(_START, self.limit)
 
     def room(self) -> int:
         """Return how many more tasks may be sent now."""
@@ -202,7 +202,7 @@ class ConcurrencyLimit:
     def _end_round(self) -> None:
         """Compare what tasks take at this limit with what they took at lower ones."""
         self._round_results = 0
-        self._round_size = self.limit
+        self._round_size = max(_START, self.limit)
         lowest = min(_START, self.limit)
         self._is_slow = self._latency.is_slow(self.limit)
         if self._is_slow and self.limit == lowest:  # so it is not this client that makes them slow

@@ -163,6 +163,8 @@ class Line:
         Small ones travel on the first line that is ready. It takes large ones, too, as long as
         there is no other line, or none small has come for a while.
         """
+        if not self._table.bulk_tasks and not self.index:
+            return True, False
         others = [one for one in self._lines if one is not self and one.is_ready]
         if others and others[0].index < self.index:
             return False, True

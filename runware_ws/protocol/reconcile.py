@@ -45,8 +45,9 @@ from .wire import ErrorItem
 
 # So many rounds that found nothing make a task absent, once they took longer than the window.
 _MIN_MISSES = 3
-# So many equal errors in answer to questions, with no other answer between, are the task's error.
-_MIN_FAILURES = 6
+# So many equal errors in answer to questions, with no other answer between, are the task's error. A
+# service that answers a third of all questions by an error does so once in a million questions.
+_MIN_FAILURES = 12
 # Polls are moved to the next full tick, so that those of many tasks share a frame.
 _TICKS_PER_SECOND = 100.0
 _POLL_FACTOR = 1.25
@@ -245,6 +246,7 @@ class Reconciler:
         if task.spoiled:
             self._not_answered(task, now)
         else:
+            task.failure = None
             task.count_miss(now)
             self._known_but_not_found(task, now)
 

@@ -41,9 +41,10 @@ class SendQueue:
         if not link.ready:
             return not link.auth_written
         table = self._table
+        if (table.small.count or table.bulk.count) and table.limit.room() > 0:
+            return True
         return bool(
-            (table.has_pending and table.limit.room() > 0)
-            or link.keepalive.ping_wanted
+            link.keepalive.ping_wanted
             or link.has_questions
             or table.resends
             or link.unattributed

@@ -113,17 +113,11 @@ def _refuse_too_many_values(frame: bytes | bytearray) -> None:
     these, so that it takes hardly any time to search.
     """
     limit = _MAX_VALUES + len(frame) // _BYTES_PER_VALUE
-    for start in range(0, len(frame), _PIECE_BYTES):
-        end = (
-            start + _PIECE_BYTES
-        )  # a piece fits into the processor's cache, and is searched thrice
-        for mark in (b",", b"[", b"{"):
-            place = frame.find(mark, start, end)
-            while place >= 0:
-                limit -= 1
-                if limit < 0:
-                    raise ProtocolError("a frame holds too many values")
-                place = frame.find(mark, place + 1, end)
+    for start in range(0, len(frame), _PIECE_BYTES):  # a piece stays in the processor's cache
+        end = start + _PIECE_BYTES
+        limit -= sum(frame.count(mark, start, end) for mark in (b",", b"[", b"{"))
+        if limit < 0:
+            raise ProtocolError("a frame holds too many values")
 
 
 def unwrap(envelope: Item) -> tuple[list[Item], list[ErrorItem]]:

@@ -149,8 +149,11 @@ class Background:
 
     def __init__(self, function: Callable[[], Awaitable[None]], name: str) -> None:
         self._function = function
-        self._scope = anyio.CancelScope()
-        self._done = anyio.Event()
+        # Made in the task: anyio makes none in a callback of asyncio's, nor an event.
+        self._scope: anyio.CancelScope | None = None
+        self._cancelled = False
+        self._ended = False
+        self._end = Notification()
         if running_on_trio():
             import trio
 
@@ -162,20 +165,25 @@ class Background:
 
     async def _run(self) -> None:
         try:
-            with self._scope:
+            with anyio.CancelScope() as self._scope:
+                if self._cancelled:
+                    self._scope.cancel()
                 await self._function()
         except BaseException as error:
             if not _is_interrupt_on_trio(error):
                 raise
             signal.raise_signal(signal.SIGINT)  # once more: here, trio has the main task raise it
         finally:
-            self._done.set()
+            self._ended = True
+            self._end.notify()
 
     def cancel(self) -> None:
         """Cancel the task; it may need some time to end."""
-        if not self._done.is_set():
+        self._cancelled = True
+        if self._scope is not None and not self._ended:
             self._scope.cancel()
 
     async def wait(self) -> None:
         """Wait until the task has ended."""
-        await self._done.wait()
+        while not self._ended:
+            await self._end.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -240,12 +241,20 @@ def start_in_flight(start: Start, *options: str) -> subprocess.Popen[str]:
     return process
 
 
+def upscales_of(emulator: Emulator) -> set[str]:
+    requests = [one.task for one in emulator.requests]
+    return {task["taskUUID"] for task in requests if task["taskType"] == "upscale"}
+
+
 @unix
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_command_and_names_the_images_in_flight(
     slow: Emulator, start: Start, number: signal.Signals, status: int
 ) -> None:
     process = start_in_flight(start)
+    give_up_at = time.monotonic() + 20
+    while len(upscales_of(slow)) < 2 and time.monotonic() < give_up_at:
+        time.sleep(0.01)  # the emulator has no event for this
     process.send_signal(number)
     done = wait(process)
     assert done.status == status
@@ -255,7 +264,7 @@ def test_a_signal_ends_the_command_and_names_the_images_in_flight(
     assert "not started" in done.stderr
     interrupted = [one for one in done.objects if one["error"]["type"] == "Interrupted"]
     assert interrupted[0]["source"] == "in/b.jpg"
-    sent = {one.task["taskUUID"] for one in slow.requests if one.task["taskType"] == "upscale"}
+    sent = upscales_of(slow)
     assert sent <= {one["task_uuid"] for one in interrupted}
     assert f"interrupted: in/b.jpg (taskUUID {interrupted[0]['task_uuid']})" in done.stderr
 

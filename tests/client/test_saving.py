@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import io
 import os
 import sys
@@ -405,3 +407,17 @@ async def test_inline_results_are_saved_too(tmp_path: Path) -> None:
         (done,) = [outcome async for outcome in many_more]
         assert done.path == tmp_path / "a.png"
         assert done.path.read_bytes() == PNG
+
+
+def test_a_program_on_plain_asyncio_saves_too(tmp_path: Path) -> None:
+    """Results come in callbacks there, in which anyio knows no task; its plugin hides that."""
+
+    def reply(task: Item) -> Item:
+        return {"data": [result(task, imageBase64Data=base64.b64encode(JPEG).decode())]}
+
+    async def main() -> set[str]:
+        async with served(replying(reply)) as (_, client):
+            many = client.upscale_many(urls("1.jpg"), save_to=tmp_path, output_type="base64Data")
+            return {str(one.error or one.path) async for one in many}
+
+    assert asyncio.run(main()) == {str(tmp_path / "1.jpg")}

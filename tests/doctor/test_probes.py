@@ -69,6 +69,7 @@ async def test_a_service_that_ignores_dry_runs_gets_no_task_that_it_could_run() 
     assert rows["inputs of 1 to 64 MiB"].state == "unknown"
 
 
+@pytest.mark.long
 async def test_inputs_up_to_64_mebibytes_are_taken_as_dry_runs() -> None:
     async with emulator_of("documented") as emulator:
         lab = lab_of(emulator.url, emulator.api_key)

@@ -17,7 +17,7 @@ from tests.support.clients import IMAGE, KEY, client_of, outcome_of, served, sub
 from tests.support.scripted import ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
-TIMES = 20
+TIMES = 5
 
 
 @pytest.fixture

@@ -97,3 +97,36 @@ def test_no_task_fails_or_runs_twice_over_an_error_that_answers_a_question(
         assert isinstance(outcome, dict), repr(outcome)
     assert set(world.runs_of_image.values()) == {1}
     assert all(task.attempt_uuids == (task.uuid,) for task in world.tasks)
+
+
+class AlternatingWorld(TroubledWorld):
+    """A world in which the answers to questions are an error a number of times, then a true one."""
+
+    in_a_row = 1
+    questions = 0
+
+    def _is_troubled(self, task: dict[str, Any]) -> bool:
+        if task["taskType"] != "getResponse":
+            return False
+        self.questions += 1
+        return self.questions % (self.in_a_row + 1) > 0
+
+
+@pytest.mark.parametrize("running_task", ["processing", "empty", "error"])
+@pytest.mark.parametrize("in_a_row", [1, 10])
+@pytest.mark.parametrize("code", ["internalServerError", "standardError"])
+def test_errors_with_other_answers_between_do_not_add_up(
+    code: str, in_a_row: int, running_task: str
+) -> None:
+    world = AlternatingWorld(running_task=running_task, details="null")
+    world.code, world.in_a_row = code, in_a_row
+    world.submit(delivery="async", timeout=86400.0)
+    world.connect()
+    while world.client.tasks and world.questions < 4 * (in_a_row + 1):
+        if world.wire is not None and world.wire.up:
+            world.carry_up()
+        if world.wire is not None and world.wire.down:
+            world.carry_down()
+        world.tick(0.05)
+    assert len(world.client.tasks) == 1
+    assert not world.tasks[0].former_uuids

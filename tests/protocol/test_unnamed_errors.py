@@ -181,3 +181,21 @@ def test_what_seems_refused_for_a_cause_that_may_pass_is_not_run_under_two_names
     assert (late.writes, late.wire_uuid) == (2, late.uuid)
     assert [outcome(world, task) for task in (late, *others)] == ["a result"] * 3
     assert set(world.runs_of_image.values()) == {1}
+
+
+def test_refusals_for_lack_of_room_in_different_words_are_told_apart_no_further() -> None:
+    """Each of the tasks was refused and is sent again, whichever word was meant for it."""
+    world = World(errors_name_task=False)
+    world.connect()
+    world.settle_down()
+    tasks = [world.submit() for _ in range(4)]
+    assert world.wire is not None
+    world.wire.up.clear()
+    codes = ["queueFull", "serviceUnavailable", "noAvailableServer", "rateLimitExceeded"]
+    refusals = encode_answer(errors=[{"code": code, "message": "No room."} for code in codes])
+    world.client.main.receive(refusals, world.now)
+    world.pump()
+    world.heal()
+    assert [outcome(world, task) for task in tasks] == ["a result"] * 4
+    assert world.client.counters.refused == 4
+    assert not any(task.alone for task in tasks)
