@@ -38,7 +38,7 @@ def main(folder: Path) -> None:
     )
     results.write_parquet(str(OUT.absolute()))
     table = ray.data.read_parquet(str(OUT.absolute()))
-    for row in table.sort("id").take_all():
+    for row in sorted(table.take_all(), key=lambda row: row["id"]):
         told = row["error"] or f"{row['width']} x {row['height']}"
         print(f"{Path(row['id']).name}: {told}")
 

@@ -22,7 +22,7 @@ def pins(text: str, operator: str) -> dict[str, str]:
 
 def test_the_lowest_versions_that_are_tested_are_the_floors_of_the_project() -> None:
     asked = [*PROJECT["dependencies"], *EXTRAS["cli"], *EXTRAS["http"], *EXTRAS["emulator"]]
-    asked += [*EXTRAS["trio"], *EXTRAS["images"], *EXTRAS["otel"]]
+    asked += [*EXTRAS["trio"], *EXTRAS["images"], *EXTRAS["otel"], *EXTRAS["large"]]
     tested = pins((ROOT / ".ci/lowest.txt").read_text(encoding="utf-8"), "==")
     assert pins("\n".join(asked), ">=") == {
         name: floor for name, floor in tested.items() if name not in ("click", "trio")
@@ -32,7 +32,7 @@ def test_the_lowest_versions_that_are_tested_are_the_floors_of_the_project() -> 
 def test_every_extra_for_use_is_in_all() -> None:
     (everything,) = EXTRAS["all"]
     listed = set(everything.removeprefix("runware-ws[").removesuffix("]").split(","))
-    assert listed == set(EXTRAS) - {"all", "dev", "ray"}  # Ray is as large as all others together
+    assert listed == set(EXTRAS) - {"all", "dev", "ray"}  # Ray is larger than all the others
 
 
 def test_the_version_installed_is_the_one_written_down() -> None:

@@ -232,8 +232,8 @@ def _decoded(content: bytes, source: bytes, job: TiledPicture) -> Image.Image:
         ProtocolError: it is no image, or not of the size that was asked for.
     """
     try:
-        with Image.open(BytesIO(content)) as opened:
-            result = opened.copy()
+        result: Image.Image = Image.open(BytesIO(content))
+        result.load()
     except (OSError, ValueError, SyntaxError) as error:
         raise ProtocolError(f"the result of a tile cannot be read: {error}") from None
     with Image.open(BytesIO(source)) as tile:
@@ -245,4 +245,4 @@ def _decoded(content: bytes, source: bytes, job: TiledPicture) -> Image.Image:
             alpha = tile.getchannel("A").resize(size, Image.Resampling.LANCZOS)
             result = result.convert(mode)
             result.putalpha(alpha)
-    return result.convert(mode)
+    return result if result.mode == mode else result.convert(mode)

@@ -1,8 +1,8 @@
 """Writing a picture line by line: with pyvips where it is installed, else with Pillow.
 
 Pillow holds the whole picture in memory. For pyvips, the lines are written to a temporary file
-beside the output, as they are; from that it makes the output in little memory. Either way the
-output appears as a whole or not at all.
+beside the output, as they are; from that it makes the output. It maps the file into memory, of
+which the system takes back what it needs. Either way the output appears as a whole or not at all.
 """
 
 from __future__ import annotations
