@@ -192,7 +192,8 @@ class BaseClient:
         """Iterate over the events of the connection from now on, until the client is closed.
 
         An `Event` has a ``kind``: ``connected``, ``lost``, ``reconciling``, ``key_refused``,
-        ``double_run``, ``limit`` or ``closed``. A slow reader misses the oldest of more than 1000 events.
+        ``double_run``, ``limit`` or ``closed``. A slow reader misses the oldest of more than 1000
+        events.
 
         Raises:
             ClientClosedError: the client is not open.
