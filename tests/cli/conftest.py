@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,20 @@ def start() -> Iterator[Start]:
     for process in processes:
         with process:
             process.kill()
+
+
+def upscales_of(emulator: Emulator) -> set[str]:
+    """Return the taskUUIDs of the upscale tasks that an emulator has received."""
+    requests = [one.task for one in emulator.requests]
+    return {task["taskUUID"] for task in requests if task["taskType"] == "upscale"}
+
+
+def wait_for_upscales(emulator: Emulator, count: int) -> None:
+    """Wait until an emulator has received so many upscale tasks."""
+    give_up_at = time.monotonic() + 20
+    while len(upscales_of(emulator)) < count:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)  # the emulator has no event for this
 
 
 def wait(process: subprocess.Popen[str]) -> Finished:

@@ -25,6 +25,7 @@ from tests.cli.conftest import (
     size_of,
     unix,
     wait,
+    wait_for_upscales,
 )
 from tests.journal.files import limited_files
 
@@ -133,7 +134,7 @@ def test_what_an_interrupted_run_has_sent_is_fetched_under_its_own_name(
 ) -> None:
     make_images("abc")
     process = start("upscale", "in")
-    gate.reached.acquire()
+    wait_for_upscales(gate.service, 3)
     process.send_signal(signal.SIGTERM)
     interrupted = wait(process)
     assert interrupted.status == 143

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +25,9 @@ from tests.cli.conftest import (
     set_service,
     size_of,
     unix,
+    upscales_of,
     wait,
+    wait_for_upscales,
 )
 from tests.journal.files import unprivileged
 
@@ -241,20 +242,13 @@ def start_in_flight(start: Start, *options: str) -> subprocess.Popen[str]:
     return process
 
 
-def upscales_of(emulator: Emulator) -> set[str]:
-    requests = [one.task for one in emulator.requests]
-    return {task["taskUUID"] for task in requests if task["taskType"] == "upscale"}
-
-
 @unix
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_command_and_names_the_images_in_flight(
     slow: Emulator, start: Start, number: signal.Signals, status: int
 ) -> None:
     process = start_in_flight(start)
-    give_up_at = time.monotonic() + 20
-    while len(upscales_of(slow)) < 2 and time.monotonic() < give_up_at:
-        time.sleep(0.01)  # the emulator has no event for this
+    wait_for_upscales(slow, 2)
     process.send_signal(number)
     done = wait(process)
     assert done.status == status
