@@ -27,7 +27,7 @@ from runware_ws.transport import WebSocket
 from tests.support.clients import IMAGE, KEY, outcome_of
 from tests.support.raw import BINARY, CLOSE, CONTINUATION, PING, Attack, Peer, RawServer, frame
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 
 HASTY: dict[str, Any] = {
     "connect_timeout": 0.5,

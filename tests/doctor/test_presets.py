@@ -105,6 +105,7 @@ async def questions_after_a_cut(preset: str, moment: Any, **settings: Any) -> in
 
 
 @pytest.mark.anyio
+@pytest.mark.long
 @pytest.mark.parametrize("preset", PRESETS)
 async def test_a_task_that_was_cut_off_is_delivered_once_with_fewer_questions(
     preset: str, profile: Path

@@ -35,7 +35,7 @@ from runware_ws.emulator.faults import (
 from tests.emulator.bench import picture
 from tests.support.clients import QUICK, client_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 
 COUNT = 12
 # A client that waits for less, and less long.

@@ -135,6 +135,9 @@ class ScriptedServer(Record):
             self.url = f"{scheme}://127.0.0.1:{self.port}/v1"
             self._started.set_result(None)
             await self._end.wait()
+            server.server.close()
+            for _ in range(3):  # a connection that is being accepted would be left open
+                await asyncio.sleep(0)
             for connection in self.connections:
                 connection.abort()
 
