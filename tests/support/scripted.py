@@ -135,11 +135,11 @@ class ScriptedServer(Record):
             self.url = f"{scheme}://127.0.0.1:{self.port}/v1"
             self._started.set_result(None)
             await self._end.wait()
-            server.server.close()
-            for _ in range(3):  # a connection that is being accepted would be left open
-                await asyncio.sleep(0)
             for connection in self.connections:
                 connection.abort()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:  # a connection that is being accepted would be left open
+            await asyncio.wait(others, timeout=1)
 
     def _receive_upgrade(self, socket: ServerConnection, request: Request) -> Response | None:
         return socket.respond(self._refusals.pop(0), "no\n") if self._refusals else None
