@@ -12,7 +12,6 @@ from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
 from .doctor.profile import with_profile
-from .idempotency import check_idempotency_key
 from .inputs import Image
 from .options import (
     DeliveryMethod,
@@ -21,7 +20,6 @@ from .options import (
     UpscaleFactor,
     check_priority,
     check_task_uuid,
-    encode_tag,
     request_template,
 )
 from .other_tasks import OtherTasks
@@ -274,25 +272,20 @@ class RunwareClient(OtherTasks):
             routing=routing,
             extra_members=extra_members,
         )
-        name = None if task_uuid is None else check_task_uuid(task_uuid)
-        limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
-        if tag is not None:
-            encode_tag(tag)  # or the error would come only with a journal
         submission = await submitter.submit(
             image,
             template,
-            task_uuid=name,
-            idempotency_key=check_idempotency_key(idempotency_key),
-            timeout=limit,
+            task_uuid=task_uuid,
+            idempotency_key=idempotency_key,
+            timeout=self._timeout(timeout),
             tag=tag,
-            priority=check_priority(priority) if priority else 0,
+            priority=priority,
             is_awaited=True,
         )
         try:
             await submission.wait()
         except BaseException:
-            submitter.cancel(submission)
-            submission.when_settled(submission.discard)  # its result may be on its way already
+            submitter.abandon(submission)
             raise
         return submission.result()
 
@@ -367,18 +360,14 @@ class RunwareClient(OtherTasks):
             routing=routing,
             extra_members=extra_members,
         )
-        name = None if task_uuid is None else check_task_uuid(task_uuid)
-        limit = self._settings.timeout if timeout is ... else self._timeout(timeout)
-        if tag is not None:
-            encode_tag(tag)  # or the error would come only with a journal
         submission = await submitter.submit(
             image,
             template,
-            task_uuid=name,
-            idempotency_key=check_idempotency_key(idempotency_key),
-            timeout=limit,
+            task_uuid=task_uuid,
+            idempotency_key=idempotency_key,
+            timeout=self._timeout(timeout),
             tag=tag,
-            priority=check_priority(priority),
+            priority=priority,
         )
         await submitter.recorded(submission)
         return UpscaleTask(self, submission)
@@ -502,12 +491,11 @@ class RunwareClient(OtherTasks):
         check_priority(priority)
 
         async def submit(image: AnyImage, its_tag: Any) -> Submission:
-            encode_tag(its_tag)
             key = idempotency(image) if callable(idempotency) else idempotency
             return await self._opened().submit(
                 image,
                 template,
-                idempotency_key=check_idempotency_key(key),
+                idempotency_key=key,
                 timeout=limit,
                 tag=its_tag,
                 priority=priority,

@@ -26,11 +26,12 @@ class UpscaleTask:
     ``asyncio.ensure_future(task)``.
     """
 
-    __slots__ = ("_client", "_submission")
+    __slots__ = ("_client", "_is_given_up", "_submission")
 
     def __init__(self, client: BaseClient, submission: Submission) -> None:
         self._client = client  # which is to live as long as its tasks
         self._submission = submission
+        self._is_given_up = False
 
     @property
     def task_uuid(self) -> str:
@@ -66,9 +67,12 @@ class UpscaleTask:
         """Give the task up: whoever waits for it gets `TaskCancelledError`.
 
         The service cannot be told. A task that was sent is finished and billed; its late result is
-        dropped. A settled task stays as it is.
+        dropped. A settled task stays as it is. A job that other callers of this client named by the
+        same idempotency key goes on for them.
         """
-        self._client._cancel(self._submission)
+        if not self._is_given_up:
+            self._is_given_up = True
+            self._client._cancel(self._submission)
 
     async def result(self) -> UpscaleResult:
         """Wait for the result; it is returned at once if the task is settled.

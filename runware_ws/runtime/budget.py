@@ -98,7 +98,7 @@ class BudgetedSubmitter(Submitter):
         """Submit an image once there is room for it and the budget allows it."""
         started = self.driver.clock()
         deadline = None if timeout is None else started + timeout
-        task_uuid = options.get("task_uuid") or ""
+        task_uuid = str(options.get("task_uuid") or "")
         with time_limit(task_uuid, timeout, deadline, "the budget was reached"):
             await self._budget.reserve()
         try:

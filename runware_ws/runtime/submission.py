@@ -9,19 +9,18 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import anyio
 
 from ..errors import InputError, RunwareError, TaskTimeoutError
-from ..idempotency import CONTENT, content_key, uuids_of
 from ..inputs import Image, Source, source_of
 from ..journal.changes import Origin, digest
 from ..journal.store import Journal
-from ..options import RequestTemplate, encode_tag, new_uuid
-from ..protocol.secret import Secret
+from ..options import RequestTemplate, check_priority, encode_tag, new_uuid
 from ..protocol.session import Session
 from ..protocol.tasks import Stage, Task
-from ..protocol.wire import encode_task, with_uuid
+from ..protocol.wire import encode_task
 from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission
@@ -30,6 +29,7 @@ from .concurrency import OneShotEvent, one_shot_event, run_off_loop
 from .download import Downloads
 from .driver import Driver
 from .observer import Observer
+from .task_names import TaskNames
 
 _TINY_BYTES = 4 * 1024
 
@@ -42,14 +42,21 @@ class Submission(Task):
         tag: the caller's tag, or None.
         began: when it was handed in, or None if that was in another process.
         outcome: its result or its error; None while it is pending.
+        sharers: number of further callers who named the same job, and have not given it up.
     """
 
     size = 0
+    sharers = 0
     tag: Any = None
     began: float | None = None
     outcome: UpscaleResult | RunwareError | None = None
     _event: OneShotEvent | None = None  # made when somebody waits
     _callbacks: Sequence[Callable[[], None]] = ()
+
+    def shared(self) -> Submission:
+        """Return it for one more caller, who gives it up for himself alone."""
+        self.sharers += 1
+        return self
 
     def wait(self) -> Awaitable[Any]:
         """Wait until the task is settled. Cancelling the waiter does not cancel the task."""
@@ -147,7 +154,7 @@ class Submitter:
         image: Image,
         template: RequestTemplate,
         *,
-        task_uuid: str | None = None,
+        task_uuid: str | UUID | None = None,
         idempotency_key: str | None = None,
         timeout: float | None,
         tag: Any = None,
@@ -159,11 +166,14 @@ class Submitter:
         Args:
             is_awaited: whether the caller awaits the result, and so would wait at the gate as well.
         """
+        if priority:
+            check_priority(priority)
+        encoded_tag = None if tag is None else encode_tag(tag)
         began = now = self.driver.clock()
         deadline = None if timeout is None else now + timeout
-        names = _Names(task_uuid, idempotency_key, template, self._key)
+        names = TaskNames(task_uuid, idempotency_key, template, self._key)
         if names.are_given and (known := self._already_named(names)) is not None:
-            return known
+            return known.shared()
         if self._is_untaken(names):
             return await self.attach(names.uuid, timeout)
         source = source_of(image)
@@ -187,13 +197,13 @@ class Submitter:
                 self._correct_size(source, len(payload) - len(head) - len(tail))
                 if self._is_journaled:
                     origin = await _origin(image, template, names.uuid, payload)
-                    origin.tag = encode_tag(tag)
+                    origin.tag = encoded_tag
                 now = self.driver.clock()
                 self.driver.check_open()  # it may have been closed meanwhile
                 known = self._already_named(names)
             if known is not None or self._is_untaken(names):
                 self.admission.leave(source.size)
-                return known or await self.attach(names.uuid, timeout)
+                return known.shared() if known else await self.attach(names.uuid, timeout)
         submission = Submission(
             names.uuid,
             payload,
@@ -221,7 +231,7 @@ class Submitter:
         self.admission.enter_anyway(size)
         return True
 
-    def _already_named(self, names: _Names) -> Submission | None:
+    def _already_named(self, names: TaskNames) -> Submission | None:
         """Return the task in flight that is the same job, if there is one.
 
         Raises:
@@ -233,7 +243,7 @@ class Submitter:
             self._refuse_used(names.uuid)
         return None
 
-    def _is_untaken(self, names: _Names) -> bool:
+    def _is_untaken(self, names: TaskNames) -> bool:
         """Return whether a job was finished by an earlier process, whose result is still in the
         journal. The service gives it again."""
         writer = self.driver.writer
@@ -312,10 +322,19 @@ class Submitter:
             raise
 
     def cancel(self, submission: Submission) -> None:
-        """Give a task up."""
-        if submission.stage is not Stage.SETTLED:
+        """Give a task up, unless another caller wants the same job."""
+        if submission.sharers:
+            submission.sharers -= 1
+        elif submission.stage is not Stage.SETTLED:
             self.session.cancel(submission)
             self.driver.step()
+
+    def abandon(self, submission: Submission) -> None:
+        """Give a task up, and its result, which may be on its way already."""
+        was_shared = submission.sharers > 0
+        self.cancel(submission)
+        if not was_shared:
+            submission.when_settled(submission.discard)
 
     def forget(self, uuid: str) -> None:
         """Have the journal forget a task: its result was acknowledged."""
@@ -368,53 +387,6 @@ class Submitter:
         self._check_size(size)
         self.admission.resize(source.size, size)
         source.size = size
-
-
-class _Names:
-    """The taskUUID of a task that is to be submitted: the caller's, a new one, or one of a key.
-
-    Attributes:
-        uuid: the UUID; one that follows from the content is known only after `complete`.
-        are_given: whether the caller named the task.
-        follow_content: whether the UUID follows from the content of the image.
-        uuid_of_attempt: see `Task`.
-    """
-
-    def __init__(
-        self, given: str | None, key: str | None, template: RequestTemplate, account: Secret
-    ) -> None:
-        if given is not None and key is not None:
-            raise InputError("idempotency_key", "names the task, as task_uuid does", "pass one")
-        self._template = template
-        self._account = account
-        self.follow_content = key == CONTENT
-        self.uuid_of_attempt: Callable[[int], str] | None = None
-        self.are_given = given is not None or key is not None
-        self.uuid = given or new_uuid()
-        if key is not None and not self.follow_content:
-            self._follow_from(key)
-
-    def check(self, source: Source) -> None:
-        """Raise InputError if the UUID is to follow from a content that is not known here."""
-        if self.follow_content and not source.has_content:
-            remedy = "pass a key of your own: a URL or UUID has no content to follow from"
-            raise InputError("idempotency_key", "is 'content'", remedy)
-
-    async def complete(
-        self, payload: bytes | bytearray, before: int, after: int
-    ) -> bytes | bytearray:
-        """Return a request with the UUID that follows from its image, if it is to."""
-        if not self.follow_content:
-            return payload
-        encoded = memoryview(payload)[before : len(payload) - after]
-        key = await run_off_loop(content_key, encoded, len(encoded))
-        old = self.uuid
-        self._follow_from(key)
-        return with_uuid(payload, old, self.uuid)
-
-    def _follow_from(self, key: str) -> None:
-        self.uuid_of_attempt = uuids_of(key, self._template, self._account.reveal())
-        self.uuid = self.uuid_of_attempt(1)
 
 
 async def _origin(

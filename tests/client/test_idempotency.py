@@ -9,7 +9,7 @@ from uuid import UUID
 import anyio
 import pytest
 
-from runware_ws import InputError, RunwareClient, Success
+from runware_ws import InputError, RunwareClient, Success, TaskCancelledError
 from runware_ws.emulator import Emulator
 from runware_ws.emulator.faults import Fail
 from tests.emulator.bench import picture
@@ -102,6 +102,28 @@ async def test_the_same_job_within_a_client_is_one_task() -> None:
         assert all(isinstance(outcome, Success) for outcome in outcomes)
         assert len(outcomes) == 5
         assert emulator.executions.total() == 1
+
+
+async def test_a_caller_who_gives_a_shared_job_up_harms_nobody_else() -> None:
+    async with Emulator(latency=0.3) as emulator, client_of(emulator) as client:
+        first, second = [
+            await client.submit(picture((4, 4)), idempotency_key="photo 1") for _ in range(2)
+        ]
+        with anyio.move_on_after(0.01):
+            await client.upscale(picture((4, 4)), idempotency_key="photo 1")
+        first.cancel()
+        first.cancel()
+        assert (await second).image_url
+        assert emulator.executions.total() == 1
+
+
+async def test_a_shared_job_that_all_give_up_is_given_up() -> None:
+    async with Emulator(latency=5) as emulator, client_of(emulator) as client:
+        tasks = [await client.submit(picture((4, 4)), idempotency_key="photo 1") for _ in range(2)]
+        for task in tasks:
+            task.cancel()
+        assert isinstance(await outcome_of(tasks[0]), TaskCancelledError)
+        assert await client.drain(5)
 
 
 @pytest.mark.parametrize(
