@@ -69,6 +69,7 @@ def test_a_setting_of_the_module(runware_emulator):
     passes(pytester, code, passed=2)
 
 
+@pytest.mark.long
 def test_the_environment_is_as_before_afterwards(pytester: pytest.Pytester) -> None:
     code = """
 import os
@@ -83,6 +84,7 @@ def test_without():
     passes(pytester, code, passed=2)
 
 
+@pytest.mark.long
 def test_a_setting_that_is_unknown_is_an_error(pytester: pytest.Pytester) -> None:
     code = """
 @pytest.mark.runware_emulator(colour="green")

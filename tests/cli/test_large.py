@@ -60,6 +60,7 @@ def test_what_cannot_be_done_is_refused(
     assert not service.executions
 
 
+@pytest.mark.crash
 @unix
 def test_killed_and_run_again_it_runs_only_the_tiles_that_are_missing(
     start: Start, monkeypatch: pytest.MonkeyPatch

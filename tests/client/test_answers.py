@@ -43,7 +43,7 @@ def on_three(reply: Callable[[Item], Any]) -> Script:
     return script
 
 
-@pytest.mark.parametrize("mebibytes", [16, 64])
+@pytest.mark.parametrize("mebibytes", [16, pytest.param(64, marks=pytest.mark.long)])
 async def test_a_result_of_megabytes_in_one_frame_arrives_whole(mebibytes: int) -> None:
     image = bytes(range(256)) * (mebibytes * MEBIBYTE // 256 * 3 // 4)
     encoded = base64_of(image)

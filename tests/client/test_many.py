@@ -65,6 +65,7 @@ async def test_two_thousand_tasks_are_under_way_at_once_on_one_connection() -> N
         assert client.stats().succeeded == 2000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ordered", [False, True])
 async def test_thousands_of_images_pass_in_flat_memory(ordered: bool) -> None:
     async with served(max_in_flight=100) as (server, client):

@@ -55,6 +55,7 @@ def test_the_images_differ() -> None:
     assert len({png_of(number) for number in range(1000)}) == 1000
 
 
+@pytest.mark.crash
 def test_several_processes_run_each_image_once_while_some_are_killed() -> None:
     shared(images=40, processes=4, kills=2)
 

@@ -60,6 +60,7 @@ def test_fragmented_frames_are_read(client: Client) -> None:
     assert client.receive() == {"data": [{"taskType": "ping", "pong": True}]}
 
 
+@pytest.mark.long
 def test_64_mib_go_in_and_out_in_one_frame(copying: Emulator) -> None:
     image = "A" * 64 * 1024 * 1024
     with Client(copying) as client:

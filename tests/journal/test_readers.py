@@ -48,6 +48,7 @@ async def sends_images(connection: Connection) -> None:
             await connection.send(result(task, imageBase64Data=base64_of(JPEG)))
 
 
+@pytest.mark.long
 async def test_a_task_for_each_of_1000_saved_outcomes_leaves_nothing_behind(
     path: Path, tmp_path: Path
 ) -> None:

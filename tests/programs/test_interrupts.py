@@ -33,6 +33,7 @@ def interrupt(backend: str, journal: str, rounds: int, seed: int) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("journaled", [False, True])
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_ctrl_c_at_any_moment_comes_out_of_a_busy_program(
