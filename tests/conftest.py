@@ -49,7 +49,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     Most tests wait, so there may be more processes than cores; but each has to start.
     """
     is_named = any("::" in argument or argument.endswith(".py") for argument in config.args)
-    return 0 if is_named else 4
+    return 0 if is_named else 6
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,8 +68,12 @@ def ctrl_c_is_heard() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def clean_environment() -> Iterator[None]:
-    """Take the developer's own key, service address and proxies out of the tests' reach."""
+    """Take the developer's own key, service address and proxies out of the tests' reach.
+
+    The commands that tests start keep their bytecode, or half of their time would go to compiling.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         for name in list(os.environ):
             if name.startswith("RUNWARE_") or name.lower().endswith("_proxy"):
                 patch.delenv(name)

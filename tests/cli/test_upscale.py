@@ -233,12 +233,13 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
         yield emulator
 
 
-def start_in_flight(start: Start, *options: str) -> subprocess.Popen[str]:
+def start_in_flight(service: Emulator, start: Start, *options: str) -> subprocess.Popen[str]:
     """Start the command, and return when the first image is refused and others are in flight."""
     make_images("abcdefg")
     process = start("upscale", "in", "--json", "--max-in-flight", "4", *options)
     assert process.stdout is not None
     assert '"in/a.jpg"' in process.stdout.readline()
+    wait_for_upscales(service, 2)
     return process
 
 
@@ -247,8 +248,7 @@ def start_in_flight(start: Start, *options: str) -> subprocess.Popen[str]:
 def test_a_signal_ends_the_command_and_names_the_images_in_flight(
     slow: Emulator, start: Start, number: signal.Signals, status: int
 ) -> None:
-    process = start_in_flight(start)
-    wait_for_upscales(slow, 2)
+    process = start_in_flight(slow, start)
     process.send_signal(number)
     done = wait(process)
     assert done.status == status
@@ -264,7 +264,7 @@ def test_a_signal_ends_the_command_and_names_the_images_in_flight(
 
 
 def test_a_connection_that_stays_away_ends_the_command(slow: Emulator, start: Start) -> None:
-    process = start_in_flight(start, "--max-reconnect-time", "0")
+    process = start_in_flight(slow, start, "--max-reconnect-time", "0")
     slow.stop()
     done = wait(process)
     assert done.status == 1

@@ -42,6 +42,7 @@ import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -137,9 +138,10 @@ class ScriptedServer(Record):
             await self._end.wait()
             for connection in self.connections:
                 connection.abort()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        if others:  # a connection that is being accepted would be left open
-            await asyncio.wait(others, timeout=1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):  # a connection that is being accepted ends too
+                while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                    await asyncio.wait(others)
 
     def _receive_upgrade(self, socket: ServerConnection, request: Request) -> Response | None:
         return socket.respond(self._refusals.pop(0), "no\n") if self._refusals else None
