@@ -24,11 +24,12 @@ settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 LONG_TIMEOUT = 3600
+ASYNCIO_DEBUG = "ASYNCIO_DEBUG" in os.environ  # asyncio's debug mode, at half as much time again
 
 
 @pytest.fixture(
     params=[
-        pytest.param(("asyncio", {}), id="asyncio"),
+        pytest.param(("asyncio", {"debug": ASYNCIO_DEBUG}), id="asyncio"),
         pytest.param(
             ("trio", {}),
             id="trio",

@@ -25,7 +25,7 @@ from tests.journal.emulating import emulator_elsewhere
 
 ROOT = Path(__file__).parents[2]
 SEED = int(os.environ.get("CRASH_SEED", secrets.randbelow(2**32)))
-IMAGES, KILLS = map(int, os.environ.get("CRASH_TEST", "40x15").split("x"))
+IMAGES, KILLS = map(int, os.environ.get("CRASH_TEST", "30x6").split("x"))
 BACKENDS = dict(zip(MODES, ("asyncio", "trio") * 3, strict=True))
 
 
