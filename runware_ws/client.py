@@ -259,15 +259,16 @@ class RunwareClient(OtherTasks):
         """
         submitter = self._opened()
         template = request_template(
+            self._defaults,
             upscale_factor=upscale_factor,
             output_type=output_type,
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=self._with_cost(include_cost),
+            include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=self._delivery_method(delivery_method),
+            delivery_method=delivery_method,
             model=model,
             routing=routing,
             extra_members=extra_members,
@@ -347,15 +348,16 @@ class RunwareClient(OtherTasks):
         """
         submitter = self._opened()
         template = request_template(
+            self._defaults,
             upscale_factor=upscale_factor,
             output_type=output_type,
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=self._with_cost(include_cost),
+            include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=self._delivery_method(delivery_method),
+            delivery_method=delivery_method,
             model=model,
             routing=routing,
             extra_members=extra_members,
@@ -474,15 +476,16 @@ class RunwareClient(OtherTasks):
         if saver is not None and output_type in (None, "URL"):
             require_http("save_to")
         template = request_template(
+            self._defaults,
             upscale_factor=upscale_factor,
             output_type=output_type,
             output_format=output_format,
             output_quality=output_quality,
             ttl=ttl,
-            include_cost=self._with_cost(include_cost),
+            include_cost=include_cost,
             webhook_url=webhook_url,
             upload_endpoint=upload_endpoint,
-            delivery_method=self._delivery_method(delivery_method),
+            delivery_method=delivery_method,
             model=model,
             routing=routing,
             extra_members=extra_members,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 from uuid import UUID
 
 from .errors import InputError, ProtocolError
@@ -23,6 +23,18 @@ UpscaleFactor = Literal[2, 4]
 OutputType = Literal["URL", "base64Data", "dataURI"]
 OutputFormat = Literal["JPG", "PNG", "WEBP"]
 DeliveryMethod = Literal["sync", "async"]
+
+
+class Defaults(NamedTuple):
+    """The options of a client's tasks that do not say otherwise.
+
+    Attributes:
+        delivery_method: the method.
+        needs_cost: whether the cost of each task must be known.
+    """
+
+    delivery_method: DeliveryMethod | None = None
+    needs_cost: bool = False
 
 
 class UpscaleOptions(TypedDict, total=False):
@@ -76,7 +88,7 @@ class RequestTemplate:
         return without_image(self.before_image(task_uuid))
 
 
-def request_template(**options: Any) -> RequestTemplate:
+def request_template(defaults: Defaults, **options: Any) -> RequestTemplate:
     """Check the options of a task and return its template.
 
     Most tasks have the same options as the one before, so templates are remembered.
@@ -85,18 +97,24 @@ def request_template(**options: Any) -> RequestTemplate:
         InputError: the value of an option is not allowed.
     """
     try:
-        return _remembered(**options)
+        return _remembered(defaults, **options)
     except TypeError:  # a value that cannot be hashed, which is a wrong one
-        return _make(options)
+        return _make(defaults, options)
 
 
 @lru_cache(maxsize=64, typed=True)  # typed: True equals 1, and is no value for the same options
-def _remembered(**options: Any) -> RequestTemplate:
-    return _make(options)
+def _remembered(defaults: Defaults, **options: Any) -> RequestTemplate:
+    return _make(defaults, options)
 
 
-def _make(options: dict[str, Any]) -> RequestTemplate:
+def _make(defaults: Defaults, options: dict[str, Any]) -> RequestTemplate:
     options = dict(options)
+    if options["delivery_method"] is None:
+        options["delivery_method"] = defaults.delivery_method
+    if defaults.needs_cost:
+        if options["include_cost"] is False:
+            raise InputError("include_cost", "is False", "leave it out: a budget needs the costs")
+        options["include_cost"] = True
     model = check_model(options.pop("model"), options["upscale_factor"])
     extra = check_json_object("extra_members", options.pop("extra_members"))
     check_extra_names(extra)

@@ -42,11 +42,14 @@ class Keepalive:
         self._ping_begun: float | None = None
         self._ping_at: float | None = None
 
-    def heard(self, now: float) -> None:
-        """Note that bytes came in."""
-        if now > self.heard_at:
-            self.heard_at = now
-            self._uploaded = 0
+    def heard(self, now: float) -> bool:
+        """Note that bytes came in. Return whether the next ping is due again from now on."""
+        if now <= self.heard_at:
+            return False
+        awaited = self._ping_at is not None and self._ping_at > self.heard_at
+        self.heard_at = now
+        self._uploaded = 0
+        return awaited
 
     def begins(self, frame: Frame, now: float) -> bool:
         """Note that a frame is being written. Return whether it is to be looked at meanwhile."""

@@ -110,9 +110,8 @@ class Line:
         link = self.link
         if link is None:
             return
-        if link.keepalive.awaits_bytes:
-            self._table.timers.moved = True  # from now on the next ping is due again
-        link.keepalive.heard(now)
+        if link.keepalive.heard(now):
+            self._table.timers.moved = True
         counters = self._table.counters
         successes = counters.succeeded
         counters.frames_received += 1

@@ -93,13 +93,9 @@ def decode(
         root = _loads(mended)
     if secret is not None and secret.may_be_in(frame):
         root = secret.hidden_in(root)
-    if isinstance(root, dict):
-        return unwrap(root)
-    if not isinstance(root, list):
-        root = [root]
     items: list[Item] = []
     faults: list[ErrorItem] = []
-    for envelope in root:
+    for envelope in root if isinstance(root, list) else (root,):
         if not isinstance(envelope, dict):
             raise ProtocolError(f"a frame holds {_kind(envelope)} where an object was expected")
         _open(envelope, items, faults)

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from ..errors import ClientClosedError, InputError
+from ..errors import ClientClosedError
 from ..events import Events
 from ..journal.recovery import Recovered, take_up
 from ..journal.store import Journal
-from ..options import DeliveryMethod
+from ..options import Defaults
 from ..protocol.reconnector import ClientState
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
@@ -50,6 +50,7 @@ class BaseClient:
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         self._settings = settings
+        self._defaults = Defaults(settings.delivery_method, settings.budget is not None)
         self._key = key
         self._journal = journal
         self._downloads = Downloads(download_limits(settings), http_client)
@@ -125,7 +126,7 @@ class BaseClient:
         if submitter is not None and not submitter.session.ended:
             submitter.driver.home.check(allow_fork=True)
         self._closed = True
-        if submitter is None or submitter.driver.home.is_another_process():
+        if submitter is None or submitter.driver.home.is_another_process:
             return
         with anyio.move_on_after(_CLOSE_LIMIT, shield=True):
             await self._downloads.aclose()
@@ -247,17 +248,6 @@ class BaseClient:
         if self._submitter is not None:
             self._submitter.driver.home.check()
             self._submitter.cancel(submission)
-
-    def _with_cost(self, include_cost: bool | None) -> bool | None:
-        """Return ``include_cost`` of a task: with a budget, every result must hold its cost."""
-        if self._settings.budget is None:
-            return include_cost
-        if include_cost is False:
-            raise InputError("include_cost", "is False", "leave it out: a budget needs the costs")
-        return True
-
-    def _delivery_method(self, method: DeliveryMethod | None) -> DeliveryMethod | None:
-        return self._settings.delivery_method if method is None else method
 
     def _wait(self, submission: Submission) -> Awaitable[Any]:
         if self._submitter is not None:

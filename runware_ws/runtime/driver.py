@@ -157,12 +157,13 @@ class Driver:
 
     def abandon(self) -> None:
         """Warn, and end a client that was dropped without being closed. Any thread may call it."""
-        if not self.home.is_another_process():
+        if not self.home.is_another_process:
             self.home.call_soon(self._abandoned)
             warnings.warn("a RunwareClient was never closed", ResourceWarning, stacklevel=3)
 
     def forked(self) -> None:
-        """Leave the journal to the process from which this one was forked."""
+        """Leave everything to the process from which this one was forked."""
+        self.home.is_another_process = True
         self.writer = None
 
     # Effects.
@@ -177,11 +178,10 @@ class Driver:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Settle() | Record():
-                if self.writer is None:
-                    self._pass_on(effect)
-                else:
-                    self.writer.add(effect)
+            case Settle() | Record() if self.writer is not None:
+                self.writer.add(effect)
+            case Settle():
+                self._settled(effect.task, effect.outcome)
             case Load(task):
                 if self._loader is not None:
                     self._loader.add(task)
@@ -200,7 +200,7 @@ class Driver:
                 self._retried(task, code)
 
     def _pass_on(self, effect: Settle | Record) -> None:
-        """Perform an effect that needs no journal, or that the journal has recorded."""
+        """Perform an effect that the journal has recorded."""
         if isinstance(effect, Settle):
             if self._loader is not None:
                 self._loader.settled(effect.task)

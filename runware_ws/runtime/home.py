@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
@@ -17,12 +16,14 @@ class Home:
 
     Attributes:
         clock: returns the time of the event loop, in seconds.
+        is_another_process: whether this process was forked from the one of the client; kept by
+            `Driver.forked`, since asking the system at each call takes longer than the check.
     """
 
     def __init__(self) -> None:
         self.clock: Callable[[], float]
         self._current: Callable[[], Any]
-        self._process = os.getpid()
+        self.is_another_process = False
         self._thread = get_ident()
         if running_on_trio():
             import trio
@@ -35,17 +36,13 @@ class Home:
 
     def check(self, *, allow_fork: bool = False) -> None:
         """Raise RuntimeError in any other event loop, thread or process."""
-        is_fork = os.getpid() != self._process
+        is_fork = self.is_another_process
         try:
             is_here = self._current() is self._loop
         except RuntimeError:  # no event loop runs
             is_here = False
         if (is_fork and not allow_fork) or not (is_here or is_fork):
             self._refuse()
-
-    def is_another_process(self) -> bool:
-        """Return whether this process was forked from the one of the client."""
-        return os.getpid() != self._process
 
     def is_another_thread(self) -> bool:
         """Return whether this is another thread than that of the event loop."""
@@ -60,7 +57,7 @@ class Home:
                 self._loop.run_sync_soon(function)
 
     def _refuse(self) -> None:
-        if self.is_another_process():
+        if self.is_another_process:
             raise RuntimeError(
                 "the client belongs to the process from which this one was forked: open one here"
             )

@@ -172,10 +172,11 @@ class Submitter:
         began = now = self.driver.clock()
         deadline = None if timeout is None else now + timeout
         names = TaskNames(task_uuid, idempotency_key, template, self._key)
-        if names.are_given and (known := self._already_named(names)) is not None:
-            return known.shared()
-        if self._is_untaken(names):
-            return await self.attach(names.uuid, timeout)
+        if names.are_given:
+            if (known := self._already_named(names)) is not None:
+                return known.shared()
+            if self._is_untaken(names):
+                return await self.attach(names.uuid, timeout)
         source = source_of(image)
         self._check_size(source.size)
         if names.follow_content:
