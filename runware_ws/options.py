@@ -55,6 +55,7 @@ class UpscaleOptions(TypedDict, total=False):
     timeout: float | None
 
 
+_NAMES = tuple(name for name in UpscaleOptions.__annotations__ if name != "timeout")
 # The service names no upper limit, but not every reader of JSON is exact beyond this one.
 _LARGEST = 2**53 - 1
 # The digit that holds the variant of a UUID: two bits are fixed, two are random.
@@ -88,7 +89,22 @@ class RequestTemplate:
         return without_image(self.before_image(task_uuid))
 
 
-def request_template(defaults: Defaults, **options: Any) -> RequestTemplate:
+def request_template(
+    defaults: Defaults,
+    *,
+    upscale_factor: UpscaleFactor | None,
+    output_type: OutputType | None,
+    output_format: OutputFormat | None,
+    output_quality: int | None,
+    ttl: int | None,
+    include_cost: bool | None,
+    webhook_url: str | None,
+    upload_endpoint: str | None,
+    delivery_method: DeliveryMethod | None,
+    model: str,
+    routing: Mapping[str, Any] | None,
+    extra_members: Mapping[str, Any] | None,
+) -> RequestTemplate:
     """Check the options of a task and return its template.
 
     Most tasks have the same options as the one before, so templates are remembered.
@@ -96,19 +112,33 @@ def request_template(defaults: Defaults, **options: Any) -> RequestTemplate:
     Raises:
         InputError: the value of an option is not allowed.
     """
+    values = (
+        upscale_factor,
+        output_type,
+        output_format,
+        output_quality,
+        ttl,
+        include_cost,
+        webhook_url,
+        upload_endpoint,
+        delivery_method,
+        model,
+        routing,
+        extra_members,
+    )
     try:
-        return _remembered(defaults, **options)
+        return _remembered(defaults, *values)
     except TypeError:  # a value that cannot be hashed, which is a wrong one
-        return _make(defaults, options)
+        return _make(defaults, *values)
 
 
 @lru_cache(maxsize=64, typed=True)  # typed: True equals 1, and is no value for the same options
-def _remembered(defaults: Defaults, **options: Any) -> RequestTemplate:
-    return _make(defaults, options)
+def _remembered(defaults: Defaults, *values: Any) -> RequestTemplate:
+    return _make(defaults, *values)
 
 
-def _make(defaults: Defaults, options: dict[str, Any]) -> RequestTemplate:
-    options = dict(options)
+def _make(defaults: Defaults, *values: Any) -> RequestTemplate:
+    options: dict[str, Any] = dict(zip(_NAMES, values, strict=True))
     if options["delivery_method"] is None:
         options["delivery_method"] = defaults.delivery_method
     if defaults.needs_cost:
