@@ -67,6 +67,7 @@ class ScriptedServer(Record):
         …: those of `Record`.
         url: where it listens.
         port: the number in it.
+        refusals: those to come.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class ScriptedServer(Record):
         self.url = ""
         self.port = 0
         self._scripts = list(scripts)
-        self._refusals = list(refusals)
+        self.refusals = list(refusals)
         self._tls = tls
         self._failures: list[BaseException] = []
         self._started: Future[None] = Future()
@@ -144,7 +145,7 @@ class ScriptedServer(Record):
                     await asyncio.wait(others)
 
     def _receive_upgrade(self, socket: ServerConnection, request: Request) -> Response | None:
-        return socket.respond(self._refusals.pop(0), "no\n") if self._refusals else None
+        return socket.respond(self.refusals.pop(0), "no\n") if self.refusals else None
 
     async def _meet(self, socket: ServerConnection) -> None:
         index = len(self.connections)
