@@ -79,7 +79,7 @@ class _Bytes(Source):
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._data = _as_view(data)
         self.size = _encoded_size(len(self._data))
-        if not self.size:
+        if not self._data:
             raise InputError("image", "is empty", "pass the bytes of an image file")
 
     async def request(self, head: bytes, tail: bytes) -> bytearray:
@@ -196,7 +196,7 @@ def _encode(pieces: Iterable[memoryview], size: int, head: bytes, tail: bytes) -
     An image of megabytes is not copied: each copy takes fresh memory from the system, which costs
     more than the encoding. `size` may turn out to be wrong: a file may grow or shrink.
     """
-    request = bytearray(len(head) + size + 2 + len(tail))
+    request = bytearray(len(head) + size + len(tail))
     request[: len(head) + 1] = head + b'"'
     end = len(head) + 1
     for piece in pieces:
@@ -268,7 +268,8 @@ def _why_not(text: str) -> tuple[str, str]:
 
 
 def _encoded_size(size: int) -> int:
-    return (size + 2) // 3 * 4
+    """Return the size of a file in a request: as base64, in quotes."""
+    return (size + 2) // 3 * 4 + 2
 
 
 def _rest_of(file: IO[bytes]) -> int:

@@ -194,15 +194,16 @@ class Submitter:
             with self.admission.given_back_on_error(source):
                 with time_limit(names.uuid, timeout, deadline, "the image was being read"):
                     payload = await source.request(head, tail)
-                    payload = await names.complete(payload, len(head), len(tail))
+                    if names.follow_content:
+                        payload = await names.complete(payload, len(head), len(tail))
                 self._correct_size(source, len(payload) - len(head) - len(tail))
                 if self._is_journaled:
                     origin = await _origin(image, template, names.uuid, payload)
                     origin.tag = encoded_tag
                 now = self.driver.clock()
                 self.driver.check_open()  # it may have been closed meanwhile
-                known = self._already_named(names)
-            if known is not None or self._is_untaken(names):
+                known = self._already_named(names) if names.are_given else None
+            if known is not None or (names.are_given and self._is_untaken(names)):
                 self.admission.leave(source.size)
                 return known.shared() if known else await self.attach(names.uuid, timeout)
         submission = Submission(
@@ -233,14 +234,14 @@ class Submitter:
         return True
 
     def _already_named(self, names: TaskNames) -> Submission | None:
-        """Return the task in flight that is the same job, if there is one.
+        """Return the task in flight that is the same job as one with a name of the caller's.
 
         Raises:
             InputError: another task has the caller's UUID.
         """
         if names.uuid_of_attempt is not None and (known := self._in_flight(names.uuid)):
             return known
-        if names.are_given and not self._is_untaken(names):
+        if not self._is_untaken(names):
             self._refuse_used(names.uuid)
         return None
 
@@ -385,9 +386,10 @@ class Submitter:
 
     def _correct_size(self, source: Source, size: int) -> None:
         """Correct the size of an image at the gate, which was an estimate."""
-        self._check_size(size)
-        self.admission.resize(source.size, size)
-        source.size = size
+        if size != source.size:
+            self._check_size(size)
+            self.admission.resize(source.size, size)
+            source.size = size
 
 
 async def _origin(

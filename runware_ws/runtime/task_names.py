@@ -62,9 +62,7 @@ class TaskNames:
     async def complete(
         self, payload: bytes | bytearray, before: int, after: int
     ) -> bytes | bytearray:
-        """Return a request with the UUID that follows from its image, if it is to."""
-        if not self.follow_content:
-            return payload
+        """Return a request with the UUID that follows from its image."""
         encoded = memoryview(payload)[before : len(payload) - after]
         key = await run_off_loop(content_key, encoded, len(encoded))
         old = self.uuid
