@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from runware_ws import (
@@ -138,7 +139,7 @@ async def test_a_refused_upgrade_is_tried_again_and_named(status: int) -> None:
         async with client_of(server) as client:
             with anyio.fail_after(10):
                 while client.state != "waiting":
-                    await anyio.sleep(0)
+                    await anyio.lowlevel.checkpoint()
             with pytest.raises(ConnectionLostError, match=f"HTTP {status}"):
                 await client.ping()
             server.call(server.refusals.clear)
