@@ -20,7 +20,13 @@ from weakref import WeakSet
 
 import anyio
 
-from ..errors import ClientClosedError, ConnectionLostError, JournalError, RunwareError
+from ..errors import (
+    ClientClosedError,
+    ConnectionLostError,
+    JournalError,
+    RunwareError,
+    TaskTimeoutError,
+)
 from ..events import Events
 from ..journal.loading import Loader
 from ..journal.store import Journal
@@ -262,12 +268,32 @@ class Driver:
             await self._close_writer()
 
     async def _close_writer(self) -> None:
+        for background in self._at_journal:
+            background.cancel()
         with anyio.CancelScope(shield=True):
-            for background in self._at_journal:
-                background.cancel()
-                await background.wait()
+            with anyio.move_on_after(CLOSE_TIMEOUT) as patience:
+                await self._at_journal_ended()
+            if self.writer is not None and patience.cancelled_caught:  # the disk hangs
+                reason = self.session.main.reconnector.reason
+                self.writer.release(
+                    lambda _: True, lambda task: ClientClosedError(reason, task.uuid)
+                )
+            await self._at_journal_ended()
         if self.writer is not None:
             self.writer.close()
+
+    async def _at_journal_ended(self) -> None:
+        for background in self._at_journal:
+            await background.wait()
+
+    def _release_late(self, now: float) -> float:
+        """Let nobody wait past a deadline for the journal. Return when to look again."""
+        if self.writer is None:
+            return math.inf
+        self.writer.release(
+            lambda task: task.deadline is not None and task.deadline <= now, _unwritten
+        )
+        return self.writer.next_deadline()
 
     async def _keep_time(self) -> None:
         sleep_detector = _SleepDetector(self.clock)
@@ -283,7 +309,9 @@ class Driver:
             self._timer_is_sooner = one_shot_event()
             self.step()
             look_at = now + _LOOK if self._current else math.inf
-            with anyio.CancelScope(deadline=min(self._timer_at, look_at)):
+            # The deadline of an outcome that comes later is among the session's timers until then.
+            release_at = self._release_late(now)
+            with anyio.CancelScope(deadline=min(self._timer_at, look_at, release_at)):
                 await self._timer_is_sooner.wait()
 
     def set_timer(self) -> None:
@@ -334,6 +362,11 @@ class Driver:
         _log.error("the client failed; this is a bug in runware_ws", exc_info=error)
         self.session.close(f"a bug in runware_ws: {type(error).__name__}")
         self._end()
+
+
+def _unwritten(task: Task) -> TaskTimeoutError:
+    detail = "its result is here, and not in the journal yet"
+    return TaskTimeoutError(task.uuid, "accepted", task.timeout or 0.0, detail)
 
 
 def _clear_locals(error: BaseException | None) -> None:
