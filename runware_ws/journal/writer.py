@@ -157,7 +157,7 @@ class JournalWriter:
                     await run_in_thread(
                         self._journal.commit, changes, self._session_uuid(), limiter=self._thread
                     )
-                except JournalError as error:
+                except Exception as error:  # noqa: BLE001  # whatever it is, callers wait for this
                     self._give_up(self._in_commit, error)
                 else:
                     self._recorded(self._in_commit)
@@ -170,7 +170,7 @@ class JournalWriter:
         try:
             if not self._broken:
                 self._journal.commit(changes, self._session_uuid())
-        except JournalError as error:
+        except Exception as error:  # noqa: BLE001  # as above
             self._give_up(effects, error)
         else:
             self._recorded(effects)
@@ -184,8 +184,11 @@ class JournalWriter:
         written, self._written = self._written, anyio.Event()
         return changes, effects, written
 
-    def _give_up(self, effects: list[Record | Settle], error: JournalError) -> None:
+    def _give_up(self, effects: list[Record | Settle], error: Exception) -> None:
         """Hand outcomes over all the same. What was not written is not sent."""
+        if not isinstance(error, JournalError):
+            reason = f"a bug in runware_ws: {type(error).__name__}"
+            error = JournalError(str(self._journal.path), reason)
         self._broken, self._failure = True, error
         self._recorded([effect for effect in effects if isinstance(effect, Settle)])
         self._failed(error)
