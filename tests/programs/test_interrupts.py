@@ -22,10 +22,10 @@ from tests.support.scripted import ScriptedServer
 PROGRAM = Path(__file__).with_name("interrupted.py")
 
 
-def interrupt(backend: str, journal: str, rounds: int, seed: int) -> None:
+def interrupt(backend: str, journal: str, rounds: int, seed: int, presses: int = 1) -> None:
     """Interrupt a busy program so many times, each time it is begun anew."""
     pytest.importorskip("trio")
-    arguments = [backend, journal, str(rounds), str(seed), "1"]
+    arguments = [backend, journal, str(rounds), str(seed), str(presses)]
     with ScriptedServer() as server:
         command = [sys.executable, str(PROGRAM), server.url, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -48,6 +48,16 @@ def test_ctrl_c_at_any_moment_comes_out_of_a_busy_program(
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_ctrl_c_at_three_hundred_moments(backend: str, journaled: bool, tmp_path: Path) -> None:
     interrupt(backend, str(tmp_path) if journaled else "-", rounds=300, seed=randrange(10**6))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1000)
+@pytest.mark.parametrize("journaled", [False, True])
+def test_doubled_ctrl_c_on_asyncio_at_three_hundred_moments(
+    journaled: bool, tmp_path: Path
+) -> None:
+    folder = str(tmp_path) if journaled else "-"
+    interrupt("asyncio", folder, rounds=300, seed=randrange(10**6), presses=2)
 
 
 def test_ctrl_c_in_a_task_that_a_library_started_goes_to_the_main_task() -> None:
