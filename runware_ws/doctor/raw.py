@@ -82,9 +82,9 @@ class RawConnection(Receiver):
     # Sending and receiving.
 
     async def send(self, *tasks: Mapping[str, Any]) -> float:
-        """Write tasks as one frame, and wait until it has left. Return the time before its last part.
+        """Write tasks as one frame, and wait until it has left.
 
-        So what is counted from then on is never too short.
+        Return the time before its last part: what is counted from then on is never too short.
 
         Raises:
             DisconnectedError: the connection has ended.
