@@ -244,7 +244,8 @@ class RunwareClient(OtherTasks):
                 (not for a URL or UUID). The same key with the same options and API key is the same
                 task in every process, on any machine: if it is under way it is waited for, if it is
                 finished its result is fetched, and it is run only if the service does not know it.
-                That holds for as long as the service remembers the task.
+                That holds for as long as the service remembers the task. Under another API key,
+                also one that ``api_key`` returns later, it is another task.
             timeout: seconds from this call until the task must be settled; None for no limit.
                 Default: the client's ``timeout``.
 

@@ -82,7 +82,9 @@ class RawConnection(Receiver):
     # Sending and receiving.
 
     async def send(self, *tasks: Mapping[str, Any]) -> float:
-        """Write tasks as one frame, and return the time when all of it has left.
+        """Write tasks as one frame, and wait until it has left.
+
+        Return the time before its last part: what is counted from then on is never too short.
 
         Raises:
             DisconnectedError: the connection has ended.
@@ -92,14 +94,16 @@ class RawConnection(Receiver):
     async def send_bytes(self, frame: bytes) -> float:
         """Write an encoded frame; see `send`."""
         stream = self._open_stream()
+        before = monotonic()
         for piece in self._websocket.message(frame):
             while not stream.can_write:
                 await self._wait_for_news()
+            before = monotonic()
             stream.write(piece)
         while stream.unsent_bytes:  # on asyncio no event tells when the last of it has left
             with anyio.move_on_after(0.01):
                 await self._wait_for_news()
-        return monotonic()
+        return before
 
     async def receive(self, timeout: float = math.inf) -> RawFrame | None:
         """Return the next frame, or None if none comes in time.

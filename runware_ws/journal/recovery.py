@@ -111,7 +111,7 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         submitter.driver.check_open()
         uuid = self._stored.popleft()
         try:
-            entry, answer = await run_in_thread(_read_result, journal, uuid)
+            entry, answer = await run_in_thread(_read_result, journal, uuid, abandon_on_cancel=True)
         except BaseException:
             self._stored.appendleft(uuid)
             raise

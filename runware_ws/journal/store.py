@@ -78,6 +78,9 @@ class Journal:
         clock: returns the time, which must mean the same to the next process. Default: the wall
             clock.
 
+    Attributes:
+        path: as it was given.
+
     Raises:
         JournalError: the file is not a journal, is damaged, cannot be written, or is in use.
     """
@@ -85,7 +88,7 @@ class Journal:
     def __init__(
         self, path: str | os.PathLike[str], clock: Callable[[], float] = _wall_clock
     ) -> None:
-        self._path = Path(path)
+        self.path = Path(path)
         self._clock = clock
         self._mutex = threading.Lock()
         self._is_parents = False
@@ -261,14 +264,14 @@ class Journal:
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
         if self._is_parents:
-            raise JournalError(str(self._path), "it is open in the process that forked this one")
+            raise JournalError(str(self.path), "it is open in the process that forked this one")
         with self._mutex:
             try:
                 yield
             except LockedError:
-                raise JournalError(str(self._path), _IN_USE) from None
+                raise JournalError(str(self.path), _IN_USE) from None
             except (sqlite3.Error, OSError, ValueError, UnknownDatabaseError) as error:
-                raise JournalError(str(self._path), _words(error)) from None
+                raise JournalError(str(self.path), _words(error)) from None
 
 
 def entry_of(row: Row) -> Entry:

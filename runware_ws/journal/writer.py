@@ -6,6 +6,7 @@ less the more there are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,7 @@ class JournalWriter:
         self._acknowledged: list[Change] = []
         self._changes: list[Change] = []
         self._effects: list[Record | Settle] = []
+        self._in_commit: list[Record | Settle] = []  # the effects of the commit that is under way
         # Others in threads may be slow, such as those that save results.
         self._thread = anyio.CapacityLimiter(1)
         self._written = anyio.Event()
@@ -104,6 +106,28 @@ class JournalWriter:
         if self._failure is not None:
             raise type(self._failure)(*self._failure.args)
 
+    def next_deadline(self) -> float:
+        """Return the first deadline of a task whose outcome is not written yet; or infinity."""
+        waiting = (*self._in_commit, *self._effects)
+        deadlines = (one.task.deadline for one in waiting if isinstance(one, Settle))
+        return min((one for one in deadlines if one is not None), default=math.inf)
+
+    def release(
+        self, is_due: Callable[[Task], bool], error_for: Callable[[Task], RunwareError]
+    ) -> None:
+        """Let callers wait no longer for outcomes to be written: the disk may hang.
+
+        A result stays here, is written as soon as that is possible, and waits for the next process.
+
+        Args:
+            is_due: returns whether the callers of a task are to wait no longer.
+            error_for: returns the error that takes the place of a result.
+        """
+        for effect in (*_take_due(self._in_commit, is_due), *_take_due(self._effects, is_due)):
+            is_error = isinstance(effect.outcome, RunwareError)
+            outcome = effect.outcome if is_error else error_for(effect.task)
+            self._recorded([Settle(effect.task, outcome)])
+
     def forget(self, uuid: str) -> None:
         """Forget a task whose result was acknowledged."""
         self.untaken.discard(uuid)
@@ -127,17 +151,17 @@ class JournalWriter:
             await self._work.wait()
             self._work, self._has_work = anyio.Event(), False
             with anyio.CancelScope(shield=True):
-                changes, effects, written = self._take()
+                changes, self._in_commit, written = self._take()
                 self._being_written = written
                 try:
                     await run_in_thread(
                         self._journal.commit, changes, self._session_uuid(), limiter=self._thread
                     )
-                except JournalError as error:
-                    self._give_up(effects, error)
+                except Exception as error:  # noqa: BLE001  # whatever it is, callers wait for this
+                    self._give_up(self._in_commit, error)
                 else:
-                    self._recorded(effects)
-                self._being_written = None
+                    self._recorded(self._in_commit)
+                self._in_commit, self._being_written = [], None
                 written.set()
 
     def close(self) -> None:
@@ -146,7 +170,7 @@ class JournalWriter:
         try:
             if not self._broken:
                 self._journal.commit(changes, self._session_uuid())
-        except JournalError as error:
+        except Exception as error:  # noqa: BLE001  # as above
             self._give_up(effects, error)
         else:
             self._recorded(effects)
@@ -160,11 +184,22 @@ class JournalWriter:
         written, self._written = self._written, anyio.Event()
         return changes, effects, written
 
-    def _give_up(self, effects: list[Record | Settle], error: JournalError) -> None:
+    def _give_up(self, effects: list[Record | Settle], error: Exception) -> None:
         """Hand outcomes over all the same. What was not written is not sent."""
+        if not isinstance(error, JournalError):
+            reason = f"a bug in runware_ws: {type(error).__name__}"
+            error = JournalError(str(self._journal.path), reason)
         self._broken, self._failure = True, error
         self._recorded([effect for effect in effects if isinstance(effect, Settle)])
         self._failed(error)
+
+
+def _take_due(effects: list[Record | Settle], is_due: Callable[[Task], bool]) -> list[Settle]:
+    """Take the outcomes of the tasks that are due out of a list."""
+    due = [one for one in effects if isinstance(one, Settle) and is_due(one.task)]
+    taken = set(map(id, due))
+    effects[:] = [one for one in effects if id(one) not in taken]
+    return due
 
 
 def change_of(effect: Record | Settle) -> Change | None:

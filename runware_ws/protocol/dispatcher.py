@@ -94,6 +94,8 @@ class Dispatcher:
             self._reconciler.known_alone(task, now)
         elif info.timed_out or (info.no_room and _was_resent_though_known(task)):
             self._reconciler.unclear(task, now, error)
+        elif self._reconciler.is_unproven(task, error):
+            self._reconciler.only_a_refusal_known(link, task, now)
         else:
             self._retries.failed(task, error, now, is_recorded=True)
 

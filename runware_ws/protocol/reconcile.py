@@ -301,8 +301,9 @@ class Reconciler:
         task.count_miss(now)
         lasted = now - task.missed_since
         is_certain = task.misses >= _MIN_MISSES and lasted >= self._window
-        if is_certain and task.rejection is not None:
-            self.retries.failed(task, task.rejection, now)
+        rejection = task.rejection
+        if is_certain and rejection is not None and not self.is_unproven(task, rejection):
+            self.retries.failed(task, rejection, now)
         elif task.evidence is Evidence.KNOWN:
             self._known_but_not_found(task, now)
         elif is_certain:
@@ -311,6 +312,21 @@ class Reconciler:
             self.send_again(task)
         else:
             self.poll_later(task, now)
+
+    def is_unproven(self, task: Task, error: ErrorItem) -> bool:
+        """Return whether a refusal may be older than the last sending, which may run by now.
+
+        It matters to a caller who must never pay twice.
+        """
+        if self._table.may_resend or not task.writes or not code_info(error.code).no_room:
+            return False
+        was_sent_elsewhere = not task.sent_at  # by an earlier process, nobody knows how often
+        return was_sent_elsewhere or (task.writes > 1 and task.evidence is Evidence.WRITTEN)
+
+    def only_a_refusal_known(self, link: ConnectionState, task: Task, now: float) -> None:
+        """Go on after details that hold a refusal which proves nothing of the last sending."""
+        task.spoiled = False
+        self._missed(link, task, now)
 
     def _not_answered(self, task: Task, now: float) -> None:
         """Draw the conclusion from a round in which an error answered in place of the task.
@@ -329,6 +345,8 @@ class Reconciler:
         elif task.evidence is Evidence.KNOWN and _is_same(failure, task.refusal):
             # It was sent again after that refusal, of which alone the server still knows.
             self.retries.refused(task, failure, now, was_named=True, new_uuid=True)
+        elif self.is_unproven(task, failure):
+            self.send_again(task)
         else:
             self.retries.failed(task, failure, now)
 

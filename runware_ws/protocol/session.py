@@ -29,7 +29,7 @@ from .attribution import Attribution
 from .concurrency_limit import ConcurrencyLimit
 from .connection_state import ConnectionState
 from .dispatcher import Dispatcher
-from .effects import Effect, Record
+from .effects import Effect, Record, Settle
 from .line import Line, Parts
 from .reconcile import Reconciler
 from .reconnector import ClientState
@@ -316,7 +316,10 @@ class Session:
         if self.ended:
             return
         for task in list(self.tasks.values()):
-            self._table.settle(task, error_for(task))
+            try:
+                self._table.settle(task, error_for(task))
+            except Exception:  # noqa: BLE001  # a bug: it must not leave anybody waiting
+                self._table.effects.append(Settle(task, error_for(task)))
         self._table.clear_pending()
         for line in self.lines:
             line.reconnector.end(state, reason)

@@ -22,7 +22,7 @@ from .api_key import ApiKey
 from .budget import BudgetedSubmitter
 from .concurrency import run_in_thread, uninterruptible
 from .download import Downloads, download_limits
-from .observer import Observer
+from .observer import Harmless, Observer
 from .submission import Submission, Submitter
 
 if TYPE_CHECKING:
@@ -174,9 +174,9 @@ class BaseClient:
         return True
 
     def _observe(self, observer: Observer) -> None:
-        self._observer = observer
+        self._observer = Harmless(observer)
         if self._submitter is not None:
-            self._submitter.observer = observer
+            self._submitter.observer = self._observer
 
     # The connection.
 

@@ -14,13 +14,20 @@ import math
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
 import anyio
 
-from ..errors import ClientClosedError, ConnectionLostError, JournalError, RunwareError
+from ..errors import (
+    ClientClosedError,
+    ConnectionLostError,
+    JournalError,
+    RunwareError,
+    TaskTimeoutError,
+)
 from ..events import Events
 from ..journal.loading import Loader
 from ..journal.store import Journal
@@ -102,13 +109,15 @@ class Driver:
         self._timer_at = -math.inf
         self._pings: list[_Ping] = []
         self._at_journal: list[Background] = []
+        self._has_failed = False
 
     def start(self) -> None:
         """Begin to connect."""
         self.session.start(self.clock())
         if self.writer is not None and self._loader is not None:
-            self._at_journal.append(Background(self.writer.run, "runware_ws journal"))
-            self._at_journal.append(Background(self._loader.run, "runware_ws loader"))
+            for function, name in ((self.writer.run, "journal"), (self._loader.run, "loader")):
+                background = Background(partial(self._watch, function), f"runware_ws {name}")
+                self._at_journal.append(background)
         self._background = Background(self._run, "runware_ws")
         guard(self)
 
@@ -169,12 +178,24 @@ class Driver:
     # Effects.
 
     def step(self) -> None:
-        """Perform what a call to the session has brought about."""
+        """Perform what a call to the session has brought about.
+
+        An effect that fails ends the client, and keeps no other caller from his outcome.
+        """
+        failure: Exception | None = None
         for effect in self.session.take_effects():
-            self._perform(effect)
-        for connection in tuple(self._current.values()):
-            connection.request_write()
-        self.set_timer()
+            try:
+                self._perform(effect)
+            except Exception as error:  # noqa: BLE001
+                failure = error
+        try:
+            for connection in tuple(self._current.values()):
+                connection.request_write()
+            self.set_timer()
+        except Exception as error:  # noqa: BLE001
+            failure = error
+        if failure is not None:
+            self.failed(failure)
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -209,9 +230,6 @@ class Driver:
             self.session.recorded(effect.task)
 
     def _notify(self, event: Event) -> None:
-        level = _LEVELS.get(event.kind, logging.INFO)
-        which = f" (connection {event.connection + 1})" if event.connection else ""
-        _log.log(level, "%s%s: %s", event.kind.replace("_", " "), which, event.detail)
         self._first_attempt.set()
         for listener in self.listeners:
             listener._add(event)
@@ -221,6 +239,9 @@ class Driver:
             self._key.refused()
         elif event.kind in ("lost", "closed"):
             self._answer_pings(ConnectionLostError(event.detail))
+        level = _LEVELS.get(event.kind, logging.INFO)
+        which = f" (connection {event.connection + 1})" if event.connection else ""
+        _log.log(level, "%s%s: %s", event.kind.replace("_", " "), which, event.detail)
 
     def _answer_pings(self, answer: float | RunwareError) -> None:
         pings, self._pings = self._pings, []
@@ -237,7 +258,10 @@ class Driver:
 
         def recorded(effects: list[Settle | Record]) -> None:
             for effect in effects:
-                self._pass_on(effect)
+                try:
+                    self._pass_on(effect)
+                except Exception as error:  # noqa: BLE001  # the others go on
+                    self.failed(error)
             self.step()
 
         session_uuid = lambda: self.session.main.reconnector.session_uuid  # noqa: E731
@@ -251,23 +275,41 @@ class Driver:
 
     async def _run(self) -> None:
         try:
-            await self._keep_time()
+            await self._watch(self._keep_time)
             for connecting in list(self._connecting):
                 await connecting.wait()
-        except Exception as error:  # noqa: BLE001  # nobody waits for this task
-            self.failed(error)
         finally:
             self.session.close("the event loop ended")
             self.step()
             await self._close_writer()
 
     async def _close_writer(self) -> None:
+        for background in self._at_journal:
+            background.cancel()
         with anyio.CancelScope(shield=True):
-            for background in self._at_journal:
-                background.cancel()
-                await background.wait()
+            with anyio.move_on_after(CLOSE_TIMEOUT) as patience:
+                await self._at_journal_ended()
+            if self.writer is not None and patience.cancelled_caught:  # the disk hangs
+                reason = self.session.main.reconnector.reason
+                self.writer.release(
+                    lambda _: True, lambda task: ClientClosedError(reason, task.uuid)
+                )
+            await self._at_journal_ended()
         if self.writer is not None:
             self.writer.close()
+
+    async def _at_journal_ended(self) -> None:
+        for background in self._at_journal:
+            await background.wait()
+
+    def _release_late(self, now: float) -> float:
+        """Let nobody wait past a deadline for the journal. Return when to look again."""
+        if self.writer is None:
+            return math.inf
+        self.writer.release(
+            lambda task: task.deadline is not None and task.deadline <= now, _unwritten
+        )
+        return self.writer.next_deadline()
 
     async def _keep_time(self) -> None:
         sleep_detector = _SleepDetector(self.clock)
@@ -283,7 +325,9 @@ class Driver:
             self._timer_is_sooner = one_shot_event()
             self.step()
             look_at = now + _LOOK if self._current else math.inf
-            with anyio.CancelScope(deadline=min(self._timer_at, look_at)):
+            # The deadline of an outcome that comes later is among the session's timers until then.
+            release_at = self._release_late(now)
+            with anyio.CancelScope(deadline=min(self._timer_at, look_at, release_at)):
                 await self._timer_is_sooner.wait()
 
     def set_timer(self) -> None:
@@ -299,12 +343,13 @@ class Driver:
         # Made here, so that it can be dropped before its task has begun.
         connection = self._current[line] = Connection(self, self.session.lines[line])
 
+        async def connect() -> None:
+            await self._key.ask_again()
+            self._ended(connection, line, await connection.run())
+
         async def run() -> None:
             try:
-                await self._key.ask_again()
-                self._ended(connection, line, await connection.run())
-            except Exception as error:  # noqa: BLE001  # nobody waits for this task
-                self.failed(error)
+                await self._watch(connect)
             finally:
                 self._connecting.discard(background)
 
@@ -328,12 +373,26 @@ class Driver:
         self.step()
         self._timer_is_sooner.set()
 
+    async def _watch(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Run a part of the client for whose end nobody waits."""
+        try:
+            await function()
+        except Exception as error:  # noqa: BLE001
+            self.failed(error)
+
     def failed(self, error: Exception) -> None:
         """End the client over an error that is a bug of this package, and log it."""
         _clear_locals(error)  # one of them may be the frame with the key
+        if not self._has_failed:  # or it is in the middle of this
+            self._has_failed = True
+            self.session.close(f"a bug in runware_ws: {type(error).__name__}")
+            self._end()
         _log.error("the client failed; this is a bug in runware_ws", exc_info=error)
-        self.session.close(f"a bug in runware_ws: {type(error).__name__}")
-        self._end()
+
+
+def _unwritten(task: Task) -> TaskTimeoutError:
+    detail = "its result is here, and not in the journal yet"
+    return TaskTimeoutError(task.uuid, "accepted", task.timeout or 0.0, detail)
 
 
 def _clear_locals(error: BaseException | None) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ParamSpec, Protocol
 
 if TYPE_CHECKING:
     from .submission import Submission
 
+P = ParamSpec("P")
+_log = logging.getLogger("runware_ws")
+
 
 class Observer(Protocol):
-    """Is told of each task, in the event loop of the client. It must not raise or wait."""
+    """Is told of each task, in the event loop of the client. It must not wait."""
 
     def submitted(self, submission: Submission, waited: float) -> None:
         """Take note of a task that was handed to the session, `waited` seconds after the call."""
@@ -19,3 +24,30 @@ class Observer(Protocol):
 
     def settled(self, submission: Submission, seconds: float | None) -> None:
         """Take note of the outcome of a task, and of the time since the call, if it is known."""
+
+
+class Harmless(Observer):
+    """Tells another observer, whose errors are logged: they are no reason to end the client.
+
+    Args:
+        observer: the other one.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def submitted(self, submission: Submission, waited: float) -> None:
+        _try(self._observer.submitted, submission, waited)
+
+    def retried(self, submission: Submission, code: str) -> None:
+        _try(self._observer.retried, submission, code)
+
+    def settled(self, submission: Submission, seconds: float | None) -> None:
+        _try(self._observer.settled, submission, seconds)
+
+
+def _try(function: Callable[P, None], *args: P.args, **options: P.kwargs) -> None:
+    try:
+        function(*args, **options)
+    except Exception:  # noqa: BLE001  # it is somebody else's
+        _log.exception("the telemetry of the client failed")

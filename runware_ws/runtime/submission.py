@@ -13,7 +13,7 @@ from uuid import UUID
 
 import anyio
 
-from ..errors import InputError, RunwareError, TaskTimeoutError
+from ..errors import ClientClosedError, InputError, RunwareError, TaskTimeoutError
 from ..inputs import Image, Source, source_of
 from ..journal.changes import Origin, digest
 from ..journal.store import Journal
@@ -350,8 +350,14 @@ class Submitter:
             on_ack = partial(self.forget, submission.uuid)
         began = submission.began
         seconds = None if began is None else self.driver.clock() - began
-        submission.finish(outcome, seconds, on_ack, self.downloads)
-        self.admission.leave(submission.size)
+        try:
+            submission.finish(outcome, seconds, on_ack, self.downloads)
+        except Exception as error:
+            bug = ClientClosedError(f"a bug in runware_ws: {type(error).__name__}", task.uuid)
+            submission.finish(bug, None, None, self.downloads)
+            raise
+        finally:
+            self.admission.leave(submission.size)
         if self.observer is not None:
             self.observer.settled(submission, seconds)
 

@@ -95,11 +95,16 @@ def test_after_a_fork_the_child_is_told_to_make_its_own_client() -> None:
 from runware_ws.sync import RunwareClient
 with client:
     outcomes = client.upscale_many(["{IMAGE}"])
+    task, result, events = client.submit("{IMAGE}"), client.upscale("{IMAGE}"), client.events()
+    uses = (
+        lambda: client.upscale("{IMAGE}"), lambda: next(outcomes), client.connect, client.drain,
+        task.result, task.cancel, result.read, lambda: next(events),
+    )
     if child := os.fork():
         assert os.waitpid(child, 0)[1] == 0
         print(client.upscale("{IMAGE}").image_url is not None)
     else:
-        for use in (lambda: client.upscale("{IMAGE}"), lambda: next(outcomes), client.connect):
+        for use in uses:
             try:
                 use()
             except ClientClosedError as error:
@@ -111,6 +116,6 @@ with client:
 """
     with ScriptedServer() as server:
         output = output_of(program(server, code.replace("{url}", server.url)))
-        assert output.count("make one in each process") == 3
+        assert output.count("make one in each process") == 8
         assert output.count("True") == 2
         assert len(server.connections) == 2

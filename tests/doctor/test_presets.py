@@ -7,12 +7,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
 
-from runware_ws import RunwareClient
+from runware_ws import ResultLostError, RunwareClient, UpscaleResult
 from runware_ws.doctor.findings import Findings
 from runware_ws.doctor.free import inputs
 from runware_ws.doctor.lab import Lab
@@ -22,6 +22,7 @@ from runware_ws.emulator import PRESETS, Emulator
 from runware_ws.emulator.faults import Drop
 from tests.doctor.services import EXPECTED, LATENCY, emulator_of, examine, lab_of
 from tests.emulator.bench import picture
+from tests.support.clients import hasty, outcome_of
 
 # They depend on the machine.
 MEASURES = ("shortest_run", "result_bytes", "lateness")
@@ -141,3 +142,34 @@ async def test_where_nothing_is_found_again_tasks_are_delivered_async(
             await client.upscale(picture(), delivery_method="sync")
         tasks = [one.task for one in emulator.requests if one.task["taskType"] == "upscale"]
         assert [task["deliveryMethod"] for task in tasks] == ["async", "sync"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("on_doubt", ["resend", "fail"])
+async def test_under_the_worst_rules_a_task_that_never_arrived_is_sent_again_after_the_window(
+    on_doubt: Literal["resend", "fail"], tmp_path: Path
+) -> None:
+    """Or it is lost, and the error says so. The profile's window of 120 s is cut short."""
+    rules = replace(PRESETS["worst"], visible_after=0.1)
+    findings = replace(EXPECTED["worst"], lateness=0.1, shortest_run=0.05)
+    path = tmp_path / "profile.json"
+    write(Profile("127.0.0.1", "0").updated(findings, datetime.now(UTC)), path)
+    cut = Drop(of="request", nth=1, moment="before", how="reset")
+    async with Emulator(rules=rules, upscaler=lambda *_: picture(), faults=[cut]) as emulator:
+        client = RunwareClient(
+            emulator.api_key, url=emulator.url, profile=path, doubt_window=0.4, on_doubt=on_doubt
+        )
+        timing = replace(
+            client._settings.timing, poll=(0.01, 0.1), living_window=0.1, reconnect=(0.01, 0.1)
+        )
+        async with hasty(client, timing):
+            with anyio.fail_after(20):
+                outcome = await outcome_of(await client.submit(picture()))
+            resent = client.stats().resent
+        runs = list(emulator.executions.values())
+    if on_doubt == "resend":
+        assert isinstance(outcome, UpscaleResult), outcome
+        assert (runs, resent) == ([1], 1)
+    else:
+        assert isinstance(outcome, ResultLostError), outcome
+        assert (runs, resent) == ([], 0)

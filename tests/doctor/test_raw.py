@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from time import monotonic
+
 import pytest
 
 from runware_ws import ProtocolError
 from runware_ws.doctor.raw import open_raw
 from runware_ws.protocol.secret import Secret
 from runware_ws.transport import DisconnectedError, Target
+from runware_ws.transport.websocket import WebSocket
 from tests.support.clients import KEY
 from tests.support.scripted import Connection, Script, ScriptedServer
 
@@ -49,6 +53,25 @@ async def test_a_large_frame_leaves_whole_before_the_line_is_cut() -> None:
             with pytest.raises(DisconnectedError):
                 await line.receive()
         assert server.tasks[0] == task
+
+
+async def test_the_time_of_sending_is_one_at_which_not_all_had_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A result was counted from the look that found nothing unsent, up to 10 ms later."""
+    moments: list[float] = []
+    write = WebSocket.message
+
+    def message(self: WebSocket, frame: bytes) -> Iterator[bytes]:
+        for piece in write(self, frame):
+            yield piece
+            moments.append(monotonic())  # it was handed over
+
+    monkeypatch.setattr(WebSocket, "message", message)
+    with ScriptedServer() as server:
+        async with open_raw(Target(server.url), Secret(KEY)) as line:
+            sent = await line.send(PING)
+    assert sent <= moments[-1]
 
 
 def closing(code: int) -> Script:

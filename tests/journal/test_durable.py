@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import anyio
 import pytest
 
 from runware_ws import ClientClosedError, TaskTimeoutError, UpscaleTask
-from runware_ws.journal.changes import Keep
+from runware_ws.journal.changes import Keep, KeepResult
+from runware_ws.journal.store import Entry, Journal
 from tests.journal.brake import Brake
 from tests.journal.clients import in_file, left_by
 from tests.support.clients import IMAGE, KEY, client_of, outcome_of, served, submitted
-from tests.support.scripted import ScriptedServer, silent
+from tests.support.scripted import Connection, ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
 TIMES = 5
@@ -113,6 +115,68 @@ async def test_a_disk_that_hangs_holds_no_submission_up_past_its_timeout(
         await client.ping()
         assert not server.tasks
     assert in_file(path) == []
+
+
+async def test_a_disk_that_hangs_holds_no_result_up_past_its_timeout_and_loses_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answers_both(connection: Connection) -> None:
+        await connection.accept()
+        for task in await connection.take(2):
+            await connection.answer(task)
+        await connection.serve()
+
+    with ScriptedServer(answers_both) as server:
+        async with client_of(server, journal=path) as client:
+            brake = Brake(monkeypatch, KeepResult)
+            one, other = await submitted(client, 2, timeout=1)
+            for task in (one, other):
+                failure = await outcome_of(task)
+                assert isinstance(failure, TaskTimeoutError)
+                assert "not in the journal yet" in str(failure)
+            brake.release()
+            await client.drain(20)
+        async with client_of(server, journal=path) as client:
+            left = await left_by(client)
+        assert {left.unwrap().task_uuid for left in left} == {one.task_uuid, other.task_uuid}
+        assert len(server.of_kind("upscale")) == 2
+        assert not server.of_kind("getResponse")
+
+
+async def test_a_reader_of_what_was_left_can_give_up_while_the_disk_hangs(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedServer() as server:
+        async with client_of(server, journal=path) as client:
+            await client.upscale(IMAGE)
+        async with client_of(server, journal=path) as client:
+            answers = threading.Event()
+            read = Journal.entry
+
+            def hangs(journal: Journal, uuid: str) -> Entry | None:
+                answers.wait(20)
+                return read(journal, uuid)
+
+            monkeypatch.setattr(Journal, "entry", hangs)
+            with anyio.move_on_after(0.05) as scope:
+                await left_by(client)
+            assert scope.cancelled_caught
+            answers.set()
+            assert len(await left_by(client)) == 1
+
+
+async def test_closing_lets_nobody_wait_for_a_disk_that_hangs(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedServer() as server:
+        async with client_of(server, journal=path) as client:
+            brake = Brake(monkeypatch, KeepResult)
+            task = await client.submit(IMAGE, timeout=None)
+            await brake.reached()
+        failure = await outcome_of(task)
+        assert isinstance(failure, ClientClosedError)
+        assert failure.task_uuid == task.task_uuid
+        brake.release()
 
 
 async def test_a_client_that_closes_meanwhile_has_the_task_in_its_journal(

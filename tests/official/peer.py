@@ -57,6 +57,11 @@ class Peer:
         self._process.kill()
         self._process.communicate()
 
+    def restart(self) -> None:
+        """Replace the process by a new one."""
+        self.__exit__(None, None, None)
+        self.__enter__()
+
     def call(self, function: str, **arguments: Any) -> Any:
         """Have the client do something, and wait for what comes of it.
 

@@ -85,6 +85,10 @@ def press(begun: threading.Event, delays: list[float]) -> None:
 def is_interrupt(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(is_interrupt(one) for one in error.exceptions)
+    if str(error) == "Event loop stopped before Future completed.":
+        # asyncio's own: a second Ctrl-C just when the main task is done leaves the callback behind
+        # that stops the loop, and so stops the next thing that `Runner.close` waits for.
+        return isinstance(error.__context__, KeyboardInterrupt)
     return isinstance(error, KeyboardInterrupt)
 
 

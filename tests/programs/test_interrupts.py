@@ -27,15 +27,15 @@ INTERRUPTS = int(os.environ.get("INTERRUPTS", "40"))
 @pytest.mark.crash
 @pytest.mark.timeout(60 + 3 * INTERRUPTS)
 @pytest.mark.parametrize("journaled", [False, True])
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize(("backend", "presses"), [("asyncio", 1), ("asyncio", 2), ("trio", 1)])
 def test_ctrl_c_at_any_moment_comes_out_of_a_busy_program(
-    backend: str, journaled: bool, tmp_path: Path
+    backend: str, presses: int, journaled: bool, tmp_path: Path
 ) -> None:
     pytest.importorskip("trio")
     journal, seed = str(tmp_path) if journaled else "-", randrange(10**6)
     print(f"seed: {seed}")  # noqa: T201  # shown when it fails
     with ScriptedServer() as server:
-        arguments = [server.url, backend, journal, str(INTERRUPTS), str(seed), "1"]
+        arguments = [server.url, backend, journal, str(INTERRUPTS), str(seed), str(presses)]
         command = [sys.executable, str(PROGRAM), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.split("\n") == ["ok"] * INTERRUPTS + [""], done.stderr
