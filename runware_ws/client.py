@@ -547,9 +547,14 @@ class RunwareClient(OtherTasks):
         for that of CMYK, which becomes RGB; other metadata are not. JPEG has no transparency:
         transparent pixels become white.
 
-        It needs the extra ``large``. With pyvips, memory holds a row of tiles, its result and the
-        tasks in flight; the disk of `output` needs room for the pixels twice. With Pillow alone,
-        memory holds all of the picture and the result. Cancelling the call gives its tasks up.
+        At its edges a tile ends where the picture ends, without padding or mirroring, so that the
+        model sees there what it would see of the whole picture.
+
+        It needs the extra ``large``. With pyvips, memory holds the tiles in flight, and a few lines
+        of the picture and the result; the disk of `output` needs room for the pixels twice. Decoded
+        as a whole are progressive JPEG, interlaced PNG, WebP, HEIC, AVIF, and pictures that EXIF
+        turns or flips upside down; WebP is encoded as a whole. With Pillow alone, memory holds all
+        of the picture and the result. Cancelling the call gives its tasks up.
 
         Args:
             image: a `pathlib.Path`, bytes or an open binary file.

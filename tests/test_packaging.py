@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+
+import pytest
 
 import runware_ws._version
 
@@ -46,3 +49,20 @@ def test_the_readme_opens_with_the_two_commands_each_on_a_line_of_its_own() -> N
     assert len(upscale) == len(test) == 1
     assert upscale[0].startswith("python3 -m venv .venv && ")
     assert test[0].startswith("python3 -m venv .venv && ")
+
+
+def test_on_pypi_the_readme_has_no_relative_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hatchling", reason="it is not among the lowest versions")
+    spec = importlib.util.spec_from_file_location("readme", ROOT / ".github" / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/runware-ws")
+    monkeypatch.setenv("GITHUB_REF_NAME", "v1.2.3")
+    metadata: dict[str, dict[str, str]] = {}
+    module.ReadmeHook(str(ROOT), {}).update(metadata)
+    text = metadata["readme"]["text"]
+    assert "(https://github.com/somebody/runware-ws/raw/v1.2.3/.github/before-after.jpg)" in text
+    assert "(https://github.com/somebody/runware-ws/blob/v1.2.3/.github/LICENSE)" in text
+    assert not re.findall(r"\]\((?!https?:|#)[^)]*\)", text)

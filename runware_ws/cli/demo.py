@@ -17,7 +17,6 @@ import anyio.to_thread
 
 from ..batch import Outcome
 from ..client import RunwareClient
-from ..emulator.faults import Drop, Expire, Fail, Fault
 from ..options import UpscaleFactor
 from ..protocol.effects import Event
 from .connection import create_emulator, shown_log
@@ -31,19 +30,12 @@ from .summary import ImageReport, Summary
 
 if TYPE_CHECKING:
     from ..emulator import Emulator
+    from ..emulator.faults import Fault
 
 _FACTOR: UpscaleFactor = 4
 _IN_FLIGHT = 4  # so that there is something to see
 _LATENCY = 0.5  # seconds, as if a model ran
 _REFRESH_INTERVAL = 0.05
-# In the order in which they strike. The result of the second cut is lost as if it was delivered.
-_FAULTS: tuple[Fault, ...] = (
-    Drop(nth=2, how="reset"),
-    Expire(nth=4),
-    Drop(nth=4, how="abort", written=True),
-    Drop(nth=6, how="close"),
-    Fail(of="request", nth=11, times=3, code="rateLimitExceeded", message="No room."),
-)
 _EXPECTED = Counter({"fail": 3, "drop": 3, "expire": 1})
 
 
@@ -76,11 +68,24 @@ async def demo(arguments: DemoArguments) -> int:
         pictures = await anyio.to_thread.run_sync(_make_pictures, Path(folder, "pictures"))
         out = arguments.out or Path(folder, "results")
         async with (
-            create_emulator(faults=_FAULTS, latency=_LATENCY, workers=2) as emulator,
+            create_emulator(faults=_faults(), latency=_LATENCY, workers=2) as emulator,
             _client_of(emulator) as client,
         ):
             kept = await _Show(emulator, client, pictures, out).run()
     return SUCCESS if kept else FAILED
+
+
+def _faults() -> list[Fault]:
+    """Return the faults in the order in which they strike."""
+    from ..emulator.faults import Drop, Expire, Fail
+
+    return [
+        Drop(nth=2, how="reset"),
+        Expire(nth=4),
+        Drop(nth=4, how="abort", written=True),  # the result is lost as if it was delivered
+        Drop(nth=6, how="close"),
+        Fail(of="request", nth=11, times=3, code="rateLimitExceeded", message="No room."),
+    ]
 
 
 @asynccontextmanager

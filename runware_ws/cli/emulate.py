@@ -16,7 +16,6 @@ import anyio.to_thread
 import typer
 
 from ..emulator import PRESETS, Rules, ServiceSettings
-from ..emulator.faults.script import Script, fault_of, read_script
 from ..errors import InputError
 from ..settings import is_loopback
 from .connection import create_emulator
@@ -105,6 +104,8 @@ class EmulateArguments:
         Raises:
             UsageError: an option is wrong.
         """
+        from ..emulator.faults.script import Script, fault_of, read_script
+
         for name, value in (("--host", self.host), ("--key", self.key)):
             if value is not None and not value.strip():
                 raise UsageError(f"{name}: is empty; leave it out, or give a value")

@@ -9,7 +9,6 @@ the picture does, so that the model treats them as it treats those of the whole 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import cos, pi
@@ -80,11 +79,6 @@ class Grid:
 
     def __len__(self) -> int:
         return len(self.columns.spans) * len(self.rows.spans)
-
-    def boxes(self, row: Span) -> Iterator[tuple[int, int, int, int]]:
-        """Yield the tiles of a row as left, top, right and bottom, relative to the row's top."""
-        for column in self.columns.spans:
-            yield column.start, 0, column.end, row.end - row.start
 
 
 def check_tiles(factor: int, tile_size: int | None, overlap: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image
@@ -11,7 +12,7 @@ from PIL import Image
 from .geometry import Grid, check_tiles, grid_of
 from .reading import OpenPicture, Source, open_picture
 
-__all__ = ["PRICE", "LargePlan", "TiledPicture", "plan", "tiled", "tiles_of"]
+__all__ = ["PRICE", "LargePlan", "TiledPicture", "key_of", "plan", "tiled", "tiles_of"]
 
 PRICE = 0.0013  # US dollars a task: the example in Runware's documentation
 
@@ -93,17 +94,20 @@ def tiled(image: Source, factor: int, tile_size: int | None, overlap: int) -> Ti
     side = check_tiles(factor, tile_size, overlap)
     picture = open_picture(image)
     grid = grid_of(picture.size, factor, side, overlap)
-    keys = (
-        key_of(tile) for row in range(len(grid.rows.spans)) for tile in tiles_of(picture, grid, row)
-    )
-    return TiledPicture(picture, grid, tuple(keys))
+    return TiledPicture(picture, grid, tuple(key_of(tile) for tile in tiles_of(picture, grid)))
 
 
-def tiles_of(picture: OpenPicture, grid: Grid, row: int) -> list[Image.Image]:
-    """Return the tiles of a row. It blocks."""
-    span = grid.rows.spans[row]
-    strip = picture.lines(span.start, span.end)
-    return [strip.crop(box) for box in grid.boxes(span)]
+def tiles_of(picture: OpenPicture, grid: Grid) -> Iterator[Image.Image]:
+    """Read a picture, and yield its tiles row by row. It blocks.
+
+    Raises:
+        InputError: the picture cannot be read.
+    """
+    rows = [(span.start, span.end) for span in grid.rows.spans]
+    for strip in picture.strips(rows):
+        for span in grid.columns.spans:
+            yield strip.crop((span.start, 0, span.end, strip.height))
+        del strip  # before the next one is read
 
 
 def key_of(tile: Image.Image) -> str:

@@ -1,14 +1,20 @@
-"""Reading a picture strip by strip: with pyvips where it is installed, else with Pillow.
+"""Reading a picture in strips, from top to bottom: with pyvips where it is installed, else Pillow.
 
 Both give the same picture: upright (the EXIF orientation is applied, and the tag dropped), in
 8 bits a channel (16 are cut to the upper 8, since the service makes 8), as grey or RGB, each with
 or without transparency. Palettes become RGB; CMYK becomes RGB, without its ICC profile. Any other
 ICC profile and the resolution are kept. Other metadata are not.
+
+Pillow holds the whole picture. libvips decodes the lines of a file as they come, and holds none
+that are done. But it decodes whole a picture that EXIF turns or flips upside down (up to
+100 MB of pixels in memory, more in a temporary file), a progressive JPEG, an interlaced PNG, WebP,
+HEIC and AVIF (all in memory).
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +28,7 @@ __all__ = ["Look", "OpenPicture", "has_pyvips", "open_picture"]
 
 Source = Path | bytes | bytearray | memoryview | IO[bytes]
 
+_STEP = 16  # lines that are read at once; with more, libvips holds more of them
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by the number of channels
 _MILLIMETRES = 25.4  # of an inch
 
@@ -52,8 +59,15 @@ class OpenPicture(Protocol):
     size: tuple[int, int]
     look: Look
 
-    def lines(self, top: int, bottom: int) -> Image.Image:
-        """Return lines of the picture, in its full width."""
+    def strips(self, rows: Sequence[tuple[int, int]]) -> Iterator[Image.Image]:
+        """Read the picture from its beginning, and yield strips of it, in its full width.
+
+        Args:
+            rows: the first line of each, and the one after its last. They may overlap.
+
+        Raises:
+            InputError: the picture cannot be read.
+        """
 
 
 def has_pyvips() -> bool:
@@ -108,8 +122,9 @@ class _PillowPicture:
             resolution = (float(resolution[0]), float(resolution[1]))
         self.look = Look(self._image.mode, profile, resolution)
 
-    def lines(self, top: int, bottom: int) -> Image.Image:
-        return self._image.crop((0, top, self.size[0], bottom))
+    def strips(self, rows: Sequence[tuple[int, int]]) -> Iterator[Image.Image]:
+        for top, bottom in rows:
+            yield self._image.crop((0, top, self.size[0], bottom))
 
 
 def _converted(image: Image.Image) -> tuple[Image.Image, bytes | None]:
@@ -127,30 +142,56 @@ def _converted(image: Image.Image) -> tuple[Image.Image, bytes | None]:
 
 
 class _VipsPicture:
-    """A picture of which libvips holds what fits, and the rest in a temporary file."""
+    """A picture that is read in strips."""
 
     def __init__(self, source: Path | bytes) -> None:
+        self._source = source
+        image, self.look = self._opened()
+        self.size: tuple[int, int] = (image.width, image.height)
+
+    def strips(self, rows: Sequence[tuple[int, int]]) -> Iterator[Image.Image]:
+        import pyvips
+
+        width = self.size[0]
+        image, look = self._opened()
+        region = pyvips.Region.new(image)  # it reads in order; an operation's threads may not
+        done = 0  # lines that were read; none of them can be read again
+        kept = Image.new(look.mode, (width, 0))  # those that the next strip has, too
+        for (top, bottom), following in zip(rows, [*rows[1:], rows[-1]], strict=True):
+            strip = Image.new(look.mode, (width, bottom - top))
+            strip.paste(kept)
+            try:
+                for y in range(done, bottom, _STEP):
+                    size = (width, min(_STEP, bottom - y))
+                    pixels = bytes(region.fetch(0, y, *size))
+                    strip.paste(Image.frombytes(look.mode, size, pixels), (0, y - top))
+            except pyvips.Error as error:
+                raise _unreadable(error) from None
+            done = bottom
+            kept = strip.crop((0, following[0] - top, width, strip.height))
+            yield strip
+            del strip
+
+    def _opened(self) -> tuple[Any, Look]:
+        """Open the picture at its beginning."""
         import pyvips
 
         try:
-            if isinstance(source, bytes):
-                opened = pyvips.Image.new_from_buffer(source, "")
-            else:
-                opened = pyvips.Image.new_from_file(str(source), revalidate=True)
-            self._image, self.look = _converted_by_vips(opened.autorot())
+            image = self._loaded(access="sequential")
+            orientation = image.get("orientation") if "orientation" in image.get_fields() else 1
+            if orientation not in (0, 1, 2):  # 0 is unknown, 2 mirrored from left to right
+                image = self._loaded()
+            return _converted_by_vips(image if orientation == 1 else image.autorot())
         except pyvips.Error as error:
             raise _unreadable(error) from None
-        self.size = (self._image.width, self._image.height)
 
-    def lines(self, top: int, bottom: int) -> Image.Image:
+    def _loaded(self, **options: str) -> Any:
         import pyvips
 
-        size = (self.size[0], bottom - top)
-        try:
-            pixels = self._image.crop(0, top, *size).write_to_memory()
-        except pyvips.Error as error:
-            raise _unreadable(error) from None
-        return Image.frombytes(self.look.mode, size, bytes(pixels))
+        if isinstance(self._source, bytes):
+            return pyvips.Image.new_from_buffer(self._source, "", **options)
+        # libvips remembers what it has read under a name.
+        return pyvips.Image.new_from_file(str(self._source), revalidate=True, **options)
 
 
 def _converted_by_vips(image: Any) -> tuple[Any, Look]:
@@ -165,7 +206,7 @@ def _converted_by_vips(image: Any) -> tuple[Any, Look]:
     is_grey = image.bands < 3
     if image.format == "ushort":
         image = image.cast("uchar", shift=True).copy(interpretation="b-w" if is_grey else "srgb")
-    elif not is_grey or image.interpretation != "b-w":
+    elif image.interpretation != ("b-w" if is_grey else "srgb"):
         image = image.colourspace("b-w" if is_grey else "srgb")
     return image, Look(_MODES[image.bands], profile, resolution)
 

@@ -1,20 +1,45 @@
-"""Putting tiles together: a row of tiles becomes a strip, and strips fade into each other.
+"""Putting tiles together: each one is written at its place, and fades into those before it.
 
-The fade is separable: tiles fade from left to right within their strip, and then whole strips from
-top to bottom. Only one strip and the last lines of the one before are in memory.
+The fade is separable: a tile fades first into the one on its left, and then into those above. Where
+tiles fade from left to right, pixels are held back until the tile on the right has come, so that
+the canvas always has what a picture of one row of tiles would have. Besides the canvas, only one
+tile and the last columns of the one before are in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Protocol
 
 from PIL import Image
 
-from .geometry import Grid, Span, raised_cosine
+from .geometry import Grid, raised_cosine
 
-__all__ = ["Stitcher"]
+__all__ = ["Box", "Canvas", "Stitcher"]
 
-_LINES = 128  # are given on at once, so that no second strip is in memory
+Box = tuple[int, int, int, int]  # left, top, right and bottom
+
+
+class Canvas(Protocol):
+    """A picture of which any part can be written, and read again. Its methods block."""
+
+    def paint(self, image: Image.Image, box: Box, place: tuple[int, int]) -> None:
+        """Write a part of an image.
+
+        Args:
+            image: the image, in the mode of the picture.
+            box: the part.
+            place: where its left and top come to lie.
+
+        Raises:
+            SaveError: it cannot be written.
+        """
+
+    def painted(self, box: Box) -> Image.Image:
+        """Return a part that was written.
+
+        Raises:
+            SaveError: it cannot be read.
+        """
 
 
 class Stitcher:
@@ -22,56 +47,48 @@ class Stitcher:
 
     Args:
         grid: the tiles.
-        mode: mode of the result in Pillow's words: ``L``, ``LA``, ``RGB`` or ``RGBA``.
+        canvas: the picture that they make.
     """
 
-    def __init__(self, grid: Grid, mode: str) -> None:
+    def __init__(self, grid: Grid, canvas: Canvas) -> None:
         self._grid = grid
-        self._mode = mode
-        self._strip: Image.Image | None = None
-        self._last: Image.Image | None = None  # the lines that fade into the next strip
+        self._canvas = canvas
+        self._held_back: Image.Image | None = None  # the right edge of the tile before
+        self._across = _fade(grid.columns.fade * grid.factor)
+        self._down = _fade(grid.rows.fade * grid.factor).transpose(Image.Transpose.ROTATE_270)
 
-    def add(self, column: int, row: int, tile: Image.Image) -> Iterator[Image.Image]:
-        """Add the result of a tile. Yield the lines of the picture that are finished by it."""
+    def add(self, column: int, row: int, tile: Image.Image) -> None:
+        """Add the result of a tile, which is changed.
+
+        Raises:
+            SaveError: it cannot be written.
+        """
+        factor, across, down = self._grid.factor, self._across.width, self._down.height
         span, above = self._grid.columns.spans[column], self._grid.rows.spans[row]
-        if self._strip is None:
-            height = (above.fade_out - above.fade_in) * self._grid.factor
-            self._strip = Image.new(self._mode, (self._grid.result_size[0], height))
-        self._paste(self._strip, tile, span, above)
-        if column == len(self._grid.columns.spans) - 1:
-            strip, self._strip = self._strip, None
-            yield from self._finished(strip, row)
+        left, right = ((x - span.start) * factor for x in (span.fade_in, span.fade_out))
+        top, bottom = ((y - above.start) * factor for y in (above.fade_in, above.fade_out))
+        if self._held_back is not None:
+            _fade_in(tile, self._held_back, self._across, (left, top))
+            self._held_back = None
+        if column < len(self._grid.columns.spans) - 1:
+            self._held_back = tile.crop((right - across, top, right, bottom))
+            right -= across
+        x, y = span.fade_in * factor, above.fade_in * factor
+        if row:
+            before = self._canvas.painted((x, y, x + right - left, y + down))
+            _fade_in(tile, before, self._down, (left, top))
+        self._canvas.paint(tile, (left, top, right, bottom), (x, y))
 
-    def _paste(self, strip: Image.Image, tile: Image.Image, span: Span, above: Span) -> None:
-        factor = self._grid.factor
-        box = (span.fade_in - span.start, above.fade_in - above.start)
-        end = (span.fade_out - span.start, above.fade_out - above.start)
-        left, top, right, bottom = (side * factor for side in (*box, *end))
-        used = tile.crop((left, top, right, bottom))
-        place = (span.fade_in * factor, 0)
-        if span.fade_in == 0:
-            strip.paste(used, place)
-            return
-        mask = Image.new("L", used.size, 255)
-        fade = self._fade(self._grid.columns.fade)
-        mask.paste(fade.resize((fade.width, used.height), Image.Resampling.NEAREST), (0, 0))
-        strip.paste(used, place, mask)
 
-    def _fade(self, pixels: int) -> Image.Image:
-        weights = raised_cosine(pixels * self._grid.factor)
-        return Image.frombytes("L", (len(weights), 1), weights)
+def _fade(pixels: int) -> Image.Image:
+    weights = raised_cosine(pixels)
+    return Image.frombytes("L", (len(weights), 1), weights)
 
-    def _finished(self, strip: Image.Image, row: int) -> Iterator[Image.Image]:
-        lines = self._grid.rows.fade * self._grid.factor
-        if self._last is not None:
-            fade = self._fade(self._grid.rows.fade).transpose(Image.Transpose.ROTATE_270)
-            mask = fade.resize((strip.width, lines), Image.Resampling.NEAREST)
-            self._last.paste(strip.crop((0, 0, strip.width, lines)), (0, 0), mask)
-            yield self._last
-        is_last = row == len(self._grid.rows.spans) - 1
-        start = 0 if self._last is None else lines
-        end = strip.height if is_last else strip.height - lines
-        if not is_last:
-            self._last = strip.crop((0, end, strip.width, strip.height))
-        for top in range(start, end, _LINES):
-            yield strip.crop((0, top, strip.width, min(top + _LINES, end)))
+
+def _fade_in(
+    tile: Image.Image, before: Image.Image, fade: Image.Image, at: tuple[int, int]
+) -> None:
+    """Let a part of a tile begin as what is there before it."""
+    part = tile.crop((*at, at[0] + before.width, at[1] + before.height))
+    before.paste(part, (0, 0), fade.resize(before.size, Image.Resampling.NEAREST))
+    tile.paste(before, at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from math import inf
@@ -17,6 +17,7 @@ from PIL import Image
 from ..batch import Failure, Outcome, Success
 from ..errors import (
     BudgetError,
+    InputError,
     ProtocolError,
     ResultLostError,
     RunwareError,
@@ -26,7 +27,7 @@ from ..errors import (
 from ..results import UpscaleResult
 from ..runtime.budget import Budget
 from ..runtime.concurrency import run_in_thread
-from .planning import PRICE, LargePlan, TiledPicture, tiled, tiles_of
+from .planning import PRICE, LargePlan, TiledPicture, key_of, tiled, tiles_of
 from .reading import Source
 from .stitching import Stitcher
 from .writing import Writer, check_output, writer_for
@@ -131,9 +132,8 @@ class _Run:
             "output_format": "PNG",
             "include_cost": True,
         }
-        self._stitcher = Stitcher(job.grid, job.picture.look.mode)
+        self._stitcher = Stitcher(job.grid, writer)
         self._uses = Counter(job.keys)  # of each content that are still to come
-        self._again: dict[str, tuple[bytes, bytes]] = {}  # results that are used again
 
     async def run(self, max_in_flight: int) -> None:
         """Upscale all tiles, and write the picture."""
@@ -146,40 +146,31 @@ class _Run:
         )
         try:
             columns = len(self._job.grid.columns.spans)
+            sent: set[str] = set()
             for number, key in enumerate(self._job.keys):
-                if key in self._again:
-                    files = self._again[key]
-                else:
-                    outcome = await anext(outcomes)
-                    result = await self._result(outcome)
-                    files = (outcome.source, await result.read())
-                    result.ack()
-                await run_in_thread(self._add, number % columns, number // columns, *files)
-                self._keep(key, files)
+                place = (number % columns, number // columns)
+                files = None if key in sent else await self._files(await anext(outcomes))
+                sent.add(key)
+                await run_in_thread(self._add, place, key, files)
+                files = None  # they are large, and the next ones are to come
                 if self._on_progress is not None:
                     self._on_progress(number + 1, len(self._job.keys))
         finally:
             await outcomes.aclose()
 
-    def _keep(self, key: str, files: tuple[bytes, bytes]) -> None:
-        """Keep a result as long as tiles of the same content are to come."""
-        self._uses[key] -= 1
-        if self._uses[key]:
-            self._again[key] = files
-        else:
-            self._again.pop(key, None)
-
     async def _tiles(self) -> AsyncIterator[_Tile]:
         """Yield each content once, in the order of the tiles."""
-        sent: set[str] = set()
-        keys = iter(self._job.keys)
-        for row in range(len(self._job.grid.rows.spans)):
-            tiles = await run_in_thread(tiles_of, self._job.picture, self._job.grid, row)
-            for tile, key in zip(tiles, keys, strict=False):
-                if key not in sent:
-                    sent.add(key)
-                    await self._budget.reserve()
-                    yield await run_in_thread(_encoded, tile, key)
+        tiles = _encoded_tiles(self._job)
+        while (tile := await run_in_thread(next, tiles, None)) is not None:
+            await self._budget.reserve()
+            yield tile
+
+    async def _files(self, outcome: Outcome[_Tile]) -> tuple[bytes, bytes]:
+        """Return the file of a tile and its result."""
+        result = await self._result(outcome)
+        files = (outcome.source, await result.read())
+        result.ack()
+        return files
 
     async def _result(self, outcome: Outcome[_Tile]) -> UpscaleResult:
         """Return the result of a tile. If it failed, it is run again alone, under the same key."""
@@ -205,10 +196,33 @@ class _Run:
         except RunwareError as error:
             return Failure(tile, error)
 
-    def _add(self, column: int, row: int, source: bytes, content: bytes) -> None:
-        tile = _decoded(content, source, self._job)
-        for lines in self._stitcher.add(column, row, tile):
-            self._writer.write(lines)
+    def _add(self, place: tuple[int, int], key: str, files: tuple[bytes, bytes] | None) -> None:
+        """Put a tile in its place: from its file and its result, or from those of its like."""
+        self._uses[key] -= 1
+        # In files, since they may be many.
+        kept = [self._writer.folder / f"{key.removeprefix('tile:')}-{end}" for end in ("in", "out")]
+        if files is None:
+            files = (kept[0].read_bytes(), kept[1].read_bytes())
+        elif self._uses[key]:
+            for path, content in zip(kept, files, strict=True):
+                path.write_bytes(content)
+        self._stitcher.add(*place, _decoded(files[1], files[0], self._job))
+
+
+def _encoded_tiles(job: TiledPicture) -> Iterator[_Tile]:
+    """Yield each content once, in the order of the tiles. It blocks.
+
+    Raises:
+        InputError: the picture cannot be read any more, or is not the one that it was.
+    """
+    sent: set[str] = set()
+    for tile, key in zip(tiles_of(job.picture, job.grid), job.keys, strict=True):
+        if key in sent:
+            continue
+        if key_of(tile) != key:
+            raise InputError("image", "changed while it was being read", "start again")
+        sent.add(key)
+        yield _encoded(tile, key)
 
 
 def _may_be_run_again(error: RunwareError) -> bool:

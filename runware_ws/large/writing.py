@@ -1,13 +1,16 @@
-"""Writing a picture line by line: with pyvips where it is installed, else with Pillow.
+"""Writing a picture part by part: with pyvips where it is installed, else with Pillow.
 
-Pillow holds the whole picture in memory. For pyvips, the lines are written to a temporary file
-beside the output, as they are; from that it makes the output. It maps the file into memory, of
-which the system takes back what it needs. Either way the output appears as a whole or not at all.
+Pillow holds the whole picture in memory. For pyvips, the pixels are written to a temporary file
+beside the output, each at its place; in the end libvips reads that from top to bottom and writes
+the output. Memory then holds some lines of the picture, and no more; but WebP is encoded whole.
+Either way the output appears as a whole or not at all.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 from uuid import uuid4
@@ -16,6 +19,8 @@ from PIL import Image
 
 from ..errors import InputError, SaveError
 from .reading import Look, has_pyvips
+from .scratch import header
+from .stitching import Box, Canvas
 
 __all__ = ["Writer", "check_output", "writer_for"]
 
@@ -29,6 +34,7 @@ _FORMATS = {
     ".dzi": "DZI",
 }
 _LONGEST = {"JPEG": 65_535, "WEBP": 16_383}  # pixels a side
+_LINES = 128  # are packed for the file at once
 _NEEDS_VIPS = 'pip install "runware-ws[large]"'
 
 
@@ -49,15 +55,14 @@ def check_output(output: Path, size: tuple[int, int]) -> None:
         raise InputError("output", problem, "write .tif, .png or .dzi")
 
 
-class Writer(Protocol):
-    """A picture that is being written. Its methods block."""
+class Writer(Canvas, Protocol):
+    """A picture that is being written. Its methods block.
 
-    def write(self, lines: Image.Image) -> None:
-        """Add lines below those that were written.
+    Attributes:
+        folder: what is temporary lies here until the end.
+    """
 
-        Raises:
-            SaveError: they cannot be written.
-        """
+    folder: Path
 
     def finish(self) -> None:
         """Make the output, in place of any file of its name.
@@ -98,20 +103,20 @@ class _Base:
         self._form = _FORMATS[output.suffix.lower()]
         output.parent.mkdir(parents=True, exist_ok=True)
         # Under one name, so that the next run removes what a killed one has left.
-        self._folder = output.with_name(f".{output.name}.unfinished")
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir()
+        self.folder = output.with_name(f".{output.name}.unfinished")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
 
     def discard(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _put_in_place(self) -> None:
-        made = self._folder / self._output.name
+        made = self.folder / self._output.name
         if self._form == "DZI":
             tiles = self._output.with_name(f"{self._output.stem}_files")
             if tiles.exists():
                 shutil.rmtree(tiles)
-            (self._folder / tiles.name).replace(tiles)
+            (self.folder / tiles.name).replace(tiles)
         made.replace(self._output)
 
 
@@ -119,11 +124,12 @@ class _PillowWriter(_Base):
     def __init__(self, output: Path, size: tuple[int, int], look: Look, quality: int) -> None:
         super().__init__(output, size, look, quality)
         self._image = Image.new(look.mode, size)
-        self._top = 0
 
-    def write(self, lines: Image.Image) -> None:
-        self._image.paste(lines, (0, self._top))
-        self._top += lines.height
+    def paint(self, image: Image.Image, box: Box, place: tuple[int, int]) -> None:
+        self._image.paste(image.crop(box), place)
+
+    def painted(self, box: Box) -> Image.Image:
+        return self._image.crop(box)
 
     def finish(self) -> None:
         image = self._image
@@ -139,7 +145,7 @@ class _PillowWriter(_Base):
         if self._form == "TIFF":
             options.update(compression="tiff_adobe_deflate", big_tiff=True)
         try:
-            image.save(self._folder / self._output.name, self._form, **options)
+            image.save(self.folder / self._output.name, self._form, **options)
             self._put_in_place()
         except OSError as error:
             raise SaveError(str(self._output), str(error)) from None
@@ -155,33 +161,57 @@ class _VipsWriter(_Base):
     def __init__(self, output: Path, size: tuple[int, int], look: Look, quality: int) -> None:
         super().__init__(output, size, look, quality)
         # libvips remembers what it has read under a name.
-        self._pixels = self._folder / f"pixels-{uuid4().hex}"
-        self._file: IO[bytes] = self._pixels.open("xb")
+        self._pixels = self.folder / f"pixels-{uuid4().hex}.tif"
+        self._file: IO[bytes] = self._pixels.open("x+b", buffering=0)
+        self._bands = len(look.mode)
+        self._start = self._file.write(header(size, self._bands))
 
-    def write(self, lines: Image.Image) -> None:
-        try:
-            self._file.write(lines.tobytes())
-        except OSError as error:
-            raise SaveError(str(self._output), str(error)) from None
+    def paint(self, image: Image.Image, box: Box, place: tuple[int, int]) -> None:
+        left, top, right, bottom = box
+        length = (right - left) * self._bands
+        with self._save_errors():
+            for begin in range(top, bottom, _LINES):
+                lines = image.crop((left, begin, right, min(begin + _LINES, bottom)))
+                pixels = memoryview(lines.tobytes())
+                for line in range(lines.height):
+                    self._seek(place[0], place[1] + begin - top + line)
+                    _write(self._file, pixels[line * length : (line + 1) * length])
+
+    def painted(self, box: Box) -> Image.Image:
+        left, top, right, bottom = box
+        pixels = bytearray()
+        with self._save_errors():
+            for line in range(top, bottom):
+                self._seek(left, line)
+                pixels += self._file.read((right - left) * self._bands)
+        return Image.frombytes(self._look.mode, (right - left, bottom - top), bytes(pixels))
+
+    def _seek(self, x: int, y: int) -> None:
+        self._file.seek(self._start + (y * self._size[0] + x) * self._bands)
 
     def finish(self) -> None:
+        with self._save_errors():
+            self._file.close()
+            self._save(self._picture())
+            self._put_in_place()
+
+    @contextmanager
+    def _save_errors(self) -> Iterator[None]:
         import pyvips
 
         try:
-            self._file.close()
-            self._save(self._picture(pyvips))
-            self._put_in_place()
-        except (OSError, pyvips.Error) as error:
+            yield
+        except (OSError, ValueError, pyvips.Error) as error:
             raise SaveError(str(self._output), str(error).strip()) from None
 
     def discard(self) -> None:
         self._file.close()
         super().discard()
 
-    def _picture(self, pyvips: Any) -> Any:
-        bands = len(self._look.mode)
-        picture = pyvips.Image.rawload(str(self._pixels), *self._size, bands)
-        picture = picture.copy(interpretation="b-w" if bands < 3 else "srgb")
+    def _picture(self) -> Any:
+        import pyvips
+
+        picture = pyvips.Image.tiffload(str(self._pixels), access="sequential")
         if self._look.resolution is not None:
             across, down = (dots / 25.4 for dots in self._look.resolution)
             picture = picture.copy(xres=across, yres=down)
@@ -190,7 +220,7 @@ class _VipsWriter(_Base):
         return picture
 
     def _save(self, picture: Any) -> None:
-        made = str(self._folder / self._output.name)
+        made = str(self.folder / self._output.name)
         if self._form == "TIFF":
             picture.tiffsave(
                 made,
@@ -208,3 +238,8 @@ class _VipsWriter(_Base):
             picture.dzsave(made.removesuffix(self._output.suffix))
         else:
             picture.pngsave(made)
+
+
+def _write(file: IO[bytes], content: memoryview) -> None:
+    while content:
+        content = content[file.write(content) :]

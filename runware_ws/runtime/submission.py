@@ -107,7 +107,8 @@ class Submission(Task):
             )
         if self._event is not None:
             self._event.set()
-        for callback in self._callbacks:
+        callbacks, self._callbacks = self._callbacks, ()  # they may hold this task
+        for callback in callbacks:
             callback()
 
 

@@ -74,7 +74,7 @@ def test_it_fails_if_it_is_not_as_promised(monkeypatch: pytest.MonkeyPatch, wron
         once_more = Counter({str(number): 1 for number in range(13)})
         monkeypatch.setattr(Emulator, "executions", once_more)
     elif wrong == "no faults":
-        monkeypatch.setattr(demo, "_FAULTS", ())
+        monkeypatch.setattr(demo, "_faults", list)
     else:
         original = demo._Show._count_whole
         monkeypatch.setattr(demo._Show, "_count_whole", lambda show: original(show) - 1)

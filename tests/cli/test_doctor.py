@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from runware_ws import RunwareClient
-from runware_ws.cli import doctor as command
+from runware_ws.cli import examination as command
 from runware_ws.doctor import rendering
 from runware_ws.doctor.lab import Lab
 from runware_ws.doctor.table import FREE, PAID, Probe, Row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import sys
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -344,6 +345,21 @@ async def test_a_settled_task_lets_go_of_its_input() -> None:
         await anyio.to_thread.run_sync(int)  # before anyio 4.9, an idle thread keeps its last input
         assert sys.getrefcount(image) == references
         await client.ping()
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_result_lives_only_as_long_as_somebody_holds_it(ordered: bool) -> None:
+    results: list[weakref.ref[UpscaleResult]] = []
+    gc.disable()  # a result may be large: it must not wait for the collector
+    try:
+        async with served() as (_, client):
+            async for outcome in client.upscale_many(urls(5), ordered=ordered):
+                results.append(weakref.ref(outcome.unwrap()))
+                del outcome
+            await client.ping()
+            assert [one() for one in results] == [None] * 5
+    finally:
+        gc.enable()
 
 
 async def test_cancelled_tasks_free_their_room_at_once() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from runware_ws.emulator.service import Service
 from runware_ws.emulator.service.answers import HttpCall
+from runware_ws.emulator.service.core import Service
 from runware_ws.emulator.service.effects import Close, Push, Respond, Run, Upload, Webhook
 from runware_ws.emulator.service.jobs import Failed, Job, JobOutcome, Succeeded
 from runware_ws.protocol.request import MODEL

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from runware_ws.emulator.faults import Fault
 from runware_ws.emulator.faults.injector import FaultInjector
-from runware_ws.emulator.service import Service
+from runware_ws.emulator.service.core import Service
 from runware_ws.emulator.service.effects import Close, Cut, Push, Respond, Run
 from runware_ws.emulator.service.sessions import ServiceConnection
 from tests.emulator.bench import Bench, Peer, upscale

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from runware_ws.emulator import PRESETS, Emulator, Rules
-from runware_ws.emulator.service import Service
+from runware_ws.emulator.service.core import Service
 from tests.emulator.bench import new_uuid, picture, text_of, upscale
 from tests.emulator.sockets import PIXELS, TIMEOUT, Client, Receiver, get, post, until
 

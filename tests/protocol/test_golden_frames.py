@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runware_ws.emulator.service import Service
+from runware_ws.emulator.service.core import Service
 from runware_ws.emulator.service.jobs import Failed, Succeeded
 from runware_ws.errors import AuthenticationError, RunwareError, TaskError
 from runware_ws.protocol.tasks import Stage, Task

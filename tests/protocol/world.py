@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from runware_ws.emulator.service import Service
 from runware_ws.emulator.service import effects as server_effects
+from runware_ws.emulator.service.core import Service
 from runware_ws.emulator.service.jobs import Failed, Job, Succeeded
 from runware_ws.emulator.service.sessions import ServiceConnection
 from runware_ws.errors import RunwareError

@@ -21,7 +21,7 @@ from PIL import Image
 
 from runware_ws import Outcome, RunwareClient
 from runware_ws.emulator import Emulator, Relay
-from runware_ws.emulator.service import Service
+from runware_ws.emulator.service.core import Service
 from runware_ws.protocol.timing import Timing
 from tests.emulator.bench import picture
 from tests.soak.plan import Plan, plan_of
