@@ -18,10 +18,11 @@ from .peers import find_pythons, version_of
 from .plots import draw
 from .rounds import Result, run_rounds
 from .summary import Cell, Summary, summarise
-from .table import text_of
+from .table import text_of, write_into
 from .workloads import WORKLOADS, chosen
 
-_PLOTS = Path(__file__).parent / "plots"
+_FOLDER = Path(__file__).parent
+_PLOTS = _FOLDER / "plots"
 
 
 def main() -> None:
@@ -40,6 +41,8 @@ def main() -> None:
     if arguments.plots:
         draw(summary, arguments.plots)
         (arguments.plots / "figures.txt").write_text(text_of(summary))
+    if arguments.readme:
+        write_into(_FOLDER / "README.md", summary)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,14 +59,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a quarter of the tasks")
     parser.add_argument("--json", type=file, metavar="FILE", help="write all figures")
     parser.add_argument(
-        "--plots", type=Path, metavar="FOLDER", nargs="?", const=_PLOTS, help="draw the plots"
+        "--plots",
+        type=Path,
+        metavar="FOLDER",
+        nargs="?",
+        const=_PLOTS,
+        help="draw the plots",
     )
+    parser.add_argument("--readme", action="store_true", help="write the table of README.md")
     return parser
 
 
 def _record(result: Result, summary: Summary, pythons: dict[str, str]) -> dict[str, Any]:
     """What is written: where it was measured, each round, and what is printed."""
-    packages = ("websockets", "orjson", "anyio", "trio", "uvloop", "picows")
+    packages = ("websockets", "orjson", "anyio", "trio", "uvloop", "picows", "httpx", "pyvips")
     peers = {CLIENTS[client].peer: python for client, python in pythons.items()}
     return {
         "python": platform.python_version(),

@@ -9,11 +9,12 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
+from .apart import APART
 from .arguments import checked, require
 from .child.__main__ import main as do_job
 from .clients import CLIENTS
 from .rounds import input_file
-from .runs import job_for, server_for
+from .runs import job_for, place_for
 from .workloads import Kind, chosen_one
 
 _INTERVAL = 0.0005
@@ -31,10 +32,10 @@ def main() -> None:
     require(parser, "picows", "uvloop", "pyinstrument")
     if workload.kind is Kind.STARTUP:
         parser.error("python -X importtime -c 'import runware_ws' tells more of that")
-    if workload.kind is Kind.DOWNLOADS:
-        parser.error("downloads are not driven by a client: run benchmarks.child.download")
+    if workload.kind in APART:
+        parser.error("this workload has a program of its own: see benchmarks.apart")
     profiler = import_module("pyinstrument").Profiler(interval=_INTERVAL, async_mode="disabled")
-    with input_file(workload.file_bytes) as file, server_for() as ports:
+    with input_file(workload.file_bytes) as file, place_for(workload) as ports:
         job = job_for(workload, arguments.client, ports, workload.tasks, file)
         with profiler:
             figures = do_job(job)

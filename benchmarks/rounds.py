@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+from .apart import APART, run_apart
 from .clients import takes_part
-from .downloads import DOWNLOAD_CLIENTS, download
 from .job import Figures
 from .runs import RunFailedError, run
 from .startup import STARTUP_CLIENTS, start
@@ -41,7 +41,7 @@ def run_rounds(
     result: Result = {one.key: {} for one in workloads}
     for workload in workloads:
         with input_file(workload.file_bytes) as file:
-            tasks = max(workload.tasks // 4, workload.in_flight) if quick else workload.tasks
+            tasks = workload.count(quick)
             turns = rounds * workload.turns
             for number in range(turns):
                 for client in _in_turn(workload, list(pythons), number):
@@ -58,15 +58,9 @@ def _in_turn(workload: Workload, clients: list[str], number: int) -> list[str]:
     """Who takes part, each turn beginning with another one."""
     if workload.kind is Kind.STARTUP:
         return list(STARTUP_CLIENTS)
-    taking = [client for client in clients if _takes_part(client, workload)]
+    taking = [client for client in clients if takes_part(client, workload.name)]
     first = number % max(len(taking), 1)
     return taking[first:] + taking[:first]
-
-
-def _takes_part(client: str, workload: Workload) -> bool:
-    if workload.kind is Kind.DOWNLOADS:
-        return client in DOWNLOAD_CLIENTS
-    return takes_part(client, workload.letter)
 
 
 def _once(
@@ -85,8 +79,8 @@ def _once(
 def _figures(workload: Workload, client: str, python: str, tasks: int, file: Path) -> Figures:
     if workload.kind is Kind.STARTUP:
         return start(client)
-    if workload.kind is Kind.DOWNLOADS:
-        return download(workload, client, python, tasks)
+    if workload.kind in APART:
+        return run_apart(workload, client, python, tasks)
     return run(workload, client, python, tasks, file)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,9 @@ from .clients import CLIENTS
 from .job import Figures, Job
 from .workloads import Kind, Workload
 
-__all__ = ["ROOT", "RunFailedError", "job_for", "run", "run_child", "server_for"]
+__all__ = ["ROOT", "RunFailedError", "job_for", "place_for", "run", "run_child", "server_for"]
 
 ROOT = Path(__file__).resolve().parent.parent
-_PHOTOGRAPH = "https://example.com/photographs/2024/summer/IMG_20240713_184502.jpg"
 _TIMEOUT = 300.0
 _PEER_SHARE = 10  # peers do a tenth of the tasks: they would take minutes
 
@@ -41,38 +40,68 @@ def run(workload: Workload, client: str, python: str, tasks: int, file: Path) ->
     Raises:
         RunFailedError: it failed, or did not end in time.
     """
-    with server_for() as ports:
+    with place_for(workload) as ports:
         job = job_for(workload, client, ports, tasks, file)
         return run_child(python, "benchmarks.child", job.to_json())
 
 
 def job_for(workload: Workload, client: str, ports: Ports, tasks: int, file: Path) -> Job:
     """What a client process is to do; `tasks` is before a peer's share is taken."""
-    whole = workload.kind not in (Kind.CLOSED, Kind.WINDOW)
-    count = tasks // _PEER_SHARE if CLIENTS[client].peer else tasks
-    query = {
-        "per_frame": workload.results_per_frame,
-        "image_bytes": workload.result_bytes,
-        "hold": int(whole),
-    }
+    count = max(tasks // _PEER_SHARE, 8) if CLIENTS[client].peer else tasks
     return Job(
         client=client,
-        kind=workload.kind.value,
-        url=f"ws://127.0.0.1:{ports.port}/v1?{urlencode(query)}",
+        url=f"ws://127.0.0.1:{ports.port}/v1?{urlencode(_behaviour(workload))}",
         control=ports.control,
+        tasks=count,
         in_flight=workload.in_flight,
-        tasks=workload.tasks if whole else max(count, 8),
         warm_up=max(min(workload.warm_up, count), 8),
-        image=str(file) if workload.file_bytes else _PHOTOGRAPH,
-        is_file=bool(workload.file_bytes),
+        kind=workload.kind.value,
+        file=str(file) if workload.file_bytes else "",
+        as_text=workload.as_text,
         output_type="base64Data" if workload.result_bytes else "URL",
+        settings=_settings(workload),
+        line_bytes=workload.line.total_bytes if workload.line else 0,
+        ideal_s=workload.ideal_s,
     )
 
 
+def _settings(workload: Workload) -> Mapping[str, int]:
+    """Return the settings of `RunwareClient`: a fixed number in flight, if nothing else is said."""
+    if workload.settings is None:
+        return {"max_in_flight": workload.in_flight, "adaptive": False}
+    return workload.settings
+
+
+def _behaviour(workload: Workload) -> dict[str, int]:
+    """The query that tells the load server what to do; see `benchmarks.server.service`."""
+    behaviour = {
+        "per_frame": workload.results_per_frame,
+        "image_bytes": workload.result_bytes,
+        "hold": int(workload.kind in (Kind.PENDING, Kind.DROPPED, Kind.IDLE)),
+        "task_ms": workload.task_ms,
+    }
+    names = ("room", "later_room")
+    rooms = dict(zip(names, workload.rooms, strict=False))
+    return behaviour | rooms | {"later_after": workload.tasks // 2}
+
+
 @contextmanager
-def server_for(module: str = "benchmarks.server") -> Iterator[Ports]:
-    """A load server, for the length of a ``with``."""
-    command = [sys.executable, "-m", module]
+def place_for(workload: Workload) -> Iterator[Ports]:
+    """A load server, and a line to it if there is to be one, for the length of a ``with``."""
+    with server_for("benchmarks.server") as server:
+        if workload.line is None:
+            yield server
+            return
+        line = workload.line
+        width = "all" if line.connections == 1 else "each"
+        with server_for("benchmarks.server.line", server.port, line.mbit, width) as passing:
+            yield Ports(passing.port, server.control)
+
+
+@contextmanager
+def server_for(module: str, *arguments: float | str) -> Iterator[Ports]:
+    """A server of `benchmarks.server`, for the length of a ``with``."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     server = subprocess.Popen(  # noqa: S603  # our own module
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from .summary import Cell, Summary
-from .targets import TARGETS
+from .targets import TARGETS, Target
 from .workloads import WORKLOADS, Workload
 
-__all__ = ["text_of"]
+__all__ = ["text_of", "write_into"]
+
+_START, _END = "<!-- figures -->", "<!-- end -->"
 
 _COLUMNS = {
     "cpu_us": "CPU µs/task",
     "per_second": "tasks/s",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
+    "alone_ms": "p99 alone",
+    "line_percent": "line %",
+    "ideal_percent": "ideal %",
+    "refused_each": "refused",
+    "failed_percent": "failed %",
     "peak_mib": "peak MiB",
     "pending_bytes": "B/pending",
     "settled_s": "settled s",
@@ -24,6 +32,8 @@ _COLUMNS = {
     "import_ms": "CPU ms",
     "wall_ms": "wall ms",
     "grown_mib": "grown MiB",
+    "tiles": "tiles",
+    "pixels_mib": "result MiB",
     "connections": "connections",
     "server_percent": "server %",
 }
@@ -40,12 +50,28 @@ def _lines(summary: Summary) -> Iterator[str]:
         if workload.key in summary:
             yield from _workload_lines(workload, summary)
     yield ""
-    yield f"{'to be reached':<50}{'at most':>10}{'measured':>10}"
+    yield f"{'what':<60}{'to reach':>10}{'measured':>10}"
+    for target, value in _measured(summary):
+        mark = "  missed" if target.is_missed(value) else ""
+        yield f"{target.name:<60}{target.wanted:>10}{value:>10,.3g}{mark}"
+
+
+def write_into(page: Path, summary: Summary) -> None:
+    """Write what is to be reached between the marks in a page. What is missed is bold."""
+    lines = ["| | to reach | measured |", "|---|---|---|"]
+    for target, value in _measured(summary):
+        bold = "**" if target.is_missed(value) else ""
+        lines.append(f"| {target.name} | {target.wanted} | {bold}{value:,.3g}{bold} |")
+    head, start, rest = page.read_text().partition(_START)
+    end = rest[rest.index(_END) :]
+    page.write_text("\n".join([head + start, *lines, end]))
+
+
+def _measured(summary: Summary) -> Iterator[tuple[Target, float]]:
     for target in TARGETS:
         value = target.value(summary)
         if value is not None:
-            mark = "" if value <= target.at_most else "  missed"
-            yield f"{target.name:<50}{target.at_most:>10g}{value:>10.4g}{mark}"
+            yield target, value
 
 
 def _workload_lines(workload: Workload, summary: Summary) -> Iterator[str]:

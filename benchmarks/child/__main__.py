@@ -12,12 +12,15 @@ from ..job import Figures, Job
 from .drive import DRIVERS
 from .loops import loop_named
 
+_INSTEAD = {("limit", "overload"): "patient"}
+
 
 def main(job: Job) -> Figures:
     """Do the job."""
     client = CLIENTS[job.client]
     loop = loop_named(client.loop)
-    open_client = import_module(f"benchmarks.child.{client.module}").open_client
+    module = _INSTEAD.get((job.client, job.kind), client.module)
+    open_client = import_module(f"benchmarks.child.{module}").open_client
     control = Control(job.control)
     figures: Figures = {}
 

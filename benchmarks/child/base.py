@@ -20,7 +20,9 @@ class Api:
     Attributes:
         upscale: hand an image in, and await its result.
         submit: hand an image in; gives what can be awaited. None if the client has no such call.
+        error: what is raised when an image fails.
     """
 
     upscale: Callable[[Image], Awaitable[Any]]
     submit: Callable[[Image], Awaitable[Awaitable[Any]]] | None = None
+    error: type[Exception] = Exception

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..control import Control
-from ..job import Figures, Job
+from ..job import PHOTOGRAPH, Figures, Job
 from .base import Api, Image
 from .loops import Loop
 from .meter import Meter, latency_figures, resident_bytes
@@ -20,6 +22,8 @@ __all__ = ["DRIVERS", "Driver"]
 Driver = Callable[[Api, Job, Control, Loop], Awaitable[Figures]]
 _IDLE_TIME = 30.0  # long enough for a ping
 _LOOK = 0.02
+_SMALL_CALLERS = 4
+_ALONE = 400  # small tasks
 
 
 async def closed(api: Api, job: Job, control: Control, loop: Loop) -> Figures:
@@ -27,7 +31,8 @@ async def closed(api: Api, job: Job, control: Control, loop: Loop) -> Figures:
     await _call_all(api, job, job.warm_up, loop)
     meter = Meter(control)
     latencies = await _call_all(api, job, job.tasks, loop)
-    return meter.stop(job.tasks) | latency_figures(latencies)
+    figures = meter.stop(job.tasks)
+    return figures | latency_figures(latencies) | _line_figures(figures, job)
 
 
 async def _call_all(api: Api, job: Job, tasks: int, loop: Loop) -> list[float]:
@@ -108,6 +113,66 @@ async def idle(api: Api, job: Job, control: Control, loop: Loop) -> Figures:
     return figures
 
 
+async def overload(api: Api, job: Job, control: Control, loop: Loop) -> Figures:
+    """All handed in at once, to a server that has no room for them."""
+    image = image_of(job)
+    failed = 0
+
+    async def caller() -> None:
+        nonlocal failed
+        try:
+            await api.upscale(image)
+        except api.error:
+            failed += 1
+
+    meter = Meter(control)
+    await loop.together(caller, job.tasks)
+    figures = meter.stop(job.tasks)
+    return figures | {
+        "ideal_percent": job.ideal_s * figures["per_second"] / job.tasks * 100,
+        "refused_each": control.stats()["refused"] / job.tasks,
+        "failed_percent": failed / job.tasks * 100,
+    }
+
+
+async def mixed(api: Api, job: Job, control: Control, loop: Loop) -> Figures:
+    """Small tasks alone; then beside uploads, until these are done."""
+    alone: list[float] = []
+    beside: list[float] = []
+    uploads = iter(range(job.tasks))
+    uploading = job.in_flight
+
+    async def small(latencies: list[float], is_over: Callable[[], bool]) -> None:
+        while not is_over():
+            start = time.perf_counter()
+            await api.upscale(PHOTOGRAPH)
+            latencies.append(time.perf_counter() - start)
+
+    async def upload() -> None:
+        nonlocal uploading
+        for _ in uploads:
+            await api.upscale(image_of(job))
+        uploading -= 1
+
+    async def caller() -> None:
+        await roles.pop()()
+
+    roles = [partial(small, alone, lambda: len(alone) >= _ALONE)] * _SMALL_CALLERS
+    await loop.together(caller, len(roles))
+    meter = Meter(control)
+    roles = [partial(small, beside, lambda: not uploading)] * _SMALL_CALLERS
+    roles += [partial(upload)] * job.in_flight
+    await loop.together(caller, len(roles))
+    figures = meter.stop(job.tasks)
+    alone_ms = latency_figures(alone)["p99_ms"]
+    return figures | latency_figures(beside) | _line_figures(figures, job) | {"alone_ms": alone_ms}
+
+
+def _line_figures(figures: Figures, job: Job) -> Figures:
+    sent = figures["wire_bytes"] * figures["per_second"]
+    return {"line_percent": sent / job.line_bytes * 100} if job.line_bytes else {}
+
+
 async def _submit_all(api: Api, job: Job, control: Control, loop: Loop) -> list[Awaitable[Any]]:
     """Submit all, and wait until the server has them."""
     assert api.submit is not None
@@ -125,7 +190,10 @@ async def _await_all(handles: Iterable[Awaitable[Any]]) -> None:
 
 
 def image_of(job: Job) -> Image:
-    return Path(job.image) if job.is_file else job.image
+    file = Path(job.file)
+    if job.as_text:
+        return base64.b64encode(file.read_bytes()).decode()
+    return file if job.file else PHOTOGRAPH
 
 
 DRIVERS: dict[str, Driver] = {
@@ -134,4 +202,6 @@ DRIVERS: dict[str, Driver] = {
     "pending": pending,
     "dropped": dropped,
     "idle": idle,
+    "overload": overload,
+    "mixed": mixed,
 }

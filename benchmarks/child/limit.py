@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -15,10 +15,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from ..job import Job
 from .base import MODEL, Api, Image
 
-__all__ = ["encode", "open_client"]
+__all__ = ["Limit", "encode", "open_client", "open_loop"]
 
 
-class _Limit:
+class Limit:
+    """A dict of futures, and a frame for each task."""
+
     def __init__(self, socket: ClientConnection, output_type: str) -> None:
         self._socket = socket
         self._output_type = output_type
@@ -55,15 +57,20 @@ def encode(uuid: str, image: Image, output_type: str) -> bytes:
     return b"".join((b"[", orjson.dumps(task)[:-1], b',"inputs":{"image":"', data, b'"}}]'))
 
 
+def open_client(job: Job) -> AbstractAsyncContextManager[Api]:
+    """As it is."""
+    return open_loop(job, Limit)
+
+
 @asynccontextmanager
-async def open_client(job: Job) -> AsyncIterator[Api]:
+async def open_loop(job: Job, kind: type[Limit]) -> AsyncIterator[Api]:
     """With the options of the package's own transport."""
     async with connect(
         job.url, compression=None, max_size=2**28, max_queue=None, ping_interval=None
     ) as socket:
         await socket.send('[{"taskType":"authentication","apiKey":"key"}]')
         await socket.recv()
-        client = _Limit(socket, job.output_type)
+        client = kind(socket, job.output_type)
         reader = asyncio.create_task(client.read())
         yield Api(client.upscale, client.submit)
         reader.cancel()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import statistics
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 from ..control import Control
 from ..job import Figures
 
-__all__ = ["Meter", "latency_figures", "resident_bytes"]
+__all__ = ["Meter", "latency_figures", "resident_bytes", "watched_memory"]
 
 _KIBIBYTE = 1024
+_LOOK = 0.01
 _RESET_PEAK = "5"  # see proc_pid_clear_refs(5)
 
 
@@ -54,6 +57,30 @@ def latency_figures(latencies: list[float]) -> Figures:
 def resident_bytes() -> float:
     """Memory of this process that is in use now."""
     return _status("VmRSS")
+
+
+@contextmanager
+def watched_memory(figures: Figures) -> Iterator[None]:
+    """Add by how much the memory of this process grows meanwhile that is no page of a file.
+
+    The system knows no peak of that, so it is looked at often.
+    """
+    before = peak = _status("RssAnon")
+    over = Event()
+
+    def look() -> None:
+        nonlocal peak
+        while not over.wait(_LOOK):
+            peak = max(peak, _status("RssAnon"))
+
+    watcher = Thread(target=look)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+    figures["grown_mib"] = (peak - before) / _KIBIBYTE**2
 
 
 def _status(name: str) -> float:

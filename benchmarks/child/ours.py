@@ -1,15 +1,15 @@
-"""This package, with every guarantee on and every setting at its default but the gate."""
+"""This package, with every guarantee on, and every setting at its default that the job lets be."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from runware_ws import RunwareClient
+from runware_ws import RunwareClient, RunwareError
 
-from ..job import Job
+from ..job import KEY, Job
 from .base import Api, Image
 
 __all__ = ["open_client", "open_with"]
@@ -21,12 +21,15 @@ def open_client(job: Job) -> AbstractAsyncContextManager[Api]:
 
 
 @asynccontextmanager
-async def open_with(job: Job, journal: Path | None = None) -> AsyncIterator[Api]:
-    """With a journal in a file, or without one."""
+async def open_with(
+    job: Job, journal: Path | None = None, watch: Callable[[RunwareClient], None] | None = None
+) -> AsyncIterator[Api]:
+    """With a journal in a file, or with a watcher."""
     output_type = cast(Literal["URL", "base64Data"], job.output_type)
-    async with RunwareClient(
-        "key", url=job.url, max_in_flight=job.in_flight, journal=journal
-    ) as client:
+    settings: dict[str, Any] = dict(job.settings)
+    async with RunwareClient(KEY, url=job.url, journal=journal, **settings) as client:
+        if watch is not None:
+            watch(client)
 
         async def upscale(image: Image) -> Any:
             return await client.upscale(image, output_type=output_type)
@@ -34,4 +37,4 @@ async def open_with(job: Job, journal: Path | None = None) -> AsyncIterator[Api]
         async def submit(image: Image) -> Awaitable[Any]:
             return await client.submit(image, output_type=output_type)
 
-        yield Api(upscale, submit)
+        yield Api(upscale, submit, RunwareError)

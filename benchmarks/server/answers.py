@@ -6,7 +6,7 @@ import base64
 import random
 from collections.abc import Iterable
 
-__all__ = ["PONG", "Answers", "authenticated", "conflict", "frame_of", "processing", "uploaded"]
+__all__ = ["PONG", "Answers", "authenticated", "error", "frame_of", "processing", "uploaded"]
 
 PONG = b'{"data":[{"taskType":"ping","pong":true}]}'
 _UUID = b"2c52d7ed-a248-488e-a5c7-a7a3911d313a"
@@ -42,8 +42,9 @@ def uploaded(uuid: bytes) -> bytes:
     return head + uuid + b'","imageUUID":"' + _UUID + b'","imageURL":"' + _URL + b'"}'
 
 
-def conflict(uuid: bytes) -> bytes:
-    head = b'{"errors":[{"code":"conflictTaskUUID","message":"known","taskUUID":"'
+def error(code: str, uuid: bytes) -> bytes:
+    """A frame with one error."""
+    head = b'{"errors":[{"code":"%b","message":"so it is","taskUUID":"' % code.encode()
     return head + uuid + b'"}]}'
 
 

@@ -1,19 +1,15 @@
 """``python -m benchmarks.server.pictures``: a web server of pictures, some way away.
 
 ``GET /SIZE/MILLISECONDS`` gives so many bytes so much later. The first request on a connection
-takes twice as long, since connecting takes a round trip, too. Ports, control line and end are those
-of `benchmarks.server.__main__`.
+takes twice as long, since connecting takes a round trip, too. See also `benchmarks.server.host`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-import time
-from importlib import import_module
 
-_HOST = "127.0.0.1"
+from .host import HOST, host, port_of, run
+
 _PIECE = b"\xff\xd8\xff\xe0" + bytes(256 * 1024 - 4)
 
 
@@ -46,25 +42,12 @@ class _Pictures:
             size -= len(_PIECE)
             await writer.drain()
 
-    async def obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the control line."""
-        while await reader.readline():
-            stats = {**self.counters, "cpu": time.process_time(), "now": time.monotonic()}
-            writer.write(json.dumps(stats).encode() + b"\n")
-        writer.close()
-
 
 async def _main() -> None:
     pictures = _Pictures()
-    servers = [
-        await asyncio.start_server(handler, _HOST, 0, backlog=1024)
-        for handler in (pictures.serve, pictures.obey)
-    ]
-    port, control = (server.sockets[0].getsockname()[1] for server in servers)
-    sys.stdout.write(json.dumps({"port": port, "control": control}) + "\n")
-    sys.stdout.flush()
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    server = await asyncio.start_server(pictures.serve, HOST, 0, backlog=1024)
+    await host(port_of(server), lambda _: pictures.counters)
 
 
 if __name__ == "__main__":
-    import_module("uvloop").run(_main())
+    run(_main)

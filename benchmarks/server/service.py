@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
-from .answers import PONG, Answers, authenticated, conflict, frame_of, processing, uploaded
+from .answers import PONG, Answers, authenticated, error, frame_of, processing, uploaded
 
 __all__ = ["Behaviour", "Connection", "Service"]
 
@@ -34,20 +34,30 @@ class Behaviour:
     Attributes:
         per_frame: how many results share a frame.
         image_bytes: size of the image in a result; 0 for a URL.
-        hold: whether results are kept back until the control line says ``release``.
+        hold: 1 if results are kept back until the control line says ``release``.
+        task_ms: how long a task takes; 0 for no time.
+        room: how many tasks may run at once, others are refused; 0 for any number. It needs
+            `task_ms`.
+        later_room: the same, once `later_after` tasks are finished; 0 for no change.
     """
 
     per_frame: int = 1
     image_bytes: int = 0
-    hold: bool = False
+    hold: int = 0
+    task_ms: int = 0
+    room: int = 0
+    later_room: int = 0
+    later_after: int = 0
 
     @classmethod
     def of(cls, path: str) -> Behaviour:
-        query = parse_qs(urlsplit(path).query)
-        numbers = {name: int(values[0]) for name, values in query.items()}
-        return cls(
-            numbers.get("per_frame", 1), numbers.get("image_bytes", 0), bool(numbers.get("hold"))
-        )
+        return cls(**{name: int(value) for name, value in parse_qsl(urlsplit(path).query)})
+
+    def has_room(self, running: int, finished: int) -> bool:
+        """Return whether one more task may run."""
+        is_later = self.later_room and finished >= self.later_after
+        room = self.later_room if is_later else self.room
+        return not room or running < room
 
 
 @dataclass
@@ -56,9 +66,14 @@ class Service:
 
     finished: set[bytes] = field(default_factory=set)
     held: dict[bytes, None] = field(default_factory=dict)
+    running: set[bytes] = field(default_factory=set)
     counters: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(
-            ("tasks", "frames", "bytes", "questions", "conflicts", "connections", "opened_at"), 0
+            (
+                *("tasks", "frames", "bytes", "questions", "conflicts", "refused"),
+                *("connections", "opened_at"),
+            ),
+            0,
         )
     )
     connection: Connection | None = None
@@ -70,7 +85,7 @@ class Service:
             self.release()
         elif name == "drop":
             self.drop()
-        return {**self.counters, "cpu": time.process_time(), "now": time.monotonic()}
+        return self.counters
 
     def release(self) -> None:
         self.holds = False
@@ -155,14 +170,31 @@ class Connection(_Listener):  # type: ignore[misc]  # picows need not be there f
     def _upscale(self, task: dict[str, Any]) -> None:
         service, uuid_ = self._service, task["taskUUID"].encode()
         service.counters["tasks"] += 1
-        if uuid_ in service.finished or uuid_ in service.held:
+        if uuid_ in service.finished or uuid_ in service.held or uuid_ in service.running:
             service.counters["conflicts"] += 1
-            self._send(conflict(uuid_))
+            self._send(error("conflictTaskUUID", uuid_))
         elif self._behaviour.hold and service.holds:
             service.held[uuid_] = None
+        elif self._behaviour.task_ms:
+            self._begin(uuid_)
         else:
             service.finished.add(uuid_)
             self._result(uuid_)
+
+    def _begin(self, uuid_: bytes) -> None:
+        service, behaviour = self._service, self._behaviour
+        if behaviour.has_room(len(service.running), len(service.finished)):
+            service.running.add(uuid_)
+            seconds = behaviour.task_ms / 1000
+            asyncio.get_running_loop().call_later(seconds, self._end, uuid_)
+        else:
+            service.counters["refused"] += 1
+            self._send(error("rateLimitExceeded", uuid_))
+
+    def _end(self, uuid_: bytes) -> None:
+        self._service.running.remove(uuid_)
+        self._service.finished.add(uuid_)
+        self._result(uuid_)
 
     def _result(self, uuid_: bytes) -> None:
         if self._behaviour.per_frame == 1:

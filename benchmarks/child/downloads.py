@@ -1,4 +1,4 @@
-"""``python -m benchmarks.child.download JOB``: saves pictures, so many at once, and prints figures.
+"""``python -m benchmarks.child.downloads JOB``: saves pictures, so many at once; prints figures.
 
 The limit is what anybody would write by hand: one httpx client that keeps as many connections as it
 uses, and a file written in a thread. It checks nothing.
@@ -22,8 +22,7 @@ from runware_ws.runtime.download import DownloadLimits, Downloads
 
 from ..clients import CLIENTS
 from ..control import Control
-from ..downloads import DownloadJob
-from ..job import Figures
+from ..job import Figures, SpecialJob
 from .loops import Loop, loop_named
 from .meter import Meter, resident_bytes
 
@@ -31,8 +30,8 @@ Save = Callable[[Path], Awaitable[object]]
 
 
 @asynccontextmanager
-async def _limit(job: DownloadJob) -> AsyncIterator[Save]:
-    limits = httpx.Limits(max_connections=job.at_once, max_keepalive_connections=job.at_once)
+async def _limit(job: SpecialJob) -> AsyncIterator[Save]:
+    limits = httpx.Limits(max_connections=job.in_flight, max_keepalive_connections=job.in_flight)
     async with httpx.AsyncClient(limits=limits, timeout=60) as client:
 
         async def save(path: Path) -> None:
@@ -43,7 +42,7 @@ async def _limit(job: DownloadJob) -> AsyncIterator[Save]:
 
 
 @asynccontextmanager
-async def _ours(job: DownloadJob) -> AsyncIterator[Save]:
+async def _ours(job: SpecialJob) -> AsyncIterator[Save]:
     downloads = Downloads(DownloadLimits(f"ws://127.0.0.1:{job.control}/v1"))
     downloads.open()
 
@@ -64,7 +63,7 @@ async def _save_all(save: Save, count: int, at_once: int, folder: Path, loop: Lo
     await loop.together(saver, min(at_once, count))
 
 
-def main(job: DownloadJob) -> Figures:
+def main(job: SpecialJob) -> Figures:
     """Do the job."""
     client = CLIENTS[job.client]
     loop = loop_named(client.loop)
@@ -76,13 +75,13 @@ def main(job: DownloadJob) -> Figures:
         with TemporaryDirectory() as name:
             async with opened(job) as save:
                 folder = Path(name)
-                await _save_all(save, job.warm_up, job.at_once, folder, loop)
+                await _save_all(save, job.warm_up, job.in_flight, folder, loop)
                 before = resident_bytes()
                 meter = Meter(control)
                 begun = time.perf_counter()
-                await _save_all(save, job.count, job.at_once, folder, loop)
+                await _save_all(save, job.tasks, job.in_flight, folder, loop)
                 wall = time.perf_counter() - begun
-                figures.update(meter.stop(job.count))
+                figures.update(meter.stop(job.tasks))
         figures["wall_ms"] = wall * 1e3
         figures["grown_mib"] = figures["peak_mib"] - before / 2**20
         figures["connections"] = control.stats()["connections"]
@@ -93,4 +92,4 @@ def main(job: DownloadJob) -> Figures:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(DownloadJob.from_json(sys.argv[1]))))
+    print(json.dumps(main(SpecialJob.from_json(sys.argv[1]))))
