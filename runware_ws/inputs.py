@@ -45,12 +45,13 @@ class Source(ABC):
 
     Attributes:
         size: bytes that it takes in the request, or an estimate.
-        text: the image as a JSON string with its quotes, if nothing has to be read; else None.
+        parts: the image as a JSON string with its quotes, in parts, so that a long one is copied
+            only once; None if it has to be read.
         has_content: whether it is the image itself, and not a name of one.
     """
 
     size: int
-    text: bytes | None
+    parts: tuple[bytes, ...] | None = None
     has_content = True
 
     @abstractmethod
@@ -63,19 +64,16 @@ class Source(ABC):
 
 
 class _Text(Source):
-    def __init__(self, text: bytes, *, has_content: bool) -> None:
-        self.text = text
+    def __init__(self, *parts: bytes, has_content: bool) -> None:
+        self.parts = self._parts = parts
         self.has_content = has_content
-        self._encoded = text
-        self.size = len(text)
+        self.size = sum(map(len, parts))
 
     async def request(self, head: bytes, tail: bytes) -> bytes:
-        return b"".join((head, self._encoded, tail))
+        return b"".join((head, *self._parts, tail))
 
 
 class _Bytes(Source):
-    text = None
-
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._data = _as_view(data)
         self.size = _encoded_size(len(self._data))
@@ -94,8 +92,6 @@ class _Bytes(Source):
 
 
 class _File(Source):
-    text = None
-
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
@@ -114,8 +110,6 @@ class _File(Source):
 
 
 class _Stream(Source):
-    text = None
-
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.size = _encoded_size(_rest_of(file))
@@ -138,8 +132,6 @@ class _Stream(Source):
 
 class _Picture(Source):
     """A Pillow image or a numpy array, sent as a PNG file, which is usually smaller than `size`."""
-
-    text = None
 
     def __init__(self, picture: Any) -> None:
         self._picture = picture
@@ -248,8 +240,7 @@ def _checked_text(text: str) -> _Text:
     if is_url(text) or is_uuid(text):
         return _Text(encode_text(text), has_content=False)
     if is_data_uri(text) or (len(text) >= _MIN_BASE64 and is_base64(text)):
-        encoded = f'"{text}"'.encode()  # nothing in it needs an escape
-        return _Text(encoded, has_content=True)
+        return _Text(b'"', text.encode(), b'"', has_content=True)  # nothing in it needs an escape
     raise InputError("image", *_why_not(text))
 
 

@@ -184,11 +184,11 @@ class Submitter:
             names.check(source)
         head, tail = template.before_image(names.uuid), template.tail
         origin = None
-        text = source.text
-        is_simple = text is not None and not self._is_journaled and not names.follow_content
+        parts = source.parts
+        is_simple = parts is not None and not self._is_journaled and not names.follow_content
         size = source.size
         if is_simple and (self.admission.try_enter(size) or self._may_pass(size, is_awaited)):
-            payload: bytes | bytearray = b"".join((head, text or b"", tail))
+            payload: bytes | bytearray = b"".join((head, *(parts or ()), tail))
         else:
             with time_limit(names.uuid, timeout, deadline, "max_in_flight was reached"):
                 await self.admission.enter(source.size, priority)
