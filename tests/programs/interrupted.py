@@ -125,3 +125,7 @@ if __name__ == "__main__":
         delays = [rng.uniform(0, 0.4)] + [rng.uniform(0, 0.05) for _ in range(int(presses) - 1)]
         sys.stdout.write(attempt(url, backend, folder, delays) + "\n")
         sys.stdout.flush()
+    if int(presses) > 1:
+        # A second Ctrl-C while asyncio closes its loop can leave a worker thread of anyio's waiting
+        # for work, and the interpreter waiting for the thread. Neither is this package's.
+        os._exit(0)
