@@ -66,6 +66,11 @@ class Success(Generic[T]):
     def tag(self) -> Any:
         return self.result.tag
 
+    @property
+    def effective_scale(self) -> float | None:
+        """The number that `UpscaleResult.effective_scale` returns for the source."""
+        return self.result.effective_scale(self.source)
+
     def unwrap(self) -> UpscaleResult:
         """Return the result."""
         return self.result

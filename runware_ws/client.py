@@ -218,7 +218,8 @@ class RunwareClient(OtherTasks):
                 x columns of uint8, grey, RGB or RGBA), or a string that is a URL, the UUID of an
                 image at the service, a data URI or base64. A string is never opened as a file.
             upscale_factor: how many times wider and higher the result is: 2 or 4. Runware makes
-                results of at most 4096 x 4096 pixels, and shrinks the input to keep to that.
+                results of at most 4096 x 4096 pixels, and shrinks the input to keep to that without
+                a word: `UpscaleResult.effective_scale` tells; `upscale_large` makes larger ones.
             output_type: how the image is delivered: ``"URL"`` (the service's default),
                 ``"base64Data"`` or ``"dataURI"``.
             output_format: ``"JPG"`` (the service's default), ``"PNG"`` or ``"WEBP"``. JPG has no

@@ -165,14 +165,43 @@ def thumbnail_of(file: bytes | Path, side: int, form: str, quality: int = 75) ->
     output = io.BytesIO()
     try:
         with Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
-            width, height = image.size
-            if image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED:
-                width, height = height, width
+            width, height = _upright_size(image)
             small = _shrunk(image, side)
             small.save(output, form, quality=quality)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     return Thumbnail(width, height, output.getvalue())
+
+
+def size_of(image: Any) -> tuple[int, int] | None:
+    """Return width and height of an image in pixels, as it is to be seen. It blocks on a file.
+
+    Args:
+        image: the path or the content of a file, a Pillow image or an array. Of a file, only the
+            header is read.
+
+    Returns:
+        None if Pillow is not installed, or it is none of these.
+    """
+    if is_array(image):
+        return int(image.shape[1]), int(image.shape[0])
+    if is_pillow_image(image):
+        return _upright_size(image)
+    if not isinstance(image, Path | bytes | bytearray | memoryview) or find_spec("PIL") is None:
+        return None
+    from PIL import Image
+
+    try:
+        with Image.open(image if isinstance(image, Path) else io.BytesIO(image)) as opened:
+            return _upright_size(opened)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _upright_size(image: PIL.Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    turned = image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
+    return (height, width) if turned else (width, height)
 
 
 def _shrunk(image: PIL.Image.Image, side: int) -> PIL.Image.Image:

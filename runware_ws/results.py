@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ProtocolError
-from .pictures import check_pillow, image_of, thumbnail_of
+from .pictures import check_pillow, image_of, size_of, thumbnail_of
 from .protocol.request import is_url
 from .runtime.concurrency import run_in_thread, run_off_loop, uninterruptible
 from .runtime.content import FileContent, MemoryContent
@@ -187,6 +187,27 @@ class UpscaleResult:
         """
         check_pillow("a result as a Pillow image")
         return await run_in_thread(image_of, await self.read())
+
+    def effective_scale(self, image: Any) -> float | None:
+        """Return how many times wider and higher the image is than its input.
+
+        It is less than the factor where the service shrank the input first, which it does without
+        a word, to keep to 4096 x 4096 pixels; `RunwareClient.upscale_large` makes larger ones. It
+        downloads nothing, and blocks while it reads the headers of files.
+
+        Args:
+            image: the input: a `pathlib.Path`, bytes, a Pillow image or a numpy array.
+
+        Returns:
+            None if that cannot be known: the result holds no data and was not saved, the input is
+            none of these, or Pillow (the extra ``images``) is not installed.
+
+        Raises:
+            ProtocolError: its base64 is broken.
+        """
+        size = size_of(image)
+        result = size_of(self.saved_to if self._base64 is None else self.data)
+        return None if size is None or result is None else round(max(result) / max(size), 4)
 
     @property
     def _link(self) -> str:

@@ -10,7 +10,11 @@ with RunwareClient() as client:
 Names, arguments, results and errors are those of `runware_ws`: each method calls the one there, in
 an event loop that has a thread of its own. Many threads may use one client at once, also threads
 that run an event loop, as that of a notebook does. An exception in a thread that waits, such as
-KeyboardInterrupt, cancels what it waits for. A process that was forked needs a client of its own.
+KeyboardInterrupt, cancels what it waits for.
+
+A client from before a fork raises ClientClosedError. Where a server forks, open it in each worker:
+with Flask or Django under gunicorn in a view, by a function with `functools.cache` that returns
+``RunwareClient().__enter__()``; with Celery in a handler of `worker_process_init`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ _OPTIONS = {
     "output_quality": "--quality",
     "delivery_method": "--delivery",
     "budget": "--max-cost",
+    "image": "IMAGE",
+    "output": "--out",
     "task_uuid": "UUIDS",
     "url": "--url (or RUNWARE_URL)",
 }

@@ -46,7 +46,8 @@ def test_a_dry_run_says_the_tiles_and_the_cost(service: Emulator) -> None:
         (["missing.png", "--out", "a.png"], "missing.png is not a file"),
         (["a.png", "--out", "a.png"], "exists; give --overwrite"),
         (["a.png", "--out", "b.png", "--max-cost", "0.001"], "--max-cost: $0.0010 is less"),
-        (["a.png", "--out", "b.gif"], "the suffix '.gif' is not known"),
+        (["a.png", "--out", "b.gif"], "error: --out: the suffix '.gif' is not known"),
+        (["test.txt", "--out", "b.png"], "error: IMAGE: cannot be read"),
         (["a.png", "--out", "b.png", "--overlap", "1"], "1 is too small to hide a seam"),
     ],
 )
@@ -54,6 +55,7 @@ def test_what_cannot_be_done_is_refused(
     arguments: list[str], match: str, service: Emulator
 ) -> None:
     make_noise("a.png", (20, 20))
+    Path("test.txt").write_text("no image")
     done = run("large", *arguments)
     assert done.status == 2
     assert match in done.stderr

@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from runware_ws import (
 )
 from runware_ws.emulator import Emulator
 from tests.support.answers import base64_of
-from tests.support.clients import IMAGE, served
+from tests.support.clients import IMAGE, client_of, served
 
 pytestmark = pytest.mark.anyio
 RNG = np.random.default_rng(4711)
@@ -198,6 +199,24 @@ async def test_what_is_no_image_cannot_become_one() -> None:
         await result_with(b"no image").image()
     with pytest.raises(ProtocolError):
         await UpscaleResult("0d1e6d06", {}).image()
+
+
+@pytest.mark.parametrize(("width", "scale"), [(40, 4.0), (2000, 2.048)])
+async def test_a_result_tells_how_many_times_larger_it_is(
+    width: int, scale: float, tmp_path: Path
+) -> None:
+    picture = Image.new("L", (width, 10))
+    path = tmp_path / "wide.png"
+    picture.save(path)
+    async with Emulator() as emulator, client_of(emulator) as client:
+        result = await client.upscale(path, output_type="base64Data")
+        for image in (path, path.read_bytes(), picture, np.zeros((10, width), np.uint8)):
+            assert result.effective_scale(image) == scale
+        assert result.effective_scale("https://example.com/a.jpg") is None
+        linked = await client.upscale(path)
+        assert linked.effective_scale(path) is None  # it downloads nothing
+        await linked.save(tmp_path / "large")
+        assert linked.effective_scale(path) == scale
 
 
 def test_a_notebook_shows_a_small_picture_of_the_data() -> None:
