@@ -63,7 +63,9 @@ class Retries:
                 refuse it again.
         """
         info = code_info(error.code)
-        if info.no_room and task.can_be_sent:
+        if task.inline is not None and _may_be_about_input(error):
+            self._table.run_inline(task, task.inline(), new_uuid=was_named)
+        elif info.no_room and task.can_be_sent:
             was_sent_once = task.writes == 1 or task.evidence is Evidence.REFUSED
             new_uuid = is_recorded and was_sent_once
             self.refused(task, error, now, was_named=was_named, new_uuid=new_uuid)
@@ -77,3 +79,13 @@ class Retries:
         else:
             settled = task_error(error.code, error.message, task.uuid, error.raw, task.attempts)
             self._table.settle(task, settled)
+
+
+def _may_be_about_input(error: ErrorItem) -> bool:
+    """Return whether an error may say that the service does not have the input: by its parameter,
+    or by its code, such as ``mediaNotFound`` or ``downloadFailed``."""
+    info = code_info(error.code)
+    if info.no_room or info.exception == "ContentPolicyError":
+        return False
+    words = f"{error.code} {error.raw.get('parameter')}".lower()  # a parameter may be a list
+    return any(word in words for word in ("image", "media", "download"))
