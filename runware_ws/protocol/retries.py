@@ -9,6 +9,9 @@ from .task_table import TaskTable
 from .tasks import Evidence, Task
 from .wire import ErrorItem
 
+# They are about the account, or were told after a look at the image.
+_OTHER_REASONS = ("PermissionDeniedError", "InsufficientCreditsError", "ContentPolicyError")
+
 
 class Retries:
     """Runs tasks again that failed.
@@ -82,10 +85,16 @@ class Retries:
 
 
 def _may_be_about_input(error: ErrorItem) -> bool:
-    """Return whether an error may say that the service does not have the input: by its parameter,
-    or by its code, such as ``mediaNotFound`` or ``downloadFailed``."""
+    """Return whether an error may say that the service does not have the input.
+
+    Its parameter says so, or its code, such as ``mediaNotFound`` or ``downloadFailed``. Not all
+    codes are known, so any other error that is final and names no parameter may mean that as well.
+    """
     info = code_info(error.code)
-    if info.no_room or info.exception == "ContentPolicyError":
+    if info.no_room or info.exception in _OTHER_REASONS:
         return False
-    words = f"{error.code} {error.raw.get('parameter')}".lower()  # a parameter may be a list
-    return any(word in words for word in ("image", "media", "download"))
+    parameter = error.raw.get("parameter")
+    subject = str(parameter or error.code).lower()  # a parameter may be a list
+    if any(word in subject for word in ("image", "media", "download")):
+        return True
+    return not parameter and not info.retryable

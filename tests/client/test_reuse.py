@@ -13,9 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runware_ws import ContentPolicyError, RunwareClient, TaskError, UpscaleResult
+from runware_ws import (
+    ContentPolicyError,
+    InsufficientCreditsError,
+    RunwareClient,
+    TaskError,
+    UpscaleResult,
+    ValidationError,
+)
 from runware_ws.emulator import Emulator
-from runware_ws.emulator.faults import Fail, Fault
+from runware_ws.emulator.faults import Delay, Fail, Fault
 from runware_ws.emulator.imaging.pictures import upscale
 from tests.support.clients import client_of
 
@@ -166,9 +173,10 @@ FORGOTTEN: dict[str, Any] = {"of": "request", "nth": 2}
         (Fail(**FORGOTTEN, code="downloadFailed"),),
         (Fail(**FORGOTTEN, code="mediaExpired", anonymous=True),),
         (Fail(of="result", nth=2, code="invalidImage"),),
+        (Fail(**FORGOTTEN, code="somethingNew"),),
     ],
 )
-async def test_a_forgotten_input_is_known_by_the_code_or_the_parameter(pair: Pair) -> None:
+async def test_an_error_that_may_be_about_the_input_has_it_sent_whole(pair: Pair) -> None:
     await pair.upscale()
     upscaled, sent = await pair.upscale()
     assert sent > LARGE
@@ -197,7 +205,8 @@ async def test_a_retry_may_find_the_input_forgotten(pair: Pair) -> None:
     ("faults", "kind"),
     [
         ((Fail(**FORGOTTEN, code="imageBlocked"),), ContentPolicyError),
-        ((Fail(**FORGOTTEN, code="somethingElse"),), TaskError),
+        ((Fail(**FORGOTTEN, code="insufficientCredits"),), InsufficientCreditsError),
+        ((Fail(**FORGOTTEN, code="invalidValue", parameter="upscaleFactor"),), ValidationError),
     ],
 )
 async def test_another_error_fails_the_task_and_the_next_one_is_sent_whole(
@@ -207,6 +216,22 @@ async def test_another_error_fails_the_task_and_the_next_one_is_sent_whole(
     with pytest.raises(kind):
         await pair.upscale()
     assert (await pair.upscale())[1] > LARGE
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [(Fail(**FORGOTTEN, code="mediaNotFound"), Delay(match={"upscaleFactor": 4}, seconds=60))],
+)
+async def test_a_reference_is_dropped_as_soon_as_it_is_known_to_be_forgotten(pair: Pair) -> None:
+    await pair.upscale()
+    task = await pair.client.submit(PICTURE, upscale_factor=4)
+    with anyio.fail_after(20):
+        while len(pair.images()) < 2:  # noqa: ASYNC110  # it has no event for this
+            await anyio.sleep(0.01)
+    upscaled, sent = await pair.upscale()
+    task.cancel()
+    assert sent > LARGE
+    assert len(upscaled.attempt_uuids) == 1
 
 
 async def test_an_image_that_is_no_image_fails_once(pair: Pair) -> None:
