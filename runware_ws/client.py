@@ -101,6 +101,12 @@ class RunwareClient(OtherTasks):
         http_client: an ``httpx.AsyncClient`` for downloads, which stays yours to close. Then names
             that lead to private addresses are its own affair. Default: connections of this client's
             own, which are kept until it is closed.
+        reuse_inputs: whether an image that is sent again, for example with another factor, travels
+            as the UUID that the service gave it in an earlier result of this client. Of the last
+            256 images, and not with a `journal` or an ``idempotency_key``. If the service has
+            forgotten the image, it is sent whole, which counts as no retry. Default False: the
+            service stores uploads with at most 2048 pixels a side, which does not hold for images
+            in requests; the input of a second task might be smaller than that of the first.
         budget: US dollars that this client may spend on upscaling; a task that might exceed it
             raises `BudgetError` and is not sent. It sets ``include_cost``. A task in flight counts
             with the highest cost so far, and until one is known, one task at a time is sent.
@@ -146,6 +152,7 @@ class RunwareClient(OtherTasks):
         max_download_bytes: int = MAX_DOWNLOAD_BYTES,
         download_timeout: float | None = DOWNLOAD_TIMEOUT,
         http_client: httpx.AsyncClient | None = None,
+        reuse_inputs: bool = False,
         budget: float | None = None,
         journal: str | os.PathLike[str] | None = None,
         ssl: SSLContext | None = None,
@@ -178,6 +185,7 @@ class RunwareClient(OtherTasks):
             max_download_bytes=max_download_bytes,
             download_timeout=download_timeout,
             budget=budget,
+            reuse_inputs=reuse_inputs,
         )
         check_journal(journal)
         check_http_client(http_client)

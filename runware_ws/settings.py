@@ -47,6 +47,7 @@ class Settings:
     download_timeout: float | None = DOWNLOAD_TIMEOUT
     delivery_method: Literal["sync", "async"] | None = None  # of tasks that do not say
     max_input_bytes: int | None = None  # of an encoded input
+    reuse_inputs: bool = False
     ssl: SSLContext | None = None
     proxy: str | bool = field(default=True, repr=False)  # it may hold a password
     timing: Timing = field(default_factory=Timing)
@@ -57,6 +58,7 @@ class Settings:
                 check_number(one.name, one.type, getattr(self, one.name))
         check_bool("allow_insecure", self.allow_insecure)
         check_bool("adaptive", self.adaptive)
+        check_bool("reuse_inputs", self.reuse_inputs)
         _check_url(self.url, self.allow_insecure)
         if self.on_doubt not in ("resend", "fail"):
             raise InputError(

@@ -9,6 +9,9 @@ from .task_table import TaskTable
 from .tasks import Evidence, Task
 from .wire import ErrorItem
 
+# They are about the account, or were told after a look at the image.
+_OTHER_REASONS = ("PermissionDeniedError", "InsufficientCreditsError", "ContentPolicyError")
+
 
 class Retries:
     """Runs tasks again that failed.
@@ -63,7 +66,9 @@ class Retries:
                 refuse it again.
         """
         info = code_info(error.code)
-        if info.no_room and task.can_be_sent:
+        if task.inline is not None and _may_be_about_input(error):
+            self._table.run_inline(task, task.inline(), new_uuid=was_named)
+        elif info.no_room and task.can_be_sent:
             was_sent_once = task.writes == 1 or task.evidence is Evidence.REFUSED
             new_uuid = is_recorded and was_sent_once
             self.refused(task, error, now, was_named=was_named, new_uuid=new_uuid)
@@ -77,3 +82,19 @@ class Retries:
         else:
             settled = task_error(error.code, error.message, task.uuid, error.raw, task.attempts)
             self._table.settle(task, settled)
+
+
+def _may_be_about_input(error: ErrorItem) -> bool:
+    """Return whether an error may say that the service does not have the input.
+
+    Its parameter says so, or its code, such as ``mediaNotFound`` or ``downloadFailed``. Not all
+    codes are known, so any other error that is final and names no parameter may mean that as well.
+    """
+    info = code_info(error.code)
+    if info.no_room or info.exception in _OTHER_REASONS:
+        return False
+    parameter = error.raw.get("parameter")
+    subject = str(parameter or error.code).lower()  # a parameter may be a list
+    if any(word in subject for word in ("image", "media", "download")):
+        return True
+    return not parameter and not info.retryable

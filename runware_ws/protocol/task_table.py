@@ -287,6 +287,19 @@ class TaskTable:
             queue = self.bulk if task.bulk else self.small
             queue.add_first(task, task.priority)
 
+    def run_inline(self, task: Task, payload: bytes | bytearray, *, new_uuid: bool) -> None:
+        """Run a task again as soon as there is room, with its image in place of a UUID of it."""
+        task.inline = None
+        task.payload = with_uuid(payload, task.uuid, task.wire_uuid)
+        if new_uuid:
+            self._rename(task)
+        if task.level:
+            self.leave_flight(task)
+        if not task.bulk:
+            task.bulk = True
+            self.bulk_tasks += 1
+        self.put_back(task)
+
     def _take_back(self, task: Task) -> None:
         move(task, Transition.RETRY)
         if task.level:

@@ -100,6 +100,8 @@ class Task:
         owned: whether this package made the UUID, so that nobody else can have used it.
         uuid_of_attempt: for a task that other processes may run too: returns the taskUUID of an
             attempt by its number, from 1. Such a task is asked for before it is sent.
+        inline: for a task whose image is named by a UUID: returns its bytes under its first UUID
+            with the image itself, to be called if the service has forgotten that UUID.
         wanted: for a task that is no upscale task: number of results that settle it; else 0.
         collected: the results of such a task so far.
         priority: tasks of a higher priority are sent first.
@@ -139,6 +141,7 @@ class Task:
     # Most tasks never set these, so they cost nothing for each.
     former_uuids: tuple[str, ...] = ()
     uuid_of_attempt: Callable[[int], str] | None = None
+    inline: Callable[[], bytes | bytearray] | None = None
     link: ConnectionState | None = None
     level = 0
     collected: Sequence[Item] = ()

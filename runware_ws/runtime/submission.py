@@ -29,6 +29,7 @@ from .concurrency import OneShotEvent, one_shot_event, run_off_loop
 from .download import Downloads
 from .driver import Driver
 from .observer import Observer
+from .references import Payload, References, Reuse
 from .task_names import TaskNames
 
 _TINY_BYTES = 4 * 1024
@@ -43,9 +44,11 @@ class Submission(Task):
         began: when it was handed in, or None if that was in another process.
         outcome: its result or its error; None while it is pending.
         sharers: number of further callers who named the same job, and have not given it up.
+        content: the hash of its image if the image may be reused; else "".
     """
 
     size = 0
+    content = ""
     sharers = 0
     tag: Any = None
     began: float | None = None
@@ -135,6 +138,8 @@ class Submitter:
         self.downloads = downloads
         self._key = key.secret
         self._is_journaled = journal is not None
+        reuses = settings.reuse_inputs and journal is None
+        self._references = References() if reuses else None
         self.session = Session(
             settings,
             api_key=key.secret,
@@ -183,21 +188,21 @@ class Submitter:
         if names.follow_content:
             names.check(source)
         head, tail = template.before_image(names.uuid), template.tail
-        origin = None
+        origin = reuse = None
         parts = source.parts
+        # Other processes follow the UUIDs of a key's attempts, which must not depend on this one.
+        references = self._references if source.has_content and idempotency_key is None else None
         is_simple = parts is not None and not self._is_journaled and not names.follow_content
+        is_simple = is_simple and references is None
         size = source.size
         if is_simple and (self.admission.try_enter(size) or self._may_pass(size, is_awaited)):
-            payload: bytes | bytearray = b"".join((head, *(parts or ()), tail))
+            payload: Payload = b"".join((head, *(parts or ()), tail))
         else:
             with time_limit(names.uuid, timeout, deadline, "max_in_flight was reached"):
                 await self.admission.enter(source.size, priority)
             with self.admission.given_back_on_error(source):
                 with time_limit(names.uuid, timeout, deadline, "the image was being read"):
-                    payload = await source.request(head, tail)
-                    if names.follow_content:
-                        payload = await names.complete(payload, len(head), len(tail))
-                self._correct_size(source, len(payload) - len(head) - len(tail))
+                    payload, reuse = await self._read(source, names, head, tail, references)
                 if self._is_journaled:
                     origin = await _origin(image, template, names.uuid, payload)
                     origin.tag = encoded_tag
@@ -221,8 +226,27 @@ class Submitter:
         submission.size, submission.tag, submission.began = source.size, tag, began
         if names.uuid_of_attempt is not None:
             submission.uuid_of_attempt = names.uuid_of_attempt
+        if reuse is not None:
+            submission.content, submission.inline = reuse
         self._hand_in(submission, now, now - began)
         return submission
+
+    async def _read(
+        self,
+        source: Source,
+        names: TaskNames,
+        head: bytes,
+        tail: bytes,
+        references: References | None,
+    ) -> tuple[Payload, Reuse | None]:
+        """Return the request with an image, and the image's part in `references`, if it has one."""
+        payload: Payload = await source.request(head, tail)
+        if names.follow_content:
+            payload = await names.complete(payload, len(head), len(tail))
+        self._correct_size(source, len(payload) - len(head) - len(tail))
+        if references is None:
+            return payload, None
+        return await references.shorten(payload, len(head), len(tail))
 
     def _may_pass(self, size: int, is_awaited: bool) -> bool:
         """Enter over the limit if the caller waits for the result of a small input.
@@ -359,6 +383,8 @@ class Submitter:
             raise
         finally:
             self.admission.leave(submission.size)
+        if self._references is not None and submission.content:
+            self._references.settled(submission)
         if self.observer is not None:
             self.observer.settled(submission, seconds)
 
