@@ -324,10 +324,11 @@ class RunwareClient(OtherTasks):
     ) -> UpscaleTask:
         """Submit an image and return when its task is sent, or queued to be sent.
 
-        It waits while ``max_in_flight`` or ``max_in_flight_bytes`` is reached. The image is read
-        and encoded after that. With a journal it returns when the task is in it: a process that
-        dies right afterwards has lost nothing. If the call is cancelled, nothing was sent; with a
-        journal the task is given up.
+        It waits while ``max_in_flight`` or ``max_in_flight_bytes`` is reached; with an image of
+        more than 64 KiB, also while 4 MiB of such images, or two larger ones, wait to be sent. The
+        image is read and encoded after that. With a journal it returns when the task is in it: a
+        process that dies right afterwards has lost nothing. If the call is cancelled, nothing was
+        sent; with a journal the task is given up.
 
         Args:
             image: see `upscale`.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -22,14 +23,16 @@ from .idempotency import CONTENT
 from .options import UpscaleOptions
 
 if TYPE_CHECKING:
-    from .sync import RunwareClient, UpscaleTask
+    from . import sync
+    from .client import RunwareClient
+    from .task import UpscaleTask
 
 __all__ = ["Upscaler"]
 
 _SOURCES = ("bytes", "path", "url")  # columns, the first one that has a value
 _RESULTS = ("width", "height", "cost", "task_uuid", "error")
 
-_clients: dict[tuple[int, str], RunwareClient] = {}  # of this process, by its id and their settings
+_clients: dict[tuple[int, str], sync.RunwareClient] = {}  # by the process and their settings
 _lock = Lock()
 
 
@@ -114,7 +117,7 @@ class Upscaler:
     def _client_key(self) -> tuple[int, str]:
         return os.getpid(), json.dumps(self._settings, sort_keys=True, default=str)
 
-    def _client(self) -> RunwareClient:
+    def _client(self) -> sync.RunwareClient:
         """Return the client of this process, which is opened by its first batch."""
         from .sync import RunwareClient
 
@@ -135,30 +138,42 @@ class Upscaler:
         count = len(columns[names[0]])
         rows = [{name: _plain(columns[name][row]) for name in columns} for row in range(count)]
         client = self._client()
-        tasks = [self._submitted(client, row) for row in rows]  # all travel at once
-        results = [self._row(task) for task in tasks]
+        # One call for all rows: each call into the thread of the event loop costs more than a task.
+        results = client._loop.call(partial(self._results, client._original, rows))
+        if self._output == "image":
+            for one in results:
+                one["width"], one["height"] = _size_of(one.get("image"))
         return {name: [one.get(name) for one in results] for name in (self._output, *_RESULTS)}
 
-    def _submitted(self, client: RunwareClient, row: dict[str, Any]) -> UpscaleTask | RunwareError:
+    async def _results(
+        self, client: RunwareClient, rows: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Return the results of rows. It runs in the event loop."""
+        tasks = [await self._submitted(client, row) for row in rows]  # all travel at once
+        return [await self._row(task) for task in tasks]
+
+    async def _submitted(
+        self, client: RunwareClient, row: dict[str, Any]
+    ) -> UpscaleTask | RunwareError:
         try:
             image, key = _image_of(row)
-            return client.submit(image, idempotency_key=key, **self._options)
+            return await client.submit(image, idempotency_key=key, **self._options)
         except (AuthenticationError, ClientClosedError):
             raise
         except RunwareError as error:
             return error
 
-    def _row(self, task: UpscaleTask | RunwareError) -> dict[str, Any]:
+    async def _row(self, task: UpscaleTask | RunwareError) -> dict[str, Any]:
         if isinstance(task, RunwareError):
             return {"error": _text_of(task)}
         try:
-            result = task.result()
+            result = await task.result()
             row = {"task_uuid": task.task_uuid, "cost": result.cost}
             if self._output == "url":
                 return {**row, "url": result.image_url}
-            width, height = _size_of(result.data)
+            image = await result.read()
             result.ack()
-            return {**row, "image": result.data, "width": width, "height": height}
+            return {**row, "image": image}
         except (AuthenticationError, ClientClosedError):
             raise
         except RunwareError as error:
@@ -189,8 +204,10 @@ def _text_of(error: RunwareError) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _size_of(content: bytes) -> tuple[int | None, int | None]:
+def _size_of(content: bytes | None) -> tuple[int | None, int | None]:
     """Return width and height of an image file; None if Pillow is not installed or cannot tell."""
+    if content is None:
+        return None, None
     try:
         from PIL import Image
 

@@ -47,10 +47,14 @@ def _limit(job: SpecialJob) -> Iterator[Work]:
 
         async def work(count: int) -> None:
             outcomes = client.upscale_many(
-                [image] * count, max_in_flight=job.in_flight, output_type="base64Data"
+                [image] * count,
+                max_in_flight=job.in_flight,
+                output_type="base64Data",
+                include_cost=True,
+                idempotency=lambda _: str(uuid4()),
             )
             async for outcome in outcomes:
-                outcome.unwrap()
+                assert outcome.unwrap().data
 
         runner.run(client.connect())
         yield lambda count: runner.run(work(count))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -15,6 +15,10 @@ __all__ = ["Admission"]
 _LARGE_BYTES = 64 * 1024
 # A part of the bytes that small inputs may use although large ones use all.
 _SHARE_OF_SMALL = 8
+# So many bytes of large inputs wait in memory to be sent, but two of them in any case: one is read
+# while another waits for its turn. To hold more would not send them any sooner.
+_AHEAD_BYTES = 4 * 1024 * 1024
+_AHEAD_TASKS = 2
 
 
 class Sized(Protocol):
@@ -34,7 +38,7 @@ class _Waiter:
 
 
 class Admission:
-    """Limits in one gate: tasks, bytes of encoded input, and large inputs that are read ahead.
+    """Limits in one gate: tasks, bytes of encoded input, and large inputs that are not sent yet.
 
     An input larger than the byte limit is admitted when no other large one is pending. Small inputs
     never wait for large ones: if these use all bytes, small ones may use an eighth more.
@@ -42,18 +46,17 @@ class Admission:
     Args:
         max_tasks: number of tasks.
         max_bytes: bytes of encoded input.
-        in_flight: returns how many tasks may be in flight at present: so many large inputs are held
-            at once, and half as many more are read ahead.
     """
 
-    def __init__(self, max_tasks: int, max_bytes: int, in_flight: Callable[[], int]) -> None:
+    def __init__(self, max_tasks: int, max_bytes: int) -> None:
         self._max_tasks = max_tasks
         self._max_bytes = max_bytes
-        self._in_flight = in_flight
         self._small: PriorityQueue[_Waiter] = PriorityQueue()
         self._large: PriorityQueue[_Waiter] = PriorityQueue()
         self._large_tasks = 0
         self._large_bytes = 0
+        self._unsent_tasks = 0  # of the large ones
+        self._unsent_bytes = 0
         self._emptied = Notification()
         self.tasks = 0
         self.bytes = 0
@@ -82,6 +85,8 @@ class Admission:
         if size > _LARGE_BYTES:
             self._large_tasks += 1
             self._large_bytes += size
+            self._unsent_tasks += 1
+            self._unsent_bytes += size
 
     async def enter(self, size: int, priority: int = 0) -> None:
         """Enter; wait for it if need be. Cancelled while waiting, nothing is taken."""
@@ -108,13 +113,27 @@ class Admission:
     def resize(self, old: int, new: int) -> None:
         """Replace an estimate by the size that it turns out to be."""
         self._leave(old)
+        self._sent(old)
         self.enter_anyway(new)
         self._admit()
 
-    def leave(self, size: int) -> None:
-        """Make room."""
+    @property
+    def has_unsent(self) -> bool:
+        """Return whether `sent` is to be called with large inputs."""
+        return self._unsent_tasks > 0
+
+    def sent(self, size: int) -> None:
+        """Take note that an input is being sent, so that another one can be read."""
+        self._sent(size)
+        if self._large.count:
+            self._admit()
+
+    def leave(self, size: int, *, is_sent: bool = False) -> None:
+        """Make room. `is_sent` tells whether `sent` was called."""
         if size > _LARGE_BYTES:
             self._leave(size)
+            if not is_sent:
+                self._sent(size)
         else:
             self.tasks -= 1
             self.bytes -= size
@@ -129,6 +148,11 @@ class Admission:
         if size > _LARGE_BYTES:
             self._large_tasks -= 1
             self._large_bytes -= size
+
+    def _sent(self, size: int) -> None:
+        if size > _LARGE_BYTES:
+            self._unsent_tasks -= 1
+            self._unsent_bytes -= size
 
     @contextmanager
     def given_back_on_error(self, source: Sized) -> Iterator[None]:
@@ -147,8 +171,7 @@ class Admission:
             small_bytes = self.bytes - self._large_bytes
             fits = self.bytes + size <= self._max_bytes or small_bytes + size <= extra
             return fits or not self.tasks
-        in_flight = self._in_flight()
-        if self._large_tasks > in_flight + in_flight // 2:
+        if self._unsent_tasks >= _AHEAD_TASKS and self._unsent_bytes + size > _AHEAD_BYTES:
             return False
         return self.bytes + size <= self._max_bytes or not self._large_tasks
 

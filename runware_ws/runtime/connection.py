@@ -169,6 +169,7 @@ class Connection(Receiver):
         self._frame = line.next_frame(self._clock()) if line.has_frame else None
         if self._frame is None:
             return False
+        self._driver.sending(self._frame.tasks)
         self._unwritten_bytes = len(self._frame.data)
         self._pieces = self._websocket.message(self._frame.data)
         self._piece = next(self._pieces)

@@ -14,7 +14,7 @@ import math
 import time
 import traceback
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 from weakref import WeakSet
@@ -69,6 +69,7 @@ class Driver:
         settings: the client's settings.
         settled: called with each task and its outcome. It must not raise or wait.
         retried: called with each task that is run again, and the code of the error. Likewise.
+        sending: called with tasks that begin to be written. Likewise.
         key: the key, which may have to be asked for again.
         journal: where tasks and outcomes are recorded, or None. The driver closes it.
 
@@ -78,6 +79,7 @@ class Driver:
         round_trip: seconds that the last ping took, or None.
         listeners: the readers of events.
         writer: writes the journal, or None.
+        sending: see above.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Driver:
         settings: Settings,
         settled: Callable[[Task, dict[str, Any] | RunwareError], None],
         retried: Callable[[Task, str], None],
+        sending: Callable[[Sequence[Task]], None],
         *,
         key: ApiKey,
         journal: Journal | None = None,
@@ -102,6 +105,7 @@ class Driver:
         self._loader = None if journal is None else Loader(journal, session, settings, self.step)
         self._settled = settled
         self._retried = retried
+        self.sending = sending
         self._first_attempt = anyio.Event()
         self._current: dict[int, Connection] = {}  # by their lines
         self._connecting: set[Background] = set()  # also those that are ending

@@ -43,12 +43,14 @@ class Submission(Task):
         tag: the caller's tag, or None.
         began: when it was handed in, or None if that was in another process.
         outcome: its result or its error; None while it is pending.
+        is_sent: whether it was sent, at least in part.
         sharers: number of further callers who named the same job, and have not given it up.
         content: the hash of its image if the image may be reused; else "".
     """
 
     size = 0
     content = ""
+    is_sent = False
     sharers = 0
     tag: Any = None
     began: float | None = None
@@ -147,12 +149,16 @@ class Submitter:
             rng=random.random,
             journaled=self._is_journaled,
         )
-        self.admission = Admission(
-            settings.max_in_flight, settings.max_in_flight_bytes, lambda: self.session.limit
-        )
+        self.admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
         self.observer = observer
         self.driver = Driver(
-            self.session, settings, self._settled, self._retried, key=key, journal=journal
+            self.session,
+            settings,
+            self._settled,
+            self._retried,
+            self._sending,
+            key=key,
+            journal=journal,
         )
 
     async def submit(
@@ -382,7 +388,7 @@ class Submitter:
             submission.finish(bug, None, None, self.downloads)
             raise
         finally:
-            self.admission.leave(submission.size)
+            self.admission.leave(submission.size, is_sent=submission.is_sent)
         if self._references is not None and submission.content:
             self._references.settled(submission)
         if self.observer is not None:
@@ -391,6 +397,14 @@ class Submitter:
     def _retried(self, task: Task, code: str) -> None:
         if self.observer is not None:
             self.observer.retried(cast(Submission, task), code)
+
+    def _sending(self, tasks: Sequence[Task]) -> None:
+        if not self.admission.has_unsent:
+            return  # small ones are many, and not worth a mark
+        for submission in cast(Sequence[Submission], tasks):
+            if not submission.is_sent:
+                submission.is_sent = True
+                self.admission.sent(submission.size)
 
     def _hand_in(self, submission: Submission, now: float, waited: float) -> None:
         self.session.submit(submission, now)

@@ -120,6 +120,13 @@ def test_one_client_is_kept_open_between_batches(upscaler: Upscaler, emulator: E
     assert len(logins) == 1
 
 
+def test_the_rows_of_a_batch_travel_together(upscaler: Upscaler) -> None:
+    rows = 40
+    done = upscaler({"bytes": [picture((4, 4))] * rows, "id": list(range(rows))})
+    assert not any(done["error"])
+    assert upscaler._client().stats().frames_sent < rows
+
+
 def test_frames_of_pandas_and_iterators_of_them(upscaler: Upscaler, emulator: Emulator) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(

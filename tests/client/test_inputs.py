@@ -13,13 +13,15 @@ from typing import Any
 from uuid import UUID
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
 from runware_ws import InputError, inputs
+from runware_ws.emulator import Relay
 from tests.support.answers import JPEG, base64_of, result
-from tests.support.clients import IMAGE, served
-from tests.support.scripted import Connection, Gate, Script
+from tests.support.clients import IMAGE, client_of, served
+from tests.support.scripted import Connection, Gate, Script, ScriptedServer
 
 pytestmark = pytest.mark.anyio
 
@@ -335,6 +337,31 @@ async def test_the_bytes_under_way_are_bounded_and_of_larger_ones_there_is_one()
             gate.open()
         assert len(server.executed) == 3
         assert client.stats().waiting == 0
+
+
+async def test_large_inputs_wait_unread_until_those_before_them_are_being_sent() -> None:
+    with ScriptedServer() as server, Relay(server.url) as relay:
+        async with client_of(server, url=relay.url) as client:
+            relay.refuse()
+            relay.cut()
+            while client.state == "connected":
+                await anyio.lowlevel.checkpoint()
+            async with anyio.create_task_group() as group:
+                for _ in range(6):
+                    group.start_soon(client.upscale, io.BytesIO(bytes(2**20)))
+                await anyio.wait_all_tasks_blocked()
+                assert client.stats().waiting == 4
+                relay.resume()
+        assert len(server.executed) == 6
+
+
+async def test_large_inputs_that_were_sent_hold_up_no_others() -> None:
+    gate = Gate()
+    async with served(holding(gate)) as (server, client), anyio.create_task_group() as group:
+        for _ in range(6):
+            group.start_soon(client.upscale, bytes(2**20))
+        await server.until(lambda: len(server.tasks) == 6)
+        gate.open()
 
 
 async def test_a_file_that_vanishes_while_it_waits_is_an_input_error(tmp_path: Path) -> None:
