@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+import anyio
+
+from ..errors import TaskTimeoutError
 from ..protocol.priority_queue import PriorityQueue
 from .concurrency import Notification, one_shot_event
 
-__all__ = ["Admission"]
+__all__ = ["Admission", "time_limit"]
 
 # Inputs larger than this are read when they are about to be sent, and wait apart from small ones.
 _LARGE_BYTES = 64 * 1024
@@ -182,3 +186,14 @@ class Admission:
                 self.enter_anyway(waiter.size)
                 waiter.admitted = True
                 waiter.event.set()
+
+
+@contextmanager
+def time_limit(
+    task_uuid: str, timeout: float | None, deadline: float | None, obstacle: str
+) -> Iterator[None]:
+    """Raise TaskTimeoutError if the deadline passes, naming what held the task up."""
+    with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise TaskTimeoutError(task_uuid, "queued", timeout or 0.0, obstacle)

@@ -16,11 +16,12 @@ from ..journal.store import Journal
 from ..options import RequestTemplate
 from ..protocol.tasks import Task
 from ..settings import Settings
+from .admission import time_limit
 from .api_key import ApiKey
 from .concurrency import Notification
 from .download import Downloads
 from .observer import Observer
-from .submission import Submission, Submitter, time_limit
+from .submission import Submission, Submitter
 
 # The example in Runware's documentation, until a result says better.
 _FIRST_ESTIMATE = 0.0013

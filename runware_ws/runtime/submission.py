@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
-import anyio
-
-from ..errors import ClientClosedError, InputError, RunwareError, TaskTimeoutError
+from ..errors import ClientClosedError, InputError, RunwareError
 from ..inputs import Image, Source, source_of
 from ..journal.changes import Origin, digest
 from ..journal.store import Journal
@@ -23,7 +19,7 @@ from ..protocol.tasks import Stage, Task
 from ..protocol.wire import encode_task
 from ..results import UpscaleResult
 from ..settings import Settings
-from .admission import Admission
+from .admission import Admission, time_limit
 from .api_key import ApiKey
 from .concurrency import OneShotEvent, one_shot_event, run_off_loop
 from .download import Downloads
@@ -451,14 +447,3 @@ async def _origin(
         return Origin(template.without_image(task_uuid), str(image.absolute()), hashed)
     is_url = isinstance(image, str) and "://" in image[:8]
     return Origin(bytes(payload), str(image) if is_url else None)
-
-
-@contextmanager
-def time_limit(
-    task_uuid: str, timeout: float | None, deadline: float | None, obstacle: str
-) -> Iterator[None]:
-    """Raise TaskTimeoutError if the deadline passes, naming what held the task up."""
-    with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise TaskTimeoutError(task_uuid, "queued", timeout or 0.0, obstacle)
