@@ -85,6 +85,7 @@ def test_a_folder_is_upscaled(start: Start, tmp_path: Path) -> None:
     assert saved(tmp_path) == {"cat.png", "coffee.png", "rocket.png"}
 
 
+@pytest.mark.long
 def test_a_program_without_an_event_loop_shares_a_client_among_threads(
     start: Start, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_program_without_an_event_loop_shares_a_client_among_threads(
     assert all(f"{name}: http://" in output for name in PHOTOGRAPHS)
 
 
+@pytest.mark.long
 def test_pictures_in_memory_are_upscaled(start: Start, tmp_path: Path) -> None:
     assert "(160, 160) -> (640, 640)" in output_of(start("pillow_and_numpy.py"))
     with Image.open(tmp_path / "upscaled" / "mirrored.png") as image:
@@ -106,6 +108,7 @@ def test_a_folder_is_upscaled_on_trio(start: Start, tmp_path: Path) -> None:
     assert saved(tmp_path) == {f"{name}-{factor}x.jpg" for name in names for factor in (2, 4)}
 
 
+@pytest.mark.long
 def test_results_are_received_as_webhooks(start: Start, tmp_path: Path) -> None:
     output = output_of(start("webhooks.py"))
     assert all(f"{name} -> upscaled" in output for name in PHOTOGRAPHS)

@@ -51,6 +51,7 @@ def test_blocking(runware_emulator):
     passes(pytester, code, passed=3)
 
 
+@pytest.mark.long
 def test_a_marker_gives_faults_and_settings(pytester: pytest.Pytester) -> None:
     code = """
 pytestmark = pytest.mark.runware_emulator(cost=0.5)

@@ -54,6 +54,7 @@ def test_in_a_pipe_the_demonstration_is_lines_and_a_table() -> None:
     assert len(results("out")) == 12
 
 
+@pytest.mark.long
 @unix
 def test_on_a_terminal_it_is_shown_live_with_a_bar(start: Start) -> None:
     done = on_terminal(start, "demo", columns=40)

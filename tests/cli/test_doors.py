@@ -38,7 +38,12 @@ pytestmark = pytest.mark.usefixtures("folder")
         (["notes.txt"], 1, "failed: notes.txt: is a text file, not an image"),
         (["zero.jpg"], 1, "failed: zero.jpg: is empty; give an image file"),
         (["broken.png"], 1, "failed: broken.png: Invalid image: the image cannot be read"),
-        (["huge.png"], 1, "failed: huge.png: Invalid image: the image cannot be read"),
+        pytest.param(
+            ["huge.png"],
+            1,
+            "failed: huge.png: Invalid image: the image cannot be read",
+            marks=pytest.mark.long,
+        ),
         (["a.jpg", "--name", "{size}"], 2, "error: --name: {size} is not known; use {name}"),
         (
             ["a.jpg", "--max-cost", "-1"],

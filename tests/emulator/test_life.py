@@ -56,6 +56,7 @@ def test_stopping_answers_the_requests_that_wait() -> None:
     assert answer.result().status_code == 503
 
 
+@pytest.mark.long
 def test_stopping_does_not_wait_for_who_reads_nothing() -> None:
     noise = text_of(b"P6 1024 1024 255\n" + random.Random(1).randbytes(3 * 1024 * 1024))
     task = upscale(noise, outputType="base64Data", outputFormat="PNG")
