@@ -8,16 +8,16 @@ refused is not known to the server; so each error belongs to a task that is abse
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Literal
 
 from ..error_codes import code_info
 from ..errors import ProtocolError
 from ..settings import Settings
-from .connection_state import ConnectionState, Inquiry, Nameless
+from .connection_state import ConnectionState, Inquiry
 from .reconcile import Reconciler
 from .task_table import TaskTable
 from .tasks import Evidence, Stage, Task
+from .wire import ErrorItem
 
 TooLarge = Literal["sent", "heard"]
 
@@ -37,9 +37,7 @@ class Attribution:
 
         A frame that could not be read may have been the result of any task that was sent.
         """
-        if link.refusals:
-            self._sort_refusals(link, now)
-        if link.unattributed and not self._is_under_way(link):
+        if link.unattributed:
             self._inquire(link, now)
         if link.missed_answer:
             link.missed_answer = False
@@ -51,43 +49,14 @@ class Attribution:
     def _written(self, link: ConnectionState) -> list[Task]:
         return [task for task in self._table.in_flight() if task.link is link]
 
-    def _sort_refusals(self, link: ConnectionState, now: float) -> None:
-        """Look into refusals for lack of room once it is known that they answered no question.
-
-        One that may have answered a question after all does not count for the limit: a service
-        that is full may refuse questions as well.
-        """
-        while link.refusals and link.refusals[0].at < link.asked_since:
-            refusal = link.refusals.popleft()
-            if link.unanswered:
-                link.unanswered -= 1
-                link.unattributed.append(refusal)
-            else:
-                link.unattributed.append(replace(refusal, is_counted=True))
-                self._table.limit.refused_unnamed(refusal.at)
-                self._table.tell_limit()
-                self._table.timers.moved = True
-        if not link.refusals:
-            link.unanswered = 0
-
-    def _is_under_way(self, link: ConnectionState) -> bool:
-        """Return whether new errors can wait for the end of an inquiry.
-
-        If each refusal began a new one, all that is in flight would be asked for again and again.
-        """
-        inquiry = link.inquiry
-        if inquiry is None or not inquiry.of_refusals or not inquiry.suspects:
-            return False
-        return all(one.is_refusal for one in link.unattributed)
-
     def _inquire(self, link: ConnectionState, now: float) -> None:
         """Look for the owners of errors that named no task: ask for all whose they may be."""
         inquiry = link.inquiry
         if inquiry is None:
             inquiry = link.inquiry = Inquiry(now)
-        if not all(one.is_refusal for one in link.unattributed):
-            inquiry.take_time()
-        inquiry.errors += link.unattributed
+        for error, is_doubtful in link.unattributed:
+            inquiry.errors.append(error)
+            inquiry.doubtful |= is_doubtful
         link.unattributed.clear()
         for task in self._written(link):
             if task.stage is not Stage.RECONCILING and task not in inquiry.suspects:
@@ -109,18 +78,14 @@ class Attribution:
             return
         absent, errors = list(inquiry.absent), inquiry.errors
         # Which task is told which lack of room makes no difference: each is sent again.
-        codes = {"" if one.has_no_room else one.error.code for one in errors}
+        codes = {"" if code_info(error.code).no_room else error.code for error in errors}
         are_too_many = len(absent) > len(errors)
         if are_too_many and now - inquiry.since < self._timing.living_window:
             return
-        if are_too_many and inquiry.of_refusals:
-            inquiry.take_time()
-            return
         link.inquiry = None
-        self._table.limit.unattributed -= sum(one.is_counted for one in inquiry.errors)
+        self._table.limit.unattributed = 0
         is_clear = not are_too_many and (len(codes) == 1 or len(absent) == 1)
-        is_doubtful = any(one.is_doubtful for one in inquiry.errors)
-        if is_clear and (not is_doubtful or _were_suspected_before(absent)):
+        if is_clear and (not inquiry.doubtful or _were_suspected_before(absent)):
             for task, error in zip(absent, errors, strict=False):
                 self._attribute(task, error, now)
             return
@@ -130,11 +95,8 @@ class Attribution:
             task.suspicions += 1
             self._reconciler.send_again(task)
 
-    def _attribute(self, task: Task, nameless: Nameless, now: float) -> None:
-        error = nameless.error
+    def _attribute(self, task: Task, error: ErrorItem, now: float) -> None:
         if not code_info(error.code).conflict:
-            if nameless.is_counted and task.level:
-                self._table.limit.found(task.level, task.sent_at, nameless.at, now)
             self._retries.failed(task, error, now, was_named=False)
         elif task.evidence is Evidence.REFUSED:
             self._table.requeue(task, now, new_uuid=True, step=0)

@@ -9,9 +9,8 @@ to begin low and to grow. So the limit is found as congestion control finds the 
   n. That ends the slow start, and undoes a probe. When it comes at a level that used to be good,
   the room has shrunk, perhaps because somebody else takes it: the limit falls by a factor. All that
   was written before such a fall shares it, so a burst of refusals slows the client down once.
-- Probes: after some results at the limit, it is raised by one for a round, and for as long as a
-  refusal takes. A refused probe makes the next one rarer, a round without refusal begins the slow
-  start again.
+- Probes: after some results at the limit, it is raised by one for a round. A refused probe makes
+  the next one rarer, a round without refusal begins the slow start again.
 - Latency: a service may queue what it has no room for. When tasks take much longer than those
   that were sent with fewer in flight, the limit grows no further, and shrinks until they do not. If
   they are as slow at the lowest limit, it is for another reason, such as larger images.
@@ -33,8 +32,6 @@ _START = 16
 # The limit while nothing but the absence of refusals speaks for it.
 _UNPROVED = 64
 _FALL = 0.7
-# The part of the longest time until a refusal that is remembered at the next one.
-_FORGET = 0.9
 # The number of results between two probes: the first, and the longest after several failed.
 _PROBE_AFTER = (16, 32)
 # Tasks are slow if they take so many times as long as they did, and so many seconds longer.
@@ -78,14 +75,10 @@ class ConcurrencyLimit:
         self._timing = timing
         self._rng = rng
         self._growing = adaptive
-        self._is_new = adaptive  # until the first result or refusal
         self._probing = False
         self._since_change = 0  # results at this limit
         self._probe_after = _PROBE_AFTER[0]
         self._fell_at = -1.0
-        self._probe_fell_at = -1.0
-        self._refused_at = -1.0  # without a name
-        self._refusal_time = 0.0
         self._resume_at: float | None = None
         self._pauses = 0
         self._grow_at: float | None = None
@@ -103,7 +96,7 @@ class ConcurrencyLimit:
 
     def is_full(self, now: float) -> bool:
         """Note that tasks are waiting without room. Return whether there is a new timer."""
-        may_grow = self._is_new and self.limit < min(_UNPROVED, self._ceiling)
+        may_grow = self._growing and self.limit < min(_UNPROVED, self._ceiling)
         if not may_grow or self._grow_at is not None:
             return False
         self._grow_at = now + self._timing.slow_start
@@ -122,13 +115,12 @@ class ConcurrencyLimit:
         if self._pauses:
             self._pauses = 0
             self._resume_at = None
-        self._is_new = False
         self._latency.add(level, seconds)
         self._round_results += 1
         if self._round_results >= self._round_size:
             self._end_round()
         if self.wanted and not self._is_slow:
-            self._grow_by_result(seconds)
+            self._grow_by_result()
 
     def refused(self, level: int, sent_at: float, now: float) -> None:
         """Note that a task was refused for lack of room, and so is in flight no more.
@@ -138,7 +130,6 @@ class ConcurrencyLimit:
             sent_at: when it was sent.
             now: the time.
         """
-        self._took_to_refuse(now - sent_at)
         if self._adaptive:
             self._fall(level, sent_at, now)
         self._pause_if_idle(now)
@@ -146,32 +137,11 @@ class ConcurrencyLimit:
     def refused_unnamed(self, now: float) -> None:
         """Note that a task was refused for lack of room, and it is not known which."""
         self.unattributed += 1
-        if self._adaptive and self.wanted:
-            self._fall_unnamed(now)
-        self._refused_at = now
+        if self._adaptive:
+            present = self.in_flight - self.unattributed
+            shares_last_fall = now - self._fell_at < self._timing.slow_start
+            self._fall(present + 1, self._fell_at if shares_last_fall else now, now)
         self._pause_if_idle(now)
-
-    def _fall_unnamed(self, now: float) -> None:
-        """Fall to the number of tasks that must be running, or to where a probe began.
-
-        Refusals that come shortly after one another are of one fall.
-        """
-        is_of_last_fall = now - self._refused_at < self._timing.slow_start
-        sent_at = self._fell_at if is_of_last_fall else now
-        if self._probing:
-            self._probe_fell_at = now
-            self._fall(self.limit, sent_at, now)
-        elif now - self._probe_fell_at > self._refusal_time:  # else it was sent before that
-            self._fall(self.in_flight - self.unattributed + 1, sent_at, now)
-
-    def found(self, level: int, sent_at: float, refused_at: float, now: float) -> None:
-        """Note which task it was, as far as is known."""
-        self._took_to_refuse(refused_at - sent_at)
-        if self._adaptive and not self.wanted:
-            self._fall(level, sent_at, now)
-
-    def _took_to_refuse(self, seconds: float) -> None:
-        self._refusal_time = max(seconds, self._refusal_time * _FORGET)
 
     def _pause_if_idle(self, now: float) -> None:
         if self._resume_at is None and (not self._adaptive or self.in_flight <= self.unattributed):
@@ -189,23 +159,19 @@ class ConcurrencyLimit:
             self._resume_at = None
         if self._grow_at is not None and self._grow_at <= now:
             self._grow_at = None
-            if self._is_new:
-                self._raise_to(min(_UNPROVED, self.limit * 2))
+            self._raise_to(min(_UNPROVED, self.limit * 2))
 
     # Up.
 
-    def _grow_by_result(self, seconds: float) -> None:
+    def _grow_by_result(self) -> None:
         self._since_change += 1
         if self._growing:
             self._raise_to(self.limit + 1)
         elif self._probing:
-            # A round without refusal, and the time in which one would have come.
-            if self._since_change * seconds > self.limit * (seconds + self._refusal_time):
+            if self._since_change > self.limit:  # a round without refusal
                 self._probing = False
                 self._growing = True
                 self._probe_after = _PROBE_AFTER[0]
-        elif self.unattributed:
-            pass  # that one is found first, so that there are few to be asked for
         elif self._since_change >= self._probe_after and self.limit < self._ceiling:
             self._probing = True
             self._raise_to(self.limit + 1)
@@ -248,7 +214,7 @@ class ConcurrencyLimit:
             self._settle_down("tasks take longer than with fewer in flight")
 
     def _settle_down(self, why: str) -> None:
-        self._growing = self._probing = self._is_new = False
+        self._growing = self._probing = False
         self._grow_at = None
         self._since_change = 0
         if self.limit != self._announced:

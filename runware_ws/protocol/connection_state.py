@@ -5,39 +5,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from math import inf
 
-from ..error_codes import code_info
 from .keepalive import Keepalive
 from .tasks import Question, Task
 from .wire import ErrorItem
-
-
-@dataclass(frozen=True, slots=True)
-class Nameless:
-    """An error that named no task.
-
-    Attributes:
-        error: the error.
-        at: when it came.
-        is_doubtful: whether it may be of no task that is in flight.
-        is_counted: whether `ConcurrencyLimit.unattributed` counts it.
-    """
-
-    error: ErrorItem
-    at: float
-    is_doubtful: bool
-    is_counted: bool = False
-
-    @property
-    def has_no_room(self) -> bool:
-        """Return whether it is about lack of room."""
-        return code_info(self.error.code).no_room
-
-    @property
-    def is_refusal(self) -> bool:
-        """Return whether it refused a task for lack of room, as far as is known."""
-        return self.has_no_room and not self.is_doubtful
 
 
 @dataclass(slots=True)
@@ -46,16 +17,15 @@ class Inquiry:
 
     Attributes:
         since: when it began.
+        doubtful: whether the errors may be of none of the suspects.
         errors: the errors.
-        of_refusals: whether all of them refused tasks for lack of room. Then the owners are those
-            that are not found once, as soon as they are no more than the errors.
         suspects: tasks that are being asked for.
         absent: tasks that could not be found, so that each of them was probably refused.
     """
 
     since: float
-    errors: list[Nameless] = field(default_factory=list)
-    of_refusals: bool = True
+    doubtful: bool = False
+    errors: list[ErrorItem] = field(default_factory=list)
     suspects: set[Task] = field(default_factory=set)
     absent: dict[Task, None] = field(default_factory=dict)
 
@@ -63,24 +33,6 @@ class Inquiry:
         """Rule a task out."""
         self.suspects.discard(task)
         self.absent.pop(task, None)
-
-    def take_error_of(self, task: Task) -> Nameless | None:
-        """Take out an error that is probably that of a suspect, which has failed otherwise."""
-        is_suspect = task in self.suspects or task in self.absent
-        return self.errors.pop() if self.of_refusals and self.errors and is_suspect else None
-
-    def missed(self, task: Task) -> None:
-        """Take note that a task could not be found."""
-        if task in self.suspects:
-            self.suspects.discard(task)
-            self.absent[task] = None
-
-    def take_time(self) -> None:
-        """Go on as with errors of any other kind: a task is absent if it is not found for long."""
-        if self.of_refusals:
-            self.of_refusals = False
-            self.suspects.update(self.absent)
-            self.absent.clear()
 
 
 class ConnectionState:
@@ -101,10 +53,8 @@ class ConnectionState:
         unnamed: answers to questions that named no task, since a question was last settled.
         is_spoiled: whether one of them was an error, of whichever task.
         questions: tasks to be asked for, by the way of asking.
-        unattributed: errors that named no task and are to be looked into.
-        refusals: such errors for lack of room that came while questions were open, so that they
-            may have answered these.
-        unanswered: questions that were open then, and ended without an answer of their own.
+        unattributed: errors that named no task and are to be looked into, each with whether it may
+            be of no task at all.
         inquiry: the search for the owners of such errors, or None.
         ended: whether the connection has ended.
     """
@@ -126,9 +76,7 @@ class ConnectionState:
         self.unnamed = 0
         self.is_spoiled = False
         self.questions: dict[Question, deque[Task]] = {one: deque() for one in Question}
-        self.unattributed: list[Nameless] = []
-        self.refusals: deque[Nameless] = deque()
-        self.unanswered = 0
+        self.unattributed: list[tuple[ErrorItem, bool]] = []
         self.inquiry: Inquiry | None = None
         self.ended = False
         self._born = now
@@ -139,20 +87,9 @@ class ConnectionState:
         return len(self.asked) == 1 and next(iter(self.asked.values())).asked_alone
 
     @property
-    def asked_since(self) -> float:
-        """Return since when the oldest open question has been open; infinity if there is none."""
-        return next(iter(self.asked.values())).asked_at if self.asked else inf
-
-    @property
     def has_questions(self) -> bool:
         """Return whether a task is to be asked for."""
         return bool(self.questions[Question.RESULT] or self.questions[Question.DETAILS])
-
-    @property
-    def counted_refusals(self) -> int:
-        """Return how many errors without a name `ConcurrencyLimit.unattributed` counts."""
-        errors = [] if self.inquiry is None else self.inquiry.errors
-        return sum(one.is_counted for one in (*errors, *self.unattributed))
 
     def age(self, now: float) -> float:
         """Return the seconds since it was opened."""

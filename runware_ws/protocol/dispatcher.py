@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ..error_codes import code_info
 from ..errors import ProtocolError
 from .answers import QUESTIONS, Meaning, Subject, meaning_of, meaning_of_other, subject_of
-from .connection_state import ConnectionState, Nameless, answered
+from .connection_state import ConnectionState, answered
 from .reconcile import Reconciler
 from .task_table import TaskTable
 from .tasks import Evidence, Question, Stage, Task
@@ -142,13 +140,13 @@ class Dispatcher:
         if subject_of(error, ready=True) is Subject.QUESTION:
             self.nothing_found(link, now)
             return
-        is_doubtful = link.keepalive.awaits_pong or self._table.has_abandoned(now)
+        is_doubtful = bool(link.asked) or link.keepalive.awaits_pong
+        is_doubtful = is_doubtful or self._table.has_abandoned(now)
+        link.unattributed.append((error, is_doubtful))
         if code_info(error.code).no_room:
-            link.refusals.append(Nameless(error, now, is_doubtful))
-            self._await_no_longer(list(link.asked.values()), now)
-        else:
-            link.unattributed.append(Nameless(error, now, is_doubtful or bool(link.asked)))
-            self.nothing_found(link, now, error)
+            self._table.limit.refused_unnamed(now)
+            self._table.tell_limit()
+        self.nothing_found(link, now, error)
 
     def garbled(self, link: ConnectionState) -> None:
         """Count a frame that could not be read. It may have been any task's result."""
@@ -179,15 +177,11 @@ class Dispatcher:
                 question = answered(task)
                 self._reconciler.nothing(link, task, question, now, failure, spoiled=is_spoiled)
             return
-        self._await_no_longer(asked, now)
-
-    def _await_no_longer(self, asked: Iterable[Task], now: float) -> None:
-        """Give open questions a short grace: one of them may have been answered."""
-        until = now + self._timing.unnamed_grace
         for task in asked:
-            if until < task.asked_until:
-                task.asked_until = until
-                self._table.timers.schedule(task, until)
+            task.asked_at = min(
+                task.asked_at, now + self._timing.unnamed_grace - self._timing.answer_timeout
+            )
+            self._table.timers.schedule(task, now + self._timing.unnamed_grace)
 
 
 def _names(item: Item | ErrorItem | object, task: Task) -> bool:

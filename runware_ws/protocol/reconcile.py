@@ -89,9 +89,7 @@ class Reconciler:
             now: the time.
         """
         table = self._table
-        table.limit.unattributed -= link.counted_refusals
-        link.inquiry = None
-        link.unattributed.clear()
+        table.limit.unattributed = 0
         for task in unwritten:
             if task.stage is Stage.SENT:
                 task.writes -= 1
@@ -169,18 +167,17 @@ class Reconciler:
 
     def _is_unanswered(self, task: Task, now: float) -> bool:
         """Return whether no answer came in time. A line that is silent as a whole says nothing."""
-        link = task.asked_on
-        if link is None or now < task.asked_until:
+        timeout, link = self._timing.answer_timeout, task.asked_on
+        if link is None or now - task.asked_at < timeout:
             return False
-        return now - link.keepalive.heard_at < self._timing.answer_timeout
+        return now - link.keepalive.heard_at < timeout
 
     def asked(self, link: ConnectionState, task: Task, question: Question, now: float) -> None:
         """Note that a question about a task is being written."""
         link.asked[task.wire_uuid] = task
         task.asked, task.asked_at, task.asked_on = question, now, link
-        task.asked_until = now + self._timing.answer_timeout
         task.asks += question is Question.RESULT
-        self._timers.schedule(task, task.asked_until)
+        self._timers.schedule(task, now + self._timing.answer_timeout)
 
     def written(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
         """Note that tasks are being written."""
@@ -213,10 +210,9 @@ class Reconciler:
             self.ask(link, task, now)
         elif self._is_unanswered(task, now):
             is_spoiled = asked_on.is_spoiled
-            asked_on.unanswered += len(asked_on.refusals) > 0
             self.nothing(asked_on, task, answered(task), now, spoiled=is_spoiled)
         else:
-            if now >= task.asked_until:  # the line as a whole is silent
+            if now - task.asked_at >= self._timing.answer_timeout:  # the line as a whole is silent
                 asked_on.keepalive.ping_wanted = not asked_on.keepalive.awaits_bytes
             self._timers.schedule(task, now + self._timing.answer_timeout / 2)
 
@@ -303,8 +299,6 @@ class Reconciler:
             self._table.put_back(task)
             return
         task.count_miss(now)
-        if link.inquiry is not None and link.inquiry.of_refusals:
-            link.inquiry.missed(task)
         lasted = now - task.missed_since
         is_certain = task.misses >= _MIN_MISSES and lasted >= self._window
         rejection = task.rejection
@@ -368,7 +362,9 @@ class Reconciler:
     def _absent(self, link: ConnectionState, task: Task, lasted: float, now: float) -> None:
         inquiry = link.inquiry
         if inquiry is not None:
-            inquiry.missed(task)
+            if task in inquiry.suspects:
+                inquiry.suspects.discard(task)
+                inquiry.absent[task] = None
             self.poll_later(task, now)
         elif _lives(task.link) and lasted < self._timing.living_window:
             self.poll_later(task, now)  # its answer may still come on this connection

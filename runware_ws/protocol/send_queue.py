@@ -48,7 +48,6 @@ class SendQueue:
             or link.has_questions
             or table.resends
             or link.unattributed
-            or link.refusals
             or link.missed_answer
         )
 

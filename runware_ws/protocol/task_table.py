@@ -138,8 +138,7 @@ class TaskTable:
         if self._attempts:
             for uuid in task.attempt_uuids:
                 self._attempts.pop(uuid, None)
-        if (asked_on := task.asked_on) is not None:
-            asked_on.unanswered += len(asked_on.refusals) > 0  # the result may have come unasked
+        if task.asked is not None:
             answered(task)
         move(task, Transition.SETTLE)
         if task.bulk:
@@ -151,8 +150,6 @@ class TaskTable:
             self.timers.cancel(task)
         link = task.link
         is_suspect = link is not None and link.inquiry is not None
-        if is_suspect and isinstance(outcome, RunwareError):
-            self._settle_inquiry(task)
         if self.resends or self.unloaded or self.careful or is_suspect:
             self.clear(task)
         if isinstance(outcome, RunwareError):
@@ -192,12 +189,6 @@ class TaskTable:
         self.limit.in_flight -= 1
         if task.bulk:
             self.bulk_in_flight -= 1
-
-    def _settle_inquiry(self, task: Task) -> None:
-        """Take out the error without a name that has become known to be of this task."""
-        inquiry = None if task.link is None else task.link.inquiry
-        if inquiry is not None and (error := inquiry.take_error_of(task)) is not None:
-            self.limit.unattributed -= error.is_counted
 
     def clear(self, task: Task) -> None:
         """Rule a task out as the owner of an error without a name, or of an answer too large."""
@@ -304,7 +295,6 @@ class TaskTable:
         move(task, Transition.RETRY)
         if task.level:
             self.leave_flight(task)
-        self._settle_inquiry(task)
         self.clear(task)
         task.forget_doubt()
         if task.asked is not None:

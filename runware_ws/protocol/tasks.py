@@ -123,7 +123,6 @@ class Task:
         asked: the question that has no answer yet, or None.
         asked_on: the connection on which it was asked, or None.
         asked_at: when that was written.
-        asked_until: when it has found nothing, if no answer has come until then.
         misses: how often in a row neither way of asking found it.
         missed_since: when that began.
         failure: the error that answered the last question, if one did.
@@ -153,7 +152,6 @@ class Task:
     asks = 0
     asked: Question | None = None
     asked_at = 0.0
-    asked_until = 0.0
     asked_on: ConnectionState | None = None
     misses = 0
     missed_since = 0.0

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runware_ws.errors import TaskError
-from runware_ws.protocol.tasks import Stage, Task
+from runware_ws.protocol.tasks import Task
 from runware_ws.protocol.wire import encode_answer
 from tests.protocol.lasting import LastingWorld
-from tests.protocol.world import SETTINGS, Outcome, World, number_of
+from tests.protocol.world import Outcome, World, number_of
 
 NO_IMAGE = "neither a link nor an image"
 STRAY = encode_answer(errors=[{"code": "internalServerError", "message": "Nobody's."}])
@@ -200,64 +199,3 @@ def test_refusals_for_lack_of_room_in_different_words_are_told_apart_no_further(
     assert [outcome(world, task) for task in tasks] == ["a result"] * 4
     assert world.client.counters.refused == 4
     assert not any(task.alone for task in tasks)
-
-
-def overloaded(running: int, refused: int, waiting: int = 0) -> World:
-    """A service that runs some tasks and has refused others, which it has not said yet."""
-    settings = replace(SETTINGS, max_in_flight=running + refused)
-    world = World(client_settings=settings)
-    world.connect()
-    world.settle_down()
-    for _ in range(running):
-        world.submit()
-    world.settle_down(finish=False)
-    for _ in range(refused + waiting):
-        world.submit()
-    assert world.wire is not None
-    world.wire.up.clear()
-    return world
-
-
-def refuse(world: World, count: int) -> None:
-    """So many refusals come, in a frame each."""
-    no_room = encode_answer(errors=[{"code": "queueFull", "message": "No room."}])
-    for _ in range(count):
-        world.client.main.receive(no_room, world.now)
-        world.pump()
-        world.tick(0.001)
-
-
-def test_those_refused_for_lack_of_room_go_again_as_soon_as_they_are_not_found() -> None:
-    world = overloaded(running=5, refused=3)
-    began = world.now
-    refuse(world, 3)
-    world.settle_down(finish=False)
-    assert [task.stage for task in world.tasks] == [Stage.ACCEPTED] * 5 + [Stage.QUEUED] * 3
-    world.heal()
-    assert [outcome(world, task) for task in world.tasks] == ["a result"] * 8
-    assert world.client.counters.refused == 3
-    assert world.now - began < 1.0
-
-
-def test_refusals_that_come_while_tasks_are_asked_for_begin_no_new_questions() -> None:
-    world = overloaded(running=10, refused=6)
-    refuse(world, 6)
-    world.heal()
-    questions = [one for one in world.service.history.requests if "get" in one.task["taskType"]]
-    assert [outcome(world, task) for task in world.tasks] == ["a result"] * 16
-    assert len(questions) <= 2 * 16
-
-
-def test_a_question_that_is_refused_for_lack_of_room_does_not_lower_the_limit() -> None:
-    world = overloaded(running=14, refused=2, waiting=4)
-    refuse(world, 2)
-    assert world.wire is not None
-    asked = sum(frame.count(b"getResponse") for frame in world.wire.up)
-    assert asked == 16
-    world.wire.up.clear()
-    refuse(world, asked)  # instead of an answer
-    world.tick(1.0)
-    assert world.client.limit == 14
-    world.heal()
-    assert [outcome(world, task) for task in world.tasks] == ["a result"] * 20
-    assert world.client.counters.refused == 2
