@@ -18,7 +18,8 @@ from tests.cli.conftest import Start, make_image, run, set_service, size_of, uni
 from tests.journal.clients import in_file
 from tests.journal.files import limited_files, unprivileged
 
-pytestmark = pytest.mark.usefixtures("folder")
+# Each starts several commands.
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("folder")]
 
 NAMES = [f"{number}.jpg" for number in range(12)]
 COMMAND = ("upscale", "in", "--journal", "jobs.db", "--max-in-flight", "4")

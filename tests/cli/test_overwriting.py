@@ -178,6 +178,7 @@ def test_without_a_terminal_a_second_run_is_refused_unless_it_is_told_what_to_do
     assert upscaled(service) == 6
 
 
+@pytest.mark.long
 @unix
 @pytest.mark.parametrize(
     ("keys", "status", "sent", "shown"),
@@ -205,6 +206,7 @@ def test_on_a_terminal_the_user_is_asked(
     assert upscaled(service) == 1 + sent
 
 
+@pytest.mark.long
 @unix
 @pytest.mark.usefixtures("service")
 def test_ctrl_c_answers_the_question(start: Start) -> None:

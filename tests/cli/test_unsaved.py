@@ -29,7 +29,8 @@ from tests.cli.conftest import (
 )
 from tests.journal.files import limited_files
 
-pytestmark = pytest.mark.usefixtures("folder")
+# Each starts several commands.
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("folder")]
 
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 

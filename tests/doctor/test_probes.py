@@ -48,6 +48,7 @@ def refusing(code: str, **members: Any) -> Script:
 # What is free
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("preset", ["documented", "worst"])
 async def test_without_consent_nothing_is_billed(preset: str) -> None:
     async with emulator_of(preset) as emulator:
@@ -277,6 +278,7 @@ async def test_the_price_of_a_large_image_is_asked_for_first() -> None:
     assert lab.purse.spent == 0
 
 
+@pytest.mark.long
 async def test_a_large_result_really_comes() -> None:
     async with Emulator() as emulator:
         lab = lab_of(emulator.url, emulator.api_key, replace(QUICK, result=60.0))

@@ -177,6 +177,7 @@ async def test_closing_lets_nobody_wait_for_a_disk_that_hangs(
         assert isinstance(failure, ClientClosedError)
         assert failure.task_uuid == task.task_uuid
         brake.release()
+        await client.aclose()  # which waits for the disk, now that it answers
 
 
 async def test_a_client_that_closes_meanwhile_has_the_task_in_its_journal(

@@ -88,6 +88,7 @@ def killed_again_and_again(folder: Path, mode: str, images: int, kills: int) -> 
     assert in_file(folder / "jobs.db") == []
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("mode", ["upscale", "readers"])
 def test_a_program_that_is_killed_loses_nothing_and_runs_nothing_twice(
     mode: str, tmp_path: Path

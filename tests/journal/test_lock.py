@@ -39,6 +39,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", READERS)
 def test_a_file_that_is_read_in_this_process_stays_locked(path: Path, how: str) -> None:
     with opened(path) as journal:

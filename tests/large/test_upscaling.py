@@ -156,6 +156,7 @@ def seams(image: Image.Image) -> tuple[float, float]:
     )
 
 
+@pytest.mark.long
 async def test_tiles_of_different_brightness_have_no_visible_seam(tmp_path: Path) -> None:
     picture = file_of(grain((192, 256)))
     image = await assembled(tmp_path, picture, 0.03)
