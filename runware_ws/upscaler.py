@@ -53,6 +53,8 @@ class Upscaler:
     Columns are added: ``image`` (bytes) or ``url`` (in place of that of the input), ``width`` and
     ``height`` (not with ``url``), ``cost`` in US dollars, ``task_uuid`` and ``error``. A row that
     fails has its error as a text and no image; the others go on. The column ``bytes`` is left out.
+    Dask takes bytes for texts unless it is told
+    ``dask.config.set({"dataframe.convert-string": False})``; it also wants a ``meta``.
 
     The API key is read from ``RUNWARE_API_KEY`` in each process.
 
@@ -168,12 +170,13 @@ class Upscaler:
             return {"error": _text_of(task)}
         try:
             result = await task.result()
-            row = {"task_uuid": task.task_uuid, "cost": result.cost}
+            row: dict[str, Any] = {"task_uuid": task.task_uuid, "cost": result.cost}
             if self._output == "url":
-                return {**row, "url": result.image_url}
-            image = await result.read()
+                row["url"] = result.image_url
+            else:
+                row["image"] = await result.read()
             result.ack()
-            return {**row, "image": image}
+            return row
         except (AuthenticationError, ClientClosedError):
             raise
         except RunwareError as error:
@@ -213,7 +216,7 @@ def _size_of(content: bytes | None) -> tuple[int | None, int | None]:
 
         with Image.open(BytesIO(content)) as image:
             return image.size
-    except (ImportError, OSError, ValueError, SyntaxError):
+    except Exception:  # noqa: BLE001  # Pillow has many, also one for pictures of great size
         return None, None
 
 
