@@ -144,9 +144,10 @@ def anchor(title: str) -> str:
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
-def test_the_picture_is_small() -> None:
-    (picture,) = re.findall(r"!\[.+\]\((.+)\)", README)
-    assert (ROOT / picture).stat().st_size < MAX_PICTURE_BYTES
+def test_the_pictures_are_small() -> None:
+    pictures = re.findall(r"!\[.+\]\((.+)\)", README)
+    assert pictures
+    assert all((ROOT / one).stat().st_size < MAX_PICTURE_BYTES for one in pictures)
 
 
 @pytest.mark.long
