@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from .errors import AuthenticationError, ClientClosedError, InputError, RunwareError
 from .idempotency import CONTENT
 from .options import UpscaleOptions
+from .pictures import size_of
 
 if TYPE_CHECKING:
     from . import sync
@@ -144,7 +144,7 @@ class Upscaler:
         results = client._loop.call(partial(self._results, client._original, rows))
         if self._output == "image":
             for one in results:
-                one["width"], one["height"] = _size_of(one.get("image"))
+                one["width"], one["height"] = size_of(one.get("image")) or (None, None)
         return {name: [one.get(name) for one in results] for name in (self._output, *_RESULTS)}
 
     async def _results(
@@ -205,19 +205,6 @@ def _plain(value: Any) -> Any:
 
 def _text_of(error: RunwareError) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _size_of(content: bytes | None) -> tuple[int | None, int | None]:
-    """Return width and height of an image file; None if Pillow is not installed or cannot tell."""
-    if content is None:
-        return None, None
-    try:
-        from PIL import Image
-
-        with Image.open(BytesIO(content)) as image:
-            return image.size
-    except Exception:  # noqa: BLE001  # Pillow has many, also one for pictures of great size
-        return None, None
 
 
 def _as_arrays(columns: dict[str, list[Any]]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from .references import Payload, References, Reuse
 from .task_names import TaskNames
 
 _TINY_BYTES = 4 * 1024
+_AT_GATE = "max_in_flight or max_in_flight_bytes was reached, or large images are being sent"
 
 
 class Submission(Task):
@@ -200,7 +201,7 @@ class Submitter:
         if is_simple and (self.admission.try_enter(size) or self._may_pass(size, is_awaited)):
             payload: Payload = b"".join((head, *(parts or ()), tail))
         else:
-            with time_limit(names.uuid, timeout, deadline, "max_in_flight was reached"):
+            with time_limit(names.uuid, timeout, deadline, _AT_GATE):
                 await self.admission.enter(source.size, priority)
             with self.admission.given_back_on_error(source):
                 with time_limit(names.uuid, timeout, deadline, "the image was being read"):
@@ -288,7 +289,7 @@ class Submitter:
         """Run a task that is no upscale task; see `RunwareClient.run`."""
         uuid, payload = members["taskUUID"], encode_task(members)
         deadline = None if timeout is None else self.driver.clock() + timeout
-        with time_limit(uuid, timeout, deadline, "max_in_flight was reached"):
+        with time_limit(uuid, timeout, deadline, _AT_GATE):
             await self.admission.enter(len(payload))
         submission = Submission(
             uuid,
@@ -316,7 +317,7 @@ class Submitter:
         if (known := self._in_flight(task_uuid)) is not None:
             return known
         deadline = None if timeout is None else self.driver.clock() + timeout
-        with time_limit(task_uuid, timeout, deadline, "max_in_flight was reached"):
+        with time_limit(task_uuid, timeout, deadline, _AT_GATE):
             await self.admission.enter(0)
         known = self._in_flight(task_uuid)
         if known is not None or self.session.ended:

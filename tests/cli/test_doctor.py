@@ -8,16 +8,17 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from rich.console import Console
 
 from runware_ws import RunwareClient
 from runware_ws.cli import examination as command
+from runware_ws.cli.doctor import DoctorArguments
 from runware_ws.doctor import rendering
 from runware_ws.doctor.lab import Lab
-from runware_ws.doctor.table import FREE, PAID, Probe, Row
+from runware_ws.doctor.table import FREE, LIMIT, PAID, Probe, Row
 from runware_ws.emulator import Emulator
 from tests.cli.conftest import Start, run, set_service, unix
 from tests.emulator.bench import picture
@@ -268,3 +269,9 @@ def test_what_a_service_says_cannot_control_the_terminal(
 
     monkeypatch.setattr(command, "FREE", [Probe("shouts", shouts)])
     assert "ok      shouts: two lines \\x1b[31m (free)\n" in run("doctor").stdout
+
+
+def test_the_help_names_what_the_probes_cost_at_most() -> None:
+    spend = get_type_hints(DoctorArguments, include_extras=True)["spend"]
+    (option,) = spend.__metadata__
+    assert f"${LIMIT:.2f} at most" in option.help
