@@ -122,7 +122,8 @@ class Connection(Receiver):
             for message in messages:
                 self._line.receive(message, now)
             self._driver.step()
-        self._reply()
+        if self._websocket.has_replies:
+            self._reply()
 
     def _reply(self) -> None:
         """Answer control frames, and close after the server did.

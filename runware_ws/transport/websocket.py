@@ -1,8 +1,12 @@
 """The WebSocket protocol without I/O: bytes in, messages out, and the other way around.
 
-It wraps the Sans-I/O client of the websockets library. There is no compression, since images do not
-shrink, and there are no pings of its own: Runware documents that the application's ping keeps a
-connection open, and says nothing of control frames.
+It wraps the Sans-I/O client of the websockets library, past which whole messages go in both
+directions: they are all that a busy connection carries, and the library takes as long for a small
+one as everything else that is done with it (rows `a` and `c` of the benchmarks). The library
+handles the handshake, control frames, fragments, and whatever is wrong.
+
+There is no compression, since images do not shrink, and there are no pings of its own: Runware
+documents that the application's ping keeps a connection open, and says nothing of control frames.
 
 Errors become a `DisconnectedError` that holds nothing of the library, whose objects refer to frames
 that may hold the API key.
@@ -26,15 +30,19 @@ from .._version import __version__
 
 try:
     from websockets.speedups import apply_mask
-except ImportError:  # without the library's part in C, or in a version that has it elsewhere
-    apply_mask = None  # type: ignore[assignment]  # the library then masks large messages whole
+except ImportError:  # without the library's part in C
+    from websockets.utils import apply_mask
 
 Data = bytes | bytearray | memoryview
 # A multiple of 4, the size of a mask; small enough for the C library to keep its memory from one
 # piece to the next.
 _PIECE_BYTES = 128 * 1024
-# The first two bytes of a text message that has 8 more for its size, by RFC 6455.
-_FINAL_TEXT, _MASKED_64_BIT = 0x81, 0x80 | 127
+# By RFC 6455: the first byte of a whole message, a bit of the second, and two sizes which stand for
+# another one in 2 or 8 bytes.
+_TEXT, _BINARY = 0x81, 0x82
+_WHOLE = (_TEXT, _BINARY)
+_MASKED = 0x80
+_SIZE_16_BIT, _SIZE_64_BIT = 126, 127
 
 
 class DisconnectedError(Exception):
@@ -68,11 +76,19 @@ class WebSocket:
     Args:
         url: URL of the service.
         max_size: size in bytes of the largest message that is accepted.
+
+    Attributes:
+        has_replies: whether there may be `replies`, or it may be over.
     """
 
     def __init__(self, url: str, max_size: int) -> None:
         self._protocol = ClientProtocol(parse_uri(url), max_size=max_size, logger=_log)
+        self._max_size = max_size
         self._message: bytearray | None = None  # of which fragments have come
+        self._begun = b""  # a part of the next frame's header
+        self._missing = 0  # bytes of the present frame, which the library reads
+        self._is_established = False
+        self.has_replies = False
         self._says_goodbye = False
 
     @property
@@ -97,10 +113,48 @@ class WebSocket:
         self._protocol.send_request(request)
         return self.replies()
 
-    def receive(self, data: bytes | bytearray | memoryview) -> list[Data]:
+    def receive(self, data: Data) -> list[Data]:
         """Take bytes from the server and return the messages that they complete."""
-        self._protocol.receive_data(data)  # type: ignore[arg-type]  # it appends them to a bytearray
         messages: list[Data] = []
+        view = memoryview(self._begun + data if self._begun else data)
+        self._begun = b""
+        start, end = 0, len(view)
+        while start < end:
+            if self._missing or not self._is_established:
+                start = self._go_on(view, start, messages)
+                continue
+            payload, stop = _frame_at(view, start)
+            if not payload:
+                self._begun = bytes(view[start:])
+                break
+            is_regular = view[start] in _WHOLE and not view[start + 1] & _MASKED
+            if is_regular and stop <= end and self._may_bypass(stop - payload):
+                messages.append(bytes(view[payload:stop]))
+            else:
+                self._feed(view[start:stop], messages)
+                self._missing = max(0, stop - end)
+            start = stop
+        return messages
+
+    def _may_bypass(self, size: int) -> bool:
+        """Return whether the library need not see a whole message of this size."""
+        return self.is_open and self._message is None and size <= self._max_size
+
+    def _go_on(self, data: memoryview, start: int, messages: list[Data]) -> int:
+        """Feed the rest of what the library has begun to read. Return where that ends."""
+        if self._missing:
+            end = min(len(data), start + self._missing)
+            self._missing -= end - start
+        else:  # a line of the handshake, so that it is known where the first frame begins
+            end = start + (bytes(data[start:]).find(b"\n") + 1 or len(data) - start)
+        self._feed(data[start:end], messages)
+        self._is_established = self._protocol.state is not State.CONNECTING
+        return end
+
+    def _feed(self, data: memoryview, messages: list[Data]) -> None:
+        """Have the library take bytes, and take its messages."""
+        self.has_replies = True
+        self._protocol.receive_data(data)  # type: ignore[arg-type]  # it appends them to a bytearray
         for event in self._protocol.events_received():
             if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
                 if self._message is None and event.fin:
@@ -108,7 +162,6 @@ class WebSocket:
                 else:
                     self._add_fragment(event, messages)
                 event.data = b""  # the parser keeps its last frame
-        return messages
 
     def _add_fragment(self, frame: Frame, messages: list[Data]) -> None:
         """Add to a message. Its fragments may be tiny, and so are not kept one by one."""
@@ -126,6 +179,7 @@ class WebSocket:
 
     def replies(self) -> bytes:
         """Return the control frames that are to be sent: pongs, and the answer to a close frame."""
+        self.has_replies = False
         return b"".join(self._protocol.data_to_send())
 
     def message(self, data: bytes | bytearray) -> Iterator[bytes]:
@@ -133,19 +187,19 @@ class WebSocket:
 
         No other bytes may be sent between the pieces.
         """
-        if len(data) > _PIECE_BYTES and apply_mask is not None:
-            return self._masked_pieces(data)
-        self._protocol.send_text(data)
-        return iter((self.replies(),))
+        mask = os.urandom(4)
+        head = _masked_head(len(data)) + mask
+        if len(data) <= _PIECE_BYTES:
+            return iter((head + apply_mask(data, mask),))
+        return self._masked_pieces(head, data, mask)
 
     @staticmethod
-    def _masked_pieces(data: bytes | bytearray) -> Iterator[bytes]:
+    def _masked_pieces(head: bytes, data: bytes | bytearray, mask: bytes) -> Iterator[bytes]:
         """Mask a large message piece by piece, so that it is not copied as a whole.
 
         Fresh memory for megabytes costs more than the masking.
         """
-        mask = os.urandom(4)
-        yield struct.pack("!BBQ", _FINAL_TEXT, _MASKED_64_BIT, len(data)) + mask
+        yield head
         with memoryview(data) as view:
             for start in range(0, len(data), _PIECE_BYTES):
                 yield apply_mask(view[start : start + _PIECE_BYTES], mask)
@@ -167,6 +221,31 @@ class WebSocket:
         if error is not None and closed.rcvd is None and closed.sent is None:
             return DisconnectedError(f"the connection broke ({type(error).__name__})")
         return _closed(closed)
+
+
+def _frame_at(data: memoryview, start: int) -> tuple[int, int]:
+    """Return where the payload of a frame begins and ends; (0, 0) without its whole header."""
+    header = start + 2
+    if header > len(data):
+        return 0, 0
+    second = data[start + 1]
+    size = second & ~_MASKED
+    if size >= _SIZE_16_BIT:
+        bytes_of_size = 2 if size == _SIZE_16_BIT else 8
+        size = int.from_bytes(data[header : header + bytes_of_size])
+        header += bytes_of_size
+    if second & _MASKED:
+        header += 4
+    return (0, 0) if header > len(data) else (header, header + size)
+
+
+def _masked_head(size: int) -> bytes:
+    """Return the header of a text message of so many bytes, without its mask."""
+    if size < _SIZE_16_BIT:
+        return struct.pack("!BB", _TEXT, _MASKED | size)
+    if size < 2**16:
+        return struct.pack("!BBH", _TEXT, _MASKED | _SIZE_16_BIT, size)
+    return struct.pack("!BBQ", _TEXT, _MASKED | _SIZE_64_BIT, size)
 
 
 def _handshake_failure(failure: BaseException, error: BaseException | None) -> str:
