@@ -1,7 +1,7 @@
 """Images as the caller has them, and as they travel: inside the request, as base64 or as text.
 
 A source is checked when it is given (`source_of`), and read and encoded only when its task is about
-to be sent (`Source.request`).
+to be sent (`Source.encode`).
 """
 
 from __future__ import annotations
@@ -45,31 +45,44 @@ class Source(ABC):
 
     Attributes:
         size: bytes that it takes in the request, or an estimate.
-        parts: the image as a JSON string with its quotes, in parts, so that a long one is copied
-            only once; None if it has to be read.
+        is_quick: whether `encode` takes so little time that the event loop can bear it.
+        is_read: whether `encode` reads a file, so that some quick ones in a row take time.
         has_content: whether it is the image itself, and not a name of one.
     """
 
     size: int
-    parts: tuple[bytes, ...] | None = None
+    is_quick = False
+    is_read = False
     has_content = True
 
     @abstractmethod
-    async def request(self, head: bytes, tail: bytes) -> bytes | bytearray:
-        """Return the bytes of a request: `head`, the image as a JSON string, and `tail`.
+    def encode(self, head: bytes, tail: bytes) -> bytes | bytearray:
+        """Return the bytes of a request: `head`, the image as a JSON string, and `tail`. It blocks.
 
         Raises:
             InputError: the image cannot be read, or is empty.
         """
 
+    async def request(self, head: bytes, tail: bytes) -> bytes | bytearray:
+        """Do as `encode`, in a worker thread if need be, and give other tasks a turn."""
+        if not self.is_quick:
+            return await run_in_thread(self.encode, head, tail, abandon_on_cancel=self.is_read)
+        if self.is_read:
+            await anyio.lowlevel.checkpoint()
+        return self.encode(head, tail)
+
 
 class _Text(Source):
+    """A string, in parts, so that one of megabytes is copied only once."""
+
+    is_quick = True
+
     def __init__(self, *parts: bytes, has_content: bool) -> None:
-        self.parts = self._parts = parts
+        self._parts = parts
         self.has_content = has_content
         self.size = sum(map(len, parts))
 
-    async def request(self, head: bytes, tail: bytes) -> bytes:
+    def encode(self, head: bytes, tail: bytes) -> bytes:
         return b"".join((head, *self._parts, tail))
 
 
@@ -77,21 +90,19 @@ class _Bytes(Source):
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._data = _as_view(data)
         self.size = _encoded_size(len(self._data))
+        self.is_quick = self.size < LARGE_BYTES
         if not self._data:
             raise InputError("image", "is empty", "pass the bytes of an image file")
 
-    async def request(self, head: bytes, tail: bytes) -> bytearray:
-        if self.size < LARGE_BYTES:
-            return self._request(head, tail)
-        return await run_in_thread(self._request, head, tail)
-
-    def _request(self, head: bytes, tail: bytes) -> bytearray:
+    def encode(self, head: bytes, tail: bytes) -> bytearray:
         starts = range(0, len(self._data), _PIECE_BYTES)
         pieces = (self._data[start : start + _PIECE_BYTES] for start in starts)
         return _encode(pieces, self.size, head, tail)
 
 
 class _File(Source):
+    is_read = True
+
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
@@ -101,23 +112,20 @@ class _File(Source):
         if not S_ISREG(status.st_mode):
             raise _not_a_file(path)
         self.size = _encoded_size(status.st_size)
+        self.is_quick = self.size < LARGE_BYTES
 
-    async def request(self, head: bytes, tail: bytes) -> bytearray:
-        if self.size < LARGE_BYTES:
-            await anyio.lowlevel.checkpoint()  # so that others have a turn between two files
-            return encode_file(self._path, head, tail)
-        return await run_in_thread(encode_file, self._path, head, tail, abandon_on_cancel=True)
+    def encode(self, head: bytes, tail: bytes) -> bytearray:
+        return encode_file(self._path, head, tail)
 
 
 class _Stream(Source):
+    is_read = True
+
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.size = _encoded_size(_rest_of(file))
 
-    async def request(self, head: bytes, tail: bytes) -> bytearray:
-        return await run_in_thread(self._request, head, tail, abandon_on_cancel=True)
-
-    def _request(self, head: bytes, tail: bytes) -> bytearray:
+    def encode(self, head: bytes, tail: bytes) -> bytearray:
         try:
             data: Any = self._file.read()
         except Exception as error:  # whatever the caller's own kind of file raises
@@ -127,7 +135,7 @@ class _Stream(Source):
             raise InputError("image", "the file returns text", "open it in binary mode ('rb')")
         if not data:
             raise InputError("image", "the file is empty", "pass an image file")
-        return _Bytes(data)._request(head, tail)
+        return _Bytes(data).encode(head, tail)
 
 
 class _Picture(Source):
@@ -137,15 +145,12 @@ class _Picture(Source):
         self._picture = picture
         self.size = _encoded_size(check_picture(picture))
 
-    async def request(self, head: bytes, tail: bytes) -> bytearray:
-        return await run_in_thread(self._request, head, tail)
-
-    def _request(self, head: bytes, tail: bytes) -> bytearray:
-        return _Bytes(png_of(self._picture))._request(head, tail)
+    def encode(self, head: bytes, tail: bytes) -> bytearray:
+        return _Bytes(png_of(self._picture)).encode(head, tail)
 
 
 def encode_file(path: Path, head: bytes = b"", tail: bytes = b"") -> bytearray:
-    """Return a file as the base64 string of a request; see `Source.request`. It blocks.
+    """Return a file as the base64 string of a request; see `Source.encode`.
 
     Raises:
         InputError: the file cannot be read, or is empty.

@@ -169,7 +169,7 @@ class Task:
     def __init__(
         self,
         uuid: str,
-        payload: bytes | bytearray,
+        payload: bytes | bytearray = b"",
         *,
         wire_uuid: str = "",
         owned: bool = True,

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
+from anyio.lowlevel import checkpoint
+
 from ..errors import ClientClosedError, InputError, RunwareError
 from ..inputs import Image, Source, source_of
 from ..journal.changes import Origin, digest
@@ -25,7 +27,7 @@ from .concurrency import OneShotEvent, one_shot_event, run_off_loop
 from .download import Downloads
 from .driver import Driver
 from .observer import Observer
-from .references import Payload, References, Reuse
+from .references import References
 from .task_names import TaskNames
 
 _TINY_BYTES = 4 * 1024
@@ -139,6 +141,7 @@ class Submitter:
         self._is_journaled = journal is not None
         reuses = settings.reuse_inputs and journal is None
         self._references = References() if reuses else None
+        self._is_plain = journal is None and not reuses  # no task needs more than its image
         self.session = Session(
             settings,
             api_key=key.secret,
@@ -178,88 +181,110 @@ class Submitter:
         if priority:
             check_priority(priority)
         encoded_tag = None if tag is None else encode_tag(tag)
-        began = now = self.driver.clock()
-        deadline = None if timeout is None else now + timeout
-        names = TaskNames(task_uuid, idempotency_key, template, self._key)
-        if names.are_given:
+        began = self.driver.clock()
+        names = None
+        if task_uuid is not None or idempotency_key is not None:
+            names = TaskNames(task_uuid, idempotency_key, template, self._key)
             if (known := self._already_named(names)) is not None:
                 return known.shared()
             if self._is_untaken(names):
                 return await self.attach(names.uuid, timeout)
         source = source_of(image)
         self._check_size(source.size)
-        if names.follow_content:
-            names.check(source)
-        head, tail = template.before_image(names.uuid), template.tail
-        origin = reuse = None
-        parts = source.parts
-        # Other processes follow the UUIDs of a key's attempts, which must not depend on this one.
-        references = self._references if source.has_content and idempotency_key is None else None
-        is_simple = parts is not None and not self._is_journaled and not names.follow_content
-        is_simple = is_simple and references is None
-        size = source.size
-        if is_simple and (self.admission.try_enter(size) or self._may_pass(size, is_awaited)):
-            payload: Payload = b"".join((head, *(parts or ()), tail))
-        else:
-            with time_limit(names.uuid, timeout, deadline, _AT_GATE):
-                await self.admission.enter(source.size, priority)
-            with self.admission.given_back_on_error(source):
-                with time_limit(names.uuid, timeout, deadline, "the image was being read"):
-                    payload, reuse = await self._read(source, names, head, tail, references)
-                if self._is_journaled:
-                    origin = await _origin(image, template, names.uuid, payload)
-                    origin.tag = encoded_tag
-                now = self.driver.clock()
-                self.driver.check_open()  # it may have been closed meanwhile
-                known = self._already_named(names) if names.are_given else None
-            if known is not None or (names.are_given and self._is_untaken(names)):
-                self.admission.leave(source.size)
-                return known.shared() if known else await self.attach(names.uuid, timeout)
         submission = Submission(
-            names.uuid,
-            payload,
+            new_uuid() if names is None else names.uuid,
             owned=task_uuid is None,
             polled=template.polled,
             priority=priority,
-            bulk=template.has_large_answer or len(payload) > self._settings.max_frame_bytes,
             timeout=timeout,
-            deadline=deadline,
-            origin=origin,
+            deadline=None if timeout is None else began + timeout,
         )
-        submission.size, submission.tag, submission.began = source.size, tag, began
-        if names.uuid_of_attempt is not None:
-            submission.uuid_of_attempt = names.uuid_of_attempt
-        if reuse is not None:
-            submission.content, submission.inline = reuse
-        self._hand_in(submission, now, now - began)
+        submission.tag, submission.began = tag, began
+        if names is None and self._is_plain and source.is_quick:
+            if source.is_read and not is_awaited:
+                await checkpoint()  # so that others have a turn between two files
+                self.driver.check_open()
+            if self._may_enter(source, is_awaited):
+                self._encode(submission, source, template)
+                self._hand_in(submission, source.size, began, template.has_large_answer)
+                return submission
+        return await self._submit_later(
+            submission, image, source, template, names=names, tag=encoded_tag
+        )
+
+    def _may_enter(self, source: Source, is_awaited: bool) -> bool:
+        """Enter the gate if that is possible without waiting.
+
+        A caller who waits for the result of a tiny input enters in any case: it holds no more then
+        than when it waits at the gate, and is sent in the same order.
+        """
+        if self.admission.try_enter(source.size):
+            return True
+        if is_awaited and source.size <= _TINY_BYTES and not source.is_read:
+            self.admission.enter_anyway(source.size)
+            return True
+        return False
+
+    def _encode(self, submission: Submission, source: Source, template: RequestTemplate) -> None:
+        """Encode a small image that has entered."""
+        head, tail = template.before_image(submission.uuid), template.tail
+        try:
+            submission.payload = source.encode(head, tail)
+            self._correct_size(source, len(submission.payload) - len(head) - len(tail))
+        except BaseException:
+            self.admission.leave(source.size)
+            raise
+
+    async def _submit_later(
+        self,
+        submission: Submission,
+        image: Image,
+        source: Source,
+        template: RequestTemplate,
+        *,
+        names: TaskNames | None,
+        tag: bytes | None,
+    ) -> Submission:
+        """Submit an image that may have to wait for room, for a thread, or for its name."""
+        if names is not None:
+            names.check(source)
+        uuid, timeout, deadline = submission.uuid, submission.timeout, submission.deadline
+        with time_limit(uuid, timeout, deadline, _AT_GATE):
+            await self.admission.enter(source.size, submission.priority)
+        with self.admission.given_back_on_error(source):
+            with time_limit(uuid, timeout, deadline, "the image was being read"):
+                await self._read(submission, source, template, names)
+            if self._is_journaled:
+                submission.origin = await _origin(image, template, submission)
+                submission.origin.tag = tag
+            self.driver.check_open()  # it may have been closed meanwhile
+            known = None if names is None else self._already_named(names)
+        if known is not None or (names is not None and self._is_untaken(names)):
+            self.admission.leave(source.size)
+            return known.shared() if known else await self.attach(submission.uuid, timeout)
+        self._hand_in(submission, source.size, self.driver.clock(), template.has_large_answer)
         return submission
 
     async def _read(
         self,
+        submission: Submission,
         source: Source,
-        names: TaskNames,
-        head: bytes,
-        tail: bytes,
-        references: References | None,
-    ) -> tuple[Payload, Reuse | None]:
-        """Return the request with an image, and the image's part in `references`, if it has one."""
-        payload: Payload = await source.request(head, tail)
-        if names.follow_content:
+        template: RequestTemplate,
+        names: TaskNames | None,
+    ) -> None:
+        """Read and encode an image that has entered; a name may follow from it."""
+        head, tail = template.before_image(submission.uuid), template.tail
+        payload = await source.request(head, tail)
+        if names is not None:
             payload = await names.complete(payload, len(head), len(tail))
+            submission.uuid = submission.wire_uuid = names.uuid
+            submission.uuid_of_attempt = names.uuid_of_attempt
         self._correct_size(source, len(payload) - len(head) - len(tail))
-        if references is None:
-            return payload, None
-        return await references.shorten(payload, len(head), len(tail))
-
-    def _may_pass(self, size: int, is_awaited: bool) -> bool:
-        """Enter over the limit if the caller waits for the result of a small input.
-
-        It holds no more then than when it waits at the gate, and is sent in the same order.
-        """
-        if not is_awaited or size > _TINY_BYTES:
-            return False
-        self.admission.enter_anyway(size)
-        return True
+        # Other processes follow the UUIDs of a key's attempts, which must not depend on this one.
+        if self._references is not None and source.has_content and not submission.uuid_of_attempt:
+            payload, reuse = await self._references.shorten(payload, len(head), len(tail))
+            submission.content, submission.inline = reuse
+        submission.payload = payload
 
     def _already_named(self, names: TaskNames) -> Submission | None:
         """Return the task in flight that is the same job as one with a name of the caller's.
@@ -303,7 +328,7 @@ class Submitter:
         with self.admission.given_back_on_error(submission):
             self.driver.check_open()
             self._refuse_used(uuid)
-        self._hand_in(submission, self.driver.clock(), 0.0)
+        self._hand_in(submission, submission.size, self.driver.clock())
         try:
             await submission.wait()
         except BaseException:
@@ -403,10 +428,16 @@ class Submitter:
                 submission.is_sent = True
                 self.admission.sent(submission.size)
 
-    def _hand_in(self, submission: Submission, now: float, waited: float) -> None:
+    def _hand_in(
+        self, submission: Submission, size: int, now: float, has_large_answer: bool = False
+    ) -> None:
+        """Give a task that has entered with so many bytes to the session."""
+        submission.size = size
+        is_large = len(submission.payload) > self._settings.max_frame_bytes
+        submission.bulk = has_large_answer or is_large
         self.session.submit(submission, now)
         if self.observer is not None:
-            self.observer.submitted(submission, waited)
+            self.observer.submitted(submission, now - (submission.began or now))
         self.driver.step()
 
     def _in_flight(self, task_uuid: str) -> Submission | None:
@@ -436,15 +467,14 @@ class Submitter:
             source.size = size
 
 
-async def _origin(
-    image: Image, template: RequestTemplate, task_uuid: str, payload: bytes | bytearray
-) -> Origin:
+async def _origin(image: Image, template: RequestTemplate, submission: Submission) -> Origin:
     """Return what the journal keeps of a task's input: a file by its path and hash."""
+    payload, uuid = submission.payload, submission.uuid
     if isinstance(image, Path):
-        start = len(template.before_image(task_uuid)) + 1  # without the quotes
+        start = len(template.before_image(uuid)) + 1  # without the quotes
         end = len(payload) - len(template.tail) - 1
         encoded = memoryview(payload)[start:end]
         hashed = await run_off_loop(digest, encoded, len(encoded))
-        return Origin(template.without_image(task_uuid), str(image.absolute()), hashed)
+        return Origin(template.without_image(uuid), str(image.absolute()), hashed)
     is_url = isinstance(image, str) and "://" in image[:8]
     return Origin(bytes(payload), str(image) if is_url else None)

@@ -19,7 +19,6 @@ class TaskNames:
 
     Attributes:
         uuid: the UUID; one that follows from the content is known only after `complete`.
-        are_given: whether the caller named the task.
         follow_content: whether the UUID follows from the content of the image.
         uuid_of_attempt: see `Task`.
 
@@ -48,7 +47,6 @@ class TaskNames:
         self._account = account
         self.follow_content = key == CONTENT
         self.uuid_of_attempt: Callable[[int], str] | None = None
-        self.are_given = given is not None or key is not None
         self.uuid = new_uuid() if given is None else check_task_uuid(given)
         if key is not None and not self.follow_content:
             self._follow_from(key)
@@ -62,7 +60,9 @@ class TaskNames:
     async def complete(
         self, payload: bytes | bytearray, before: int, after: int
     ) -> bytes | bytearray:
-        """Return a request with the UUID that follows from its image."""
+        """Return a request with the UUID that follows from its image, if it does."""
+        if not self.follow_content:
+            return payload
         encoded = memoryview(payload)[before : len(payload) - after]
         key = await run_off_loop(content_key, encoded, len(encoded))
         old = self.uuid
