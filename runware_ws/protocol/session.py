@@ -46,6 +46,8 @@ class Session:
         tasks: those that are not settled, by their names; to be looked at only.
         find: returns the task of a name, or with an attempt of a UUID, or None.
         counters: what happened so far.
+        effects: what is to be done, in order; see `take_effects`.
+        timers: their `moved` tells whether `next_timer` may be sooner than it last was.
         lines: the connections; the first is the main one.
         main: the first of them.
         failure: what ended the client, if it failed.
@@ -76,6 +78,8 @@ class Session:
         self.tasks: Mapping[str, Task] = table.tasks
         self.find: Callable[[str], Task | None] = table.find
         self.counters = table.counters
+        self.effects = table.effects
+        self.timers = table.timers
         self.failure: RunwareError | None = None
         self._reconciler = Reconciler(table, settings)
         parts = Parts(
@@ -224,7 +228,8 @@ class Session:
 
     def take_effects(self) -> list[Effect]:
         """Return what is to be done, in order; each effect is handed out once."""
-        effects, self._table.effects = self._table.effects, []
+        effects = self.effects[:]
+        self.effects.clear()
         return effects
 
     # Time.
@@ -236,11 +241,6 @@ class Session:
         lines = [line.next_timer() for line in self.lines]
         times = (table.timers.next(), table.limit.next_timer(), self._open_at(), *lines)
         return min((time for time in times if time is not None), default=None)
-
-    @property
-    def timer_moved(self) -> bool:
-        """Return whether `next_timer` may be sooner than it last was."""
-        return self._table.timers.moved
 
     def handle_timer(self, now: float) -> None:
         """Do what is due."""

@@ -28,13 +28,17 @@ class Connection(Receiver):
     Args:
         driver: performs what the session decides.
         line: the line of the session that it serves.
+
+    Attributes:
+        line: see above.
+        is_current: whether the session hears of it.
     """
 
     def __init__(self, driver: Driver, line: Line) -> None:
         self.is_current = True
         self._driver = driver
         self._session = driver.session
-        self._line = line
+        self.line = line
         self._clock = driver.clock
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
@@ -118,9 +122,9 @@ class Connection(Receiver):
             if not self._opened and self._websocket.is_open:
                 self._opened = True
                 self._scope.deadline = float("inf")
-                self._line.connected(now)
+                self.line.connected(now)
             for message in messages:
-                self._line.receive(message, now)
+                self.line.receive(message, now)
             self._driver.step()
         if self._websocket.has_replies:
             self._reply()
@@ -142,7 +146,7 @@ class Connection(Receiver):
 
     def request_write(self) -> None:
         """Write what the session has to send: at once, or with whatever joins it until then."""
-        if self._write_is_due or self._stream is None or not self._line.has_frame:
+        if self._write_is_due or self._stream is None or not self.line.has_frame:
             return
         if len(self._session.tasks) <= 1:  # a lone task gains nothing from batching: write it now
             self.write_ready()
@@ -154,7 +158,7 @@ class Connection(Receiver):
         """Tell the session what it cannot see: when bytes arrived, and how uploads go on."""
         if self._stream is not None and self._opened:
             unsent = self._unwritten_bytes + self._stream.unsent_bytes
-            self._line.traffic(self._heard_at, unsent, now)
+            self.line.traffic(self._heard_at, unsent, now)
 
     def _write(self) -> None:
         """Write frames as long as the stream takes them."""
@@ -162,11 +166,12 @@ class Connection(Receiver):
         if stream is not None and self.is_current and self._websocket.is_open:
             while stream.can_write and (self._piece is not None or self._begin_frame()):
                 self._write_piece(stream)
-        self._driver.set_timer()
+        if self._session.timers.moved:
+            self._driver.set_timer()
 
     def _begin_frame(self) -> bool:
         """Begin the next frame. Return False if there is none."""
-        line = self._line
+        line = self.line
         self._frame = line.next_frame(self._clock()) if line.has_frame else None
         if self._frame is None:
             return False
@@ -183,7 +188,7 @@ class Connection(Receiver):
         self._piece = next(self._pieces, None)
         if self._piece is None and self._frame is not None:
             # All bytes were handed over, so from now on the frame may arrive.
-            self._line.written(self._frame, self._clock())
+            self.line.written(self._frame, self._clock())
             self._frame = None
             self._unwritten_bytes = 0
             if self._replies:

@@ -107,7 +107,7 @@ class Driver:
         self._retried = retried
         self.sending = sending
         self._first_attempt = anyio.Event()
-        self._current: dict[int, Connection] = {}  # by their lines
+        self._connections: tuple[Connection, ...] = ()  # the present one of each line
         self._connecting: set[Background] = set()  # also those that are ending
         self._timer_is_sooner = one_shot_event()
         self._timer_at = -math.inf
@@ -156,15 +156,15 @@ class Driver:
 
     async def close(self, reason: str) -> None:
         """End the client: every pending task fails, and the connection is closed."""
-        connections, self._current = self._current, {}  # they are to say goodbye
+        connections, self._connections = self._connections, ()  # they are to say goodbye
         self.session.close(reason)
         self._end()
         try:
             with anyio.move_on_after(CLOSE_TIMEOUT):
-                for connection in [one for one in connections.values() if one.say_goodbye()]:
+                for connection in [one for one in connections if one.say_goodbye()]:
                     await connection.wait_ended()
         finally:
-            for connection in connections.values():
+            for connection in connections:
                 connection.drop()
         await self._background.wait()
 
@@ -186,35 +186,41 @@ class Driver:
 
         An effect that fails ends the client, and keeps no other caller from his outcome.
         """
+        failure = self._perform_all() if self.session.effects else None
+        try:
+            for connection in self._connections:
+                connection.request_write()
+            if self.session.timers.moved:
+                self.set_timer()
+        except Exception as error:  # noqa: BLE001
+            failure = error
+        if failure is not None:
+            self.failed(failure)
+
+    def _perform_all(self) -> Exception | None:
         failure: Exception | None = None
         for effect in self.session.take_effects():
             try:
                 self._perform(effect)
             except Exception as error:  # noqa: BLE001
                 failure = error
-        try:
-            for connection in tuple(self._current.values()):
-                connection.request_write()
-            self.set_timer()
-        except Exception as error:  # noqa: BLE001
-            failure = error
-        if failure is not None:
-            self.failed(failure)
+        return failure
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Settle() | Record() if self.writer is not None:
-                self.writer.add(effect)
-            case Settle():
-                self._settled(effect.task, effect.outcome)
+            case Settle(task, outcome) if self.writer is None:
+                self._settled(task, outcome)
+            case Settle() | Record():
+                if self.writer is not None:
+                    self.writer.add(effect)
             case Load(task):
                 if self._loader is not None:
                     self._loader.add(task)
             case Connect(line):
                 self._connect(line)
             case Disconnect(line):
-                if line in self._current:
-                    self._current.pop(line).drop()
+                if (connection := self._forget(line)) is not None:
+                    connection.drop()
             case Pong(seconds):
                 self.round_trip = seconds
                 self._answer_pings(seconds)
@@ -319,7 +325,7 @@ class Driver:
         sleep_detector = _SleepDetector(self.clock)
         while not self.session.ended:
             now = self.clock()
-            for connection in self._current.values():
+            for connection in self._connections:
                 connection.report_traffic(now)
             if sleep_detector.has_slept():
                 self.session.ping()
@@ -328,7 +334,7 @@ class Driver:
             self._timer_at = math.inf if when is None else when
             self._timer_is_sooner = one_shot_event()
             self.step()
-            look_at = now + _LOOK if self._current else math.inf
+            look_at = now + _LOOK if self._connections else math.inf
             # The deadline of an outcome that comes later is among the session's timers until then.
             release_at = self._release_late(now)
             with anyio.CancelScope(deadline=min(self._timer_at, look_at, release_at)):
@@ -336,20 +342,20 @@ class Driver:
 
     def set_timer(self) -> None:
         """Have the session called when it wants to be, if that is sooner than planned."""
-        if self.session.timer_moved:
-            when = self.session.next_timer()
-            if when is not None and when < self._timer_at:
-                self._timer_is_sooner.set()
+        when = self.session.next_timer()
+        if when is not None and when < self._timer_at:
+            self._timer_is_sooner.set()
 
     # Connections.
 
     def _connect(self, line: int) -> None:
         # Made here, so that it can be dropped before its task has begun.
-        connection = self._current[line] = Connection(self, self.session.lines[line])
+        connection = Connection(self, self.session.lines[line])
+        self._connections = (*self._connections, connection)
 
         async def connect() -> None:
             await self._key.ask_again()
-            self._ended(connection, line, await connection.run())
+            self._ended(connection, await connection.run())
 
         async def run() -> None:
             try:
@@ -360,10 +366,19 @@ class Driver:
         background = Background(run, "runware_ws connection")
         self._connecting.add(background)
 
-    def _ended(self, connection: Connection, line: int, why: DisconnectedError) -> None:
+    def _forget(self, line: int) -> Connection | None:
+        """Return the present connection of a line, which is no more."""
+        for connection in self._connections:
+            if connection.line.index == line:
+                self._connections = tuple(one for one in self._connections if one is not connection)
+                return connection
+        return None
+
+    def _ended(self, connection: Connection, why: DisconnectedError) -> None:
         if connection.is_current:
-            del self._current[line]
-            self.session.lines[line].lost(why.reason, self.clock(), too_large=why.too_large)
+            line = connection.line
+            self._forget(line.index)
+            line.lost(why.reason, self.clock(), too_large=why.too_large)
             self.step()
 
     # Ends.

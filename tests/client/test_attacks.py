@@ -298,7 +298,7 @@ async def test_pings_of_a_server_that_does_not_read_do_not_pile_up() -> None:
     with RawServer(floods) as server, anyio.fail_after(40):
         async with RunwareClient(KEY, url=server.url) as client:
             await client.upscale(IMAGE)
-            (connection,) = client._opened().driver._current.values()
+            (connection,) = client._opened().driver._connections
             assert connection._stream is not None
             waiting = connection._stream.unsent_bytes + len(connection._replies)
             assert waiting < 1_500_000
@@ -379,6 +379,6 @@ async def test_an_error_in_a_task_of_a_connection_names_itself(
 
 def drop_all(client: RunwareClient) -> None:
     """Have the client lose its connections."""
-    for connection in client._opened().driver._current.values():
+    for connection in client._opened().driver._connections:
         assert connection._stream is not None
         connection._stream.abort()
