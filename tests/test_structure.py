@@ -311,7 +311,7 @@ def test_an_undocumented_parameter_is_seen() -> None:
 def test_the_table_of_a_task_is_the_one_in_its_docstring() -> None:
     rows = [["", *Transition]]
     rows += [
-        [stage, *(TRANSITIONS.get((stage, one), "-") for one in Transition)] for stage in Stage
+        [stage, *(TRANSITIONS[one].get(stage, "-") for one in Transition)] for stage in Stage
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

@@ -28,6 +28,9 @@ class Meaning(Enum):
     DETAILS = auto()
 
 
+RESULT = Meaning.RESULT  # for each task: see the like in `tasks`
+
+
 class Subject(Enum):
     """The subject of an error that names no task."""
 
@@ -44,8 +47,10 @@ def meaning_of(item: Item) -> Meaning:
     An acknowledgment, ``processing`` and its older names are all signs of that kind.
     """
     status = item.get("status")
-    if status not in _IN_PROGRESS and _holds_content(item):
-        return Meaning.RESULT
+    if status not in _IN_PROGRESS:
+        for member in _CONTENT:
+            if item.get(member) is not None:
+                return RESULT
     if item.get("taskType") == "getTaskDetails":
         return Meaning.DETAILS
     return Meaning.RESULT if status == "success" else Meaning.ALIVE
@@ -62,13 +67,6 @@ def meaning_of_other(item: Item) -> Meaning:
         return Meaning.DETAILS
     is_done = item.get("status") == "success" or not item.keys() <= _ACKNOWLEDGMENT
     return Meaning.RESULT if is_done else Meaning.ALIVE
-
-
-def _holds_content(item: Item) -> bool:
-    for member in _CONTENT:  # noqa: SIM110  # most have the first: a generator would cost more
-        if item.get(member) is not None:
-            return True
-    return False
 
 
 def subject_of(error: ErrorItem, *, ready: bool) -> Subject:

@@ -76,6 +76,7 @@ class ConnectionState:
         self.unnamed = 0
         self.is_spoiled = False
         self.questions: dict[Question, deque[Task]] = {one: deque() for one in Question}
+        self._queues = tuple(self.questions.values())
         self.unattributed: list[tuple[ErrorItem, bool]] = []
         self.inquiry: Inquiry | None = None
         self.ended = False
@@ -89,7 +90,8 @@ class ConnectionState:
     @property
     def has_questions(self) -> bool:
         """Return whether a task is to be asked for."""
-        return bool(self.questions[Question.RESULT] or self.questions[Question.DETAILS])
+        results, details = self._queues
+        return bool(results or details)
 
     def age(self, now: float) -> float:
         """Return the seconds since it was opened."""

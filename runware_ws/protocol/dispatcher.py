@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ..error_codes import code_info
 from ..errors import ProtocolError
-from .answers import QUESTIONS, Meaning, Subject, meaning_of, meaning_of_other, subject_of
+from .answers import QUESTIONS, RESULT, Meaning, Subject, meaning_of, meaning_of_other, subject_of
 from .connection_state import ConnectionState, answered
 from .reconcile import Reconciler
 from .task_table import TaskTable
-from .tasks import Evidence, Question, Stage, Task
+from .tasks import RECONCILING, Evidence, Question, Stage, Task
 from .timing import Timing
 from .wire import ErrorItem, Item, unwrap
 
@@ -28,7 +28,7 @@ class Dispatcher:
     def item(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
         """Handle an item that names `task`."""
         meaning = meaning_of_other(item) if task.wanted else meaning_of(item)
-        if meaning is Meaning.RESULT:
+        if meaning is RESULT:
             self._result(link, task, item, now)
         elif task.stage is Stage.QUEUED or not link.ready or not _names(item, task):
             self._table.counters.dropped += 1  # about an earlier time
@@ -40,7 +40,7 @@ class Dispatcher:
             self._reconciler.alive(task, now)
 
     def _result(self, link: ConnectionState, task: Task, item: Item, now: float) -> None:
-        if task.stage is Stage.RECONCILING:
+        if task.stage is RECONCILING:
             task.found_by = _FOUND_BY[task.asked]
             self._reconciler.replay_goes_on(link, now)
         if task.wanted:

@@ -40,7 +40,7 @@ from .backoff import ceiling
 from .connection_state import ConnectionState, answered
 from .retries import Retries
 from .task_table import TaskTable
-from .tasks import Evidence, Question, Stage, Task, Transition, move
+from .tasks import NEVER_WRITTEN, WRITE, WRITTEN, Evidence, Question, Stage, Task, Transition, move
 from .wire import ErrorItem
 
 # So many rounds that found nothing make a task absent, once they took longer than the window.
@@ -183,12 +183,12 @@ class Reconciler:
         """Note that tasks are being written."""
         overdue = now + self._timing.overdue
         for task in tasks:
-            move(task, Transition.WRITE)
+            move(task, WRITE)
             task.link = link
             if not task.level:
                 self._table.enter_flight(task)
-            if task.evidence is Evidence.NEVER_WRITTEN:
-                task.evidence = Evidence.WRITTEN
+            if task.evidence is NEVER_WRITTEN:
+                task.evidence = WRITTEN
             task.writes += 1
             task.sent_at = now
             if task.polled:

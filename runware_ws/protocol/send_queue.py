@@ -13,7 +13,7 @@ from .priority_queue import PriorityQueue
 from .reconcile import Reconciler
 from .secret import Secret
 from .task_table import TaskTable
-from .tasks import Stage, Task
+from .tasks import QUEUED, Stage, Task
 from .wire import encode_tasks, join_tasks
 
 _PING = encode_tasks([{"taskType": "ping", "ping": True}])
@@ -159,7 +159,7 @@ class SendQueue:
             taken = 0
             while taken < at_most and len(batch) < room:
                 task = queue[0]
-                if task.stage is Stage.QUEUED:
+                if task.stage is QUEUED:
                     size += len(task.payload) - 1
                     if batch and self._is_full(batch, task, size):
                         pending.took(taken)

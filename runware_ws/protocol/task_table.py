@@ -13,13 +13,14 @@ from .concurrency_limit import ConcurrencyLimit
 from .connection_state import answered
 from .effects import Effect, Event, EventKind, Load, Notify, Settle
 from .priority_queue import PriorityQueue
-from .tasks import Evidence, Stage, Task, Transition, move
+from .tasks import SETTLE, Evidence, Stage, Task, Transition, move
 from .timers import Timers
 from .timing import Timing
 from .wire import ErrorItem, Item, with_uuid
 
 _COST_UNITS = 10**12  # a dollar in the units in which costs are added
 _MAX_COST = 10**9
+_NUMBERS = (int, float)
 # Settled tasks that were written more than once, of which a second result would be noticed.
 _MAX_REMEMBERED = 10_000
 
@@ -52,7 +53,7 @@ class Counters:
 
     def add_cost(self, cost: object) -> None:
         """Add the cost of a result. The sum is kept in whole units, so that it is exact."""
-        if isinstance(cost, int | float) and 0 < cost < _MAX_COST:
+        if isinstance(cost, _NUMBERS) and 0 < cost < _MAX_COST:
             self.cost_units += round(cost * _COST_UNITS)
 
 
@@ -140,7 +141,7 @@ class TaskTable:
                 self._attempts.pop(uuid, None)
         if task.asked is not None:
             answered(task)
-        move(task, Transition.SETTLE)
+        move(task, SETTLE)
         if task.bulk:
             self.bulk_tasks -= 1
         if task.level:

@@ -68,23 +68,37 @@ class Question(StrEnum):
     DETAILS = "getTaskDetails"
 
 
-TRANSITIONS: dict[tuple[Stage, Transition], Stage] = {
-    (Stage.QUEUED, Transition.WRITE): Stage.SENT,
-    (Stage.QUEUED, Transition.SETTLE): Stage.SETTLED,
-    (Stage.SENT, Transition.ACCEPT): Stage.ACCEPTED,
-    (Stage.SENT, Transition.DOUBT): Stage.RECONCILING,
-    (Stage.SENT, Transition.RETRY): Stage.QUEUED,
-    (Stage.SENT, Transition.SETTLE): Stage.SETTLED,
-    (Stage.ACCEPTED, Transition.ACCEPT): Stage.ACCEPTED,
-    (Stage.ACCEPTED, Transition.DOUBT): Stage.RECONCILING,
-    (Stage.ACCEPTED, Transition.RETRY): Stage.QUEUED,
-    (Stage.ACCEPTED, Transition.SETTLE): Stage.SETTLED,
-    (Stage.RECONCILING, Transition.WRITE): Stage.SENT,
-    (Stage.RECONCILING, Transition.ACCEPT): Stage.ACCEPTED,
-    (Stage.RECONCILING, Transition.DOUBT): Stage.RECONCILING,
-    (Stage.RECONCILING, Transition.RETRY): Stage.QUEUED,
-    (Stage.RECONCILING, Transition.SETTLE): Stage.SETTLED,
+TRANSITIONS: dict[Transition, dict[Stage, Stage]] = {
+    Transition.WRITE: {
+        Stage.QUEUED: Stage.SENT,
+        Stage.RECONCILING: Stage.SENT,
+    },
+    Transition.ACCEPT: {
+        Stage.SENT: Stage.ACCEPTED,
+        Stage.ACCEPTED: Stage.ACCEPTED,
+        Stage.RECONCILING: Stage.ACCEPTED,
+    },
+    Transition.DOUBT: {
+        Stage.SENT: Stage.RECONCILING,
+        Stage.ACCEPTED: Stage.RECONCILING,
+        Stage.RECONCILING: Stage.RECONCILING,
+    },
+    Transition.RETRY: {
+        Stage.SENT: Stage.QUEUED,
+        Stage.ACCEPTED: Stage.QUEUED,
+        Stage.RECONCILING: Stage.QUEUED,
+    },
+    Transition.SETTLE: {
+        Stage.QUEUED: Stage.SETTLED,
+        Stage.SENT: Stage.SETTLED,
+        Stage.ACCEPTED: Stage.SETTLED,
+        Stage.RECONCILING: Stage.SETTLED,
+    },
 }
+# Members of an enumeration that are used for each task: to look one up takes longer than a call.
+WRITE, SETTLE = Transition.WRITE, Transition.SETTLE
+QUEUED, RECONCILING = Stage.QUEUED, Stage.RECONCILING
+NEVER_WRITTEN, WRITTEN = Evidence.NEVER_WRITTEN, Evidence.WRITTEN
 
 
 class Task:
@@ -241,4 +255,4 @@ class Task:
 
 def move(task: Task, transition: Transition) -> None:
     """Move `task` along the table; a move that is not in it is a bug and raises KeyError."""
-    task.stage = TRANSITIONS[task.stage, transition]
+    task.stage = TRANSITIONS[transition][task.stage]

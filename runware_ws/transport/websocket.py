@@ -37,6 +37,7 @@ Data = bytes | bytearray | memoryview
 # A multiple of 4, the size of a mask; small enough for the C library to keep its memory from one
 # piece to the next.
 _PIECE_BYTES = 128 * 1024
+_CONNECTING, _OPEN = State.CONNECTING, State.OPEN  # looked up once, since that takes long
 # By RFC 6455: the first byte of a whole message, a bit of the second, and two sizes which stand for
 # another one in 2 or 8 bytes.
 _TEXT, _BINARY = 0x81, 0x82
@@ -94,7 +95,7 @@ class WebSocket:
     @property
     def is_open(self) -> bool:
         """Return whether the handshake is done and messages can be sent."""
-        return self._protocol.state is State.OPEN
+        return self._protocol.state is _OPEN
 
     @property
     def is_over(self) -> bool:
@@ -102,9 +103,9 @@ class WebSocket:
 
         Some servers keep the TCP connection open after that.
         """
-        if self._protocol.state is State.CONNECTING:
+        if self._protocol.state is _CONNECTING:
             return self._protocol.handshake_exc is not None
-        return self._protocol.state is not State.OPEN and not self._says_goodbye
+        return self._protocol.state is not _OPEN and not self._says_goodbye
 
     def handshake(self) -> bytes:
         """Return the request that opens the connection."""
@@ -148,7 +149,7 @@ class WebSocket:
         else:  # a line of the handshake, so that it is known where the first frame begins
             end = start + (bytes(data[start:]).find(b"\n") + 1 or len(data) - start)
         self._feed(data[start:end], messages)
-        self._is_established = self._protocol.state is not State.CONNECTING
+        self._is_established = self._protocol.state is not _CONNECTING
         return end
 
     def _feed(self, data: memoryview, messages: list[Data]) -> None:
