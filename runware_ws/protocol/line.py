@@ -122,7 +122,10 @@ class Line:
             self._parts.dispatcher.garbled(link)
             return
         for item in items:
-            self._on_item(link, item, now)
+            if (task := self._table.find(item.get("taskUUID"))) is not None:
+                self._parts.dispatcher.item(link, task, item, now)
+            else:
+                self._on_item_of_no_task(link, item, now)
         for error in errors:
             if self.link is link:  # one before it may have ended the connection
                 self._on_error(link, error, now)
@@ -141,7 +144,8 @@ class Line:
             return None
         parts = self._parts
         if link.ready:
-            parts.attribution.look_into(link, now)
+            if link.unattributed or link.missed_answer:
+                parts.attribution.look_into(link, now)
             small, bulk = self._takes(now)
             frame = parts.send_queue.next(link, now, small=small, bulk=bulk)
         else:
@@ -295,10 +299,7 @@ class Line:
 
     # Answers.
 
-    def _on_item(self, link: ConnectionState, item: Item, now: float) -> None:
-        if (task := self._table.find(item.get("taskUUID"))) is not None:
-            self._parts.dispatcher.item(link, task, item, now)
-            return
+    def _on_item_of_no_task(self, link: ConnectionState, item: Item, now: float) -> None:
         kind = item.get("taskType")
         if kind == "authentication":
             self._on_authenticated(link, item, now)

@@ -53,7 +53,10 @@ class PriorityQueue(Generic[T]):
 
         Whoever takes some from it calls `took`.
         """
-        return self._next(), 1 if len(self._queues) > 1 else self.count
+        if len(self._queues) > 1:
+            return self._next(), 1
+        (queue,) = self._queues.values()
+        return queue, self.count
 
     def took(self, number: int) -> None:
         """Note that so many items were taken from what `in_a_row` returned."""
@@ -80,9 +83,6 @@ class PriorityQueue(Generic[T]):
     def _next(self) -> deque[T]:
         """Return the queue of the next item."""
         queues = self._queues
-        if len(queues) == 1:
-            for queue in queues.values():
-                return queue
         turn, rest = divmod(self._taken, _TURN)
         if rest == _TURN - 1:
             return queues[sorted(queues)[turn % len(queues)]]

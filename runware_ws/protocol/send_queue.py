@@ -102,15 +102,15 @@ class SendQueue:
         return None
 
     def _tasks(self, link: ConnectionState, now: float, *, small: bool, bulk: bool) -> Frame | None:
-        table = self._table
+        table, limit = self._table, self._table.limit
         batch = self._resends() if table.resends else []
         if not batch and small and table.small.count:
             batch = self._pending(table.small, self._room_for_small())
         if not batch and bulk and table.bulk.count:
             batch = self._pending(table.bulk, self._room_for_bulk())
-        table.limit.wanted = table.has_pending
-        if table.limit.wanted and table.limit.room() <= len(batch):
-            table.timers.moved |= table.limit.is_full(now)
+        limit.wanted = table.small.count > 0 or table.bulk.count > 0
+        if limit.wanted and limit.room() <= len(batch):
+            table.timers.moved |= limit.is_full(now)
         if not batch:
             return None
         self._reconciler.written(link, batch, now)

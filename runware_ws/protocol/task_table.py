@@ -167,11 +167,6 @@ class TaskTable:
         queue = self.bulk if task.bulk else self.small
         queue.add(task, task.priority)
 
-    @property
-    def has_pending(self) -> bool:
-        """Return whether tasks are to be sent."""
-        return self.small.count > 0 or self.bulk.count > 0
-
     def clear_pending(self) -> None:
         """Send no more tasks."""
         self.small.clear()

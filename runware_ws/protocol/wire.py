@@ -85,12 +85,9 @@ def decode(
     if len(frame) > _MAX_VALUES:
         _refuse_too_many_values(frame)
     try:
-        root = _loads(frame)
-    except ProtocolError:
-        mended = _mended(frame)
-        if mended is None:
-            raise
-        root = _loads(mended)
+        root = orjson.loads(frame)
+    except orjson.JSONDecodeError:
+        root = _loads(_mended(frame) or frame)
     if secret is not None and secret.may_be_in(frame):
         root = secret.hidden_in(root)
     items: list[Item] = []
@@ -131,8 +128,12 @@ def unwrap(envelope: Item) -> tuple[list[Item], list[ErrorItem]]:
 def _open(envelope: Item, items: list[Item], faults: list[ErrorItem]) -> None:
     if len(envelope) == 1 and isinstance(data := envelope.get("data"), list):
         for item in data:  # nearly every frame is like this: no more is asked of it than needed
-            if isinstance(item, dict):
+            if not isinstance(item, dict):
+                continue
+            if "error" in item or item.get("status") in _FAILED:
                 _sort(item, items, faults)
+            else:
+                items.append(item)
         return
     if _ENVELOPE.isdisjoint(envelope):
         _sort(envelope, items, faults)  # a bare item, as in webhook bodies

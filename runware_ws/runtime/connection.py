@@ -119,15 +119,19 @@ class Connection(Receiver):
         now = self._heard_at = self._clock()
         messages = self._websocket.receive(data)
         if self.is_current:
-            if not self._opened and self._websocket.is_open:
-                self._opened = True
-                self._scope.deadline = float("inf")
-                self.line.connected(now)
+            if not self._opened:
+                self._note_opened(now)
             for message in messages:
                 self.line.receive(message, now)
             self._driver.step()
         if self._websocket.has_replies:
             self._reply()
+
+    def _note_opened(self, now: float) -> None:
+        if self._websocket.is_open:
+            self._opened = True
+            self._scope.deadline = float("inf")
+            self.line.connected(now)
 
     def _reply(self) -> None:
         """Answer control frames, and close after the server did.
@@ -166,13 +170,14 @@ class Connection(Receiver):
         if stream is not None and self.is_current and self._websocket.is_open:
             while stream.can_write and (self._piece is not None or self._begin_frame()):
                 self._write_piece(stream)
+                if self._piece is None and not self.line.has_frame:
+                    break
         if self._session.timers.moved:
             self._driver.set_timer()
 
     def _begin_frame(self) -> bool:
         """Begin the next frame. Return False if there is none."""
-        line = self.line
-        self._frame = line.next_frame(self._clock()) if line.has_frame else None
+        self._frame = self.line.next_frame(self._clock())
         if self._frame is None:
             return False
         self._driver.sending(self._frame.tasks)
