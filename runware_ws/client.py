@@ -294,7 +294,7 @@ class RunwareClient(OtherTasks):
             is_awaited=True,
         )
         try:
-            await submission.wait()
+            await submitter.wait(submission)
         except BaseException:
             submitter.abandon(submission)
             raise

@@ -50,6 +50,7 @@ class Session:
         timers: their `moved` tells whether `next_timer` may be sooner than it last was.
         lines: the connections; the first is the main one.
         main: the first of them.
+        ended: whether the state is final.
         failure: what ended the client, if it failed.
 
     Args:
@@ -80,6 +81,7 @@ class Session:
         self.counters = table.counters
         self.effects = table.effects
         self.timers = table.timers
+        self.ended = False
         self.failure: RunwareError | None = None
         self._reconciler = Reconciler(table, settings)
         parts = Parts(
@@ -111,16 +113,17 @@ class Session:
 
     def submit(self, task: Task, now: float) -> None:
         """Run a new task, whose UUID must not be among `tasks`."""
+        table, timing = self._table, self._timing
         # Rounded, so that tasks of one second share a timer.
-        self._table.add(task, float(int(now + self._timing.overdue)))
+        table.add(task, float(int(now + timing.overdue)))
         if not task.bulk:
-            self._table.small_until = now + self._timing.small_rest
-        if self._table.bulk_tasks and self._closed_lines:
+            table.small_until = now + timing.small_rest
+        if table.bulk_tasks and self._closed_lines:
             self._open_line_if_of_use(now)
         if self._journaled or task.uuid_of_attempt is not None:
             self._enqueue(task)
         else:
-            self._table.enqueue(task)
+            table.enqueue(task)
 
     def _enqueue(self, task: Task) -> None:
         if self._journaled and task.origin is not None:
@@ -202,11 +205,6 @@ class Session:
         if not self.main.is_ready and self._ready_links():
             return "connected"
         return self.main.reconnector.state
-
-    @property
-    def ended(self) -> bool:
-        """Return whether the state is final."""
-        return self.main.reconnector.ended
 
     @property
     def why_away(self) -> str:
@@ -315,6 +313,7 @@ class Session:
     ) -> None:
         if self.ended:
             return
+        self.ended = True
         for task in list(self.tasks.values()):
             try:
                 self._table.settle(task, error_for(task))

@@ -128,10 +128,10 @@ class TaskTable:
         """Return the task that an answer names. Servers may write UUIDs in upper case."""
         if not isinstance(uuid, str):
             return None
-        found = self.tasks.get(uuid) or self.tasks.get(uuid.lower())
-        if found is None and self._attempts:
-            found = self._attempts.get(uuid.lower())
-        return found or self.take_up(uuid.lower())
+        if (found := self.tasks.get(uuid)) is not None:
+            return found
+        uuid = uuid.lower()
+        return self.tasks.get(uuid) or self._attempts.get(uuid) or self.take_up(uuid)
 
     def settle(self, task: Task, outcome: Item | RunwareError) -> None:
         """Let a task go with its outcome: the one way out."""
@@ -205,10 +205,11 @@ class TaskTable:
             self.limit.succeeded(task.level, now - task.sent_at)
             if self.limit.news:
                 self.tell_limit()
-        if task.found_by or task.writes > 1:
-            counters.recovered[task.found_by or "sent again"] += 1
         if task.writes > 1:
+            counters.recovered[task.found_by or "sent again"] += 1
             self._remember(task.wire_uuid, item)
+        elif task.found_by:
+            counters.recovered[task.found_by] += 1
         if cost := item.get("cost"):
             counters.add_cost(cost)
         self.settle(task, item)

@@ -50,6 +50,11 @@ class Admission:
     Args:
         max_tasks: number of tasks.
         max_bytes: bytes of encoded input.
+
+    Attributes:
+        tasks: number of those that are in.
+        bytes: their bytes.
+        unsent_tasks: number of large ones that are not sent, for which `sent` is to be called.
     """
 
     def __init__(self, max_tasks: int, max_bytes: int) -> None:
@@ -59,7 +64,7 @@ class Admission:
         self._large: PriorityQueue[_Waiter] = PriorityQueue()
         self._large_tasks = 0
         self._large_bytes = 0
-        self._unsent_tasks = 0  # of the large ones
+        self.unsent_tasks = 0  # of the large ones
         self._unsent_bytes = 0
         self._emptied = Notification()
         self.tasks = 0
@@ -72,14 +77,15 @@ class Admission:
 
     def try_enter(self, size: int) -> bool:
         """Enter without waiting, if that is possible and jumps no queue."""
-        queue = self._large if size > _LARGE_BYTES else self._small
-        if queue.count or not self._fits(size):
-            return False
         if size > _LARGE_BYTES:
+            if self._large.count or not self._fits(size):
+                return False
             self.enter_anyway(size)
-        else:
-            self.tasks += 1
-            self.bytes += size
+            return True
+        if self._small.count or not self._fits(size):
+            return False
+        self.tasks += 1
+        self.bytes += size
         return True
 
     def enter_anyway(self, size: int) -> None:
@@ -89,7 +95,7 @@ class Admission:
         if size > _LARGE_BYTES:
             self._large_tasks += 1
             self._large_bytes += size
-            self._unsent_tasks += 1
+            self.unsent_tasks += 1
             self._unsent_bytes += size
 
     async def enter(self, size: int, priority: int = 0) -> None:
@@ -121,18 +127,13 @@ class Admission:
         self.enter_anyway(new)
         self._admit()
 
-    @property
-    def has_unsent(self) -> bool:
-        """Return whether `sent` is to be called with large inputs."""
-        return self._unsent_tasks > 0
-
     def sent(self, size: int) -> None:
         """Take note that an input is being sent, so that another one can be read."""
         self._sent(size)
         if self._large.count:
             self._admit()
 
-    def leave(self, size: int, *, is_sent: bool = False) -> None:
+    def leave(self, size: int, is_sent: bool = False) -> None:
         """Make room. `is_sent` tells whether `sent` was called."""
         if size > _LARGE_BYTES:
             self._leave(size)
@@ -155,7 +156,7 @@ class Admission:
 
     def _sent(self, size: int) -> None:
         if size > _LARGE_BYTES:
-            self._unsent_tasks -= 1
+            self.unsent_tasks -= 1
             self._unsent_bytes -= size
 
     @contextmanager
@@ -171,11 +172,11 @@ class Admission:
         if self.tasks >= self._max_tasks:
             return False
         if size <= _LARGE_BYTES:
-            extra = self._max_bytes // _SHARE_OF_SMALL
+            if self.bytes + size <= self._max_bytes or not self.tasks:
+                return True
             small_bytes = self.bytes - self._large_bytes
-            fits = self.bytes + size <= self._max_bytes or small_bytes + size <= extra
-            return fits or not self.tasks
-        if self._unsent_tasks >= _AHEAD_TASKS and self._unsent_bytes + size > _AHEAD_BYTES:
+            return small_bytes + size <= self._max_bytes // _SHARE_OF_SMALL
+        if self.unsent_tasks >= _AHEAD_TASKS and self._unsent_bytes + size > _AHEAD_BYTES:
             return False
         return self.bytes + size <= self._max_bytes or not self._large_tasks
 

@@ -245,14 +245,20 @@ class BaseClient:
             self._submitter.driver.abandon()
 
     def _cancel(self, submission: Submission) -> None:
-        if self._submitter is not None:
-            self._submitter.driver.home.check()
-            self._submitter.cancel(submission)
+        submitter = self._opened_once()
+        submitter.driver.home.check()
+        submitter.cancel(submission)
+
+    def _opened_once(self) -> Submitter:
+        """Return what a task was submitted with: the client may be closed by now."""
+        if self._submitter is None:
+            raise RuntimeError("no task was submitted")
+        return self._submitter
 
     def _wait(self, submission: Submission) -> Awaitable[Any]:
-        if self._submitter is not None:
-            self._submitter.driver.home.check()
-        return submission.wait()
+        submitter = self._opened_once()
+        submitter.driver.home.check()
+        return submitter.wait(submission)
 
     def _timeout(self, timeout: float | EllipsisType | None) -> float | None:
         if isinstance(timeout, EllipsisType):

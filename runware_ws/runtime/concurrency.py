@@ -20,6 +20,7 @@ __all__ = [
     "Notification",
     "OneShotEvent",
     "one_shot_event",
+    "one_shot_event_type",
     "run_in_thread",
     "run_off_loop",
     "uninterruptible",
@@ -55,11 +56,11 @@ class _AsyncioEvent:
 
     def __init__(self) -> None:
         self._is_set = False
-        self._waiters: list[asyncio.Future[None]] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
 
     def set(self) -> None:
         self._is_set = True
-        for waiter in self._waiters or ():
+        for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -67,23 +68,26 @@ class _AsyncioEvent:
         waiter = asyncio.get_running_loop().create_future()
         if self._is_set:
             waiter.set_result(None)
-        elif self._waiters is None:
-            self._waiters = [waiter]
-        else:
-            count = len(self._waiters)
-            if not count & (count - 1):  # now and then, as it takes time: some were cancelled
-                self._waiters = [one for one in self._waiters if not one.done()]
-            self._waiters.append(waiter)
+            return waiter
+        count = len(self._waiters)
+        if count and not count & (count - 1):  # now and then, as it takes time: some were cancelled
+            self._waiters = [one for one in self._waiters if not one.done()]
+        self._waiters.append(waiter)
         return waiter
+
+
+def one_shot_event_type() -> Callable[[], OneShotEvent]:
+    """Return the kind of event for the event loop that runs."""
+    if running_on_trio():
+        import trio
+
+        return trio.Event
+    return _AsyncioEvent
 
 
 def one_shot_event() -> OneShotEvent:
     """Return a new event for the event loop that runs."""
-    if running_on_trio():
-        import trio
-
-        return trio.Event()
-    return _AsyncioEvent()
+    return one_shot_event_type()()
 
 
 class Notification:

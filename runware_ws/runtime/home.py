@@ -9,6 +9,7 @@ from threading import get_ident
 from typing import Any
 
 from ..transport import running_on_trio
+from .concurrency import one_shot_event_type
 
 
 class Home:
@@ -16,12 +17,14 @@ class Home:
 
     Attributes:
         clock: returns the time of the event loop, in seconds.
+        new_event: returns a new event for it.
         is_another_process: whether this process was forked from the one of the client; kept by
             `Driver.forked`, since asking the system at each call takes longer than the check.
     """
 
     def __init__(self) -> None:
         self.clock: Callable[[], float]
+        self.new_event = one_shot_event_type()
         self._current: Callable[[], Any]
         self.is_another_process = False
         self._thread = get_ident()
@@ -36,12 +39,11 @@ class Home:
 
     def check(self, *, allow_fork: bool = False) -> None:
         """Raise RuntimeError in any other event loop, thread or process."""
-        is_fork = self.is_another_process
         try:
-            is_here = self._current() is self._loop
+            is_here = self._current() is self._loop and not self.is_another_process
         except RuntimeError:  # no event loop runs
             is_here = False
-        if (is_fork and not allow_fork) or not (is_here or is_fork):
+        if not is_here and not (allow_fork and self.is_another_process):
             self._refuse()
 
     def is_another_thread(self) -> bool:

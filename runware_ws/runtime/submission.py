@@ -23,7 +23,7 @@ from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission, time_limit
 from .api_key import ApiKey
-from .concurrency import OneShotEvent, one_shot_event, run_off_loop
+from .concurrency import OneShotEvent, run_off_loop
 from .download import Downloads
 from .driver import Driver
 from .observer import Observer
@@ -45,6 +45,7 @@ class Submission(Task):
         is_sent: whether it was sent, at least in part.
         sharers: number of further callers who named the same job, and have not given it up.
         content: the hash of its image if the image may be reused; else "".
+        event: set when it is settled; made when somebody waits for that.
     """
 
     size = 0
@@ -54,21 +55,13 @@ class Submission(Task):
     tag: Any = None
     began: float | None = None
     outcome: UpscaleResult | RunwareError | None = None
-    _event: OneShotEvent | None = None  # made when somebody waits
+    event: OneShotEvent | None = None
     _callbacks: Sequence[Callable[[], None]] = ()
 
     def shared(self) -> Submission:
         """Return it for one more caller, who gives it up for himself alone."""
         self.sharers += 1
         return self
-
-    def wait(self) -> Awaitable[Any]:
-        """Wait until the task is settled. Cancelling the waiter does not cancel the task."""
-        if self._event is None:
-            self._event = one_shot_event()
-            if self.outcome is not None:
-                self._event.set()
-        return self._event.wait()
 
     def result(self) -> UpscaleResult:
         """Return the result of a settled task, or raise its error."""
@@ -88,32 +81,15 @@ class Submission(Task):
         else:
             self._callbacks = (*self._callbacks, callback)
 
-    def finish(
-        self,
-        outcome: dict[str, Any] | RunwareError,
-        seconds: float | None,
-        on_ack: Callable[[], None] | None,
-        downloads: Downloads,
-    ) -> None:
+    def finish(self, outcome: UpscaleResult | RunwareError) -> None:
         """Set the outcome, and wake everybody who waits for it."""
-        if isinstance(outcome, RunwareError):
-            self.outcome = outcome
-        else:
-            self.outcome = UpscaleResult(
-                self.uuid,
-                outcome,
-                self.attempts,
-                attempt_uuids=self.attempt_uuids if self.former_uuids else (),
-                tag=self.tag,
-                seconds=seconds,
-                on_ack=on_ack,
-                downloads=downloads,
-            )
-        if self._event is not None:
-            self._event.set()
-        callbacks, self._callbacks = self._callbacks, ()  # they may hold this task
-        for callback in callbacks:
-            callback()
+        self.outcome = outcome
+        if self.event is not None:
+            self.event.set()
+        if self._callbacks:
+            callbacks, self._callbacks = self._callbacks, ()  # they may hold this task
+            for callback in callbacks:
+                callback()
 
 
 class Submitter:
@@ -230,7 +206,8 @@ class Submitter:
         head, tail = template.before_image(submission.uuid), template.tail
         try:
             submission.payload = source.encode(head, tail)
-            self._correct_size(source, len(submission.payload) - len(head) - len(tail))
+            if source.is_read:
+                self._correct_size(source, len(submission.payload) - len(head) - len(tail))
         except BaseException:
             self.admission.leave(source.size)
             raise
@@ -330,7 +307,7 @@ class Submitter:
             self._refuse_used(uuid)
         self._hand_in(submission, submission.size, self.driver.clock())
         try:
-            await submission.wait()
+            await self.wait(submission)
         except BaseException:
             self.cancel(submission)
             raise
@@ -360,6 +337,15 @@ class Submitter:
         if self.observer is not None:
             self.observer.submitted(submission, 0.0)
         self.driver.step()
+
+    def wait(self, submission: Submission) -> Awaitable[Any]:
+        """Wait until a task is settled. Cancelling the waiter does not cancel the task."""
+        event = submission.event
+        if event is None:
+            event = submission.event = self.driver.home.new_event()
+            if submission.outcome is not None:
+                event.set()
+        return event.wait()
 
     async def recorded(self, submission: Submission) -> None:
         """Wait until a task that was just submitted is in the journal, if there is one.
@@ -398,30 +384,45 @@ class Submitter:
 
     def _settled(self, task: Task, outcome: dict[str, Any] | RunwareError) -> None:
         submission = cast(Submission, task)
-        on_ack = None
-        if submission.origin is not None:  # it is in the journal
-            on_ack = partial(self.forget, submission.uuid)
         began = submission.began
         seconds = None if began is None else self.driver.clock() - began
         try:
-            submission.finish(outcome, seconds, on_ack, self.downloads)
+            if isinstance(outcome, RunwareError):
+                submission.finish(outcome)
+            else:
+                submission.finish(self._result(submission, outcome, seconds))
         except Exception as error:
             bug = ClientClosedError(f"a bug in runware_ws: {type(error).__name__}", task.uuid)
-            submission.finish(bug, None, None, self.downloads)
+            submission.finish(bug)
             raise
         finally:
-            self.admission.leave(submission.size, is_sent=submission.is_sent)
+            self.admission.leave(submission.size, submission.is_sent)
         if self._references is not None and submission.content:
             self._references.settled(submission)
         if self.observer is not None:
             self.observer.settled(submission, seconds)
+
+    def _result(
+        self, submission: Submission, item: dict[str, Any], seconds: float | None
+    ) -> UpscaleResult:
+        is_recorded = submission.origin is not None
+        return UpscaleResult(
+            submission.uuid,
+            item,
+            submission.attempts,
+            attempt_uuids=submission.attempt_uuids if submission.former_uuids else (),
+            tag=submission.tag,
+            seconds=seconds,
+            on_ack=partial(self.forget, submission.uuid) if is_recorded else None,
+            downloads=self.downloads,
+        )
 
     def _retried(self, task: Task, code: str) -> None:
         if self.observer is not None:
             self.observer.retried(cast(Submission, task), code)
 
     def _sending(self, tasks: Sequence[Task]) -> None:
-        if not self.admission.has_unsent:
+        if not self.admission.unsent_tasks:
             return  # small ones are many, and not worth a mark
         for submission in cast(Sequence[Submission], tasks):
             if not submission.is_sent:
