@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .protocol.reconnector import ClientState
 
 if TYPE_CHECKING:
-    from .runtime.submission import Submitter
+    from .runtime.submitter import Submitter
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,9 +310,7 @@ def test_an_undocumented_parameter_is_seen() -> None:
 
 def test_the_table_of_a_task_is_the_one_in_its_docstring() -> None:
     rows = [["", *Transition]]
-    rows += [
-        [stage, *(TRANSITIONS[one].get(stage, "-") for one in Transition)] for stage in Stage
-    ]
+    rows += [[stage, *(TRANSITIONS[one].get(stage, "-") for one in Transition)] for stage in Stage]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "    " + "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

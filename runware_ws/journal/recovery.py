@@ -13,7 +13,8 @@ from ..errors import ProtocolError, ResultLostError
 from ..protocol.wire import Item, decode_item, decode_value
 from ..results import UpscaleResult
 from ..runtime.concurrency import Notification, run_in_thread, uninterruptible
-from ..runtime.submission import Submission, Submitter
+from ..runtime.submission import Submission
+from ..runtime.submitter import Submitter
 from .changes import Origin
 from .store import Entry, Journal, Row, entry_of
 

@@ -184,7 +184,16 @@ class Line:
     @property
     def has_frame(self) -> bool:
         """Return whether there may be a frame to be written."""
-        return self.link is not None and self._parts.send_queue.has_frame(self.link)
+        link, table = self.link, self._table
+        if link is None:
+            return False
+        if not link.ready:
+            return not link.auth_written
+        if (table.small.count or table.bulk.count) and table.limit.room() > 0:
+            return True
+        if link.keepalive.ping_wanted or link.unattributed or link.missed_answer:
+            return True
+        return bool(table.resends) or link.has_questions
 
     def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
         """Take note of what is below the level of frames: see `Keepalive`."""

@@ -36,21 +36,6 @@ class SendQueue:
         self._reconciler = reconciler
         self._turn = 0  # counts frames of small tasks while large ones wait
 
-    def has_frame(self, link: ConnectionState) -> bool:
-        """Return whether there may be a next frame."""
-        if not link.ready:
-            return not link.auth_written
-        table = self._table
-        if (table.small.count or table.bulk.count) and table.limit.room() > 0:
-            return True
-        return bool(
-            link.keepalive.ping_wanted
-            or link.has_questions
-            or table.resends
-            or link.unattributed
-            or link.missed_answer
-        )
-
     def authentication(self, link: ConnectionState, deadline: float) -> Frame | None:
         """Return the first frame on a connection, to be answered by `deadline`; None once written.
 
@@ -141,10 +126,12 @@ class SendQueue:
         """Return the first of the tasks to be sent again, as many as fit into a frame."""
         batch: list[Task] = []
         resends, size = self._table.resends, 1
+        max_tasks = self._settings.max_tasks_per_frame
         while resends:
             task = next(iter(resends))
             size += len(task.payload) - 1  # a comma, in place of its brackets
-            if batch and self._is_full(batch, task, size):
+            is_full = size > self._settings.max_frame_bytes or len(batch) >= max_tasks
+            if batch and (is_full or task.alone or batch[0].alone):
                 break
             del resends[task]
             batch.append(task)
@@ -153,7 +140,8 @@ class SendQueue:
     def _pending(self, pending: PriorityQueue[Task], room: int) -> list[Task]:
         """Return the first of the pending tasks, as many as fit into a frame and may be sent."""
         batch: list[Task] = []
-        size = 1
+        size, max_bytes = 1, self._settings.max_frame_bytes
+        room = min(room, self._settings.max_tasks_per_frame)
         while pending.count and len(batch) < room:
             queue, at_most = pending.in_a_row()
             taken = 0
@@ -161,7 +149,7 @@ class SendQueue:
                 task = queue[0]
                 if task.stage is QUEUED:
                     size += len(task.payload) - 1
-                    if batch and self._is_full(batch, task, size):
+                    if batch and (size > max_bytes or task.alone or batch[0].alone):
                         pending.took(taken)
                         return batch
                     batch.append(task)
@@ -169,9 +157,3 @@ class SendQueue:
                 taken += 1
             pending.took(taken)
         return batch
-
-    def _is_full(self, batch: list[Task], task: Task, size: int) -> bool:
-        """Return whether a frame has no room for one more task, with which it would have `size`."""
-        limits = self._settings
-        has_room = size <= limits.max_frame_bytes and len(batch) < limits.max_tasks_per_frame
-        return not has_room or task.alone or batch[0].alone

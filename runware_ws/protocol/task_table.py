@@ -51,11 +51,6 @@ class Counters:
         """The sum of all costs, in US dollars."""
         return self.cost_units / _COST_UNITS
 
-    def add_cost(self, cost: object) -> None:
-        """Add the cost of a result. The sum is kept in whole units, so that it is exact."""
-        if isinstance(cost, _NUMBERS) and 0 < cost < _MAX_COST:
-            self.cost_units += round(cost * _COST_UNITS)
-
 
 class TaskTable:
     """The tasks, and what all parts of the session share.
@@ -210,8 +205,9 @@ class TaskTable:
             self._remember(task.wire_uuid, item)
         elif task.found_by:
             counters.recovered[task.found_by] += 1
-        if cost := item.get("cost"):
-            counters.add_cost(cost)
+        cost = item.get("cost")
+        if isinstance(cost, _NUMBERS) and 0 < cost < _MAX_COST:
+            counters.cost_units += round(cost * _COST_UNITS)  # whole, so that the sum is exact
         self.settle(task, item)
 
     def drop(self, item: Item | ErrorItem, uuid: object) -> None:

@@ -23,7 +23,8 @@ from .budget import BudgetedSubmitter
 from .concurrency import run_in_thread, uninterruptible
 from .download import Downloads, download_limits
 from .observer import Harmless, Observer
-from .submission import Submission, Submitter
+from .submission import Submission
+from .submitter import Submitter
 
 if TYPE_CHECKING:
     import httpx

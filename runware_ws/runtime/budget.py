@@ -21,7 +21,8 @@ from .api_key import ApiKey
 from .concurrency import Notification
 from .download import Downloads
 from .observer import Observer
-from .submission import Submission, Submitter
+from .submission import Submission
+from .submitter import Submitter
 
 # The example in Runware's documentation, until a result says better.
 _FIRST_ESTIMATE = 0.0013

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 import traceback
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
@@ -53,7 +52,7 @@ from ..transport.fork import guard
 from .api_key import ApiKey
 from .concurrency import Background, one_shot_event
 from .connection import Connection
-from .home import Home
+from .home import Home, SleepDetector
 
 _log = logging.getLogger("runware_ws")
 # While there is a connection, it is looked so often whether the machine slept.
@@ -322,7 +321,7 @@ class Driver:
         return self.writer.next_deadline()
 
     async def _keep_time(self) -> None:
-        sleep_detector = _SleepDetector(self.clock)
+        sleep_detector = SleepDetector(self.clock)
         while not self.session.ended:
             now = self.clock()
             for connection in self._connections:
@@ -436,20 +435,3 @@ class _Ping:
         if isinstance(self._answer, RunwareError):
             raise self._answer
         return self._answer
-
-
-class _SleepDetector:
-    """Notices that the machine slept: the wall clock went on while the event loop's did not."""
-
-    _MIN_SLEEP = 5.0
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._offset = time.time() - clock()
-
-    def has_slept(self) -> bool:
-        """Return whether the machine slept since the last call."""
-        offset = time.time() - self._clock()
-        slept = offset - self._offset > self._MIN_SLEEP
-        self._offset = offset
-        return slept

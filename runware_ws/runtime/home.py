@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
@@ -72,3 +73,20 @@ class Home:
             "the client belongs to the event loop that opened it, which is not the one that runs: "
             "open a client in each"
         )
+
+
+class SleepDetector:
+    """Notices that the machine slept: the wall clock went on while the event loop's did not."""
+
+    _MIN_SLEEP = 5.0
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._offset = time.time() - clock()
+
+    def has_slept(self) -> bool:
+        """Return whether the machine slept since the last call."""
+        offset = time.time() - self._clock()
+        slept = offset - self._offset > self._MIN_SLEEP
+        self._offset = offset
+        return slept

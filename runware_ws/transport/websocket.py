@@ -42,6 +42,7 @@ _CONNECTING, _OPEN = State.CONNECTING, State.OPEN  # looked up once, since that 
 # another one in 2 or 8 bytes.
 _TEXT, _BINARY = 0x81, 0x82
 _WHOLE = (_TEXT, _BINARY)
+_WITH_DATA = (*_WHOLE, 0x80, 0x00, 0x01, 0x02)  # fragments as well
 _MASKED = 0x80
 _SIZE_16_BIT, _SIZE_64_BIT = 126, 127
 
@@ -225,19 +226,23 @@ class WebSocket:
 
 
 def _frame_at(data: memoryview, start: int) -> tuple[int, int]:
-    """Return where the payload of a frame begins and ends; (0, 0) without its whole header."""
+    """Return where the payload of a frame begins and ends; (0, 0) without its whole header.
+
+    The library ends the connection over a frame that is wrong, after two bytes of it, so that it
+    does not matter where that ends.
+    """
     header = start + 2
     if header > len(data):
         return 0, 0
     second = data[start + 1]
     size = second & ~_MASKED
-    if size >= _SIZE_16_BIT:
+    if size >= _SIZE_16_BIT and data[start] in _WITH_DATA and not second & _MASKED:
         bytes_of_size = 2 if size == _SIZE_16_BIT else 8
         size = int.from_bytes(data[header : header + bytes_of_size])
         header += bytes_of_size
-    if second & _MASKED:
-        header += 4
-    return (0, 0) if header > len(data) else (header, header + size)
+        if header > len(data):
+            return 0, 0
+    return header, header + size
 
 
 def _masked_head(size: int) -> bytes:

@@ -211,9 +211,7 @@ WAY_OUT = [
     "runware_ws.protocol.line.Line.written",
     "runware_ws.runtime.connection.Connection._write_piece",
     "runware_ws.transport.websocket.WebSocket.message",
-    "websockets.client.ClientProtocol.send_text",
-    "websockets.frames.Frame.serialize",
-    "websockets.frames.apply_mask",
+    "runware_ws.transport.websocket.apply_mask",
 ]
 
 

@@ -1,0 +1,424 @@
+"""From an image and its options to a task of the session, and from its outcome to the caller."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+from anyio.lowlevel import checkpoint
+
+from ..errors import ClientClosedError, InputError, RunwareError
+from ..inputs import Image, Source, source_of
+from ..journal.changes import Origin, digest
+from ..journal.store import Journal
+from ..options import RequestTemplate, check_priority, encode_tag, new_uuid
+from ..protocol.session import Session
+from ..protocol.tasks import Stage, Task
+from ..protocol.wire import encode_task
+from ..results import UpscaleResult
+from ..settings import Settings
+from .admission import Admission, time_limit
+from .api_key import ApiKey
+from .concurrency import run_off_loop
+from .download import Downloads
+from .driver import Driver
+from .observer import Observer
+from .references import References
+from .submission import Submission
+from .task_names import TaskNames
+
+_TINY_BYTES = 4 * 1024
+_AT_GATE = "max_in_flight or max_in_flight_bytes was reached, or large images are being sent"
+
+
+class Submitter:
+    """Admits, reads and encodes images and hands them to the session as tasks.
+
+    Args:
+        settings: the client's settings.
+        key: the API key.
+        journal: where tasks are recorded, or None.
+        downloads: downloads the results.
+        observer: is told of each task, or None.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        key: ApiKey,
+        journal: Journal | None,
+        downloads: Downloads,
+        observer: Observer | None = None,
+    ) -> None:
+        self._settings = settings
+        self.downloads = downloads
+        self._key = key.secret
+        self._is_journaled = journal is not None
+        reuses = settings.reuse_inputs and journal is None
+        self._references = References() if reuses else None
+        self._is_plain = journal is None and not reuses  # no task needs more than its image
+        self.session = Session(
+            settings,
+            api_key=key.secret,
+            new_uuid=new_uuid,
+            rng=random.random,
+            journaled=self._is_journaled,
+        )
+        self.admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
+        self.observer = observer
+        self.driver = Driver(
+            self.session,
+            settings,
+            self._settled,
+            self._retried,
+            self._sending,
+            key=key,
+            journal=journal,
+        )
+
+    async def submit(
+        self,
+        image: Image,
+        template: RequestTemplate,
+        *,
+        task_uuid: str | UUID | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None,
+        tag: Any = None,
+        priority: int = 0,
+        is_awaited: bool = False,
+    ) -> Submission:
+        """Submit an image once there is room for it; see `RunwareClient.submit`.
+
+        Args:
+            is_awaited: whether the caller awaits the result, and so would wait at the gate as well.
+        """
+        if priority:
+            check_priority(priority)
+        encoded_tag = None if tag is None else encode_tag(tag)
+        began = self.driver.clock()
+        names = None
+        if task_uuid is not None or idempotency_key is not None:
+            names = TaskNames(task_uuid, idempotency_key, template, self._key)
+            if (known := self._already_named(names)) is not None:
+                return known.shared()
+            if self._is_untaken(names):
+                return await self.attach(names.uuid, timeout)
+        source = source_of(image)
+        self._check_size(source.size)
+        submission = Submission(
+            new_uuid() if names is None else names.uuid,
+            owned=task_uuid is None,
+            polled=template.polled,
+            priority=priority,
+            timeout=timeout,
+            deadline=None if timeout is None else began + timeout,
+        )
+        submission.tag, submission.began = tag, began
+        if names is None and self._is_plain and source.is_quick:
+            if source.is_read and not is_awaited:
+                await checkpoint()  # so that others have a turn between two files
+                self.driver.check_open()
+            if self._may_enter(source, is_awaited):
+                self._encode(submission, source, template)
+                self._hand_in(submission, source.size, began, template.has_large_answer)
+                return submission
+        return await self._submit_later(
+            submission, image, source, template, names=names, tag=encoded_tag
+        )
+
+    def _may_enter(self, source: Source, is_awaited: bool) -> bool:
+        """Enter the gate if that is possible without waiting.
+
+        A caller who waits for the result of a tiny input enters in any case: it holds no more then
+        than when it waits at the gate, and is sent in the same order.
+        """
+        if self.admission.try_enter(source.size):
+            return True
+        if is_awaited and source.size <= _TINY_BYTES and not source.is_read:
+            self.admission.enter_anyway(source.size)
+            return True
+        return False
+
+    def _encode(self, submission: Submission, source: Source, template: RequestTemplate) -> None:
+        """Encode a small image that has entered."""
+        head, tail = template.before_image(submission.uuid), template.tail
+        try:
+            submission.payload = source.encode(head, tail)
+            if source.is_read:
+                self._correct_size(source, len(submission.payload) - len(head) - len(tail))
+        except BaseException:
+            self.admission.leave(source.size)
+            raise
+
+    async def _submit_later(
+        self,
+        submission: Submission,
+        image: Image,
+        source: Source,
+        template: RequestTemplate,
+        *,
+        names: TaskNames | None,
+        tag: bytes | None,
+    ) -> Submission:
+        """Submit an image that may have to wait for room, for a thread, or for its name."""
+        if names is not None:
+            names.check(source)
+        uuid, timeout, deadline = submission.uuid, submission.timeout, submission.deadline
+        with time_limit(uuid, timeout, deadline, _AT_GATE):
+            await self.admission.enter(source.size, submission.priority)
+        with self.admission.given_back_on_error(source):
+            with time_limit(uuid, timeout, deadline, "the image was being read"):
+                await self._read(submission, source, template, names)
+            if self._is_journaled:
+                submission.origin = await _origin(image, template, submission)
+                submission.origin.tag = tag
+            self.driver.check_open()  # it may have been closed meanwhile
+            known = None if names is None else self._already_named(names)
+        if known is not None or (names is not None and self._is_untaken(names)):
+            self.admission.leave(source.size)
+            return known.shared() if known else await self.attach(submission.uuid, timeout)
+        self._hand_in(submission, source.size, self.driver.clock(), template.has_large_answer)
+        return submission
+
+    async def _read(
+        self,
+        submission: Submission,
+        source: Source,
+        template: RequestTemplate,
+        names: TaskNames | None,
+    ) -> None:
+        """Read and encode an image that has entered; a name may follow from it."""
+        head, tail = template.before_image(submission.uuid), template.tail
+        payload = await source.request(head, tail)
+        if names is not None:
+            payload = await names.complete(payload, len(head), len(tail))
+            submission.uuid = submission.wire_uuid = names.uuid
+            submission.uuid_of_attempt = names.uuid_of_attempt
+        self._correct_size(source, len(payload) - len(head) - len(tail))
+        # Other processes follow the UUIDs of a key's attempts, which must not depend on this one.
+        if self._references is not None and source.has_content and not submission.uuid_of_attempt:
+            payload, reuse = await self._references.shorten(payload, len(head), len(tail))
+            submission.content, submission.inline = reuse
+        submission.payload = payload
+
+    def _already_named(self, names: TaskNames) -> Submission | None:
+        """Return the task in flight that is the same job as one with a name of the caller's.
+
+        Raises:
+            InputError: another task has the caller's UUID.
+        """
+        if names.uuid_of_attempt is not None and (known := self._in_flight(names.uuid)):
+            return known
+        if not self._is_untaken(names):
+            self._refuse_used(names.uuid)
+        return None
+
+    def _is_untaken(self, names: TaskNames) -> bool:
+        """Return whether a job was finished by an earlier process, whose result is still in the
+        journal. The service gives it again."""
+        writer = self.driver.writer
+        return (
+            names.uuid_of_attempt is not None
+            and writer is not None
+            and names.uuid in writer.untaken
+        )
+
+    async def run(
+        self, members: dict[str, Any], wanted: int, timeout: float | None
+    ) -> list[dict[str, Any]]:
+        """Run a task that is no upscale task; see `RunwareClient.run`."""
+        uuid, payload = members["taskUUID"], encode_task(members)
+        deadline = None if timeout is None else self.driver.clock() + timeout
+        with time_limit(uuid, timeout, deadline, _AT_GATE):
+            await self.admission.enter(len(payload))
+        submission = Submission(
+            uuid,
+            payload,
+            wanted=wanted,
+            polled=members.get("deliveryMethod") == "async" or "webhookURL" in members,
+            timeout=timeout,
+            deadline=deadline,
+        )
+        submission.size = len(payload)
+        with self.admission.given_back_on_error(submission):
+            self.driver.check_open()
+            self._refuse_used(uuid)
+        self._hand_in(submission, submission.size, self.driver.clock())
+        try:
+            await self.wait(submission)
+        except BaseException:
+            self.cancel(submission)
+            raise
+        results: list[dict[str, Any]] = submission.result().raw["data"]
+        return results
+
+    async def attach(self, task_uuid: str, timeout: float | None) -> Submission:
+        """Find a task by its UUID; see `RunwareClient.attach`."""
+        if (known := self._in_flight(task_uuid)) is not None:
+            return known
+        deadline = None if timeout is None else self.driver.clock() + timeout
+        with time_limit(task_uuid, timeout, deadline, _AT_GATE):
+            await self.admission.enter(0)
+        known = self._in_flight(task_uuid)
+        if known is not None or self.session.ended:
+            self.admission.leave(0)
+            self.driver.check_open()
+        if known is not None:
+            return known
+        submission = Submission(task_uuid, b"", timeout=timeout, deadline=deadline)
+        self.take_up(submission)
+        return submission
+
+    def take_up(self, submission: Submission) -> None:
+        """Find out about a task that this session did not send. It has been admitted already."""
+        self.session.attach(submission, self.driver.clock())
+        if self.observer is not None:
+            self.observer.submitted(submission, 0.0)
+        self.driver.step()
+
+    def wait(self, submission: Submission) -> Awaitable[Any]:
+        """Wait until a task is settled. Cancelling the waiter does not cancel the task."""
+        event = submission.event
+        if event is None:
+            event = submission.event = self.driver.home.new_event()
+            if submission.outcome is not None:
+                event.set()
+        return event.wait()
+
+    async def recorded(self, submission: Submission) -> None:
+        """Wait until a task that was just submitted is in the journal, if there is one.
+
+        If that fails, takes longer than the task's timeout, or is cancelled, the task is given up.
+        """
+        if self.driver.writer is None:
+            return
+        timeout, deadline = submission.timeout, submission.deadline
+        try:
+            with time_limit(submission.uuid, timeout, deadline, "the journal is being written"):
+                await self.driver.writer.flush()
+        except BaseException:
+            self.cancel(submission)
+            raise
+
+    def cancel(self, submission: Submission) -> None:
+        """Give a task up, unless another caller wants the same job."""
+        if submission.sharers:
+            submission.sharers -= 1
+        elif submission.stage is not Stage.SETTLED:
+            self.session.cancel(submission)
+            self.driver.step()
+
+    def abandon(self, submission: Submission) -> None:
+        """Give a task up, and its result, which may be on its way already."""
+        was_shared = submission.sharers > 0
+        self.cancel(submission)
+        if not was_shared:
+            submission.when_settled(submission.discard)
+
+    def forget(self, uuid: str) -> None:
+        """Have the journal forget a task: its result was acknowledged."""
+        if self.driver.writer is not None:
+            self.driver.writer.forget(uuid)
+
+    def _settled(self, task: Task, outcome: dict[str, Any] | RunwareError) -> None:
+        submission = cast(Submission, task)
+        began = submission.began
+        seconds = None if began is None else self.driver.clock() - began
+        try:
+            if isinstance(outcome, RunwareError):
+                submission.finish(outcome)
+            else:
+                submission.finish(self._result(submission, outcome, seconds))
+        except Exception as error:
+            bug = ClientClosedError(f"a bug in runware_ws: {type(error).__name__}", task.uuid)
+            submission.finish(bug)
+            raise
+        finally:
+            self.admission.leave(submission.size, submission.is_sent)
+        if self._references is not None and submission.content:
+            self._references.settled(submission)
+        if self.observer is not None:
+            self.observer.settled(submission, seconds)
+
+    def _result(
+        self, submission: Submission, item: dict[str, Any], seconds: float | None
+    ) -> UpscaleResult:
+        is_recorded = submission.origin is not None
+        return UpscaleResult(
+            submission.uuid,
+            item,
+            submission.attempts,
+            attempt_uuids=submission.attempt_uuids if submission.former_uuids else (),
+            tag=submission.tag,
+            seconds=seconds,
+            on_ack=partial(self.forget, submission.uuid) if is_recorded else None,
+            downloads=self.downloads,
+        )
+
+    def _retried(self, task: Task, code: str) -> None:
+        if self.observer is not None:
+            self.observer.retried(cast(Submission, task), code)
+
+    def _sending(self, tasks: Sequence[Task]) -> None:
+        if not self.admission.unsent_tasks:
+            return  # small ones are many, and not worth a mark
+        for submission in cast(Sequence[Submission], tasks):
+            if not submission.is_sent:
+                submission.is_sent = True
+                self.admission.sent(submission.size)
+
+    def _hand_in(
+        self, submission: Submission, size: int, now: float, has_large_answer: bool = False
+    ) -> None:
+        """Give a task that has entered with so many bytes to the session."""
+        submission.size = size
+        is_large = len(submission.payload) > self._settings.max_frame_bytes
+        submission.bulk = has_large_answer or is_large
+        self.session.submit(submission, now)
+        if self.observer is not None:
+            self.observer.submitted(submission, now - (submission.began or now))
+        self.driver.step()
+
+    def _in_flight(self, task_uuid: str) -> Submission | None:
+        return cast("Submission | None", self.session.find(task_uuid))
+
+    def _refuse_used(self, task_uuid: str) -> None:
+        self.driver.step()  # an answer may have come whose effects are not performed yet
+        if self._in_flight(task_uuid) is not None:
+            remedy = "await the task that there is, or leave it out"
+            raise InputError("task_uuid", "is in use by a task in flight", remedy)
+        if self.driver.writer is not None and task_uuid in self.driver.writer.untaken:
+            remedy = "await its task, or take it from recovered()"
+            raise InputError("task_uuid", "is that of a result in the journal", remedy)
+
+    def _check_size(self, size: int) -> None:
+        """Raise InputError if the service is known to refuse an input of this size."""
+        limit = self._settings.max_input_bytes
+        if limit is not None and size >= limit:
+            problem = f"has {size} bytes in base64, and the service refuses {limit} (profile)"
+            raise InputError("image", problem, "pass a smaller image, or its URL")
+
+    def _correct_size(self, source: Source, size: int) -> None:
+        """Correct the size of an image at the gate, which was an estimate."""
+        if size != source.size:
+            self._check_size(size)
+            self.admission.resize(source.size, size)
+            source.size = size
+
+
+async def _origin(image: Image, template: RequestTemplate, submission: Submission) -> Origin:
+    """Return what the journal keeps of a task's input: a file by its path and hash."""
+    payload, uuid = submission.payload, submission.uuid
+    if isinstance(image, Path):
+        start = len(template.before_image(uuid)) + 1  # without the quotes
+        end = len(payload) - len(template.tail) - 1
+        encoded = memoryview(payload)[start:end]
+        hashed = await run_off_loop(digest, encoded, len(encoded))
+        return Origin(template.without_image(uuid), str(image.absolute()), hashed)
+    is_url = isinstance(image, str) and "://" in image[:8]
+    return Origin(bytes(payload), str(image) if is_url else None)
