@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,8 @@ Item = dict[str, Any]
 # members each, and no more than can be handled in a tenth of a second.
 _MAX_VALUES = 50_000
 _BYTES_PER_VALUE = 256
+_BYTES_OF_SMALLEST_VALUE = 2  # a digit and a comma, or two brackets
+_BEFORE_IMAGE = (b'Base64Data":"', b";base64,")
 _PIECE_BYTES = 128 * 1024
 _BYTES = (bytes, bytearray)
 _FAILED = ("error", "failed")
@@ -82,7 +84,7 @@ def decode(
     """
     if not isinstance(frame, _BYTES):
         frame = frame.encode() if isinstance(frame, str) else bytes(frame)
-    if len(frame) > _MAX_VALUES:
+    if len(frame) > _BYTES_OF_SMALLEST_VALUE * _MAX_VALUES:
         _refuse_too_many_values(frame)
     try:
         root = orjson.loads(frame)
@@ -102,15 +104,30 @@ def decode(
 def _refuse_too_many_values(frame: bytes | bytearray) -> None:
     """Raise ProtocolError if a frame would take up many times its size once it is decoded.
 
-    Each value but the first has a comma before it or a bracket around it. An image has none of
-    these, so that it takes hardly any time to search.
+    Each value but the first has a comma before it or a bracket around it.
     """
     limit = _MAX_VALUES + len(frame) // _BYTES_PER_VALUE
-    for start in range(0, len(frame), _PIECE_BYTES):  # a piece stays in the processor's cache
-        end = start + _PIECE_BYTES
-        limit -= sum(frame.count(mark, start, end) for mark in (b",", b"[", b"{"))
-        if limit < 0:
-            raise ProtocolError("a frame holds too many values")
+    for start, end in _around_images(frame):
+        for piece in range(start, end, _PIECE_BYTES):  # it stays in the processor's cache
+            stop = min(piece + _PIECE_BYTES, end)
+            limit -= sum(frame.count(mark, piece, stop) for mark in (b",", b"[", b"{"))
+            if limit < 0:
+                raise ProtocolError("a frame holds too many values")
+
+
+def _around_images(frame: bytes | bytearray) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a frame between the base64 of images, of which each is one value.
+
+    What follows the mark is a string in any case, or the frame is not JSON.
+    """
+    mark = next((one for one in _BEFORE_IMAGE if one in frame), b"")
+    start = 0
+    while mark and (image := frame.find(mark, start)) >= 0:
+        yield start, image
+        start = frame.find(b'"', image + len(mark))
+        if start < 0:
+            return
+    yield start, len(frame)
 
 
 def unwrap(envelope: Item) -> tuple[list[Item], list[ErrorItem]]:

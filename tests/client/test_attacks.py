@@ -277,6 +277,18 @@ def test_a_frame_of_nothing_but_values_is_not_unfolded(flood: bytes) -> None:
         decode(data)
 
 
+@pytest.mark.parametrize("member", ["imageBase64Data", "mediaBase64Data", "imageDataURI"])
+@pytest.mark.parametrize("after", [True, False])
+def test_a_flood_beside_images_is_not_unfolded(member: str, after: bool) -> None:
+    head = "data:image/png;base64," if member == "imageDataURI" else ""
+    image = f'{{"{member}":"{head}{"," * MEBIBYTE}"}}'.encode()
+    flood = b"[]," * MEBIBYTE
+    data = image + b"," + flood if after else flood + image + b","
+    with little_memory(MEBIBYTE), pytest.raises(ProtocolError, match="too many values"):
+        decode(b'{"data":[' + data + b"1]}")
+    assert len(decode(b'{"data":[' + image + b"," + image + b"]}")[0]) == 2
+
+
 @pytest.mark.parametrize("count", [1, 1000, 8000])
 def test_a_frame_of_many_results_is_read(count: int) -> None:
     uuid = "32774e2f-e05b-4a47-a34f-4e1eeba03822"
