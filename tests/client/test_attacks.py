@@ -283,9 +283,10 @@ def test_a_flood_beside_images_is_not_unfolded(member: str, after: bool) -> None
     head = "data:image/png;base64," if member == "imageDataURI" else ""
     image = f'{{"{member}":"{head}{"," * MEBIBYTE}"}}'.encode()
     flood = b"[]," * MEBIBYTE
-    data = image + b"," + flood if after else flood + image + b","
+    values = image + b"," + flood if after else flood + image + b","
+    data = b'{"data":[' + values + b"1]}"
     with little_memory(MEBIBYTE), pytest.raises(ProtocolError, match="too many values"):
-        decode(b'{"data":[' + data + b"1]}")
+        decode(data)
     assert len(decode(b'{"data":[' + image + b"," + image + b"]}")[0]) == 2
 
 
