@@ -16,8 +16,6 @@ from stat import S_ISREG
 from typing import IO, Any, cast
 from uuid import UUID
 
-import anyio.lowlevel
-
 from .errors import InputError
 from .pictures import Array, PillowImage, check_picture, is_array, is_pillow_image, png_of
 from .protocol.request import is_base64, is_data_uri, is_url, is_uuid
@@ -63,13 +61,9 @@ class Source(ABC):
             InputError: the image cannot be read, or is empty.
         """
 
-    async def request(self, head: bytes, tail: bytes) -> bytes | bytearray:
-        """Do as `encode`, in a worker thread if need be, and give other tasks a turn."""
-        if not self.is_quick:
-            return await run_in_thread(self.encode, head, tail, abandon_on_cancel=self.is_read)
-        if self.is_read:
-            await anyio.lowlevel.checkpoint()
-        return self.encode(head, tail)
+    async def encode_in_thread(self, head: bytes, tail: bytes) -> bytes | bytearray:
+        """Do as `encode` in a worker thread. Cancelled, it does not wait for a disk that hangs."""
+        return await run_in_thread(self.encode, head, tail, abandon_on_cancel=self.is_read)
 
 
 class _Text(Source):

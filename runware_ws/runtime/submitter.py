@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -168,12 +169,11 @@ class Submitter:
         """Submit an image that may have to wait for room, for a thread, or for its name."""
         if names is not None:
             names.check(source)
-        uuid, timeout, deadline = submission.uuid, submission.timeout, submission.deadline
-        with time_limit(uuid, timeout, deadline, _AT_GATE):
-            await self.admission.enter(source.size, submission.priority)
+        if not self.admission.try_enter(source.size):
+            with _time_limit(submission, _AT_GATE):
+                await self.admission.enter(source.size, submission.priority)
         with self.admission.given_back_on_error(source):
-            with time_limit(uuid, timeout, deadline, "the image was being read"):
-                await self._read(submission, source, template, names)
+            await self._read(submission, source, template, names)
             if self._is_journaled:
                 submission.origin = await _origin(image, template, submission)
                 submission.origin.tag = tag
@@ -181,7 +181,8 @@ class Submitter:
             known = None if names is None else self._already_named(names)
         if known is not None or (names is not None and self._is_untaken(names)):
             self.admission.leave(source.size)
-            return known.shared() if known else await self.attach(submission.uuid, timeout)
+            uuid, timeout = submission.uuid, submission.timeout
+            return known.shared() if known else await self.attach(uuid, timeout)
         self._hand_in(submission, source.size, self.driver.clock(), template.has_large_answer)
         return submission
 
@@ -194,7 +195,13 @@ class Submitter:
     ) -> None:
         """Read and encode an image that has entered; a name may follow from it."""
         head, tail = template.before_image(submission.uuid), template.tail
-        payload = await source.request(head, tail)
+        if source.is_quick:
+            if source.is_read:
+                await checkpoint()
+            payload = source.encode(head, tail)
+        else:
+            with _time_limit(submission, "the image was being read"):
+                payload = await source.encode_in_thread(head, tail)
         if names is not None:
             payload = await names.complete(payload, len(head), len(tail))
             submission.uuid = submission.wire_uuid = names.uuid
@@ -297,9 +304,8 @@ class Submitter:
         """
         if self.driver.writer is None:
             return
-        timeout, deadline = submission.timeout, submission.deadline
         try:
-            with time_limit(submission.uuid, timeout, deadline, "the journal is being written"):
+            with _time_limit(submission, "the journal is being written"):
                 await self.driver.writer.flush()
         except BaseException:
             self.cancel(submission)
@@ -409,6 +415,10 @@ class Submitter:
             self._check_size(size)
             self.admission.resize(source.size, size)
             source.size = size
+
+
+def _time_limit(submission: Submission, obstacle: str) -> AbstractContextManager[None]:
+    return time_limit(submission.uuid, submission.timeout, submission.deadline, obstacle)
 
 
 async def _origin(image: Image, template: RequestTemplate, submission: Submission) -> Origin:
