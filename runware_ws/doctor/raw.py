@@ -95,7 +95,7 @@ class RawConnection(Receiver):
         """Write an encoded frame; see `send`."""
         stream = self._open_stream()
         before = monotonic()
-        for piece in self._websocket.message(frame):
+        for piece in self._websocket.large_message(frame):
             while not stream.can_write:
                 await self._wait_for_news()
             before = monotonic()

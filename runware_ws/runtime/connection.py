@@ -9,7 +9,7 @@ import anyio
 
 from ..protocol.effects import Frame
 from ..protocol.line import Line
-from ..transport import DisconnectedError, Receiver, Stream, WebSocket, open_stream
+from ..transport import PIECE_BYTES, DisconnectedError, Receiver, Stream, WebSocket, open_stream
 from .concurrency import uninterruptible
 
 if TYPE_CHECKING:
@@ -168,32 +168,39 @@ class Connection(Receiver):
         """Write frames as long as the stream takes them."""
         stream = self._stream
         if stream is not None and self.is_current and self._websocket.is_open:
-            while stream.can_write and (self._piece is not None or self._begin_frame()):
-                self._write_piece(stream)
-                if self._piece is None and not self.line.has_frame:
+            while stream.can_write:
+                if self._frame is not None:
+                    self._write_piece(stream, self._frame)
+                elif not self._write_frame(stream):
                     break
         if self._session.timers.moved:
             self._driver.set_timer()
 
-    def _begin_frame(self) -> bool:
-        """Begin the next frame. Return False if there is none."""
-        self._frame = self.line.next_frame(self._clock())
-        if self._frame is None:
+    def _write_frame(self, stream: Stream) -> bool:
+        """Write the next frame, or begin to if it is large. Return whether there may be more."""
+        now = self._clock()
+        frame = self.line.next_frame(now)
+        if frame is None:
             return False
-        self._driver.sending(self._frame.tasks)
-        self._unwritten_bytes = len(self._frame.data)
-        self._pieces = self._websocket.message(self._frame.data)
+        self._driver.sending(frame.tasks)
+        if len(frame.data) <= PIECE_BYTES:
+            stream.write(self._websocket.message(frame.data))
+            self.line.written(frame, now)
+            return self.line.has_frame
+        self._frame = frame
+        self._unwritten_bytes = len(frame.data)
+        self._pieces = self._websocket.large_message(frame.data)
         self._piece = next(self._pieces)
         return True
 
-    def _write_piece(self, stream: Stream) -> None:
+    def _write_piece(self, stream: Stream, frame: Frame) -> None:
         if self._piece is not None:
             stream.write(self._piece)
             self._unwritten_bytes -= len(self._piece)
         self._piece = next(self._pieces, None)
-        if self._piece is None and self._frame is not None:
+        if self._piece is None:
             # All bytes were handed over, so from now on the frame may arrive.
-            self.line.written(self._frame, self._clock())
+            self.line.written(frame, self._clock())
             self._frame = None
             self._unwritten_bytes = 0
             if self._replies:

@@ -10,9 +10,10 @@ import sys
 from contextlib import AbstractAsyncContextManager
 
 from .base import Receiver, Stream, Target
-from .websocket import DisconnectedError, WebSocket
+from .websocket import PIECE_BYTES, DisconnectedError, WebSocket
 
 __all__ = [
+    "PIECE_BYTES",
     "DisconnectedError",
     "Receiver",
     "Stream",

@@ -36,7 +36,7 @@ except ImportError:  # without the library's part in C
 Data = bytes | bytearray | memoryview
 # A multiple of 4, the size of a mask; small enough for the C library to keep its memory from one
 # piece to the next.
-_PIECE_BYTES = 128 * 1024
+PIECE_BYTES = 128 * 1024
 _CONNECTING, _OPEN = State.CONNECTING, State.OPEN  # looked up once, since that takes long
 # By RFC 6455: the first byte of a whole message, a bit of the second, and two sizes which stand for
 # another one in 2 or 8 bytes.
@@ -184,27 +184,24 @@ class WebSocket:
         self.has_replies = False
         return b"".join(self._protocol.data_to_send())
 
-    def message(self, data: bytes | bytearray) -> Iterator[bytes]:
-        """Return the bytes of a text message in pieces, while the connection is open.
-
-        No other bytes may be sent between the pieces.
-        """
+    @staticmethod
+    def message(data: bytes | bytearray) -> bytes:
+        """Return the bytes of a text message, to be sent while the connection is open."""
         mask = os.urandom(4)
-        head = _masked_head(len(data)) + mask
-        if len(data) <= _PIECE_BYTES:
-            return iter((head + apply_mask(data, mask),))
-        return self._masked_pieces(head, data, mask)
+        return b"".join((_masked_head(len(data)), mask, apply_mask(data, mask)))
 
     @staticmethod
-    def _masked_pieces(head: bytes, data: bytes | bytearray, mask: bytes) -> Iterator[bytes]:
-        """Mask a large message piece by piece, so that it is not copied as a whole.
+    def large_message(data: bytes | bytearray) -> Iterator[bytes]:
+        """Return the same in pieces, so that a message of more than one is not copied as a whole.
 
-        Fresh memory for megabytes costs more than the masking.
+        Fresh memory for megabytes costs more than the masking. No other bytes may be sent between
+        the pieces.
         """
-        yield head
+        mask = os.urandom(4)
+        yield _masked_head(len(data)) + mask
         with memoryview(data) as view:
-            for start in range(0, len(data), _PIECE_BYTES):
-                yield apply_mask(view[start : start + _PIECE_BYTES], mask)
+            for start in range(0, len(data), PIECE_BYTES):
+                yield apply_mask(view[start : start + PIECE_BYTES], mask)
 
     def goodbye(self) -> bytes:
         """Return the bytes of a close frame; b"" if the connection is not open."""

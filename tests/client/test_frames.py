@@ -96,8 +96,10 @@ def test_a_server_reads_what_is_written(size: int) -> None:
     (request,) = server.events_received()
     server.send_response(server.accept(request))  # type: ignore[arg-type]
     server.data_to_send()
-    for data in (b"y" * size, b"z" * 200_000):  # one that is masked whole, and one in pieces
-        for piece in websocket.message(data):
+    data = b"y" * size
+    for pieces in ([websocket.message(data)], websocket.large_message(data * 3)):
+        for piece in pieces:
             server.receive_data(piece)
         (event,) = server.events_received()
         assert event == Frame(Opcode.TEXT, data)
+        data *= 3

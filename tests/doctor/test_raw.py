@@ -60,14 +60,14 @@ async def test_the_time_of_sending_is_one_at_which_not_all_had_left(
 ) -> None:
     """A result was counted from the look that found nothing unsent, up to 10 ms later."""
     moments: list[float] = []
-    write = WebSocket.message
+    pieces_of = WebSocket.large_message
 
-    def message(self: WebSocket, frame: bytes) -> Iterator[bytes]:
-        for piece in write(self, frame):
+    def message(_: WebSocket, frame: bytes) -> Iterator[bytes]:
+        for piece in pieces_of(frame):
             yield piece
             moments.append(monotonic())  # it was handed over
 
-    monkeypatch.setattr(WebSocket, "message", message)
+    monkeypatch.setattr(WebSocket, "large_message", message)
     with ScriptedServer() as server:
         async with open_raw(Target(server.url), Secret(KEY)) as line:
             sent = await line.send(PING)
