@@ -209,7 +209,7 @@ WAY_OUT = [
     "runware_ws.protocol.send_queue.encode_tasks",
     "runware_ws.protocol.line.Line.next_frame",
     "runware_ws.protocol.line.Line.written",
-    "runware_ws.runtime.connection.Connection._write_piece",
+    "runware_ws.runtime.connection.Connection._write_frame",
     "runware_ws.transport.websocket.WebSocket.message",
     "runware_ws.transport.websocket.apply_mask",
 ]
