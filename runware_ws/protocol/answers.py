@@ -28,7 +28,7 @@ class Meaning(Enum):
     DETAILS = auto()
 
 
-RESULT = Meaning.RESULT  # for each task: see the like in `tasks`
+RESULT = Meaning.RESULT  # looked up once, since that takes long
 
 
 class Subject(Enum):

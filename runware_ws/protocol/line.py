@@ -26,10 +26,12 @@ from .effects import Connect, Disconnect, Frame, Pong
 from .reconcile import Reconciler
 from .reconnector import Reconnector
 from .secret import Secret
-from .send_queue import SendQueue
+from .send_queue import SendQueue, Takes
 from .task_table import TaskTable
 from .tasks import Task
 from .wire import ErrorItem, Item, decode
+
+_SMALL = Takes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +148,7 @@ class Line:
         if link.ready:
             if link.unattributed or link.missed_answer:
                 parts.attribution.look_into(link, now)
-            small, bulk = self._takes(now)
-            frame = parts.send_queue.next(link, now, small=small, bulk=bulk)
+            frame = parts.send_queue.next(link, now, self._takes(now))
         else:
             frame = parts.send_queue.authentication(link, now + parts.settings.auth_timeout)
         if frame is not None:
@@ -160,19 +161,19 @@ class Line:
                 self.occupied_since = now
         return frame
 
-    def _takes(self, now: float) -> tuple[bool, bool]:
-        """Return whether small and large tasks may travel here.
+    def _takes(self, now: float) -> Takes:
+        """Return what may travel here.
 
         Small ones travel on the first line that is ready. It takes large ones, too, as long as
         there is no other line, or none small has come for a while.
         """
         if not self._table.bulk_tasks and not self.index:
-            return True, False
+            return _SMALL
         others = [one for one in self._lines if one is not self and one.is_ready]
         if others and others[0].index < self.index:
-            return False, True
+            return Takes(small=False, bulk=True)
         is_alone = not others and all(one.coming_until is None for one in self._lines)
-        return True, is_alone or now >= self._table.small_until
+        return Takes(bulk=is_alone or now >= self._table.small_until, has_other=bool(others))
 
     def written(self, frame: Frame, now: float) -> None:
         """Take note that all bytes of a frame have been handed over, so that it may arrive."""

@@ -6,6 +6,8 @@ with a thousand pending they leave together. Nothing is delayed to make a frame 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..settings import Settings
 from .connection_state import ConnectionState
 from .effects import Frame
@@ -18,6 +20,20 @@ from .wire import encode_tasks, join_tasks
 
 _PING = encode_tasks([{"taskType": "ping", "ping": True}])
 _MAY_BE_ASKED_FOR = (Stage.RECONCILING, Stage.ACCEPTED, Stage.SENT)
+
+
+class Takes(NamedTuple):
+    """What may travel on a connection.
+
+    Attributes:
+        small: whether small new tasks may.
+        bulk: whether large ones may.
+        has_other: whether there is another connection for these.
+    """
+
+    small: bool = True
+    bulk: bool = False
+    has_other: bool = False
 
 
 class SendQueue:
@@ -34,7 +50,7 @@ class SendQueue:
         self._settings = settings
         self._table = table
         self._reconciler = reconciler
-        self._turn = 0  # counts frames of small tasks while large ones wait
+        self._small_in_a_row = 0  # frames of small tasks since one of a large task that waits
 
     def authentication(self, link: ConnectionState, deadline: float) -> Frame | None:
         """Return the first frame on a connection, to be answered by `deadline`; None once written.
@@ -50,15 +66,8 @@ class SendQueue:
             members["connectionSessionUUID"] = link.resuming
         return Frame(encode_tasks([members]))
 
-    def next(self, link: ConnectionState, now: float, *, small: bool, bulk: bool) -> Frame | None:
-        """Return the next frame for a connection that is ready, or None.
-
-        Args:
-            link: the connection.
-            now: the time.
-            small: whether small new tasks may travel on it.
-            bulk: whether large ones may.
-        """
+    def next(self, link: ConnectionState, now: float, takes: Takes) -> Frame | None:
+        """Return the next frame for a connection that is ready, or None."""
         if link.keepalive.ping_wanted:
             return Frame(_PING, is_ping=True)
         if self._table.careful:
@@ -66,7 +75,7 @@ class SendQueue:
         frame = None
         if link.has_questions:
             frame = self._questions(link, now, self._settings.max_tasks_per_frame)
-        return frame or self._tasks(link, now, small=small, bulk=bulk)
+        return frame or self._tasks(link, now, takes)
 
     def _questions(self, link: ConnectionState, now: float, limit: int) -> Frame | None:
         if link.asks_alone:
@@ -86,13 +95,17 @@ class SendQueue:
                 return Frame(encode_tasks(batch))
         return None
 
-    def _tasks(self, link: ConnectionState, now: float, *, small: bool, bulk: bool) -> Frame | None:
+    def _tasks(self, link: ConnectionState, now: float, takes: Takes) -> Frame | None:
         table, limit = self._table, self._table.limit
         batch = self._resends() if table.resends else []
-        if not batch and small and table.small.count:
-            batch = self._pending(table.small, self._room_for_small())
-        if not batch and bulk and table.bulk.count:
+        if not batch and takes.small and table.small.count:
+            batch = self._pending(table.small, self._room_for_small(takes))
+            if batch and table.bulk.count:
+                self._small_in_a_row += 1
+        if not batch and takes.bulk and table.bulk.count:
             batch = self._pending(table.bulk, self._room_for_bulk())
+            if batch:
+                self._small_in_a_row = 0
         limit.wanted = table.small.count > 0 or table.bulk.count > 0
         if limit.wanted and limit.room() <= len(batch):
             table.timers.moved |= limit.is_full(now)
@@ -101,12 +114,11 @@ class SendQueue:
         self._reconciler.written(link, batch, now)
         return Frame(join_tasks([task.payload for task in batch]), tasks=batch)
 
-    def _room_for_small(self) -> int:
-        """Return how many small tasks may be sent: large ones that wait have a share."""
+    def _room_for_small(self, takes: Takes) -> int:
+        """Return how many small tasks may be sent: large ones that can be sent have a share."""
         room = self._table.limit.room()
-        if not self._table.bulk.count:
+        if not self._table.bulk.count or not (takes.bulk or takes.has_other):
             return room
-        self._turn += 1
         return room - max(0, self._share_of_bulk() - self._table.bulk_in_flight)
 
     def _room_for_bulk(self) -> int:
@@ -118,9 +130,9 @@ class SendQueue:
     def _share_of_bulk(self) -> int:
         """Return how many large tasks may be in flight while small ones wait: a quarter of all.
 
-        Where that is less than one, a large one has its turn after several small ones.
+        Where that is less than one, a large one has its turn after three frames of small ones.
         """
-        return self._table.limit.limit // 4 or int(self._turn % 4 == 0)
+        return self._table.limit.limit // 4 or int(self._small_in_a_row >= 3)
 
     def _resends(self) -> list[Task]:
         """Return the first of the tasks to be sent again, as many as fit into a frame."""

@@ -23,6 +23,8 @@ _SHARE_OF_SMALL = 8
 # while another waits for its turn. To hold more would not send them any sooner.
 _AHEAD_BYTES = 4 * 1024 * 1024
 _AHEAD_TASKS = 2
+# So many small inputs enter before a large one that waits for a place among `max_tasks`.
+_TURN_OF_LARGE = 8
 
 
 class Sized(Protocol):
@@ -66,6 +68,7 @@ class Admission:
         self._large_bytes = 0
         self.unsent_tasks = 0  # of the large ones
         self._unsent_bytes = 0
+        self._small_in_a_row = 0  # that entered while large ones wait
         self._emptied = Notification()
         self.tasks = 0
         self.bytes = 0
@@ -181,12 +184,25 @@ class Admission:
         return self.bytes + size <= self._max_bytes or not self._large_tasks
 
     def _admit(self) -> None:
-        for queue in (self._small, self._large):
-            while queue.count and self._fits(queue.first().size):
-                waiter = queue.pop()
-                self.enter_anyway(waiter.size)
-                waiter.admitted = True
-                waiter.event.set()
+        while (queue := self._next_queue()) is not None:
+            waiter = queue.pop()
+            is_small = queue is self._small
+            self._small_in_a_row = self._small_in_a_row + 1 if is_small and self._large.count else 0
+            self.enter_anyway(waiter.size)
+            waiter.admitted = True
+            waiter.event.set()
+
+    def _next_queue(self) -> PriorityQueue[_Waiter] | None:
+        """Return the queue whose next one may enter; None if there is none.
+
+        Small inputs come first, but for some large ones, and for those of a higher priority.
+        """
+        queues = [one for one in (self._small, self._large) if one.count]
+        if len(queues) > 1:
+            is_higher = self._large.first().priority > self._small.first().priority
+            if is_higher or self._small_in_a_row >= _TURN_OF_LARGE:
+                queues.reverse()
+        return next((one for one in queues if self._fits(one.first().size)), None)
 
 
 @contextmanager

@@ -173,6 +173,8 @@ class Connection(Receiver):
                     self._write_piece(stream, self._frame)
                 elif not self._write_frame(stream):
                     break
+            if self._replies:
+                self._reply()
         if self._session.timers.moved:
             self._driver.set_timer()
 
@@ -203,8 +205,6 @@ class Connection(Receiver):
             self.line.written(frame, self._clock())
             self._frame = None
             self._unwritten_bytes = 0
-            if self._replies:
-                self._reply()
 
 
 def _words(error: Exception) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from ..errors import ClientClosedError, InputError, RunwareError
 from ..inputs import Image, Source, source_of
@@ -24,7 +24,7 @@ from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission, time_limit
 from .api_key import ApiKey
-from .concurrency import run_off_loop
+from .concurrency import LARGE_BYTES, run_off_loop
 from .download import Downloads
 from .driver import Driver
 from .observer import Observer
@@ -121,8 +121,9 @@ class Submitter:
         )
         submission.tag, submission.began = tag, began
         if names is None and self._is_plain and source.is_quick:
-            if source.is_read and not is_awaited:
-                await checkpoint()  # so that others have a turn between two files
+            if source.is_read:
+                # Others have a turn between two files; who waits for the result gives them one.
+                await (checkpoint_if_cancelled() if is_awaited else checkpoint())
                 self.driver.check_open()
             if self._may_enter(source, is_awaited):
                 self._encode(submission, source, template)
@@ -135,15 +136,15 @@ class Submitter:
     def _may_enter(self, source: Source, is_awaited: bool) -> bool:
         """Enter the gate if that is possible without waiting.
 
-        A caller who waits for the result of a tiny input enters in any case: it holds no more then
-        than when it waits at the gate, and is sent in the same order.
+        A caller who waits for the result of a tiny input enters over the limit, unless others wait:
+        it holds no more then than when it waits at the gate.
         """
         if self.admission.try_enter(source.size):
             return True
-        if is_awaited and source.size <= _TINY_BYTES and not source.is_read:
-            self.admission.enter_anyway(source.size)
-            return True
-        return False
+        if source.size > _TINY_BYTES or not is_awaited or source.is_read or self.admission.waiting:
+            return False
+        self.admission.enter_anyway(source.size)
+        return True
 
     def _encode(self, submission: Submission, source: Source, template: RequestTemplate) -> None:
         """Encode a small image that has entered."""
@@ -173,7 +174,11 @@ class Submitter:
             with _time_limit(submission, _AT_GATE):
                 await self.admission.enter(source.size, submission.priority)
         with self.admission.given_back_on_error(source):
-            await self._read(submission, source, template, names)
+            if source.is_quick and source.size < LARGE_BYTES:
+                await self._read(submission, source, template, names)
+            else:  # a thread reads it, or computes its hash
+                with _time_limit(submission, "the image was being read"):
+                    await self._read(submission, source, template, names)
             if self._is_journaled:
                 submission.origin = await _origin(image, template, submission)
                 submission.origin.tag = tag
@@ -195,13 +200,12 @@ class Submitter:
     ) -> None:
         """Read and encode an image that has entered; a name may follow from it."""
         head, tail = template.before_image(submission.uuid), template.tail
-        if source.is_quick:
+        if not source.is_quick:
+            payload = await source.encode_in_thread(head, tail)
+        else:
             if source.is_read:
                 await checkpoint()
             payload = source.encode(head, tail)
-        else:
-            with _time_limit(submission, "the image was being read"):
-                payload = await source.encode_in_thread(head, tail)
         if names is not None:
             payload = await names.complete(payload, len(head), len(tail))
             submission.uuid = submission.wire_uuid = names.uuid

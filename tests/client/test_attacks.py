@@ -25,7 +25,17 @@ from runware_ws.protocol.wire import decode
 from runware_ws.runtime.connection import Connection
 from runware_ws.transport import WebSocket
 from tests.support.clients import IMAGE, KEY, outcome_of
-from tests.support.raw import BINARY, CLOSE, CONTINUATION, PING, Attack, Peer, RawServer, frame
+from tests.support.raw import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    Attack,
+    Peer,
+    RawServer,
+    frame,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.long]
 
@@ -315,6 +325,24 @@ async def test_pings_of_a_server_that_does_not_read_do_not_pile_up() -> None:
             assert connection._stream is not None
             waiting = connection._stream.unsent_bytes + len(connection._replies)
             assert waiting < 1_500_000
+
+
+async def test_a_ping_during_an_upload_is_answered_after_it() -> None:
+    opcodes: list[int] = []
+
+    def pings(peer: Peer) -> None:
+        peer.accept()
+        peer.socket.recv(1, socket.MSG_PEEK)  # the upload has begun
+        peer.send(frame(b"?", PING))
+        (task,) = peer.tasks()
+        opcodes.append(peer.opcode())
+        peer.answer(result_of(task))
+        peer.hold()
+
+    with RawServer(pings) as server, anyio.fail_after(30):
+        async with RunwareClient(KEY, url=server.url) as client:
+            await client.upscale(bytes(8 * MEBIBYTE))
+    assert opcodes == [PONG]
 
 
 async def test_what_a_dead_connection_left_is_let_go_at_once() -> None:

@@ -26,6 +26,12 @@ def head_alone(size: int) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8)
 
 
+def long_frame(first: int, size: int, *, masked: bool) -> bytes:
+    """Return a frame of any kind whose size takes two bytes, with other frames in its payload."""
+    data = (frame(Opcode.TEXT, b"inside") * 50)[:size]
+    return bytes((first, 126 | masked << 7)) + size.to_bytes(2) + bytes(4 * masked) + data
+
+
 SIZES = st.sampled_from([0, 1, 125, 126, 127, 300, 65_535, 65_536, MAX_SIZE, MAX_SIZE + 1])
 PAYLOADS = st.one_of(st.binary(max_size=20), SIZES.map(lambda size: b"x" * size))
 WHOLE = st.builds(frame, st.sampled_from([Opcode.TEXT, Opcode.BINARY]), PAYLOADS)
@@ -42,6 +48,12 @@ UNUSUAL = st.one_of(
     st.builds(frame, st.just(Opcode.CONT), st.binary(max_size=5)),
     st.just(frame(Opcode.CLOSE, (1000).to_bytes(2))),
     st.builds(head_alone, st.integers(0, 2**63)),
+    st.builds(
+        long_frame,
+        st.sampled_from([0x00, 0x80, 0x89, 0x8A, 0x88, 0xC1, 0xA2, 0x91, 0x83, 0x8F]),
+        st.integers(0, 400),
+        masked=st.booleans(),
+    ),
     st.binary(min_size=1, max_size=8),
 )
 STREAMS = st.lists(st.one_of(WHOLE, WHOLE, FRAGMENTS, PINGS, UNUSUAL), max_size=8).map(b"".join)
@@ -63,6 +75,8 @@ def pieces_of(stream: bytes, cuts: Sequence[int]) -> list[bytes]:
 
 @given(STREAMS, st.lists(st.integers(0, 2**20), max_size=12))
 @example(frame(Opcode.TEXT, b"in one read with the handshake"), [])
+@example(long_frame(0xC1, 300, masked=False), [])
+@example(long_frame(0x89, 130, masked=False), [])
 def test_messages_are_those_that_the_library_would_read(stream: bytes, cuts: Sequence[int]) -> None:
     ours = WebSocket(URL, MAX_SIZE)
     data = accepted(ours.handshake()) + stream

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from runware_ws import ConnectionLostError, TaskTimeoutError
@@ -96,6 +97,29 @@ async def test_a_timeout_holds_while_a_file_does_not_give_its_bytes() -> None:
         finally:
             file.goes_on.set()
         assert not server.tasks
+
+
+@pytest.mark.parametrize("options", [{"idempotency_key": "content"}, {}])
+async def test_a_timeout_holds_while_no_thread_is_free_to_compute_a_hash(
+    options: dict[str, Any],
+) -> None:
+    files = [HangingFile() for _ in range(16)]
+    text = "data:image/png;base64," + "A" * 400_000
+    async with (
+        served(reuse_inputs=not options) as (server, client),
+        anyio.create_task_group() as tasks,
+    ):
+        try:
+            for file in files:
+                tasks.start_soon(client.upscale, file)
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(TaskTimeoutError, match="being read"):
+                await client.upscale(text, timeout=0.1, **options)
+            assert not server.tasks
+        finally:
+            tasks.cancel_scope.cancel()
+            for file in files:
+                file.goes_on.set()
 
 
 @pytest.mark.parametrize("method", ["upscale", "submit"])

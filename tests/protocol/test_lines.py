@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
+
+import pytest
 
 from runware_ws.protocol.effects import Connect, Disconnect, Effect, Settle
 from runware_ws.protocol.line import Line
@@ -184,3 +187,22 @@ def test_the_end_of_the_client_ends_all_connections() -> None:
     assert [effect.task for effect in effects if isinstance(effect, Settle)] == [small, large]
     assert [one for one in effects if isinstance(one, Disconnect)] == [Disconnect(0), Disconnect(1)]
     assert session.next_timer() is None
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 8])
+def test_large_tasks_have_a_turn_among_small_ones(limit: int) -> None:
+    """A writer may ask for a frame at any time, also when there is no room for a task."""
+    session = started(connections=1, max_in_flight=limit, adaptive=False)
+    large = [task_of(session, 0, bulk=True).uuid for _ in range(3)]
+    for _ in range(60):
+        task_of(session, 0)
+    sent: list[str] = []
+    answered = 0
+    while answered < 60:
+        while text := written(session.main, 0):
+            sent += [task["taskUUID"] for task in json.loads(text)]
+        hear(session.main, 0, result({"taskUUID": sent[answered]}))
+        answered += 1
+    turns = [sent.index(uuid) for uuid in large]
+    assert turns[0] <= 3 * limit
+    assert all(later - earlier <= 4 * limit for earlier, later in pairwise(turns))

@@ -30,7 +30,7 @@ from tests.support.answers import Item, result
 __all__ = ["Attack", "Peer", "RawServer", "frame"]
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 CONTINUATION = 0
 
 
@@ -87,6 +87,10 @@ class Peer:
             if opcode == TEXT:
                 tasks: list[Item] = json.loads(data)
                 return tasks
+
+    def opcode(self) -> int:
+        """Read a frame of any kind, and return its opcode."""
+        return self._frame()[0]
 
     def answer(self, *items: Item) -> None:
         """Send results."""
