@@ -23,7 +23,7 @@ _MAY_BE_ASKED_FOR = (Stage.RECONCILING, Stage.ACCEPTED, Stage.SENT)
 
 
 class Takes(NamedTuple):
-    """What may travel on a connection.
+    """The kinds of tasks that may travel on a connection.
 
     Attributes:
         small: whether small new tasks may.
