@@ -7,7 +7,7 @@ refused is not known to the server; so each error belongs to a task that is abse
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from ..error_codes import code_info
@@ -116,17 +116,31 @@ class Attribution:
             self._answer_too_large(link, remedy)
 
     def _request_too_large(self, link: ConnectionState, remedy: str) -> None:
-        """Fail the largest task that was just sent, or send those of one frame apart."""
+        """Fail the task whose frame was the largest, or send those apart that shared it."""
+        frame = self._largest_frame(link)
         sent = self._sent(link)
-        largest = max(sent, key=lambda task: len(task.payload), default=None)
-        if largest is None:
-            return
-        was_alone = largest.alone or len(largest.payload) > self._settings.max_frame_bytes
-        if was_alone or len(sent) == 1:
-            self._table.settle(largest, ProtocolError(f"task {largest.uuid}: {remedy}"))
+        if len(frame) == 1 and frame[0] in sent:
+            self._table.settle(frame[0], ProtocolError(f"task {frame[0].uuid}: {remedy}"))
         else:
             for task in sent:
                 task.alone = True
+
+    def _largest_frame(self, link: ConnectionState) -> Sequence[Task]:
+        """Return the tasks of the largest frame that the server may not have taken.
+
+        It has taken each frame of which it has answered a task, and those that came before.
+        """
+        largest: Sequence[Task] = ()
+        for tasks in reversed(link.frames):
+            if any(self._is_answered(task) for task in tasks):
+                break
+            largest = tasks
+        return largest
+
+    def _is_answered(self, task: Task) -> bool:
+        if task.stage is Stage.SETTLED:
+            return task.wire_uuid not in self._table.abandoned
+        return task.stage in (Stage.ACCEPTED, Stage.QUEUED)
 
     def _answer_too_large(self, link: ConnectionState, remedy: str) -> None:
         """Fail the task that an answer was awaited for, or have those asked for one at a time."""

@@ -4,6 +4,7 @@ an old one can be mistaken for the new one's."""
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .keepalive import Keepalive
@@ -57,6 +58,8 @@ class ConnectionState:
             be of no task at all.
         inquiry: the search for the owners of such errors, or None.
         ended: whether the connection has ended.
+        frames: the tasks of frames that were written, in order, but for those with a larger or
+            equal one after them: each is smaller than the one before.
     """
 
     def __init__(
@@ -80,6 +83,8 @@ class ConnectionState:
         self.unattributed: list[tuple[ErrorItem, bool]] = []
         self.inquiry: Inquiry | None = None
         self.ended = False
+        self.frames: list[Sequence[Task]] = []
+        self._frame_sizes: list[int] = []
         self._born = now
 
     @property
@@ -92,6 +97,14 @@ class ConnectionState:
         """Return whether a task is to be asked for."""
         results, details = self._queues
         return bool(results or details)
+
+    def writes(self, tasks: Sequence[Task], frame_bytes: int) -> None:
+        """Note that a frame of tasks is being written."""
+        while self._frame_sizes and self._frame_sizes[-1] <= frame_bytes:
+            self._frame_sizes.pop()
+            self.frames.pop()
+        self._frame_sizes.append(frame_bytes)
+        self.frames.append(tasks)
 
     def age(self, now: float) -> float:
         """Return the seconds since it was opened."""

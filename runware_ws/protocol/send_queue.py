@@ -112,7 +112,9 @@ class SendQueue:
         if not batch:
             return None
         self._reconciler.written(link, batch, now)
-        return Frame(join_tasks([task.payload for task in batch]), tasks=batch)
+        data = join_tasks([task.payload for task in batch])
+        link.writes(batch, len(data))
+        return Frame(data, tasks=batch)
 
     def _room_for_small(self, takes: Takes) -> int:
         """Return how many small tasks may be sent: large ones that can be sent have a share."""
