@@ -175,9 +175,6 @@ class Attribution:
             for task, one in zip(absent, errors, strict=False):
                 self._attribute(task, one.error, now)
             return
-        if not are_too_many:
-            for task in absent:  # it has had its error, and has no other until it is sent again
-                task.alive_at = inf
         # Of errors that differ, it is only known whose they are if few are sent at a time.
         for task in absent if len(kinds) == 1 else absent[: max(1, len(absent) // 2)]:
             task.alone = True

@@ -420,7 +420,6 @@ class Reconciler:
             move(task, Transition.DOUBT)
             self._timers.schedule(task, None)
             task.doubled = True
-            task.alive_at = 0.0
             if task.link is not None:
                 task.link.doubt_errors()
             if task.stored:

@@ -294,7 +294,6 @@ class TaskTable:
             self.leave_flight(task)
         self.clear(task)
         task.forget_doubt()
-        task.alive_at = 0.0
         if task.asked is not None:
             answered(task, heard=False)
         task.asks = 0

@@ -133,8 +133,7 @@ class Task:
         attempts: how often it was begun: 1, and one more with each retry.
         writes: how often it was written under its present UUID.
         sent_at: when it was written last.
-        alive_at: when the server last said that it was running or waiting; infinity once it has
-            said all of it that it will before it is sent again.
+        alive_at: when the server last said that it was running or waiting.
         asks: how often its result was asked for, which sets the pace.
         asked: the question that has no answer yet, or None.
         asked_on: the connection on which it was asked, or None.
