@@ -1,47 +1,23 @@
 """Errors that name no task, and frames that are too large: whose they are.
 
 Runware documents that an error often names no task, also an error of one task. It must not fail the
-others. Such an error may be
-
-- of a task that was written before it on its connection, and has no answer since;
-- of a question that was open when it came, since a service that is full may refuse questions, and
-  one that failed a task may say so again;
-- of a task that was given up, that was sent again before its first sending had an answer, or that
-  was sent on an earlier connection of the session; the answer to a ping; or nobody's.
-
-What follows:
-
-- An error that came while questions were open is withheld until they have ended. Each of them that
-  ends without an answer of its own has had one of these errors, or is owed one.
-- An error that may be of the third kind is doubtful.
-- Counting: if as many errors came as tasks were written before the last of them and have no answer
-  since, each of these tasks is an owner, as long as none of the errors is doubtful. A result is an
-  answer, and so is the word that a task is running. Results are awaited first, since they rule out
-  most tasks without a question; after a while those that are left are asked for.
-- An error may be nobody's all the same. So owners found by counting are asked for in one round, and
-  none of them may be known. Nothing need be known of them: the service may refuse the questions.
-- Where counting does not help, each error belongs to a task that is absent: not found in several
-  rounds, by the rules of `runware_ws.protocol.reconcile`.
+others, so it is no task's error until all whose it may be have been asked for. A task that was
+refused is not known to the server; so each error belongs to a task that is absent afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from math import inf
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from ..error_codes import code_info
 from ..errors import ProtocolError
 from ..settings import Settings
-from .connection_state import ConnectionState, Inquiry, Nameless
+from .connection_state import ConnectionState, Inquiry
 from .reconcile import Reconciler
 from .task_table import TaskTable
 from .tasks import Evidence, Stage, Task
 from .wire import ErrorItem
-
-# Errors without an owner are looked into again after so many seconds, and some more for each task.
-_PACE = 0.02
-_PACE_PER_TASK = 1e-6
 
 TooLarge = Literal["sent", "heard"]
 
@@ -56,10 +32,16 @@ class Attribution:
         self._settings = settings
         self._timing = settings.timing
 
-    def look_into_garbled(self, link: ConnectionState, now: float) -> None:
-        """Look into frames that could not be read: each may have been the result of any task."""
-        link.missed_answer = False
-        self._reconciler.doubt(link, self._sent(link), now)
+    def look_into(self, link: ConnectionState, now: float) -> None:
+        """Look into errors without a name and frames that could not be read, all that came so far.
+
+        A frame that could not be read may have been the result of any task that was sent.
+        """
+        if link.unattributed:
+            self._inquire(link, now)
+        if link.missed_answer:
+            link.missed_answer = False
+            self._reconciler.doubt(link, self._sent(link), now)
 
     def _sent(self, link: ConnectionState) -> list[Task]:
         return [task for task in self._written(link) if task.stage is Stage.SENT]
@@ -67,82 +49,21 @@ class Attribution:
     def _written(self, link: ConnectionState) -> list[Task]:
         return [task for task in self._table.in_flight() if task.link is link]
 
-    def conclude(self, link: ConnectionState, now: float) -> None:
-        """Look into errors without a name, as far as that is possible by now."""
-        if link.withheld:
-            if link.has_more_errors_than_questions:
-                self._count(link.withheld[-1], now)
-            self._release(link, now)
-        if link.inquiry is not None:
-            self._close(link, link.inquiry, now)
-        if (link.unattributed or link.inquiry is not None) and link.look_at <= now:
-            self._inquire(link, now)
-
-    def _release(self, link: ConnectionState, now: float) -> None:
-        """Take up errors of which it is known by now whether they answered questions.
-
-        A service that is full may refuse questions as well, which says nothing of its room.
-        """
-        while link.withheld and link.withheld[0].at < link.asked_since:
-            error = link.withheld.pop(0)
-            if link.owed:
-                link.owed -= 1
-                error.is_doubtful = True
-            else:
-                self._count(error, now)
-            link.unattributed.append(error)
-            self._table.timers.moved = True
-
-    def _count(self, error: Nameless, now: float) -> None:
-        """Tell the limit of a refusal, which was that of a task."""
-        if code_info(error.error.code).no_room and not error.is_counted:
-            error.is_counted = True
-            self._table.limit.refused_unnamed(now)
-            self._table.tell_limit()
-            self._table.timers.moved = True
-
     def _inquire(self, link: ConnectionState, now: float) -> None:
-        """Look for the owners of errors that named no task.
-
-        Results rule out most tasks by themselves, so they are awaited for a while. Then all that
-        are left are asked for.
-        """
+        """Look for the owners of errors that named no task: ask for all whose they may be."""
         inquiry = link.inquiry
-        if inquiry is not None and inquiry.is_exact:
-            return
-        link.look_at = now + _PACE + _PACE_PER_TASK * len(self._table.tasks)
-        tasks = sorted(self._written(link), key=_may_fail_after)
         if inquiry is None:
-            self._drop_those_of_nobody(link, tasks)
-        errors = [*([] if inquiry is None else inquiry.errors), *link.unattributed]
-        owners = _owners(errors, tasks)
-        if owners:
-            link.unattributed = errors
-            self._ask_for(link, owners, len(owners), now, is_exact=True)
-        elif inquiry is None and errors and now >= errors[0].at + self._timing.results_first:
-            suspects = [task for task in tasks if _may_fail_after(task) <= errors[-1].at]
-            self._ask_for(link, suspects, len(errors), now, is_exact=False)
+            inquiry = link.inquiry = Inquiry(now)
+        for error, is_doubtful in link.unattributed:
+            inquiry.errors.append(error)
+            inquiry.doubtful |= is_doubtful
+        link.unattributed.clear()
+        for task in self._written(link):
+            if task.stage is not Stage.RECONCILING and task not in inquiry.suspects:
+                inquiry.suspects.add(task)
+                self._reconciler.doubt(link, (task,), now)
 
-    def _drop_those_of_nobody(self, link: ConnectionState, tasks: list[Task]) -> None:
-        """Drop errors before which no task was written that has no answer by now."""
-        first = _may_fail_after(tasks[0]) if tasks else inf
-        while link.unattributed and link.unattributed[0].at < first:
-            self._table.limit.unattributed -= link.unattributed.pop(0).is_counted
-
-    def _ask_for(
-        self, link: ConnectionState, tasks: list[Task], errors: int, now: float, *, is_exact: bool
-    ) -> None:
-        """Ask for the suspects of so many of the first errors."""
-        inquiry = Inquiry(now, link.unattributed[:errors], dict.fromkeys(tasks), is_exact)
-        link.inquiry = inquiry
-        del link.unattributed[:errors]
-        for task in tasks:
-            if is_exact and task.misses and task.asked_at > inquiry.errors[-1].at:
-                inquiry.missed(task)
-        self._reconciler.doubt(link, inquiry.suspects, now)
-        self._close(link, inquiry, now)
-
-    def _close(self, link: ConnectionState, inquiry: Inquiry, now: float) -> None:
+    def conclude(self, link: ConnectionState, now: float) -> None:
         """Conclude the search for owners, once every suspect was found or is absent, or after long.
 
         Each error belongs to a task that is absent: it was refused, so the server does not find it.
@@ -150,42 +71,29 @@ class Attribution:
         may not find what it runs, and their answers are awaited for a while; or it refused a whole
         frame with one error, so they are sent again, each in a frame of its own.
         """
+        inquiry = link.inquiry
+        if inquiry is None:
+            return
         if inquiry.suspects and now - inquiry.since < self._timing.inquiry_limit:
             return
-        if inquiry.is_exact and not self._is_still_exact(link, inquiry):
-            link.inquiry = None  # one of the errors was nobody's, and may be any
-            link.unattributed[:0] = inquiry.errors
-            return
-        absent = list(inquiry.absent)
-        first = min((task.sent_at for task in absent), default=0.0)
-        errors = [one for one in inquiry.errors if inquiry.is_exact or one.at >= first]
+        absent, errors = list(inquiry.absent), inquiry.errors
         # Which task is told which lack of room makes no difference: each is sent again.
-        kinds = {one.kind for one in errors}
-        are_too_many = len(absent) > len(errors) > 0
+        codes = {"" if code_info(error.code).no_room else error.code for error in errors}
+        are_too_many = len(absent) > len(errors)
         if are_too_many and now - inquiry.since < self._timing.living_window:
             return
         link.inquiry = None
-        self._table.timers.moved = True
-        self._table.limit.unattributed -= sum(one.is_counted for one in inquiry.errors)
-        if not errors:
-            return  # their owners were told them by name
-        is_clear = not are_too_many and len(kinds) == 1
-        is_doubtful = any(one.is_doubtful for one in errors)
-        if is_clear and (not is_doubtful or _were_suspected_before(absent)):
-            for task, one in zip(absent, errors, strict=False):
-                self._attribute(task, one.error, now)
+        self._table.limit.unattributed = 0
+        is_clear = not are_too_many and (len(codes) == 1 or len(absent) == 1)
+        if is_clear and (not inquiry.doubtful or _were_suspected_before(absent)):
+            for task, error in zip(absent, errors, strict=False):
+                self._attribute(task, error, now)
             return
         # Of errors that differ, it is only known whose they are if few are sent at a time.
-        for task in absent if len(kinds) == 1 else absent[: max(1, len(absent) // 2)]:
+        for task in absent if len(codes) == 1 else absent[: max(1, len(absent) // 2)]:
             task.alone = True
             task.suspicions += 1
             self._reconciler.send_again(task)
-
-    def _is_still_exact(self, link: ConnectionState, inquiry: Inquiry) -> bool:
-        """Return whether there are still as many errors as owners, with those that came since."""
-        tasks = sorted(self._written(link), key=_may_fail_after)
-        count = len(inquiry.errors)
-        return not count or count in _exact_counts([*inquiry.errors, *link.unattributed], tasks)
 
     def _attribute(self, task: Task, error: ErrorItem, now: float) -> None:
         if not code_info(error.code).conflict:
@@ -209,26 +117,30 @@ class Attribution:
 
     def _request_too_large(self, link: ConnectionState, remedy: str) -> None:
         """Fail the task whose frame was the largest, or send those apart that shared it."""
-        written = self._written(link)
-        sent = {task.wire_uuid: task for task in written if task.stage is not Stage.ACCEPTED}
-        largest = self._largest_frame(link, sent)
-        if len(largest) == 1 and (task := sent.get(largest[0])) is not None:
-            self._table.settle(task, ProtocolError(f"task {task.uuid}: {remedy}"))
+        frame = self._largest_frame(link)
+        sent = self._sent(link)
+        if len(frame) == 1 and frame[0] in sent:
+            self._table.settle(frame[0], ProtocolError(f"task {frame[0].uuid}: {remedy}"))
         else:
-            for task in sent.values():
+            for task in sent:
                 task.alone = True
 
-    def _largest_frame(self, link: ConnectionState, sent: Mapping[str, Task]) -> Sequence[str]:
-        """Return the taskUUIDs of the largest frame that the server may not have taken.
+    def _largest_frame(self, link: ConnectionState) -> Sequence[Task]:
+        """Return the tasks of the largest frame that the server may not have taken.
 
         It has taken each frame of which it has answered a task, and those that came before.
         """
-        largest: Sequence[str] = ()
-        for uuids in reversed(link.frames):
-            if not all(uuid in sent or uuid in self._table.abandoned for uuid in uuids):
+        largest: Sequence[Task] = ()
+        for tasks in reversed(link.frames):
+            if any(self._is_answered(task) for task in tasks):
                 break
-            largest = uuids
+            largest = tasks
         return largest
+
+    def _is_answered(self, task: Task) -> bool:
+        if task.stage is Stage.SETTLED:
+            return task.wire_uuid not in self._table.abandoned
+        return task.stage in (Stage.ACCEPTED, Stage.QUEUED)
 
     def _answer_too_large(self, link: ConnectionState, remedy: str) -> None:
         """Fail the task that an answer was awaited for, or have those asked for one at a time."""
@@ -238,44 +150,6 @@ class Attribution:
             self._table.settle(task, ProtocolError(f"task {task.uuid}: {remedy}"))
         else:
             self._table.careful = candidates
-
-
-def _may_fail_after(task: Task) -> float:
-    """Return the time before which no error came that can be of a task, since it was running."""
-    return max(task.sent_at, task.alive_at)
-
-
-def _exact_counts(errors: list[Nameless], tasks: list[Task]) -> list[int]:
-    """Return each number of first errors that belong to as many of the first tasks.
-
-    If only as many tasks as there are errors may have failed before the last of these, each of them
-    is an owner. If fewer may, an error is nobody's, and may be any. The tasks are in the order of
-    `_may_fail_after`.
-    """
-    counts = []
-    before = 0
-    is_sure = True
-    for count, error in enumerate(errors, 1):
-        is_sure &= error.is_last_word
-        while before < len(tasks) and _may_fail_after(tasks[before]) <= error.at:
-            is_sure &= not tasks[before].doubled
-            before += 1
-        if before < count:
-            return []
-        if is_sure and before == count:
-            counts.append(count)
-    return counts
-
-
-def _owners(errors: list[Nameless], tasks: list[Task]) -> list[Task]:
-    """Return tasks of which each must be the owner of one of as many first errors.
-
-    They are as many as possible of those whose errors are alike; else, with different errors, as
-    many as possible: some may tell their error by name when they are asked for.
-    """
-    counts = _exact_counts(errors, tasks)
-    alike = [count for count in counts if len({one.kind for one in errors[:count]}) == 1]
-    return tasks[: max(alike or counts, default=0)]
 
 
 def _were_suspected_before(tasks: Iterable[Task]) -> bool:

@@ -39,7 +39,6 @@ class Authenticator:
         resumed = self._reconnector.ready(session_uuid)
         if was_ready_before and not resumed:
             self._table.abandoned.clear()
-        link.is_inherited = resumed and not was_ready_before
         link.ready, link.auth_deadline = True, None
         return resumed
 

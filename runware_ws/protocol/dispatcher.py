@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..error_codes import code_info
 from ..errors import ProtocolError
 from .answers import QUESTIONS, RESULT, Meaning, Subject, meaning_of, meaning_of_other, subject_of
-from .connection_state import ConnectionState, Nameless, answered
+from .connection_state import ConnectionState, answered
 from .reconcile import Reconciler
 from .task_table import TaskTable
 from .tasks import RECONCILING, Evidence, Question, Stage, Task
@@ -43,8 +43,6 @@ class Dispatcher:
         if task.stage is RECONCILING:
             task.found_by = _FOUND_BY[task.asked]
             self._reconciler.replay_goes_on(link, now)
-        if task.asked is not None and (task.polled or "status" in item):
-            answered(task)  # else it was pushed, and the answer is still to come
         if task.wanted:
             self._one_of_several(link, task, item, now)
         else:
@@ -140,64 +138,50 @@ class Dispatcher:
     def error_without_name(self, link: ConnectionState, error: ErrorItem, now: float) -> None:
         """Handle an error that names no task."""
         if subject_of(error, ready=True) is Subject.QUESTION:
-            self._nothing_found(link, now)
+            self.nothing_found(link, now)
             return
-        is_doubtful = link.keepalive.awaits_pong or self._table.has_abandoned(now)
-        is_doubtful = is_doubtful or self._brings_old_errors(link)
-        link.withheld.append(Nameless(error, now, is_doubtful))
-        if link.asked:  # one of the questions may have this answer
-            link.spoiled_at = now
-            self._hurry(link, now)
-
-    def _brings_old_errors(self, link: ConnectionState) -> bool:
-        """Return whether an error may be of a task that was sent on an earlier connection."""
-        link.earlier &= self._table.tasks.keys()
-        return link.is_inherited or bool(link.earlier)
+        is_doubtful = bool(link.asked) or link.keepalive.awaits_pong
+        is_doubtful = is_doubtful or self._table.has_abandoned(now)
+        link.unattributed.append((error, is_doubtful))
+        if code_info(error.code).no_room:
+            self._table.limit.refused_unnamed(now)
+            self._table.tell_limit()
+        self.nothing_found(link, now, error)
 
     def garbled(self, link: ConnectionState) -> None:
         """Count a frame that could not be read. It may have been any task's result."""
         self._table.counters.garbled += 1
         link.missed_answer = True
 
-    def empty(self, link: ConnectionState, now: float) -> None:
-        """Handle an empty answer: it may answer an open question, or a whole frame of them.
+    def nothing_found(
+        self, link: ConnectionState, now: float, failure: ErrorItem | None = None
+    ) -> None:
+        """Handle an answer that names no task, and so may answer an open question with nothing.
 
-        It may also acknowledge a task, which is asked for early (`Timing.early_look`).
-        """
-        link.had_empty |= bool(link.asked)
-        self._nothing_found(link, now)
-
-    def _nothing_found(self, link: ConnectionState, now: float) -> None:
-        """Handle an answer that names no task, and so may answer any open question with nothing.
-
-        Once there are as many as questions, all are answered. Until then they have a short grace.
+        One such answer may stand for one question or for a whole frame of them. Once there are as
+        many as questions, all are answered; until then the rest have a short grace. An empty answer
+        may also acknowledge a task, which is asked for early (`Timing.early_look`). An error is
+        that of a task only if no other was asked for; so next time each is asked for alone.
         """
         if not link.asked:
-            link.answered_late()
             return
         link.unnamed += 1
-        self._hurry(link, now)
-        self.nothing_more(link, now)
-
-    def nothing_more(self, link: ConnectionState, now: float) -> None:
-        """End all open questions if there are as many answers that found nothing."""
-        if link.unnamed < len(link.asked):
+        asked = list(link.asked.values())
+        if failure is not None and len(asked) > 1:
+            failure, link.is_spoiled = None, True
+            for task in asked:
+                task.asked_alone = True
+        if link.unnamed >= len(asked):
+            is_spoiled = link.is_spoiled
+            for task in asked:
+                question = answered(task)
+                self._reconciler.nothing(link, task, question, now, failure, spoiled=is_spoiled)
             return
-        for task in list(link.asked.values()):
-            is_spoiled = task.asked_at <= link.spoiled_at
-            question = answered(task)
-            self._reconciler.nothing(link, task, question, now, spoiled=is_spoiled)
-
-    def _hurry(self, link: ConnectionState, now: float) -> None:
-        """Give open questions a short grace: one of them may have been answered."""
-        if link.hurried:
-            return
-        link.hurried = True
-        until = now + self._timing.unnamed_grace
-        for task in link.asked.values():
-            if until < task.asked_until:
-                task.asked_until = until
-                self._table.timers.schedule(task, until)
+        for task in asked:
+            task.asked_at = min(
+                task.asked_at, now + self._timing.unnamed_grace - self._timing.answer_timeout
+            )
+            self._table.timers.schedule(task, now + self._timing.unnamed_grace)
 
 
 def _names(item: Item | ErrorItem | object, task: Task) -> bool:

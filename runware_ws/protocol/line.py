@@ -132,10 +132,8 @@ class Line:
             if self.link is link:  # one before it may have ended the connection
                 self._on_error(link, error, now)
         if not items and not errors:
-            self._parts.dispatcher.empty(link, now)
-        elif link.unnamed:
-            self._parts.dispatcher.nothing_more(link, now)
-        if link.withheld or link.unattributed or link.inquiry is not None:
+            self._parts.dispatcher.nothing_found(link, now)
+        if link.inquiry is not None:
             self._parts.attribution.conclude(link, now)
         if self.reconnector.unproved and link.ready:
             is_good = counters.succeeded > successes or link.age(now) > self._timing.proof
@@ -148,8 +146,8 @@ class Line:
             return None
         parts = self._parts
         if link.ready:
-            if link.missed_answer:
-                parts.attribution.look_into_garbled(link, now)
+            if link.unattributed or link.missed_answer:
+                parts.attribution.look_into(link, now)
             frame = parts.send_queue.next(link, now, self._takes(now))
         else:
             frame = parts.send_queue.authentication(link, now + parts.settings.auth_timeout)
@@ -194,7 +192,7 @@ class Line:
             return not link.auth_written
         if (table.small.count or table.bulk.count) and table.limit.room() > 0:
             return True
-        if link.keepalive.ping_wanted or link.missed_answer:
+        if link.keepalive.ping_wanted or link.unattributed or link.missed_answer:
             return True
         return bool(table.resends) or link.has_questions
 
@@ -319,8 +317,6 @@ class Line:
             self._on_pong(link, now)
         else:
             self._table.drop(item, item.get("taskUUID"))
-            if "status" in item:
-                link.answered_late()
 
     def _on_pong(self, link: ConnectionState, now: float) -> None:
         if (seconds := link.keepalive.pong(now)) is not None:

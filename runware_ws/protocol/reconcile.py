@@ -37,7 +37,7 @@ from ..error_codes import code_info
 from ..errors import ResultLostError, TaskNotFoundError
 from ..settings import Settings
 from .backoff import ceiling
-from .connection_state import ConnectionState, Inquiry, answered
+from .connection_state import ConnectionState, answered
 from .retries import Retries
 from .task_table import TaskTable
 from .tasks import NEVER_WRITTEN, WRITE, WRITTEN, Evidence, Question, Stage, Task, Transition, move
@@ -89,7 +89,7 @@ class Reconciler:
             now: the time.
         """
         table = self._table
-        table.limit.unattributed -= link.drop_errors()
+        table.limit.unattributed = 0
         for task in unwritten:
             if task.stage is Stage.SENT:
                 task.writes -= 1
@@ -119,7 +119,6 @@ class Reconciler:
         if not resumed:
             self.replay_over(link, now)
             return
-        link.earlier = {task.uuid for task in self._table.in_flight()}
         link.replay_end = now + self._timing.replay_quiet
         link.replay_limit = now + self._timing.replay_limit
 
@@ -153,20 +152,10 @@ class Reconciler:
     def ask(self, link: ConnectionState, task: Task, now: float) -> None:
         """Ask for the result of a task, unless the last question may still be answered."""
         if task.asked is not None and not self._is_unanswered(task, now):
-            self._timers.schedule(task, max(task.asked_until, now))
+            self._timers.schedule(task, now + self._timing.answer_timeout)
         else:
-            answered(task, heard=False)
-            is_suspect = self._inquiry_of(task) is not None
-            self._queue(link, task, Question.DETAILS if is_suspect else Question.RESULT)
-
-    def _inquiry_of(self, task: Task) -> Inquiry | None:
-        """Return the inquiry in which a task is suspected to be the owner of an error, or None.
-
-        Its details are asked for first: they name the task, also if it failed.
-        """
-        inquiry = None if task.link is None else task.link.inquiry
-        is_suspect = inquiry is not None and task in inquiry.suspects
-        return inquiry if is_suspect and self._timing.asks_details else None
+            answered(task)
+            self._queue(link, task, Question.RESULT)
 
     def ask_first(self, link: ConnectionState, task: Task) -> None:
         """Ask for a task for the first time."""
@@ -178,21 +167,17 @@ class Reconciler:
 
     def _is_unanswered(self, task: Task, now: float) -> bool:
         """Return whether no answer came in time. A line that is silent as a whole says nothing."""
-        link = task.asked_on
-        if link is None or now < task.asked_until:
+        timeout, link = self._timing.answer_timeout, task.asked_on
+        if link is None or now - task.asked_at < timeout:
             return False
-        return now - link.keepalive.heard_at < self._timing.answer_timeout
+        return now - link.keepalive.heard_at < timeout
 
     def asked(self, link: ConnectionState, task: Task, question: Question, now: float) -> None:
         """Note that a question about a task is being written."""
         link.asked[task.wire_uuid] = task
-        link.asks_apart |= task.asked_with > 0
-        link.most_asked = max(link.most_asked, len(link.asked))
-        link.hurried = False
         task.asked, task.asked_at, task.asked_on = question, now, link
-        task.asked_until = now + self._timing.answer_timeout
         task.asks += question is Question.RESULT
-        self._timers.schedule(task, task.asked_until)
+        self._timers.schedule(task, now + self._timing.answer_timeout)
 
     def written(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
         """Note that tasks are being written."""
@@ -224,13 +209,10 @@ class Reconciler:
                 move(task, Transition.DOUBT)
             self.ask(link, task, now)
         elif self._is_unanswered(task, now):
-            is_spoiled = task.asked_at <= asked_on.spoiled_at
-            failure = asked_on.ended_unheard(task.asked_at)
-            if is_spoiled and task.spoiled and failure is None:  # again: halve the group
-                task.asked_with = max(1, asked_on.most_asked // 2)
-            self.nothing(asked_on, task, answered(task), now, failure, spoiled=is_spoiled)
+            is_spoiled = asked_on.is_spoiled
+            self.nothing(asked_on, task, answered(task), now, spoiled=is_spoiled)
         else:
-            if now >= task.asked_until:  # the line as a whole is silent
+            if now - task.asked_at >= self._timing.answer_timeout:  # the line as a whole is silent
                 asked_on.keepalive.ping_wanted = not asked_on.keepalive.awaits_bytes
             self._timers.schedule(task, now + self._timing.answer_timeout / 2)
 
@@ -252,7 +234,6 @@ class Reconciler:
     def alive(self, task: Task, now: float) -> None:
         """Take a sign that the server knows the task and is not done."""
         task.evidence = Evidence.KNOWN
-        task.alive_at = now
         move(task, Transition.ACCEPT)
         task.forget_doubt()
         self._table.clear(task)
@@ -292,13 +273,9 @@ class Reconciler:
             if is_first:
                 task.count_failure(failure, now)
         task.spoiled = spoiled or (task.spoiled and not is_first)
-        inquiry = self._inquiry_of(task)
-        if inquiry is not None and (other := inquiry.other_way(task, question)) is not None:
-            self._queue(link, task, other)
-            return
         # Of a task that is known, the details are asked for less and less often.
         is_time = task.evidence is not Evidence.KNOWN or not task.misses & (task.misses - 1)
-        if inquiry is None and is_first and is_time and self._timing.asks_details:
+        if is_first and is_time and self._timing.asks_details:
             self._queue(link, task, Question.DETAILS)
         else:
             self._missed(link, task, now)
@@ -313,11 +290,6 @@ class Reconciler:
 
     def _missed(self, link: ConnectionState, task: Task, now: float) -> None:
         """Draw the conclusion from a round in which neither way of asking found the task."""
-        inquiry = None if task.link is None else task.link.inquiry
-        if inquiry is not None and inquiry.is_exact and task in inquiry.suspects:
-            inquiry.missed(task)
-            self._timers.schedule(task, now + self._timing.answer_timeout)  # till all are asked for
-            return
         if task.spoiled:
             self._not_answered(task, now)
             return
@@ -390,7 +362,9 @@ class Reconciler:
     def _absent(self, link: ConnectionState, task: Task, lasted: float, now: float) -> None:
         inquiry = link.inquiry
         if inquiry is not None:
-            inquiry.missed(task)
+            if task in inquiry.suspects:
+                inquiry.suspects.discard(task)
+                inquiry.absent[task] = None
             self.poll_later(task, now)
         elif _lives(task.link) and lasted < self._timing.living_window:
             self.poll_later(task, now)  # its answer may still come on this connection
@@ -419,9 +393,6 @@ class Reconciler:
             task.forget_doubt()
             move(task, Transition.DOUBT)
             self._timers.schedule(task, None)
-            task.doubled = True
-            if task.link is not None:
-                task.link.doubt_errors()
             if task.stored:
                 self._table.load(task)
             else:
@@ -447,7 +418,7 @@ class Reconciler:
         """Ask whether an error is the task's own, or of a later sending or a question."""
         task.rejection = rejection
         move(task, Transition.DOUBT)
-        answered(task, heard=False)
+        answered(task)
         self._queue(link, task, Question.DETAILS)
 
 

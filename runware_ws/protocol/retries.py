@@ -65,8 +65,6 @@ class Retries:
             is_recorded: whether it is in the details: then the server remembers the UUID, and would
                 refuse it again.
         """
-        if was_named:
-            self._forget_nameless(task, error.code)
         info = code_info(error.code)
         if task.inline is not None and _may_be_about_input(error):
             self._table.run_inline(task, task.inline(), new_uuid=was_named)
@@ -84,13 +82,6 @@ class Retries:
         else:
             settled = task_error(error.code, error.message, task.uuid, error.raw, task.attempts)
             self._table.settle(task, settled)
-
-    def _forget_nameless(self, task: Task, code: str) -> None:
-        """Look for the owner of an error no longer that this task was probably told before."""
-        link = task.link
-        error = None if link is None else link.known_to_fail(task, code)
-        if error is not None:
-            self._table.limit.unattributed -= error.is_counted
 
 
 def _may_be_about_input(error: ErrorItem) -> bool:

@@ -78,18 +78,18 @@ class SendQueue:
         return frame or self._tasks(link, now, takes)
 
     def _questions(self, link: ConnectionState, now: float, limit: int) -> Frame | None:
-        if link.asks_apart:
+        if link.asks_alone:
             return None
         for question, queue in link.questions.items():
             batch: list[dict[str, str]] = []
             while queue and len(batch) < limit:
                 task = queue[0]
                 if task.asked is None and task.stage in _MAY_BE_ASKED_FOR:
-                    limit = 1 if link.asks_alone_for(task) else min(limit, task.asked_with or limit)
-                    if len(batch) >= limit or (task.asked_with and len(link.asked) > len(batch)):
+                    if task.asked_alone and link.asked:
                         return Frame(encode_tasks(batch)) if batch else None
                     batch.append({"taskType": question.value, "taskUUID": task.wire_uuid})
                     self._reconciler.asked(link, task, question, now)
+                    limit = 1 if task.asked_alone else limit
                 queue.popleft()
             if batch:
                 return Frame(encode_tasks(batch))

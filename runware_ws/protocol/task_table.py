@@ -135,7 +135,7 @@ class TaskTable:
             for uuid in task.attempt_uuids:
                 self._attempts.pop(uuid, None)
         if task.asked is not None:
-            answered(task, heard=False)  # the result may have come unasked
+            answered(task)
         move(task, SETTLE)
         if task.bulk:
             self.bulk_tasks -= 1
@@ -203,8 +203,6 @@ class TaskTable:
         if task.writes > 1:
             counters.recovered[task.found_by or "sent again"] += 1
             self._remember(task.wire_uuid, item)
-            if task.doubled:
-                self.abandon(task, now + self._timing.known_limit)
         elif task.found_by:
             counters.recovered[task.found_by] += 1
         cost = item.get("cost")
@@ -244,8 +242,6 @@ class TaskTable:
         """Remember a task that is given up, if the server may still speak of it."""
         if task.writes:
             self.abandoned[task.wire_uuid] = until
-            if task.link is not None:
-                task.link.doubt_errors()
 
     def has_abandoned(self, now: float) -> bool:
         """Return whether an error without a name may be about a task that was given up."""
@@ -295,7 +291,7 @@ class TaskTable:
         self.clear(task)
         task.forget_doubt()
         if task.asked is not None:
-            answered(task, heard=False)
+            answered(task)
         task.asks = 0
 
     def tell_limit(self) -> None:
@@ -318,7 +314,6 @@ class TaskTable:
         task.evidence = Evidence.NEVER_WRITTEN
         task.refusal = None
         task.suspicions = 0
-        task.doubled = False
         task.owned = True
         self._attempts[uuid] = task
 

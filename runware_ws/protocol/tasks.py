@@ -133,23 +133,19 @@ class Task:
         attempts: how often it was begun: 1, and one more with each retry.
         writes: how often it was written under its present UUID.
         sent_at: when it was written last.
-        alive_at: when the server last said that it was running or waiting.
         asks: how often its result was asked for, which sets the pace.
         asked: the question that has no answer yet, or None.
         asked_on: the connection on which it was asked, or None.
         asked_at: when that was written.
-        asked_until: when it has found nothing, if no answer has come until then.
         misses: how often in a row neither way of asking found it.
         missed_since: when that began.
         failure: the error that answered the last question, if one did.
         failures: how often that error did, with no other answer between.
         failing_since: when that began.
-        asked_with: at most so many questions are open when it is asked for, its own included, and
-            none is added until all have their answers; 0 for no such limit.
+        asked_alone: whether it is to be asked for while no other question is open.
         spoiled: whether an error answered a question of the present round.
         rejection: an error that may have answered its sending, until the server confirms it.
         refusal: the error by which the server last refused it for lack of room, if it did.
-        doubled: whether it was sent again although its last sending may still be answered.
         suspicions: how often it may have been the cause of an error that named no task.
         alone: whether it is to be written in a frame of its own.
         found_by: the way by which a task in doubt was found; "" if it was never in doubt.
@@ -167,22 +163,19 @@ class Task:
     due: float | None = None
     wake: float | None = None
     sent_at = 0.0
-    alive_at = 0.0
     asks = 0
     asked: Question | None = None
     asked_at = 0.0
-    asked_until = 0.0
     asked_on: ConnectionState | None = None
     misses = 0
     missed_since = 0.0
     failure: ErrorItem | None = None
     failures = 0
     failing_since = 0.0
-    asked_with = 0
+    asked_alone = False
     spoiled = False
     rejection: ErrorItem | None = None
     refusal: ErrorItem | None = None
-    doubled = False
     suspicions = 0
     alone = False
     found_by = ""

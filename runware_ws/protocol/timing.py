@@ -20,8 +20,6 @@ class Timing:
         answer_timeout: a question without an answer for so long found nothing.
         unnamed_grace: after an answer that names no task, answers that name one are still awaited
             for so long.
-        results_first: after an error that names no task, results are awaited for so long before it
-            is asked for all whose error it may be.
         replay_quiet, replay_limit: a replay is over when nothing has come for the first, and at the
             latest after the second.
         living_window: on a connection that lives, a task is not sent again before it could not be
@@ -52,7 +50,6 @@ class Timing:
     early_look: float = 0.25
     answer_timeout: float = 5.0
     unnamed_grace: float = 0.5
-    results_first: float = 1.0
     replay_quiet: float = 0.2
     replay_limit: float = 2.0
     living_window: float = 10.0

@@ -1,5 +1,5 @@
 """Ten thousand tasks in doubt cost a service that knows them one question each, a hundred a frame,
-and no time but that of the answers. So do as many that fail with errors that name no task."""
+and no time but that of the answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from runware_ws.errors import TaskError
 from runware_ws.settings import Settings
 from tests.protocol.world import World, number_of
 
@@ -57,37 +56,3 @@ def test_tasks_in_doubt_are_asked_for_once_and_settle_at_once(
     assert world.sent["getTaskDetails"] == details
     assert world.frames <= 1 + (count + details) / SETTINGS.max_tasks_per_frame
     assert world.now - began < 1.0  # on the world's own clock
-
-
-@pytest.mark.parametrize(
-    ("failure", "others", "rules"),
-    [
-        pytest.param(None, 0, {}, id="refused"),
-        pytest.param(None, 0, {"unknown_task": "empty"}, id="refused, empty answers"),
-        pytest.param(None, 2500, {}, id="refused, among others"),
-        pytest.param("inferenceError", 0, {}, id="failed"),
-    ],
-)
-def test_tasks_that_all_fail_without_a_name_are_sorted_out_in_a_round_or_two(
-    failure: str | None, others: int, rules: dict[str, Any]
-) -> None:
-    settings = Settings(max_in_flight=COUNT + others, adaptive=False)
-    world = CountingWorld(client_settings=settings, errors_name_task=False, **rules)
-    image = "neither a link nor an image" if failure is None else None
-    failing = [world.submit(image=image) for _ in range(COUNT)]
-    good = [world.submit() for _ in range(others)]
-    world.frames = 0
-    began = world.now
-    world.settle_down(finish=False)
-    while failure is not None and world.jobs:
-        world.finish(len(world.jobs) - 1, failure)
-    world.heal()
-    outcomes = [world.settled[number_of(task)][0] for task in failing]
-    codes = {one.code for one in outcomes if isinstance(one, TaskError)}
-    assert codes == {failure or "invalidImage"}
-    assert all(isinstance(one, TaskError) for one in outcomes)
-    assert all(isinstance(world.settled[number_of(task)][0], dict) for task in good)
-    assert world.sent["upscale"] == COUNT + others
-    assert world.sent["getResponse"] + world.sent["getTaskDetails"] <= 2 * COUNT
-    assert world.frames <= 10 + (3 * COUNT + others) / settings.max_tasks_per_frame
-    assert world.now - began < 3.0  # on the world's own clock

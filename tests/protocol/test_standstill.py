@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from runware_ws.protocol.tasks import Task
-from runware_ws.protocol.timing import Timing
 from runware_ws.protocol.wire import encode_answer
 from tests.client.test_moments import connected, hear, submit, write_all
 from tests.protocol.lasting import LastingWorld
@@ -97,9 +96,7 @@ def test_a_frame_that_is_refused_as_a_whole_is_sent_again_a_task_at_a_time() -> 
     tasks = submit(session, 3)
     write_all(session, 0)
     hear(session, 0.1, errors=[error("novelty")])
-    now = 0.1 + Timing().results_first
-    session.handle_timer(now)
-    frames = write_all(session, now)
+    frames, now = write_all(session, 0.1), 0.1
     while "taskType" in frames[0][0]:  # until it is a task that was sent before
         asked = [one for frame in frames for one in frame]
         hear(session, now, errors=[error("taskNotFound", one) for one in asked if one["taskUUID"]])
