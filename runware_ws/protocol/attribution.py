@@ -7,7 +7,7 @@ refused is not known to the server; so each error belongs to a task that is abse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from ..error_codes import code_info
@@ -117,30 +117,26 @@ class Attribution:
 
     def _request_too_large(self, link: ConnectionState, remedy: str) -> None:
         """Fail the task whose frame was the largest, or send those apart that shared it."""
-        frame = self._largest_frame(link)
-        sent = self._sent(link)
-        if len(frame) == 1 and frame[0] in sent:
-            self._table.settle(frame[0], ProtocolError(f"task {frame[0].uuid}: {remedy}"))
+        written = self._written(link)
+        sent = {task.wire_uuid: task for task in written if task.stage is not Stage.ACCEPTED}
+        largest = self._largest_frame(link, sent)
+        if len(largest) == 1 and (task := sent.get(largest[0])) is not None:
+            self._table.settle(task, ProtocolError(f"task {task.uuid}: {remedy}"))
         else:
-            for task in sent:
+            for task in sent.values():
                 task.alone = True
 
-    def _largest_frame(self, link: ConnectionState) -> Sequence[Task]:
-        """Return the tasks of the largest frame that the server may not have taken.
+    def _largest_frame(self, link: ConnectionState, sent: Mapping[str, Task]) -> Sequence[str]:
+        """Return the taskUUIDs of the largest frame that the server may not have taken.
 
         It has taken each frame of which it has answered a task, and those that came before.
         """
-        largest: Sequence[Task] = ()
-        for tasks in reversed(link.frames):
-            if any(self._is_answered(task) for task in tasks):
+        largest: Sequence[str] = ()
+        for uuids in reversed(link.frames):
+            if not all(uuid in sent or uuid in self._table.abandoned for uuid in uuids):
                 break
-            largest = tasks
+            largest = uuids
         return largest
-
-    def _is_answered(self, task: Task) -> bool:
-        if task.stage is Stage.SETTLED:
-            return task.wire_uuid not in self._table.abandoned
-        return task.stage in (Stage.ACCEPTED, Stage.QUEUED)
 
     def _answer_too_large(self, link: ConnectionState, remedy: str) -> None:
         """Fail the task that an answer was awaited for, or have those asked for one at a time."""

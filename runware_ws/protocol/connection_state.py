@@ -58,7 +58,7 @@ class ConnectionState:
             be of no task at all.
         inquiry: the search for the owners of such errors, or None.
         ended: whether the connection has ended.
-        frames: the tasks of frames that were written, in order, but for those with a larger or
+        frames: the taskUUIDs of frames that were written, in order, but for those with a larger or
             equal one after them: each is smaller than the one before.
     """
 
@@ -83,7 +83,7 @@ class ConnectionState:
         self.unattributed: list[tuple[ErrorItem, bool]] = []
         self.inquiry: Inquiry | None = None
         self.ended = False
-        self.frames: list[Sequence[Task]] = []
+        self.frames: list[list[str]] = []
         self._frame_sizes: list[int] = []
         self._born = now
 
@@ -104,7 +104,7 @@ class ConnectionState:
             self._frame_sizes.pop()
             self.frames.pop()
         self._frame_sizes.append(frame_bytes)
-        self.frames.append(tasks)
+        self.frames.append([task.wire_uuid for task in tasks])  # which holds no task alive
 
     def age(self, now: float) -> float:
         """Return the seconds since it was opened."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from itertools import pairwise
 from typing import Any
 
@@ -206,3 +208,17 @@ def test_large_tasks_have_a_turn_among_small_ones(limit: int) -> None:
     turns = [sent.index(uuid) for uuid in large]
     assert turns[0] <= 3 * limit
     assert all(later - earlier <= 4 * limit for earlier, later in pairwise(turns))
+
+
+def test_a_settled_task_is_let_go_also_if_its_frame_was_the_largest() -> None:
+    session = started(connections=1)
+    tasks = [task_of(session, 0) for _ in range(5)]
+    sent = json.loads(written(session.main, 0))
+    later = task_of(session, 0)  # in a smaller frame
+    assert later.uuid in written(session.main, 0)
+    hear(session.main, 0, *[result({"taskUUID": task["taskUUID"]}) for task in sent])
+    assert settled(session) == tasks
+    left = [weakref.ref(task) for task in tasks]
+    tasks.clear()
+    gc.collect()
+    assert [one() for one in left] == [None] * 5
