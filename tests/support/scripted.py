@@ -137,6 +137,12 @@ class ScriptedServer(Record):
             self.url = f"{scheme}://127.0.0.1:{self.port}/v1"
             self._started.set_result(None)
             await self._end.wait()
+            # A connection that is being accepted while the server is closed would be left open, in
+            # Python 3.11 (python/cpython#79033).
+            for listening in server.sockets:
+                asyncio.get_running_loop().remove_reader(listening.fileno())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             for connection in self.connections:
                 connection.abort()
         with suppress(TimeoutError):
