@@ -40,6 +40,7 @@ IMPATIENT = Timing(
     overdue=2.0,
     answer_timeout=0.5,
     living_window=1.5,
+    known_limit=30.0,
     retry=(0.01, 0.1),
     reconnect=(0.05, 0.5),
     breaker=(0.05, 0.2),
