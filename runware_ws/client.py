@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
 from .batch import Outcomes, Window, check_images
-from .doctor.profile import with_profile
 from .inputs import Image
 from .options import (
     DeliveryMethod,
@@ -190,6 +189,8 @@ class RunwareClient(OtherTasks):
         check_journal(journal)
         check_http_client(http_client)
         given = {"doubt_window": doubt_window, "max_tasks_per_frame": max_tasks_per_frame}
+        from .doctor.profile import with_profile  # a program may never make a client
+
         super().__init__(
             with_profile(profile, settings, key.secret, given), key, journal, http_client
         )

@@ -7,7 +7,6 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,6 +227,8 @@ class UpscaleResult:
 
     def _repr_html_(self) -> str:
         """Return a small picture and a few words, for notebooks. It downloads nothing."""
+        from html import escape
+
         picture = ""
         if self.image_url is not None and is_url(self.image_url):
             link = escape(self.image_url)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..protocol.wire import encode_item, with_uuid
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -21,7 +22,10 @@ from ..protocol.wire import around_image, decode_tasks
 from ..runtime.concurrency import Notification, run_in_thread
 from ..settings import Settings
 from .changes import digest
-from .store import Entry, Journal
+from .entry import Entry
+
+if TYPE_CHECKING:
+    from .store import Journal
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..batch import Failure, Outcome, OutcomeIterator, Success, outcome_of
 from ..errors import ProtocolError, ResultLostError
@@ -16,7 +16,10 @@ from ..runtime.concurrency import Notification, run_in_thread, uninterruptible
 from ..runtime.submission import Submission
 from ..runtime.submitter import Submitter
 from .changes import Origin
-from .store import Entry, Journal, Row, entry_of
+from .entry import Entry, Row, entry_of
+
+if TYPE_CHECKING:
+    from .store import Journal
 
 RecoveredSource = Path | str | None
 _log = logging.getLogger("runware_ws")

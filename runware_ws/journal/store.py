@@ -18,15 +18,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from ..errors import JournalError
 from ..transport.fork import guard
 from .changes import Change
+from .entry import Entry, Row, entry_of
 from .lock import Lock, LockedError
 from .schema import UnknownDatabaseError, bring_up_to_date, version_of
 
@@ -39,31 +38,7 @@ _ENTRY = (
     " request IS NOT NULL, result IS NOT NULL"
 )
 
-Row = tuple[Any, ...]
-"""An entry as it comes out of the database; many of them cost the garbage collector nothing."""
-
 _Identity = tuple[int, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A task as it was found in the journal, without what can be large; see the table.
-
-    Attributes:
-        row: its place in the order in which tasks were recorded.
-    """
-
-    row: int
-    uuid: str
-    wire_uuid: str
-    attempts: int
-    polled: bool
-    owned: bool
-    source: str | None
-    digest: str
-    tag: bytes | None
-    has_request: bool
-    has_result: bool
 
 
 def _wall_clock() -> float:
@@ -272,24 +247,6 @@ class Journal:
                 raise JournalError(str(self.path), _IN_USE) from None
             except (sqlite3.Error, OSError, ValueError, UnknownDatabaseError) as error:
                 raise JournalError(str(self.path), _words(error)) from None
-
-
-def entry_of(row: Row) -> Entry:
-    """Return a row as an entry."""
-    number, uuid, wire_uuid, attempts, polled, owned, source, digest, tag, *flags = row
-    return Entry(
-        row=number,
-        uuid=uuid,
-        wire_uuid=wire_uuid,
-        attempts=attempts,
-        polled=bool(polled),
-        owned=bool(owned),
-        source=None if source is None else os.fsdecode(source),
-        digest=digest or "",
-        tag=tag,
-        has_request=bool(flags[0]),
-        has_result=bool(flags[1]),
-    )
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -25,7 +25,9 @@ from ..protocol.effects import Record, Settle
 from ..protocol.tasks import Task
 from ..runtime.concurrency import run_in_thread
 from .changes import Change, Forget, Keep, KeepResult, SetApart
-from .store import Journal
+
+if TYPE_CHECKING:
+    from .store import Journal
 
 # The client ended, not the task: the next process takes it up.
 _CLIENT_ENDED = (AuthenticationError, ClientClosedError, ConnectionLostError, JournalError)

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import os
-import re
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from html import escape
-from importlib.resources import files
-from itertools import count, islice
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from ..batch import Outcome
-from .entries import ReportEntry, entry_of
+from .entries import ReportEntry
 
 __all__ = ["ReportEntry", "report"]
-
-_AT_ONCE = 32
-_MARK = re.compile(r"\{(policy|style|script|title|data)\}")
 
 
 def report(
@@ -52,57 +39,6 @@ def report(
     Raises:
         OSError: the page cannot be written.
     """
-    target = Path(path)
-    described: list[str] = []
-    describe = partial(_described, folder=target.parent)
-    entries = _entries(outcomes)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        while some := list(islice(entries, _AT_ONCE)):
-            described += threads.map(describe, some)
-    data = ",\n".join(described)
-    page = _page(title, f"[{data}]")
-    temporary = target.with_name(f".{uuid4().hex}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
+    from .page import write_page  # which needs more modules than a client does
 
-
-def _entries(outcomes: Iterable[Outcome[Any] | ReportEntry]) -> Iterator[ReportEntry]:
-    numbers = count(1)
-    for outcome in outcomes:
-        number = next(numbers)
-        yield outcome if isinstance(outcome, ReportEntry) else entry_of(outcome, number)
-
-
-def _described(entry: ReportEntry, folder: Path) -> str:
-    """Return an entry as JSON that can stand in a page: no markup can begin in it."""
-    return json.dumps(entry.described(folder)).replace("<", "\\u003c")
-
-
-def _page(title: str, data: str) -> str:
-    parts = {name: _part(f"page.{name}") for name in ("html", "css", "js")}
-    # A page from elsewhere, in a frame or after an injection, could run nothing else.
-    policy = (
-        "default-src 'none'; img-src 'self' data: file: http: https:; "
-        f"style-src {_hash_of(parts['css'])}; script-src {_hash_of(parts['js'])}; base-uri 'none'"
-    )
-    values = {
-        "policy": policy,
-        "style": parts["css"],
-        "script": parts["js"],
-        "title": escape(title),
-        "data": data,
-    }
-    return _MARK.sub(lambda mark: values[mark[1]], parts["html"])
-
-
-def _part(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash_of(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    return write_page(outcomes, Path(path), title)

@@ -13,7 +13,6 @@ import anyio
 from ..errors import ClientClosedError
 from ..events import Events
 from ..journal.recovery import Recovered, take_up
-from ..journal.store import Journal
 from ..options import Defaults
 from ..protocol.reconnector import ClientState
 from ..settings import Settings, check_timeout
@@ -28,6 +27,8 @@ from .submitter import Submitter
 
 if TYPE_CHECKING:
     import httpx
+
+    from ..journal.store import Journal
 
 _CLOSE_LIMIT = 3.0
 
@@ -101,6 +102,8 @@ class BaseClient:
         return kind(self._settings, self._key, journal, self._downloads, self._observer)
 
     async def _open_journal(self, path: str | os.PathLike[str]) -> Submitter:
+        from ..journal.store import Journal  # which needs SQLite
+
         with anyio.CancelScope(shield=True):  # or nobody would close what the thread opens
             journal = await run_in_thread(Journal, path)
         try:

@@ -8,11 +8,10 @@ timed out, was cancelled, or was lost) counts as spent, since the service may fi
 from __future__ import annotations
 
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BudgetError, RunwareError, TaskError
 from ..inputs import Image
-from ..journal.store import Journal
 from ..options import RequestTemplate
 from ..protocol.tasks import Task
 from ..settings import Settings
@@ -23,6 +22,9 @@ from .download import Downloads
 from .observer import Observer
 from .submission import Submission
 from .submitter import Submitter
+
+if TYPE_CHECKING:
+    from ..journal.store import Journal
 
 # The example in Runware's documentation, until a result says better.
 _FIRST_ESTIMATE = 0.0013

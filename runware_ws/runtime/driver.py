@@ -15,7 +15,7 @@ import traceback
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import anyio
@@ -29,7 +29,6 @@ from ..errors import (
 )
 from ..events import Events
 from ..journal.loading import Loader
-from ..journal.store import Journal
 from ..journal.writer import JournalWriter
 from ..protocol.effects import (
     Connect,
@@ -53,6 +52,9 @@ from .api_key import ApiKey
 from .concurrency import Background, one_shot_event
 from .connection import Connection
 from .home import Home, SleepDetector
+
+if TYPE_CHECKING:
+    from ..journal.store import Journal
 
 _log = logging.getLogger("runware_ws")
 # While there is a connection, it is looked so often whether the machine slept.

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
@@ -15,7 +15,6 @@ from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from ..errors import ClientClosedError, InputError, RunwareError
 from ..inputs import Image, Source, source_of
 from ..journal.changes import Origin, digest
-from ..journal.store import Journal
 from ..options import RequestTemplate, check_priority, encode_tag, new_uuid
 from ..protocol.session import Session
 from ..protocol.tasks import Stage, Task
@@ -31,6 +30,9 @@ from .observer import Observer
 from .references import References
 from .submission import Submission
 from .task_names import TaskNames
+
+if TYPE_CHECKING:
+    from ..journal.store import Journal
 
 _TINY_BYTES = 4 * 1024
 _AT_GATE = "max_in_flight or max_in_flight_bytes was reached, or large images are being sent"

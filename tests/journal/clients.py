@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from runware_ws import RunwareClient
 from runware_ws.batch import Outcome
-from runware_ws.journal.store import Entry
+from runware_ws.journal.entry import Entry
 from tests.journal.files import opened
 
 __all__ = ["in_file", "left_by", "snapshot"]

@@ -12,7 +12,8 @@ import pytest
 
 from runware_ws import ClientClosedError, TaskTimeoutError, UpscaleTask
 from runware_ws.journal.changes import Keep, KeepResult
-from runware_ws.journal.store import Entry, Journal
+from runware_ws.journal.entry import Entry
+from runware_ws.journal.store import Journal
 from tests.journal.brake import Brake
 from tests.journal.clients import in_file, left_by
 from tests.support.clients import IMAGE, KEY, client_of, outcome_of, served, submitted

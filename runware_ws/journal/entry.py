@@ -1,0 +1,49 @@
+"""An entry of the journal: a task as it was found there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+Row = tuple[Any, ...]
+"""An entry as it comes out of the database; many of them cost the garbage collector nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A task as it was found in the journal, without what can be large; see the table.
+
+    Attributes:
+        row: its place in the order in which tasks were recorded.
+    """
+
+    row: int
+    uuid: str
+    wire_uuid: str
+    attempts: int
+    polled: bool
+    owned: bool
+    source: str | None
+    digest: str
+    tag: bytes | None
+    has_request: bool
+    has_result: bool
+
+
+def entry_of(row: Row) -> Entry:
+    """Return a row as an entry."""
+    number, uuid, wire_uuid, attempts, polled, owned, source, digest, tag, *flags = row
+    return Entry(
+        row=number,
+        uuid=uuid,
+        wire_uuid=wire_uuid,
+        attempts=attempts,
+        polled=bool(polled),
+        owned=bool(owned),
+        source=None if source is None else os.fsdecode(source),
+        digest=digest or "",
+        tag=tag,
+        has_request=bool(flags[0]),
+        has_result=bool(flags[1]),
+    )
