@@ -113,6 +113,12 @@ class Story(RuleBasedStateMachine):
         self.turned_away = True
         self.world.turn_away()
 
+    @precondition(lambda self: not self.service_rules.errors_name_task)
+    @precondition(lambda self: self.world.is_ready and self.world.wire.up)
+    @rule()
+    def turn_away_without_names(self) -> None:
+        self.world.turn_away(named=False)
+
     # What no network does, frames out of order and doubled, is harmless as long as errors name
     # their tasks and a second sending is refused. One that was turned away must not be doubled: its
     # conflict with itself would mean that it will never be run. The greeting is spared: the refusal

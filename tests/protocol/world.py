@@ -181,7 +181,7 @@ class World:
         self.service.receive(self.wire.link, frame, self.now)
         self.pump()
 
-    def turn_away(self) -> None:
+    def turn_away(self, *, named: bool = True) -> None:
         """Refuse a frame's tasks before the server sees them, whether it knows them or not.
 
         What else is in the frame gets through.
@@ -192,7 +192,8 @@ class World:
         for task in upscales:
             self.failures[task["inputs"]["image"]].add(BUSY)
         refusals = [
-            {"code": BUSY, "message": "Busy.", "taskType": "upscale", "taskUUID": task["taskUUID"]}
+            {"code": BUSY, "message": "Busy.", "taskType": "upscale"}
+            | ({"taskUUID": task["taskUUID"]} if named else {})
             for task in upscales
         ]
         others = [task for task in tasks if task not in upscales]
