@@ -1,19 +1,29 @@
 """Errors that name no task, and frames that are too large: whose they are.
 
 Runware documents that an error often names no task, also an error of one task. It must not fail the
-others, so it is no task's error until all whose it may be have been asked for. A task that was
-refused is not known to the server; so each error belongs to a task that is absent afterwards.
+others, so it is no task's error until all whose it may be have been asked for:
+
+- Such errors come together, so they are collected for a moment (`Timing.errors_quiet`).
+- Candidates are all tasks that were written on the connection and have no outcome. They are asked
+  for. A result, or the word that the server knows a task, rules it out.
+- A task that was refused is not known to the server, so each error belongs to a task that is absent
+  in the end. As soon as there are as many errors as candidates, each absent one has its own, and
+  does not wait for the others.
+- An error may be of no candidate: the answer to a question that was open, or of a task that was
+  given up. More errors than candidates show that. If it is possible, absent tasks are sent again
+  alone first; the same error then is theirs.
+- Where a service without room refuses questions as well, these refusals do not lower the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from ..error_codes import code_info
 from ..errors import ProtocolError
 from ..settings import Settings
-from .connection_state import ConnectionState, Inquiry
+from .connection_state import ConnectionState, Inquiry, UnattributedError
 from .reconcile import Reconciler
 from .task_table import TaskTable
 from .tasks import Evidence, Stage, Task
@@ -32,16 +42,10 @@ class Attribution:
         self._settings = settings
         self._timing = settings.timing
 
-    def look_into(self, link: ConnectionState, now: float) -> None:
-        """Look into errors without a name and frames that could not be read, all that came so far.
-
-        A frame that could not be read may have been the result of any task that was sent.
-        """
-        if link.unattributed:
-            self._inquire(link, now)
-        if link.missed_answer:
-            link.missed_answer = False
-            self._reconciler.doubt(link, self._sent(link), now)
+    def look_into_garbled(self, link: ConnectionState, now: float) -> None:
+        """Look into frames that could not be read: each may have been the result of any task."""
+        link.missed_answer = False
+        self._reconciler.doubt(link, self._sent(link), now)
 
     def _sent(self, link: ConnectionState) -> list[Task]:
         return [task for task in self._written(link) if task.stage is Stage.SENT]
@@ -49,51 +53,104 @@ class Attribution:
     def _written(self, link: ConnectionState) -> list[Task]:
         return [task for task in self._table.in_flight() if task.link is link]
 
+    def conclude(self, link: ConnectionState, now: float) -> None:
+        """Look for the owners of errors that named no task, and conclude what can be by now."""
+        if link.unattributed and link.look_at <= now:
+            self._inquire(link, now)
+        if link.inquiry is not None:
+            self._conclude(link, link.inquiry, now)
+
     def _inquire(self, link: ConnectionState, now: float) -> None:
-        """Look for the owners of errors that named no task: ask for all whose they may be."""
+        """Ask for all tasks to which the errors may belong that came since this was last done."""
         inquiry = link.inquiry
         if inquiry is None:
-            inquiry = link.inquiry = Inquiry(now)
-        for error, is_doubtful in link.unattributed:
-            inquiry.errors.append(error)
-            inquiry.doubtful |= is_doubtful
+            inquiry = link.inquiry = Inquiry()
+        inquiry.add(link.unattributed)
         link.unattributed.clear()
         for task in self._written(link):
-            if task.stage is not Stage.RECONCILING and task not in inquiry.suspects:
-                inquiry.suspects.add(task)
+            if inquiry.suspects_owner(task) or self._table.is_to_be_sent_again(task):
+                continue
+            inquiry.suspects.add(task)
+            if task.stage is not Stage.RECONCILING:  # else it is asked for already
                 self._reconciler.doubt(link, (task,), now)
+        self._drop_surplus(link, inquiry)
+        for error in inquiry.errors:
+            if not (error.is_counted or (error.may_answer and link.refuses_questions)):
+                self._table.refused_unnamed(error, now)
 
-    def conclude(self, link: ConnectionState, now: float) -> None:
-        """Conclude the search for owners, once every suspect was found or is absent, or after long.
+    def _conclude(self, link: ConnectionState, inquiry: Inquiry, now: float) -> None:
+        """Conclude the search once every suspect was found or is absent, or after long.
+
+        Until then, those that are absent have their error if all candidates must be owners.
+        """
+        self._drop_surplus(link, inquiry)
+        if not inquiry.candidates:
+            self._end(link, inquiry)
+        elif not inquiry.suspects or now - inquiry.since >= self._timing.inquiry_limit:
+            self._conclude_all(link, inquiry, now)
+        elif inquiry.absent and len(inquiry.errors) == inquiry.candidates and inquiry.are_alike:
+            absent = list(inquiry.absent)
+            self._hand_out(inquiry, absent, now)
+            inquiry.absent.clear()
+            self._drop(inquiry, len(absent))
+
+    def _drop_surplus(self, link: ConnectionState, inquiry: Inquiry) -> None:
+        """Drop errors that can have no owner: no more than there are candidates can have one.
+
+        Those that came while questions were open have then answered these: see `_inquire`.
+        """
+        surplus = len(inquiry.errors) - inquiry.candidates
+        if surplus > 0 and inquiry.are_alike:
+            oldest = self._drop(inquiry, surplus)
+            link.refuses_questions |= any(error.may_answer for error in oldest)
+
+    def _conclude_all(self, link: ConnectionState, inquiry: Inquiry, now: float) -> None:
+        """Conclude the search.
 
         Each error belongs to a task that is absent: it was refused, so the server does not find it.
         If no more tasks are absent than errors came, these are the owners. If more are, a server
         may not find what it runs, and their answers are awaited for a while; or it refused a whole
         frame with one error, so they are sent again, each in a frame of its own.
         """
-        inquiry = link.inquiry
-        if inquiry is None:
-            return
-        if inquiry.suspects and now - inquiry.since < self._timing.inquiry_limit:
-            return
-        absent, errors = list(inquiry.absent), inquiry.errors
-        # Which task is told which lack of room makes no difference: each is sent again.
-        codes = {"" if code_info(error.code).no_room else error.code for error in errors}
-        are_too_many = len(absent) > len(errors)
+        absent = list(inquiry.absent)
+        are_too_many = len(absent) > len(inquiry.errors)
         if are_too_many and now - inquiry.since < self._timing.living_window:
             return
-        link.inquiry = None
-        self._table.limit.unattributed = 0
-        is_clear = not are_too_many and (len(codes) == 1 or len(absent) == 1)
-        if is_clear and (not inquiry.doubtful or _were_suspected_before(absent)):
-            for task, error in zip(absent, errors, strict=False):
-                self._attribute(task, error, now)
+        if inquiry.are_alike and not are_too_many:
+            self._hand_out(inquiry, absent, now)
+        else:  # the errors that differ may be of tasks that were told them by name since
+            self._send_again_alone(inquiry, absent)
+        self._end(link, inquiry)
+
+    def _hand_out(self, inquiry: Inquiry, owners: Sequence[Task], now: float) -> None:
+        """Give each of these tasks an error, unless an error may be of none of them.
+
+        Then they are sent again alone, if they were not before.
+        """
+        if inquiry.is_doubtful and not all(task.suspicions for task in owners):
+            self._send_again_alone(inquiry, owners)
             return
-        # Of errors that differ, it is only known whose they are if few are sent at a time.
-        for task in absent if len(codes) == 1 else absent[: max(1, len(absent) // 2)]:
+        for task, error in zip(owners, list(inquiry.errors), strict=False):
+            self._attribute(task, error.error, now)
+
+    def _send_again_alone(self, inquiry: Inquiry, tasks: Sequence[Task]) -> None:
+        """Send absent tasks again, each in a frame of its own.
+
+        Of errors that differ, it is only known whose they are if few are sent at a time.
+        """
+        for task in tasks if inquiry.are_alike else tasks[: max(1, len(tasks) // 2)]:
             task.alone = True
             task.suspicions += 1
             self._reconciler.send_again(task)
+
+    def _drop(self, inquiry: Inquiry, count: int) -> list[UnattributedError]:
+        dropped = inquiry.drop(count)
+        self._table.limit.unattributed -= sum(error.is_counted for error in dropped)
+        return dropped
+
+    def _end(self, link: ConnectionState, inquiry: Inquiry) -> None:
+        self._drop(inquiry, len(inquiry.errors))
+        link.inquiry = None
 
     def _attribute(self, task: Task, error: ErrorItem, now: float) -> None:
         if not code_info(error.code).conflict:
@@ -146,8 +203,3 @@ class Attribution:
             self._table.settle(task, ProtocolError(f"task {task.uuid}: {remedy}"))
         else:
             self._table.careful = candidates
-
-
-def _were_suspected_before(tasks: Iterable[Task]) -> bool:
-    """Return whether all were sent again alone before, and something was refused again."""
-    return all(task.suspicions for task in tasks)

@@ -88,11 +88,11 @@ class ConcurrencyLimit:
         self._round_results = 0
         self._round_size = max(_START, self.limit)
 
-    def room(self) -> int:
-        """Return how many more tasks may be sent now."""
+    def room(self, again: int = 0) -> int:
+        """Return how many more tasks may be sent now; of `again` that are in flight, sent again."""
         if self._resume_at is not None:
             return 0
-        return self.limit - self.in_flight + self.unattributed
+        return self.limit - self.in_flight + self.unattributed + again
 
     def is_full(self, now: float) -> bool:
         """Note that tasks are waiting without room. Return whether there is a new timer."""

@@ -3,13 +3,43 @@ an old one can be mistaken for the new one's."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ..error_codes import code_info
 from .keepalive import Keepalive
 from .tasks import Question, Task
 from .wire import ErrorItem
+
+
+@dataclass(eq=False, slots=True)
+class UnattributedError:
+    """An error that named no task.
+
+    Attributes:
+        error: the error.
+        came_at: when it came.
+        may_answer: whether a question was open then, so that it may be the answer.
+        is_doubtful: whether it may be of no task that is in flight.
+        is_counted: whether `ConcurrencyLimit.unattributed` counts it.
+    """
+
+    error: ErrorItem
+    came_at: float
+    may_answer: bool
+    is_doubtful: bool
+    is_counted: bool = False
+
+    @property
+    def is_of_room(self) -> bool:
+        """True if it says that the service has no room."""
+        return code_info(self.error.code).no_room
+
+    @property
+    def kind(self) -> str:
+        """The code; "" for lack of room: which is told to which task makes no difference."""
+        return "" if self.is_of_room else self.error.code
 
 
 @dataclass(slots=True)
@@ -17,18 +47,57 @@ class Inquiry:
     """The search for the owners of errors that named no task.
 
     Attributes:
-        since: when it began.
-        doubtful: whether the errors may be of none of the suspects.
-        errors: the errors.
+        errors: the errors, in the order in which they came.
+        kinds: how many of each kind there are.
         suspects: tasks that are being asked for.
         absent: tasks that could not be found, so that each of them was probably refused.
     """
 
-    since: float
-    doubtful: bool = False
-    errors: list[ErrorItem] = field(default_factory=list)
+    errors: deque[UnattributedError] = field(default_factory=deque)
+    kinds: Counter[str] = field(default_factory=Counter)
     suspects: set[Task] = field(default_factory=set)
     absent: dict[Task, None] = field(default_factory=dict)
+
+    @property
+    def since(self) -> float:
+        """When the oldest error came."""
+        return self.errors[0].came_at
+
+    @property
+    def candidates(self) -> int:
+        """The number of tasks to which the errors may belong."""
+        return len(self.suspects) + len(self.absent)
+
+    @property
+    def are_alike(self) -> bool:
+        """True if all errors are of one kind."""
+        return len(self.kinds) == 1
+
+    @property
+    def is_doubtful(self) -> bool:
+        """True if an error may be of none of the candidates."""
+        return any(error.is_doubtful for error in self.errors)
+
+    def add(self, errors: Iterable[UnattributedError]) -> None:
+        """Look for the owners of more errors."""
+        for error in errors:
+            self.errors.append(error)
+            self.kinds[error.kind] += 1
+
+    def drop(self, count: int) -> list[UnattributedError]:
+        """Drop so many of the errors, the oldest first. Return them."""
+        dropped = [self.errors.popleft() for _ in range(count)]
+        self.kinds -= Counter(error.kind for error in dropped)
+        return dropped
+
+    def suspects_owner(self, task: Task) -> bool:
+        """Return whether one of the errors may belong to a task."""
+        return task in self.suspects or task in self.absent
+
+    def set_absent(self, task: Task) -> None:
+        """Note that a candidate could not be found."""
+        self.suspects.discard(task)
+        self.absent[task] = None
 
     def clear(self, task: Task) -> None:
         """Rule a task out."""
@@ -53,10 +122,12 @@ class ConnectionState:
         missed_answer: whether a frame came that could not be read, and is to be looked into.
         unnamed: answers to questions that named no task, since a question was last settled.
         is_spoiled: whether one of them was an error, of whichever task.
+        is_hurried: whether the open questions have no more than a short grace.
         questions: tasks to be asked for, by the way of asking.
-        unattributed: errors that named no task and are to be looked into, each with whether it may
-            be of no task at all.
+        unattributed: errors that named no task and are to be looked into.
+        look_at: when they are.
         inquiry: the search for the owners of such errors, or None.
+        refuses_questions: whether questions were answered with such errors.
         ended: whether the connection has ended.
         frames: the taskUUIDs of frames that were written, in order, but for those with a larger or
             equal one after them: each is smaller than the one before.
@@ -78,10 +149,13 @@ class ConnectionState:
         self.missed_answer = False
         self.unnamed = 0
         self.is_spoiled = False
+        self.is_hurried = False
         self.questions: dict[Question, deque[Task]] = {one: deque() for one in Question}
         self._queues = tuple(self.questions.values())
-        self.unattributed: list[tuple[ErrorItem, bool]] = []
+        self.unattributed: list[UnattributedError] = []
+        self.look_at = 0.0
         self.inquiry: Inquiry | None = None
+        self.refuses_questions = False
         self.ended = False
         self.frames: list[list[str]] = []
         self._frame_sizes: list[int] = []
@@ -91,6 +165,12 @@ class ConnectionState:
     def asks_alone(self) -> bool:
         """True if a question is open that no other may be beside."""
         return len(self.asked) == 1 and next(iter(self.asked.values())).asked_alone
+
+    @property
+    def counted_errors(self) -> int:
+        """The number of errors without an owner that `ConcurrencyLimit.unattributed` counts."""
+        inquired = () if self.inquiry is None else self.inquiry.errors
+        return sum(error.is_counted for error in (*self.unattributed, *inquired))
 
     @property
     def has_questions(self) -> bool:
@@ -118,6 +198,7 @@ class ConnectionState:
             keepalive.dead_at,
             keepalive.look_at,
             self.replay_end,
+            self.look_at if self.unattributed else None,
             keepalive.ping_due_at if self.ready else None,
         )
         return min((time for time in times if time is not None), default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..error_codes import code_info
 from ..errors import ProtocolError
 from .answers import QUESTIONS, RESULT, Meaning, Subject, meaning_of, meaning_of_other, subject_of
-from .connection_state import ConnectionState, answered
+from .connection_state import ConnectionState, UnattributedError, answered
 from .reconcile import Reconciler
 from .task_table import TaskTable
 from .tasks import RECONCILING, Evidence, Question, Stage, Task
@@ -140,12 +140,15 @@ class Dispatcher:
         if subject_of(error, ready=True) is Subject.QUESTION:
             self.nothing_found(link, now)
             return
-        is_doubtful = bool(link.asked) or link.keepalive.awaits_pong
-        is_doubtful = is_doubtful or self._table.has_abandoned(now)
-        link.unattributed.append((error, is_doubtful))
-        if code_info(error.code).no_room:
-            self._table.limit.refused_unnamed(now)
-            self._table.tell_limit()
+        may_answer = bool(link.asked)
+        is_doubtful = may_answer or link.keepalive.awaits_pong or self._table.has_abandoned(now)
+        unattributed = UnattributedError(error, now, may_answer, is_doubtful)
+        link.unattributed.append(unattributed)
+        latest = link.unattributed[0].came_at + self._timing.errors_limit
+        link.look_at = min(now + self._timing.errors_quiet, latest)
+        self._table.timers.moved = True
+        if not may_answer:
+            self._table.refused_unnamed(unattributed, now)
         self.nothing_found(link, now, error)
 
     def garbled(self, link: ConnectionState) -> None:
@@ -166,22 +169,25 @@ class Dispatcher:
         if not link.asked:
             return
         link.unnamed += 1
-        asked = list(link.asked.values())
-        if failure is not None and len(asked) > 1:
+        if failure is not None and len(link.asked) > 1:
             failure, link.is_spoiled = None, True
-            for task in asked:
-                task.asked_alone = True
-        if link.unnamed >= len(asked):
-            is_spoiled = link.is_spoiled
-            for task in asked:
-                question = answered(task)
-                self._reconciler.nothing(link, task, question, now, failure, spoiled=is_spoiled)
+        if link.unnamed < len(link.asked):
+            self._hurry(link, now)
             return
-        for task in asked:
-            task.asked_at = min(
-                task.asked_at, now + self._timing.unnamed_grace - self._timing.answer_timeout
-            )
-            self._table.timers.schedule(task, now + self._timing.unnamed_grace)
+        is_spoiled = link.is_spoiled
+        for task in list(link.asked.values()):
+            question = answered(task)
+            self._reconciler.nothing(link, task, question, now, failure, spoiled=is_spoiled)
+
+    def _hurry(self, link: ConnectionState, now: float) -> None:
+        """Await the answers to open questions for a short grace: one may have come."""
+        if link.is_hurried:
+            return
+        link.is_hurried = True
+        until = now + self._timing.unnamed_grace
+        for task in link.asked.values():
+            task.asked_at = min(task.asked_at, until - self._timing.answer_timeout)
+            self._table.timers.schedule(task, until)
 
 
 def _names(item: Item | ErrorItem | object, task: Task) -> bool:

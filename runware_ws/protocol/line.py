@@ -146,8 +146,8 @@ class Line:
             return None
         parts = self._parts
         if link.ready:
-            if link.unattributed or link.missed_answer:
-                parts.attribution.look_into(link, now)
+            if link.missed_answer:
+                parts.attribution.look_into_garbled(link, now)
             frame = parts.send_queue.next(link, now, self._takes(now))
         else:
             frame = parts.send_queue.authentication(link, now + parts.settings.auth_timeout)
@@ -192,9 +192,9 @@ class Line:
             return not link.auth_written
         if (table.small.count or table.bulk.count) and table.limit.room() > 0:
             return True
-        if link.keepalive.ping_wanted or link.unattributed or link.missed_answer:
+        if link.keepalive.ping_wanted or link.missed_answer:
             return True
-        return bool(table.resends) or link.has_questions
+        return table.room_for_resends() > 0 or link.has_questions
 
     def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
         """Take note of what is below the level of frames: see `Keepalive`."""

@@ -89,7 +89,7 @@ class Reconciler:
             now: the time.
         """
         table = self._table
-        table.limit.unattributed = 0
+        table.limit.unattributed -= link.counted_errors
         for task in unwritten:
             if task.stage is Stage.SENT:
                 task.writes -= 1
@@ -175,6 +175,7 @@ class Reconciler:
     def asked(self, link: ConnectionState, task: Task, question: Question, now: float) -> None:
         """Note that a question about a task is being written."""
         link.asked[task.wire_uuid] = task
+        link.is_hurried = False
         task.asked, task.asked_at, task.asked_on = question, now, link
         task.asks += question is Question.RESULT
         self._timers.schedule(task, now + self._timing.answer_timeout)
@@ -221,6 +222,9 @@ class Reconciler:
         delay = self._poll_delay(task.asks)
         if task.misses and task.evidence is not Evidence.KNOWN:
             delay = max(delay, ceiling(task.misses, self._timing.poll))
+            left = task.missed_since + self._window - now
+            if left > 0:  # it is known to be absent no later than that
+                delay = min(delay, left)
         then = max(now + delay, task.sent_at + self._timing.earliest)
         tick = int(then * _TICKS_PER_SECOND) + 1
         self._timers.schedule(task, tick / _TICKS_PER_SECOND)
@@ -267,6 +271,7 @@ class Reconciler:
         """
         if question is None:
             return
+        task.asked_alone |= spoiled
         is_first = question is Question.RESULT  # of the round
         if failure is not None:
             spoiled |= is_first or code_info(failure.code).retryable
@@ -307,7 +312,7 @@ class Reconciler:
         elif task.evidence is Evidence.KNOWN:
             self._known_but_not_found(task, now)
         elif is_certain:
-            self._absent(link, task, lasted, now)
+            self._absent(task, lasted, now)
         elif self._is_safe_to_resend(link, task, now):
             self.send_again(task)
         else:
@@ -359,14 +364,14 @@ class Reconciler:
             self._table.clear(task)
             self.poll_later(task, now)
 
-    def _absent(self, link: ConnectionState, task: Task, lasted: float, now: float) -> None:
-        inquiry = link.inquiry
-        if inquiry is not None:
-            if task in inquiry.suspects:
-                inquiry.suspects.discard(task)
-                inquiry.absent[task] = None
-            self.poll_later(task, now)
-        elif _lives(task.link) and lasted < self._timing.living_window:
+    def _absent(self, task: Task, lasted: float, now: float) -> None:
+        link = task.link
+        if link is None or link.ended:
+            self.send_again(task)
+        elif link.inquiry is not None and link.inquiry.suspects_owner(task):
+            link.inquiry.set_absent(task)
+            self.poll_later(task, now)  # until the search has come to its end
+        elif lasted < self._timing.living_window:
             self.poll_later(task, now)  # its answer may still come on this connection
         else:
             self.send_again(task)
@@ -396,7 +401,7 @@ class Reconciler:
             if task.stored:
                 self._table.load(task)
             else:
-                self._table.resends[task] = None
+                self._table.send_again(task)
 
     def not_found(self, task: Task, reason: str = "") -> None:
         """Settle a task that is absent and cannot be sent again, for a reason if one is known."""

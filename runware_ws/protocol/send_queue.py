@@ -140,11 +140,11 @@ class SendQueue:
         """Return the first of the tasks to be sent again, as many as fit into a frame."""
         batch: list[Task] = []
         resends, size = self._table.resends, 1
-        max_tasks = self._settings.max_tasks_per_frame
-        while resends:
+        room = min(self._table.room_for_resends(), self._settings.max_tasks_per_frame)
+        while resends and len(batch) < room:
             task = next(iter(resends))
             size += len(task.payload) - 1  # a comma, in place of its brackets
-            is_full = size > self._settings.max_frame_bytes or len(batch) >= max_tasks
+            is_full = size > self._settings.max_frame_bytes
             if batch and (is_full or task.alone or batch[0].alone):
                 break
             del resends[task]

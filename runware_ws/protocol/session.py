@@ -159,7 +159,7 @@ class Session:
         elif task.stage is Stage.QUEUED:
             self._table.enqueue(task)
         else:
-            self._table.resends[task] = None
+            self._table.send_again(task)
 
     def attach(self, task: Task, now: float) -> None:
         """Find a task that another session may have sent."""

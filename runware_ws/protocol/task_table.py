@@ -10,7 +10,7 @@ from ..errors import RunwareError
 from ..words import visible
 from .backoff import full_jitter
 from .concurrency_limit import ConcurrencyLimit
-from .connection_state import answered
+from .connection_state import UnattributedError, answered
 from .effects import Effect, Event, EventKind, Load, Notify, Settle
 from .priority_queue import PriorityQueue
 from .tasks import SETTLE, Evidence, Stage, Task, Transition, move
@@ -151,6 +151,20 @@ class TaskTable:
         if isinstance(outcome, RunwareError):
             self.counters.failed += 1
         self.effects.append(Settle(task, outcome))
+
+    def send_again(self, task: Task) -> None:
+        """Send a task again, before all others, as soon as there is room."""
+        self.resends[task] = None
+        if not task.level:  # it is of an earlier process
+            self.enter_flight(task)
+
+    def is_to_be_sent_again(self, task: Task) -> bool:
+        """Return whether a task waits to be sent again."""
+        return task in self.resends or task in self.unloaded
+
+    def room_for_resends(self) -> int:
+        """Return how many of the tasks that are to be sent again may be sent now."""
+        return self.limit.room(len(self.resends)) if self.resends else 0
 
     def load(self, task: Task) -> None:
         """Have the bytes of a task loaded, which is then written."""
@@ -293,6 +307,13 @@ class TaskTable:
         if task.asked is not None:
             answered(task)
         task.asks = 0
+
+    def refused_unnamed(self, error: UnattributedError, now: float) -> None:
+        """Tell the limit of an error without a name, if it is a refusal for lack of room."""
+        if error.is_of_room:
+            error.is_counted = True
+            self.limit.refused_unnamed(now)
+            self.tell_limit()
 
     def tell_limit(self) -> None:
         """Report that the limit has changed, if it did."""

@@ -20,6 +20,8 @@ class Timing:
         answer_timeout: a question without an answer for so long found nothing.
         unnamed_grace: after an answer that names no task, answers that name one are still awaited
             for so long.
+        errors_quiet, errors_limit: errors that name no task often come together. Their owners are
+            looked for when none has come for the first, and at the latest after the second.
         replay_quiet, replay_limit: a replay is over when nothing has come for the first, and at the
             latest after the second.
         living_window: on a connection that lives, a task is not sent again before it could not be
@@ -50,6 +52,8 @@ class Timing:
     early_look: float = 0.25
     answer_timeout: float = 5.0
     unnamed_grace: float = 0.5
+    errors_quiet: float = 0.05
+    errors_limit: float = 0.5
     replay_quiet: float = 0.2
     replay_limit: float = 2.0
     living_window: float = 10.0

@@ -30,8 +30,7 @@ async def test_all_images_are_delivered_and_few_are_refused(room: int, is_named:
         assert emulator.executions.total() == images
         assert client.stats().limit <= room + 1
         assert client.stats().retried == 0
-        if is_named:
-            assert client.stats().refused <= 14 + images * 0.2  # the first 16, and probes
+        assert client.stats().refused <= 14 + images * 0.2  # the first 16, and probes
 
 
 async def test_where_there_is_room_the_limit_grows_and_says_so() -> None:

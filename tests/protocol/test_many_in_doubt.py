@@ -1,5 +1,5 @@
 """Ten thousand tasks in doubt cost a service that knows them one question each, a hundred a frame,
-and no time but that of the answers."""
+and no time but that of the answers. Errors that name no task find all owners in the same rounds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runware_ws.errors import TaskError
 from runware_ws.settings import Settings
 from tests.protocol.world import World, number_of
 
@@ -56,3 +57,40 @@ def test_tasks_in_doubt_are_asked_for_once_and_settle_at_once(
     assert world.sent["getTaskDetails"] == details
     assert world.frames <= 1 + (count + details) / SETTINGS.max_tasks_per_frame
     assert world.now - began < 1.0  # on the world's own clock
+
+
+@pytest.mark.parametrize(
+    ("failure", "others", "rules"),
+    [
+        pytest.param(None, 0, {}, id="refused"),
+        pytest.param(None, 0, {"unknown_task": "empty"}, id="refused, empty answers"),
+        pytest.param(None, 500, {}, id="refused, among others"),
+        pytest.param("inferenceError", 0, {}, id="failed"),
+    ],
+)
+def test_errors_without_a_name_find_all_their_owners_in_the_same_rounds(
+    failure: str | None, others: int, rules: dict[str, Any]
+) -> None:
+    count = 2000
+    settings = Settings(max_in_flight=count + others, adaptive=False)
+    world = CountingWorld(client_settings=settings, errors_name_task=False, **rules)
+    image = "neither a link nor an image" if failure is None else None
+    failing = [world.submit(image=image) for _ in range(count)]
+    good = [world.submit() for _ in range(others)]
+    began = world.now
+    world.settle_down(finish=False)
+    while failure is not None and world.jobs:
+        world.finish(len(world.jobs) - 1, failure)
+    world.frames = 0
+    world.heal()
+    outcomes = [world.settled[number_of(task)][0] for task in failing]
+    codes = {one.code for one in outcomes if isinstance(one, TaskError)}
+    assert codes == {failure or "invalidImage"}
+    assert all(isinstance(one, TaskError) for one in outcomes)
+    assert all(isinstance(world.settled[number_of(task)][0], dict) for task in good)
+    assert world.sent["upscale"] == count + others
+    questions = world.sent["getResponse"] + world.sent["getTaskDetails"]
+    assert questions <= 12 * (count + others)
+    if failure is None:  # else each answer brings the next question, before others come
+        assert world.frames <= 20 + questions / settings.max_tasks_per_frame
+    assert world.now - began < 3.0  # on the world's own clock

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runware_ws.protocol.tasks import Task
+from runware_ws.protocol.tasks import Stage, Task
 from runware_ws.protocol.wire import encode_answer
 from tests.client.test_moments import connected, hear, submit, write_all
 from tests.protocol.lasting import LastingWorld
@@ -96,7 +96,9 @@ def test_a_frame_that_is_refused_as_a_whole_is_sent_again_a_task_at_a_time() -> 
     tasks = submit(session, 3)
     write_all(session, 0)
     hear(session, 0.1, errors=[error("novelty")])
-    frames, now = write_all(session, 0.1), 0.1
+    now = 0.2
+    session.handle_timer(now)
+    frames = write_all(session, now)
     while "taskType" in frames[0][0]:  # until it is a task that was sent before
         asked = [one for frame in frames for one in frame]
         hear(session, now, errors=[error("taskNotFound", one) for one in asked if one["taskUUID"]])
@@ -106,6 +108,26 @@ def test_a_frame_that_is_refused_as_a_whole_is_sent_again_a_task_at_a_time() -> 
     assert [len(frame) for frame in frames] == [1, 1, 1]
     assert {frame[0]["taskUUID"] for frame in frames} == {task.uuid for task in tasks}
     assert now > 2.0
+
+
+def test_what_was_refused_is_not_told_the_error_of_a_task_that_has_failed_since() -> None:
+    """Both errors came without a name; one of them is then told by name, when it is asked for."""
+    session = connected()
+    failed, refused = submit(session, 2)
+    write_all(session, 0)
+    hear(session, 0.1, errors=[error("inferenceError")])
+    hear(session, 0.1, errors=[error("novelty")])
+    now = 0.1
+    while refused.writes < 2:
+        now += 0.1
+        session.handle_timer(now)
+        for one in (one for frame in write_all(session, now) for one in frame):
+            if one["taskUUID"] == failed.uuid:
+                hear(session, now, errors=[error("inferenceError", {**one, "taskType": "upscale"})])
+            elif "taskType" in one:
+                hear(session, now, errors=[error("taskNotFound", one)])
+        assert refused.stage is not Stage.SETTLED
+    assert failed.stage is Stage.SETTLED
 
 
 def test_a_task_that_conflicts_twice_is_asked_for_once() -> None:

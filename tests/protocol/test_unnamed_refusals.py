@@ -1,0 +1,238 @@
+"""Test that refusals for lack of room that name no task cost little: neither time nor questions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runware_ws.protocol.tasks import Stage
+from runware_ws.protocol.wire import encode_answer
+from tests.protocol.loaded import LoadedWorld
+from tests.protocol.test_unnamed_errors import NO_IMAGE, STRAY, outcome
+from tests.protocol.world import SETTINGS, World, number_of
+
+NO_ROOM = encode_answer(errors=[{"code": "queueFull", "message": "No room."}])
+# Rules of the service, and the least part of the ideal throughput.
+SERVICES = [
+    pytest.param({}, 0.5, id="documented"),
+    pytest.param({"unknown_task": "empty"}, 0.5, id="empty answers"),
+    pytest.param({"refuses_questions": True}, 0.35, id="questions refused"),
+]
+# A service that does not find what it runs, and does not refuse to run it again.
+BLIND: dict[str, Any] = {"known_tasks": "async", "details": "nothing", "conflicts": "never"}
+
+
+@pytest.mark.parametrize(("rules", "share"), SERVICES)
+@pytest.mark.parametrize("delivery", ["sync", "async"])
+@pytest.mark.parametrize(("room", "images"), [(2, 100), (8, 300), (60, 1000)])
+def test_all_is_delivered_almost_as_fast_and_with_as_few_refusals_as_if_they_had_names(
+    room: int, images: int, delivery: str, rules: dict[str, Any], share: float
+) -> None:
+    latency = 0.3
+    world = LoadedWorld(room, latency, errors_name_task=False, **rules)
+    for _ in range(images):
+        world.submit(delivery=delivery)
+    seconds = world.run()  # on the world's own clock
+    assert {outcome(world, task) for task in world.tasks} == {"a result"}
+    assert set(world.runs_of_image.values()) == {1}
+    assert images * latency / room / seconds >= share
+    assert world.refused / images <= 0.25
+
+
+def overloaded(
+    running: int, refused: int, waiting: int = 0, spare: int = 0, **settings: Any
+) -> World:
+    """A service that runs some tasks and has refused others, which it has not said yet."""
+    limit = replace(SETTINGS, max_in_flight=running + refused + spare)
+    world = World(client_settings=limit, errors_name_task=False, **settings)
+    world.connect()
+    world.settle_down()
+    for _ in range(running):
+        world.submit()
+    world.settle_down(finish=False)
+    for _ in range(refused + waiting):
+        world.submit()
+    assert world.wire is not None
+    world.wire.up.clear()
+    world.tick(0.1)
+    return world
+
+
+def hear(world: World, *frames: bytes) -> None:
+    """So many frames come, one after another."""
+    for frame in frames:
+        world.client.main.receive(frame, world.now)
+        world.pump()
+        world.tick(0.001)
+
+
+def go_on(world: World, seconds: float) -> None:
+    """Time passes, in which frames arrive and no task finishes."""
+    end = world.now + seconds
+    while world.now < end:
+        world.settle_down(finish=False)
+        world.tick(0.05)
+
+
+def lose(world: World) -> None:
+    """What was written does not arrive."""
+    assert world.wire is not None
+    world.wire.up.clear()
+
+
+def test_refusals_that_come_together_are_looked_into_together() -> None:
+    world = overloaded(running=0, refused=3)
+    hear(world, *[NO_ROOM] * 3)
+    assert world.wire is not None
+    assert not world.wire.up
+    world.tick(0.05)
+    (questions,) = world.wire.up
+    assert questions.count(b"getResponse") == 3
+    world.heal()
+    assert {outcome(world, task) for task in world.tasks} == {"a result"}
+    assert world.client.counters.refused == 3
+    assert world.client.counters.resent == 0  # it is certain whose they are
+
+
+def test_what_was_refused_goes_again_when_the_window_ends() -> None:
+    world = overloaded(running=0, refused=1)
+    (refused,) = world.tasks
+    hear(world, NO_ROOM)
+    began = world.now
+    while refused.writes == 1:
+        world.settle_down(finish=False)
+        world.tick(0.01)
+    assert 2.0 <= world.now - began < 2.2
+
+
+def test_what_was_refused_goes_again_while_owners_of_later_refusals_are_looked_for() -> None:
+    world = overloaded(running=0, refused=1, spare=1)
+    (first,) = world.tasks
+    hear(world, NO_ROOM)
+    go_on(world, 1.5)
+    later = world.submit()
+    lose(world)
+    world.tick(0.01)
+    hear(world, NO_ROOM)
+    go_on(world, 1.0)
+    assert (first.writes, later.writes) == (2, 1)
+    world.heal()
+    assert {outcome(world, task) for task in world.tasks} == {"a result"}
+
+
+def test_refusals_find_their_owners_among_tasks_that_are_asked_for_already() -> None:
+    world = overloaded(running=0, refused=3)
+    hear(world, b"what is it?")  # so they are asked for
+    lose(world)
+    hear(world, *[NO_ROOM] * 3)
+    go_on(world, 3.0)
+    assert world.client.counters.resent == 3
+    world.heal()
+    assert {outcome(world, task) for task in world.tasks} == {"a result"}
+
+
+def test_what_is_sent_again_waits_for_room() -> None:
+    world = overloaded(running=0, refused=6)
+    hear(world, NO_ROOM)
+    world.tick(0.1)  # all are asked for, so that the other refusals may answer questions
+    lose(world)
+    hear(world, *[NO_ROOM] * 5)
+    at_once = 0
+    while world.client.tasks:
+        at_once = max(at_once, sum(task.stage is Stage.SENT for task in world.tasks))
+        assert at_once <= world.client.limit
+        while world.wire is not None and world.wire.up:
+            world.carry_up()
+        while world.wire is not None and world.wire.down:
+            world.carry_down()
+        if world.jobs and world.rng.random() < 0.1:
+            world.finish()
+        world.tick(0.01)
+    assert world.client.counters.resent == 6
+    assert {outcome(world, task) for task in world.tasks} == {"a result"}
+
+
+def test_a_running_task_is_not_sent_again_for_a_refusal_of_nobodys() -> None:
+    world = overloaded(running=2, refused=0, conflicts="never")
+    hear(world, NO_ROOM)
+    world.finish(0)
+    world.settle_down(finish=False)
+    world.tick(0.5)  # the other is all that is left
+    world.heal()
+    assert {outcome(world, task) for task in world.tasks} == {"a result"}
+    assert [task.writes for task in world.tasks] == [1, 1]
+
+
+@pytest.mark.parametrize("on_doubt", ["resend", "fail"])
+def test_a_running_task_is_not_run_twice_for_the_refusal_of_one_that_was_given_up(
+    on_doubt: Any,
+) -> None:
+    """The service does not find what it runs, and the refusal has come before the other gave up."""
+    rules: Any = {"known_tasks": "async", "details": "nothing", "conflicts": "never"}
+    world = overloaded(running=1, refused=1, on_doubt=on_doubt, **rules)
+    running, refused = world.tasks
+    hear(world, NO_ROOM)
+    world.cancel(refused)
+    world.tick(5.0)
+    world.settle_down(finish=False)
+    world.tick(0.5)
+    world.settle_down(finish=False)
+    assert running.writes == 1
+    world.heal()
+    assert world.runs_of_image[f"https://images.test/{number_of(running)}.jpg"] == 1
+
+
+def test_an_error_that_came_before_a_task_was_sent_again_is_not_its_own() -> None:
+    world = World(errors_name_task=False)
+    world.connect()
+    world.settle_down()
+    bad = world.submit(image=NO_IMAGE)
+    other = world.submit()
+    assert world.wire is not None
+    world.wire.up.clear()
+    hear(world, STRAY)
+    while bad.writes < 2:
+        world.settle_down(finish=False)
+        world.tick(0.1)
+    world.heal()
+    assert [outcome(world, task) for task in (bad, other)] == ["invalidImage", "a result"]
+
+
+def test_a_task_that_was_sent_twice_may_have_two_errors() -> None:
+    world = overloaded(running=0, refused=1, spare=1, **BLIND)
+    (refused,) = world.tasks
+    hear(world, b"what is it?")  # so it is asked for, and not found
+    while refused.writes < 2:
+        assert world.wire is not None
+        while world.wire.up:
+            world.carry_up()
+        while world.wire.down:
+            world.carry_down()
+        world.tick(0.1)
+    lose(world)
+    world.submit()
+    world.settle_down(finish=False)
+    world.tick(0.1)
+    hear(world, NO_ROOM, NO_ROOM)
+    go_on(world, 1.0)
+    assert world.client.counters.refused == 0
+
+
+def test_an_error_may_be_of_a_task_of_an_earlier_connection() -> None:
+    world = overloaded(running=1, refused=0, spare=1, on_doubt="fail", **BLIND)
+    world.cut(server_knows=True, frames_count_as_undelivered=False)
+    world.tick(0.0)
+    world.connect()
+    world.settle_down(finish=False)
+    world.tick(0.3)
+    running = world.submit()
+    world.settle_down(finish=False)
+    world.tick(0.1)
+    hear(world, NO_ROOM)
+    world.finish(0)
+    go_on(world, 1.5)
+    assert running.writes == 1
+    world.heal()
+    assert set(world.runs_of_image.values()) == {1}
