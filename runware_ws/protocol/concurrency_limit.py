@@ -88,11 +88,20 @@ class ConcurrencyLimit:
         self._round_results = 0
         self._round_size = max(_START, self.limit)
 
-    def room(self, again: int = 0) -> int:
-        """Return how many more tasks may be sent now; of `again` that are in flight, sent again."""
-        if self._resume_at is not None:
+    @property
+    def is_paused(self) -> bool:
+        """True while nothing may be sent: there was no room even for one task."""
+        return self._resume_at is not None
+
+    def room(self, waiting: int = 0) -> int:
+        """Return how many more tasks may be sent now.
+
+        Args:
+            waiting: how many that are in flight by the count are not at the service.
+        """
+        if self.is_paused:
             return 0
-        return self.limit - self.in_flight + self.unattributed + again
+        return self.limit - self.in_flight + self.unattributed + waiting
 
     def is_full(self, now: float) -> bool:
         """Note that tasks are waiting without room. Return whether there is a new timer."""

@@ -60,7 +60,7 @@ class Inquiry:
 
     @property
     def since(self) -> float:
-        """When the oldest error came."""
+        """The time at which the oldest error came."""
         return self.errors[0].came_at
 
     @property

@@ -23,6 +23,7 @@ _MAX_COST = 10**9
 _NUMBERS = (int, float)
 # Settled tasks that were written more than once, of which a second result would be noticed.
 _MAX_REMEMBERED = 10_000
+_AT_SERVICE = (Stage.SENT, Stage.ACCEPTED)
 
 
 @dataclass(slots=True)
@@ -163,8 +164,18 @@ class TaskTable:
         return task in self.resends or task in self.unloaded
 
     def room_for_resends(self) -> int:
-        """Return how many of the tasks that are to be sent again may be sent now."""
-        return self.limit.room(len(self.resends)) if self.resends else 0
+        """Return how many of the tasks that are to be sent again may be sent now.
+
+        They are in flight by the count. One may be sent whatever the count as long as no other is
+        at the service, as far as is known: tasks in doubt are not to hold it up.
+        """
+        if not self.resends or self.limit.is_paused:
+            return 0
+        waiting = len(self.resends) + sum(task.level > 0 for task in self.unloaded)
+        room = self.limit.room(waiting)
+        if room <= 0 and not any(task.stage in _AT_SERVICE for task in self.tasks.values()):
+            return 1
+        return room
 
     def load(self, task: Task) -> None:
         """Have the bytes of a task loaded, which is then written."""
