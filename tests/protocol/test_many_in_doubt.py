@@ -64,14 +64,14 @@ def test_tasks_in_doubt_are_asked_for_once_and_settle_at_once(
     [
         pytest.param(None, 0, {}, id="refused"),
         pytest.param(None, 0, {"unknown_task": "empty"}, id="refused, empty answers"),
-        pytest.param(None, 500, {}, id="refused, among others"),
+        pytest.param(None, 250, {}, id="refused, among others"),
         pytest.param("inferenceError", 0, {}, id="failed"),
     ],
 )
 def test_errors_without_a_name_find_all_their_owners_in_the_same_rounds(
     failure: str | None, others: int, rules: dict[str, Any]
 ) -> None:
-    count = 2000
+    count = 1000
     settings = Settings(max_in_flight=count + others, adaptive=False)
     world = CountingWorld(client_settings=settings, errors_name_task=False, **rules)
     image = "neither a link nor an image" if failure is None else None

@@ -26,7 +26,7 @@ BLIND: dict[str, Any] = {"known_tasks": "async", "details": "nothing", "conflict
 
 @pytest.mark.parametrize(("rules", "share"), SERVICES)
 @pytest.mark.parametrize("delivery", ["sync", "async"])
-@pytest.mark.parametrize(("room", "images"), [(2, 100), (8, 300), (60, 1000)])
+@pytest.mark.parametrize(("room", "images"), [(2, 60), (8, 150), (30, 400)])
 def test_all_is_delivered_almost_as_fast_and_with_as_few_refusals_as_if_they_had_names(
     room: int, images: int, delivery: str, rules: dict[str, Any], share: float
 ) -> None:
@@ -38,7 +38,7 @@ def test_all_is_delivered_almost_as_fast_and_with_as_few_refusals_as_if_they_had
     assert {outcome(world, task) for task in world.tasks} == {"a result"}
     assert set(world.runs_of_image.values()) == {1}
     assert images * latency / room / seconds >= share
-    assert world.refused / images <= 0.25
+    assert world.refused <= 14 + images * 0.1  # the first 16, and probes
 
 
 def overloaded(
