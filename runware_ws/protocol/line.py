@@ -194,7 +194,7 @@ class Line:
             return True
         if link.keepalive.ping_wanted or link.missed_answer:
             return True
-        return table.room_for_resends() > 0 or link.has_questions
+        return link.has_questions or (bool(table.resends) and table.room_for_resends() > 0)
 
     def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
         """Take note of what is below the level of frames: see `Keepalive`."""

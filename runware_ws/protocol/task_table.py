@@ -169,7 +169,7 @@ class TaskTable:
         They are in flight by the count. One may be sent whatever the count as long as no other is
         at the service, as far as is known: tasks in doubt are not to hold it up.
         """
-        if not self.resends or self.limit.is_paused:
+        if self.limit.is_paused:
             return 0
         waiting = len(self.resends) + sum(task.level > 0 for task in self.unloaded)
         room = self.limit.room(waiting)
