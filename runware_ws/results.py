@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import ProtocolError
+from .errors import InputError, ProtocolError
 from .pictures import check_pillow, image_of, size_of, thumbnail_of
 from .protocol.request import is_url
 from .runtime.concurrency import run_in_thread, run_off_loop, uninterruptible
@@ -110,11 +110,13 @@ class UpscaleResult:
         It is decoded on first use, and kept.
 
         Raises:
-            ProtocolError: the result is a link (use `read`), or its base64 is broken.
+            InputError: the result is a link: use `read`, or ask for another ``output_type``.
+            ProtocolError: the base64 is broken, or there is neither data nor a link.
         """
         text = self._base64
         if text is None:
-            raise ProtocolError("the result holds no data, only a link: use `await result.read()`")
+            remedy = 'call read(), or ask for output_type="base64Data"'
+            raise InputError("data", f"the result is a link, {visible(self._link)}", remedy)
         try:
             return b64decode(text, validate=True)
         except ValueError:
@@ -243,6 +245,8 @@ class UpscaleResult:
         return self._thumbnail("PNG")
 
     def _thumbnail(self, form: str) -> bytes | None:
+        if self._base64 is None:
+            return None
         with suppress(ProtocolError):
             if (small := thumbnail_of(self.data, _SHOWN, form)) is not None:
                 return small.data

@@ -13,6 +13,7 @@ import pytest
 
 from runware_ws import (
     DownloadError,
+    InputError,
     MissingExtraError,
     ProtocolError,
     UpscaleResult,
@@ -89,8 +90,9 @@ async def test_a_link_is_downloaded_without_the_key(files: FileServer) -> None:
         upscaled = await client.upscale(IMAGE)
         assert upscaled.image_url == url
         assert upscaled.cost is None
-        with pytest.raises(ProtocolError, match=r"read\(\)"):
+        with pytest.raises(InputError, match=r"is a link, .*; call read\(\)"):
             _ = upscaled.data
+        assert upscaled._repr_png_() is None
         assert await upscaled.read() == JPEG
     assert files.requests == ["/image.jpg"]
     assert KEY not in str(files.headers)
@@ -163,6 +165,8 @@ async def test_a_result_without_any_image_says_so(raw: Item, tmp_path: Path) -> 
     upscaled = UpscaleResult(UUID4, raw)
     with pytest.raises(ProtocolError):
         await upscaled.read()
+    with pytest.raises(ProtocolError):
+        _ = upscaled.data
     with pytest.raises(ProtocolError):
         await upscaled.save(tmp_path / "photo")
     assert not contents(tmp_path)
