@@ -239,7 +239,7 @@ class BaseClient:
 
     def _opened(self) -> Submitter:
         if self._submitter is None or self._closed:
-            reason = "closed" if self._closed else "not open: use `async with` or `connect()`"
+            reason = "closed" if self._closed else "not open: call connect(), or use a `with` block"
             raise ClientClosedError(f"the client is {reason}")
         self._submitter.driver.check_open()
         return self._submitter

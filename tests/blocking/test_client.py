@@ -116,8 +116,10 @@ def test_a_client_that_is_not_open_says_so() -> None:
     client = RunwareClient(KEY, url="ws://127.0.0.1:1")
     assert client.state == "new"
     assert client.stats().submitted == 0
-    with pytest.raises(ClientClosedError, match="not open"):
+    with pytest.raises(ClientClosedError, match="not open") as refused:
         client.upscale(IMAGE)
+    assert "async" not in str(refused.value)
+    assert "await" not in str(refused.value)
     client.close()
     with pytest.raises(ClientClosedError, match="closed"):
         client.connect()
