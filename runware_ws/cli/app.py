@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from .._version import __version__
 from .demo import demo
@@ -30,8 +30,26 @@ _USE_RICH = shutil.get_terminal_size().columns >= 60
 _ArgumentError: Any = typer.BadParameter.__base__
 
 
+def _without_types(parameters: list[Any]) -> list[Any]:
+    """Remove the names of Python types from the help of parameters; the metavar is enough."""
+    for one in parameters:
+        if one.param_type_name == "argument":
+            one.display_type_rich = lambda ctx: ""
+        elif one.is_flag and one.metavar is None:
+            one.metavar = ""
+    return parameters
+
+
+class _Command(TyperCommand):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_types(super().get_params(ctx))
+
+
 class _Group(TyperGroup):
     """Report wrong arguments on one line, like every other error."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_types(super().get_params(ctx))
 
     def main(self, *arguments: Any, **settings: Any) -> NoReturn:
         try:
@@ -90,4 +108,4 @@ def global_options(
 
 app.callback(help=_help(global_options))(global_options)
 for command in (upscale, large, fetch, demo, emulate, ping, doctor):
-    app.command(help=_help(command))(as_command(command))
+    app.command(cls=_Command, help=_help(command))(as_command(command))

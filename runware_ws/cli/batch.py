@@ -1,8 +1,8 @@
-"""The run over all images: upscale each one, save its result, and report its outcome.
+"""Upscale all images of a run, save each result, and report each outcome.
 
-With a journal, a run that was killed is finished by the same command. First it saves the results
-of tasks that the earlier run has left in the journal. Each of them carries the entry of the record
-that it belongs to, as its tag. Then it upscales every image that has no result.
+With a journal, the same command finishes a run that was killed. First it saves the results of tasks
+that the earlier run has left in the journal. The tag of each such task is its entry in the record.
+Then it upscales every image that has no result.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _REFRESH_INTERVAL = 0.1
 
 @dataclass(eq=False)
 class _Image:
-    """An image that is taken.
+    """An image that was handed to the client.
 
     Attributes:
         source: path or URL.
         entry: its entry in the record, without the result.
         size: width and height in pixels, or None.
-        started: time when it was taken.
+        started: time when it was handed over.
     """
 
     source: Path | str
@@ -71,7 +71,7 @@ class Batch:
         out: the output folder, which exists.
         record: the record of that folder, open.
         output: prints the outcome of each image.
-        summary: is kept up to date. Its ``resumable`` tells that the client has a journal.
+        summary: the summary to update. ``resumable`` means that the client has a journal.
         options: the options of the tasks.
         service: host of the service, for the record.
     """
@@ -91,10 +91,10 @@ class Batch:
     _savers: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     async def run(self) -> None:
-        """Return when every image is done or has failed.
+        """Run until every image is done or has failed.
 
-        When it is cancelled, and when a result cannot be saved, the images in flight are given up
-        and named with their tasks.
+        If the run is cancelled or a result cannot be saved, the images in flight are given up, and
+        reported with their taskUUIDs.
         """
         try:
             with self._refreshed_output():
@@ -137,11 +137,11 @@ class Batch:
         await self._finish(_Image(outcome.source or "an image", entry), outcome)
 
     async def _is_free_for(self, entry: RecordedResult) -> bool:
-        """Return True if the result of an earlier run overwrites nothing but results of its own."""
-        judge = partial(self.record.judge, PurePath(entry.output), entry.source)
+        """Return True if the result of an earlier run overwrites no file of another origin."""
+        state_of = partial(self.record.state_of, PurePath(entry.output), entry.source)
         with suppress(OSError):
-            verdict = await anyio.to_thread.run_sync(judge, lambda: entry.origin)
-            return verdict.standing != "taken"
+            state = await anyio.to_thread.run_sync(state_of, lambda: entry.origin)
+            return state.kind != "taken"
         return False
 
     # Results of this run
@@ -195,9 +195,9 @@ class Batch:
         """Return True if an image has the outcome of an earlier run, and has not changed since."""
         if one.image.output.as_posix() not in self._recovered:
             return False
-        judge = partial(self.record.judge, one.image.output, one.image.source)
-        verdict = await anyio.to_thread.run_sync(judge, lambda: origin)
-        if verdict.standing in ("free", "done"):
+        state_of = partial(self.record.state_of, one.image.output, one.image.source)
+        state = await anyio.to_thread.run_sync(state_of, lambda: origin)
+        if state.kind in ("free", "done"):
             return True
         self.summary.total += 1
         return False
@@ -252,7 +252,7 @@ class Batch:
             self._closing = "the account has not enough credit"
 
     def _stop(self, reason: str) -> None:
-        """Stop at once. Results that are being saved are reported."""
+        """Stop at once. Results that are being saved are still reported."""
         self._closing = reason
         self._savers.cancel()
 
@@ -260,7 +260,7 @@ class Batch:
         self.summary.add(report)
         self.output.image(report)
         if entry is not None and report.is_unsaved and not self.summary.resumable:
-            with suppress(OSError):  # it is only so that `fetch` knows the name
+            with suppress(OSError):  # the entry only tells `fetch` the name
                 self.record.add(replace(entry, task_uuid=report.task_uuid))
 
     def _report_unfinished(self) -> None:

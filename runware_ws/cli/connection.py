@@ -62,7 +62,7 @@ async def connect(
         show: called with each message for the user.
         first_connect_timeout: seconds to wait for the first connection. It is shorter than
             ``max_reconnect_time``, so that a wrong URL is reported soon.
-        verbose: show what the client does, too, and not only its troubles.
+        verbose: also show connection events, not only problems.
         settings: further arguments of `RunwareClient`.
 
     Raises:
@@ -86,7 +86,7 @@ async def connect(
 
 
 async def _target(arguments: ConnectionArguments, stack: AsyncExitStack) -> dict[str, Any]:
-    """Return the arguments of the client that say where to connect. Start an emulator if asked."""
+    """Return the URL and key for the client. Start an emulator if asked to."""
     if not arguments.emulator:
         return {"url": arguments.url, "allow_insecure": arguments.allow_insecure}
     if arguments.url is not None:
@@ -112,7 +112,7 @@ def _address(url: str | None) -> str:
 
 @contextmanager
 def shown_log(show: Callable[[str], None], level: int = logging.WARNING) -> Iterator[None]:
-    """Show the log of the client until the block ends."""
+    """Show the log messages of the client until the block ends."""
     handler, former = _MessageHandler(show, level), _log.level
     _log.addHandler(handler)
     if level < logging.WARNING:

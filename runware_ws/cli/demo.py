@@ -52,15 +52,21 @@ class DemoArguments:
 async def demo(arguments: DemoArguments) -> int:
     """Show that nothing is lost when everything goes wrong.
 
-    It upscales twelve pictures on the built-in emulator, which meanwhile cuts the
-    connection three times, forgets the session, and refuses tasks for lack of room.
-    At the end the emulator says how often it has run each picture. It needs no key
-    and no network.
+    It upscales twelve pictures on the built-in emulator. Meanwhile the emulator
+    cuts the connection three times, forgets the session, and refuses tasks for lack
+    of room. At the end it reports how often it has run each picture. The demo needs
+    no key and no network.
+
+    \b
+    Examples:
+      runware-ws demo
+      runware-ws demo --out upscaled  # keep the results
 
     \b
     Exit status:
-      0  each picture was upscaled once, and nothing was lost
-      1  it was not so
+      0         each picture was upscaled once, and none was lost
+      1         a picture was lost or upscaled twice, or a fault did not occur
+      130, 143  stopped by Ctrl-C or SIGTERM
     """
     if arguments.out is not None:
         check_writable(arguments.out)
@@ -82,7 +88,7 @@ def _faults() -> list[Fault]:
     return [
         Drop(nth=2, how="reset"),
         Expire(nth=4),
-        Drop(nth=4, how="abort", written=True),  # the result is lost as if it was delivered
+        Drop(nth=4, how="abort", written=True),  # the emulator believes the result delivered
         Drop(nth=6, how="close"),
         Fail(of="request", nth=11, times=3, code="rateLimitExceeded", message="No room."),
     ]
@@ -90,13 +96,13 @@ def _faults() -> list[Fault]:
 
 @asynccontextmanager
 async def _client_of(emulator: Emulator) -> AsyncIterator[RunwareClient]:
-    with shown_log(lambda _: None):  # what happens is shown in words of its own
+    with shown_log(lambda _: None):  # the demonstration prints the events itself
         async with RunwareClient(
             emulator.api_key,
             url=emulator.url,
             connections=1,
             max_in_flight=_IN_FLIGHT,
-            doubt_window=0.2,  # the emulator is never late to find a task
+            doubt_window=0.2,  # the emulator finds each task at once
         ) as client:
             yield client
 
@@ -122,10 +128,10 @@ class _Show:
     """The run of the demonstration.
 
     Attributes:
-        emulator: has the faults.
-        client: is connected to it.
-        pictures: what is upscaled.
-        out: where the results are saved.
+        emulator: the emulator, with faults to inject.
+        client: a client that is connected to it.
+        pictures: the pictures to upscale.
+        out: the folder for the results.
     """
 
     emulator: Emulator
@@ -139,7 +145,7 @@ class _Show:
 
     async def run(self) -> bool:
         """Return True if each picture was upscaled and saved once."""
-        self._say(f"{len(self.pictures)} pictures go to the emulator over one connection")
+        self._say(f"sending {len(self.pictures)} pictures to the emulator over one connection")
         summary = Summary(len(self.pictures))
         try:
             async with anyio.create_task_group() as watchers:
@@ -181,7 +187,7 @@ class _Show:
             stats = self.client.stats()
             if stats.refused > self._refused:
                 count = stats.refused - self._refused
-                self._say(f"! {count} refused for lack of room: sent again later")
+                self._say(f"! {count} refused for lack of room: will be sent again")
                 self._refused = stats.refused
             summary.in_flight = sum(stats.tasks.values())
             self._output.update(summary)
@@ -193,7 +199,7 @@ class _Show:
     # At the end
 
     async def _conclude(self) -> bool:
-        """Show the table, and return True if all is as promised."""
+        """Show the table, and return True if each picture was upscaled once."""
         total = len(self.pictures)
         whole = await anyio.to_thread.run_sync(self._count_whole)
         runs = sum(self.emulator.executions.values())
@@ -213,11 +219,11 @@ class _Show:
             self._output.line(f"  {name:<26}{count:>3}")
         kept = whole == len(self._saved) == runs == total
         promise = "each picture was upscaled once, and none was lost"
-        self._output.line(f"\n{promise}" if kept else f"\nthis is NOT so: {promise}")
+        self._output.line(f"\n{promise}" if kept else "\nFAILED: expected each picture once")
         return kept and struck == _EXPECTED
 
     def _count_whole(self) -> int:
-        """Return the number of pictures whose result is there, in its full size. It blocks."""
+        """Return the number of pictures that have a result of full size. It blocks."""
         count = 0
         for picture in self.pictures:
             source, result = picture_of(picture), picture_of(self.out / picture.name)
@@ -229,13 +235,13 @@ class _Show:
 def _description(event: Event) -> str:
     """Return an event in words."""
     if event.kind == "lost":
-        return f"! the connection is lost: {event.detail}"
+        return f"! connection lost: {event.detail}"
     if event.kind == "connected":
-        session = "the session goes on" if event.resumed else "the session is forgotten"
+        session = "session resumed" if event.resumed else "the service has forgotten the session"
         return f"connected again; {session}"
     if event.kind == "reconciling":
         pictures = "1 picture" if event.count == 1 else f"{event.count} pictures"
         return f"asking what became of {pictures}"
     if event.kind == "limit":
-        return f"at most {event.count} go at a time for a while"
+        return f"at most {event.count} in flight for now"
     return f"{event.kind}: {event.detail}"

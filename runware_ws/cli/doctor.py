@@ -23,7 +23,7 @@ class DoctorArguments:
     spend: Annotated[
         bool,
         option(
-            "Run the probes that cost money as well: $0.02 at most, on a dozen small images.",
+            "Also run the probes that cost money: at most $0.02, for a dozen small images.",
             "--spend",
         ),
     ] = False
@@ -33,19 +33,19 @@ class DoctorArguments:
 async def doctor(arguments: DoctorArguments, connection: ConnectionArguments) -> int:
     """Check this machine, and find out how the service behaves.
 
-    What is found out goes into a profile in your state folder. Clients with the
-    same URL and key read it: they ask and wait less where the service allows it.
+    The findings are kept in a profile in your state folder. Clients with the same
+    URL and key read it, and poll and wait less where the service allows it.
 
     \b
     Examples:
       runware-ws doctor             # costs nothing
-      runware-ws doctor --spend     # costs $0.02 at most
-      runware-ws doctor --emulator  # to see it work
+      runware-ws doctor --spend     # costs at most $0.02
+      runware-ws doctor --emulator  # try it without a key
 
     \b
     Exit status:
-      0         all is well
-      1         something is wrong; it is named
+      0         all checks passed
+      1         a check failed
       2         wrong arguments
       130, 143  stopped by Ctrl-C or SIGTERM
     """
@@ -60,6 +60,6 @@ async def doctor(arguments: DoctorArguments, connection: ConnectionArguments) ->
             url, key = emulator.url, Secret(emulator.api_key)
         Settings(url=url, allow_insecure=connection.allow_insecure)  # raises InputError
         report = Report(as_json=arguments.as_json, is_kept=not connection.emulator)
-        stack.callback(report.close)  # also after Ctrl-C: what was paid for is not lost
+        stack.callback(report.close)  # also after Ctrl-C, so that paid findings are not lost
         await examine(report, Target(url), key, spend=arguments.spend)
-    return FAILED if report.wrong else SUCCESS
+    return FAILED if report.failed else SUCCESS

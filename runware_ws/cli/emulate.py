@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 Parsed = TypeVar("Parsed")
 _RULES_HELP = (
-    f"How to behave where nobody knows how the service does: {', '.join(PRESETS)}, or a JSON file "
+    f"Rules for behaviour that Runware does not document: {', '.join(PRESETS)}, or a JSON file "
     'with values of runware_ws.emulator.Rules, such as {"conflicts": "running", "replay": "none"}.'
 )
 
@@ -47,7 +47,7 @@ class EmulateArguments:
         str | None, option("API key to accept. Default: a random one.", value="TEXT")
     ] = None
     latency: Annotated[
-        float, option("Time added to each image, as if a model ran.", value="SECONDS", min=0)
+        float, option("Time added to each image, to simulate a model.", value="SECONDS", min=0)
     ] = 0.0
     workers: Annotated[
         int | None,
@@ -130,7 +130,7 @@ def read_rules(text: str) -> Rules:
     """Return the preset with this name, or the rules in the JSON file with this path.
 
     Raises:
-        InputError: there is none, or a rule in it is unknown or has a value that is not allowed.
+        InputError: neither exists, or a rule is unknown or has a value that is not allowed.
     """
     if text in PRESETS:
         return PRESETS[text]
@@ -161,6 +161,17 @@ async def emulate(arguments: EmulateArguments) -> int:
 
     It speaks the protocol of Runware, and upscales images with Lanczos resampling
     instead of the model. It prints how to connect to it, and runs until Ctrl-C.
+
+    \b
+    Examples:
+      runware-ws emulate
+      runware-ws emulate --latency 0.5 --fault 'drop every=10 how=reset'
+      runware-ws emulate --rules worst
+
+    \b
+    Exit status:
+      0  stopped by Ctrl-C or SIGTERM
+      2  wrong arguments, or the port is in use
     """
     settings = arguments.settings()
     emulator = await _start(settings)

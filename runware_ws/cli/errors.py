@@ -16,7 +16,7 @@ _OPTIONS = {
     "task_uuid": "UUIDS",
     "url": "--url (or RUNWARE_URL)",
 }
-# Remedies of the client that read differently on the command line.
+# Remedies of the client, and their equivalents on the command line.
 _REMEDIES = {"allow_insecure=True": "--allow-insecure", ", or None for no limit": ""}
 
 
@@ -28,7 +28,7 @@ class Interrupted(Exception):  # noqa: N818  # the user asked for it, or the dis
     """The image was in flight when the run was stopped.
 
     Args:
-        resumable: True if the same command, run again, finishes the image.
+        resumable: whether running the same command again finishes the image.
     """
 
     def __init__(self, resumable: bool) -> None:
@@ -63,7 +63,7 @@ def error_message(error: Exception) -> str:
 
 
 def one_line(text: object) -> str:
-    """Return `text` on one line, with control characters escaped so that the terminal is safe."""
+    """Return `text` on one line, with control characters escaped for safety in a terminal."""
     return "".join(
         character if character.isprintable() else ascii(character)[1:-1]
         for character in " ".join(str(text).splitlines())

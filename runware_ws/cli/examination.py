@@ -1,4 +1,4 @@
-"""Run the probes of ``doctor``, which imports this when it runs, since it imports all of them."""
+"""Run the probes of ``doctor``. The command imports this module late, as it imports all probes."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ async def examine(report: Report, target: Target, key: Secret | None, *, spend: 
         report.add(row)
     async for row in local.way_to(target):
         report.add(row)
-    if key is None or report.wrong:
-        report.add(Row("probes", "not tried while something above is wrong", "skipped"))
+    if key is None or report.failed:
+        report.add(Row("probes", "not tried, because a check above failed", "skipped"))
         return
     report.lab = lab = Lab(target, key, Times(), Purse(LIMIT))
     if spend:
-        report.message(f"the probes cost ${LIMIT:.2f} at most")
+        report.message(f"the probes cost at most ${LIMIT:.2f}")
     probes = (*FREE, *PAID) if spend else FREE
     is_complete = await go_through(probes, lab, begin=report.begin, report=report.add)
     if is_complete and not spend:
-        text = f"not tried: they cost ${LIMIT:.2f} at most, and need --spend"
+        text = f"not tried: they need --spend, and cost at most ${LIMIT:.2f}"
         report.add(Row(f"{len(PAID)} more probes", text, "skipped"))
 
 
 class Report:
-    """Prints what is found out, and keeps it in a profile.
+    """Prints the findings, and keeps them in a profile.
 
     Args:
         as_json: print nothing but one JSON object, at the end.
         is_kept: whether to write a profile.
 
     Attributes:
-        wrong: the names of what is wrong.
-        lab: what the probes find out; None before they begin.
+        failed: the names of the failed checks.
+        lab: the state of the probes; None before they begin.
     """
 
     def __init__(self, *, as_json: bool, is_kept: bool) -> None:
-        self.wrong: list[str] = []
+        self.failed: list[str] = []
         self.lab: Lab | None = None
         self._as_json = as_json
         self._is_kept = is_kept
@@ -70,7 +70,7 @@ class Report:
             write_line(sys.stderr if self._as_json else sys.stdout, text)
 
     def begin(self, name: str) -> None:
-        """Show what is being probed, on a terminal."""
+        """Show the name of the running probe, on a terminal."""
         if self._screen is not None:
             self._screen.show(name)
 
@@ -78,15 +78,15 @@ class Report:
         """Print a row."""
         row = replace(row, text=one_line(row.text))  # it may quote the service
         self._rows.append(row)
-        if row.state == "wrong":
-            self.wrong.append(row.name)
+        if row.state == "failed":
+            self.failed.append(row.name)
         if self._screen is not None:
             self._screen.print_row(row)
         elif not self._as_json:
             write_line(sys.stdout, line_of(row))
 
     def close(self) -> None:
-        """Keep what was found out, and print the end of the report."""
+        """Keep the findings, and print the end of the report."""
         if self._screen is not None:
             self._screen.clear()
         findings = Findings() if self.lab is None else self.lab.findings
@@ -97,14 +97,14 @@ class Report:
             return
         for lesson in lessons(findings):
             self.message(f"a client {lesson.words}")
-        self.message(f"wrong: {', '.join(self.wrong)}" if self.wrong else "all is well")
+        self.message(f"failed: {', '.join(self.failed)}" if self.failed else "all checks passed")
 
     def _keep(self, lab: Lab) -> Findings:
-        """Update the profile, and return what it knows."""
+        """Update the profile, and return its findings."""
         try:
             findings, path = update_profile(lab.findings, lab.target.url, lab.key)
         except OSError as error:
-            self.add(Row("profile", f"cannot be written: {error.strerror}", "wrong"))
+            self.add(Row("profile", f"cannot be written: {error.strerror}", "failed"))
             return lab.findings
         self.add(Row("profile", str(path)))
         return findings
@@ -112,7 +112,7 @@ class Report:
     def _json(self, findings: Findings) -> dict[str, Any]:
         return {
             "checks": [json_of(row) for row in self._rows],
-            "wrong": self.wrong,
+            "failed": self.failed,
             "cost": 0.0 if self.lab is None else round(self.lab.purse.spent, 6),
             "findings": findings.known(),
             "client": [lesson.words for lesson in lessons(findings)],

@@ -32,16 +32,16 @@ class FetchArguments:
         list[str] | None,
         typer.Argument(
             metavar="UUIDS",
-            help="The taskUUIDs of results. Default: those that the record of --out names as "
-            "unsaved.",
+            help="taskUUIDs of the results. Default: those that the record in --out lists as not "
+            "saved.",
             show_default=False,
         ),
     ] = None
     out: Annotated[
         Path,
         option(
-            "Folder for the results, created if missing. A result that the record of the folder "
-            "knows gets its name; any other is named after its task.",
+            "Folder for the results, created if missing. A result that is listed in the record of "
+            "the folder gets its name from there; any other is named after its task.",
             "--out",
             "-o",
             value="DIR",
@@ -55,19 +55,20 @@ class FetchArguments:
 async def fetch(arguments: FetchArguments, connection: ConnectionArguments) -> int:
     """Get the results of tasks that were sent before, without paying again.
 
-    The service keeps results for a time. After a full disk or an interruption, the
-    command `upscale` names the tasks whose results are not saved.
+    The service keeps results for some time. After an interruption or an error of the
+    disk, `runware-ws upscale` prints the tasks whose results were not saved.
 
     \b
     Examples:
-      runware-ws fetch --out large   # what the run into large left
+      runware-ws fetch --out large   # results that the run could not save
       runware-ws fetch 32774e2f-e05b-4a47-a34f-4e1eeba03822
 
     \b
     Exit status:
-      0  all results are saved
-      1  one is not
-      2  wrong arguments, no key
+      0         all results are saved
+      1         a result could not be saved
+      2         wrong arguments, no key
+      130, 143  stopped by Ctrl-C or SIGTERM
     """
     check_writable(arguments.out)
     record, output = FolderRecord(arguments.out), Output()
@@ -90,16 +91,16 @@ async def _attach(client: RunwareClient, uuids: list[str], timeout: float) -> li
 
 
 def _entry(record: FolderRecord, task_uuid: str, service: str) -> RecordedResult:
-    """Return the entry of a result, under its own name if that is known and free."""
+    """Return the entry of a result, under its recorded name if that is free."""
     entry = record.unsaved.get(task_uuid)
     nameless = RecordedResult(f"{task_uuid}.jpg", task_uuid, ResultOrigin("", {}, service))
     if entry is None:
         return nameless
     try:
-        verdict = record.judge(PurePath(entry.output), entry.source, lambda: entry.origin)
+        state = record.state_of(PurePath(entry.output), entry.source, lambda: entry.origin)
     except OSError:
         return nameless
-    return nameless if verdict.standing == "taken" else entry
+    return nameless if state.kind == "taken" else entry
 
 
 async def _report(

@@ -1,4 +1,4 @@
-"""The output folder: checked before anything is sent, and created once there is a connection."""
+"""Check the output folder before anything is sent, and create it once there is a connection."""
 
 from __future__ import annotations
 

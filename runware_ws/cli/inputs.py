@@ -1,4 +1,4 @@
-"""The images that the arguments of ``upscale`` name.
+"""Find the images that the arguments of ``upscale`` name.
 
 The tree of a folder argument is kept: with ``holiday``, the result of ``holiday/beach/sea.jpg`` is
 ``beach/sea.jpg``. The names themselves are made in `runware_ws.cli.names`.
@@ -40,7 +40,7 @@ class InputImage:
 
 @dataclass
 class Tally:
-    """Inputs by what there is to say of them: the number of each, and a few examples."""
+    """Counts of inputs by the message about them, with a few examples of each."""
 
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class _Pattern:
-    """A pattern such as ``photos/*.png``, which the shell did not replace."""
+    """A pattern such as ``photos/*.png``, which the shell did not expand."""
 
     text: str
 
@@ -82,7 +82,7 @@ class ImageFinder:
     Args:
         arguments: files, folders, patterns and URLs.
         out: the output folder. Images in it are skipped.
-        recursive: search subfolders, too.
+        recursive: also search subfolders.
         template: makes the names of results; see `runware_ws.cli.names`.
         factor: goes into the names.
         output_format: format of the results, in upper case; None for the service's default,
@@ -152,7 +152,7 @@ class ImageFinder:
 
 @dataclass
 class _Search:
-    """One search. It finds each image once, though several arguments may lead to it."""
+    """One search. It finds each image once, even if several arguments lead to it."""
 
     out: Path
     recursive: bool
@@ -231,7 +231,7 @@ class _Search:
 
 
 def listed(path: str) -> list[str]:
-    """Return the arguments in a file, one a line, or with NUL after each; ``-`` is stdin.
+    """Return the arguments in a file, one per line or each followed by NUL; ``-`` is stdin.
 
     Raises:
         UsageError: it cannot be read.

@@ -29,7 +29,7 @@ class LargeArguments:
     out: Annotated[
         Path,
         option(
-            "File for the result; its suffix says the format: .tif, .png, .jpg, .webp, or .dzi for "
+            "File for the result. Its suffix sets the format: .tif, .png, .jpg, .webp, or .dzi for "
             "DeepZoom.",
             "--out",
             "-o",
@@ -38,7 +38,7 @@ class LargeArguments:
         ),
     ]
     factor: Annotated[
-        int, option("How many times wider and higher: 2 or 4.", "--factor", "-f", value="2|4")
+        int, option("Factor by which to upscale the image.", "--factor", "-f", value="2|4")
     ] = 4
     quality: Annotated[
         int, option("Quality of JPEG and WebP.", value="1-100", panel=RESULTS, min=1, max=100)
@@ -64,7 +64,7 @@ class LargeArguments:
     ] = 32
     max_cost: Annotated[
         float | None,
-        option("Send nothing if it would cost more than this.", value="DOLLARS", panel=LIMITS),
+        option("Send nothing if the estimated cost is higher.", value="DOLLARS", panel=LIMITS),
     ] = None
     max_in_flight: Annotated[
         int, option("Maximum number of tiles in flight.", value="NUMBER", panel=LIMITS)
@@ -82,8 +82,8 @@ async def large(arguments: LargeArguments, connection: ConnectionArguments) -> i
     """Upscale an image of any size in tiles.
 
     Runware makes images of at most 4096 x 4096 pixels, and shrinks larger inputs
-    first. This command cuts the image into tiles, and puts their results together
-    without seams. Killed and run again, it pays only for the tiles that are missing.
+    first. This command cuts the image into tiles, and joins their results without
+    seams. If it is killed and run again, it pays only for the missing tiles.
 
     \b
     Examples:
@@ -92,9 +92,10 @@ async def large(arguments: LargeArguments, connection: ConnectionArguments) -> i
 
     \b
     Exit status:
-      0  the result is written
-      1  a tile failed, or the result could not be written
-      2  nothing was sent: wrong arguments, no key, --max-cost too low
+      0         the result is written
+      1         a tile failed, or the result could not be written
+      2         nothing was sent: wrong arguments, no key, --max-cost too low
+      130, 143  stopped by Ctrl-C or SIGTERM
     """
     from ..large import plan
 
@@ -142,8 +143,8 @@ async def large(arguments: LargeArguments, connection: ConnectionArguments) -> i
 def _described(plan: LargePlan) -> str:
     width, height = plan.result_size
     same = plan.tiles - plan.tasks
-    repeated = f" ({same} of the same content as another)" if same else ""
+    repeated = f" ({same} with the same content as another)" if same else ""
     return (
         f"{plan.size[0]} x {plan.size[1]} to {width} x {height} pixels: "
-        f"{plan.tiles} tiles{repeated}, about {dollars(plan.cost)}"
+        f"{plan.tiles} tile{'' if plan.tiles == 1 else 's'}{repeated}, about {dollars(plan.cost)}"
     )

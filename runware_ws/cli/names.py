@@ -1,8 +1,8 @@
-"""The names of results. A name depends on its input and on the options, and on nothing else.
+"""The names of results. A name depends only on its input and on the options.
 
-By default a result has the name of its input, and the suffix of its format after it unless it is
-there already: ``photo.jpg`` gives ``photo.jpg``, and ``photo.png`` gives ``photo.png.jpg``. So two
-inputs that lie in one folder never have one name, whatever else comes or goes.
+By default a result has the name of its input, followed by the suffix of its format unless it has
+that already: ``photo.jpg`` gives ``photo.jpg``, and ``photo.png`` gives ``photo.png.jpg``. So the
+results of two inputs in one folder never share a name, whatever files are added or removed.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def check_name(template: str) -> None:
 
 
 def format_of(source: Path | str, wanted: str | None) -> str:
-    """Return the format of a result: the one wanted, or with ``same`` that of the input.
+    """Return the format of a result: the wanted one, or with ``same`` that of the input.
 
-    An input in none of the service's formats gives PNG, which loses nothing. A URL that does not
-    say its format gives JPG, the service's default.
+    An input in another format than those of the service gives PNG, which is lossless. A URL
+    without a suffix gives JPG, the service's default.
     """
     if wanted != "SAME":
         return wanted or "JPG"
@@ -79,9 +79,9 @@ def absolute_path(path: Path) -> str:
 
 
 def _name_of(source: Path | str) -> str:
-    """Return the name of an input. That of a URL is valid on every system.
+    """Return the name of an input. The name of a URL is valid on every system.
 
-    URLs that differ in their queries alone are of different images.
+    URLs that differ only in their queries lead to different images.
     """
     if isinstance(source, Path):
         return source.name

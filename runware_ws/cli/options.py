@@ -1,4 +1,4 @@
-"""Options that several commands share, and the way from a dataclass of options to a command."""
+"""Options that several commands share, and commands made from dataclasses of options."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def request_option(
     Args:
         member_name: the member.
         names: names of the option. Default: made from the field.
-        more: values that the command knows besides those of the service.
-        text: more help.
+        more: values that the command accepts besides those of the service.
+        text: text to append to the help.
         panel: the panel in the help.
     """
     (member,) = (one for one in MEMBERS if one.name == member_name)
@@ -91,7 +91,7 @@ class ConnectionArguments:
     ] = False
     api_key: Annotated[
         str | None, typer.Option("--api-key", "--key", hidden=True, callback=_refuse_key)
-    ] = None  # always: it is only there to be refused with a reason
+    ] = None  # always: the option exists only to be refused with a reason
 
 
 def as_command(run: Callable[..., Coroutine[Any, Any, int]]) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""The output of ``upscale``: lines, JSON lines, or a progress bar.
+"""Print the output of ``upscale``: lines, JSON lines, or a progress bar.
 
 Results go to stdout, one line for each image. Everything else (failures, messages, the summary)
 goes to stderr, so that a pipe gets nothing but results.
@@ -16,14 +16,14 @@ from .summary import ImageReport, Summary, dollars, duration
 
 
 class Output:
-    """Print what happens, in the form that fits the options and the terminal.
+    """Prints messages and results in the form that fits the options and the terminal.
 
     Args:
         as_json: print a JSON object for each image.
-        quiet: print failures and what cost or may cost money, and nothing else.
+        quiet: print only failures, and tasks that cost or may cost money.
 
     Attributes:
-        incomplete: True if a line could not be written, for example on a full disk.
+        incomplete: whether a line could not be written, for example on a full disk.
     """
 
     def __init__(self, as_json: bool = False, *, quiet: bool = False) -> None:
@@ -54,7 +54,7 @@ class Output:
             self._bar.print(text, "")
 
     def note(self, text: str) -> None:
-        """Print a message that does not matter to who wants to see none."""
+        """Print a message, unless the output is quiet."""
         if not self._quiet:
             self.message(text)
 
@@ -128,7 +128,7 @@ def _state(summary: Summary, width: int) -> str:
 
 
 def _shows_bar(as_json: bool) -> bool:
-    """Return True if there is a terminal for a bar. JSON lines on it would spoil the bar."""
+    """Return True if there is a terminal for a bar, and no JSON lines on it that would break it."""
     can_draw = os.environ.get("TERM") not in ("dumb", "unknown")
     return can_draw and sys.stderr.isatty() and sys.stdout.isatty() is not as_json
 
@@ -136,7 +136,7 @@ def _shows_bar(as_json: bool) -> bool:
 def write_line(stream: IO[str], line: str) -> bool:
     """Write a line, and return False if that fails.
 
-    It does not end the run, because its images are paid for. A reader that has left is no failure.
+    A failure does not end the run, because its images are paid for. A closed pipe is not a failure.
     """
     try:
         print(line, file=stream, flush=True)
@@ -156,6 +156,6 @@ def stdout_error(error: OSError) -> str:
 
 
 def discard(name: Literal["stdout", "stderr"]) -> None:
-    """Discard what is written to a standard stream from now on, and what is in its buffer."""
+    """Discard all later output to a standard stream, and the content of its buffer."""
     null: Any = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # open until the exit
     setattr(sys, name, null)

@@ -18,12 +18,12 @@ _QUESTION = "Overwrite them? [y]es, [s]kip these images, [N]o: "
 
 
 def resolve_conflicts(plan: Plan, out: Path, *, redo_outdated: bool) -> None:
-    """Return when no file is overwritten that must not be; skip images if the user says so.
+    """Make sure that no file is overwritten without permission; skip images if the user says so.
 
     Args:
-        plan: the plan, from which images are taken out.
+        plan: the plan, from which images are removed.
         out: the output folder.
-        redo_outdated: results whose inputs have changed may be overwritten.
+        redo_outdated: whether results whose inputs have changed may be overwritten.
 
     Raises:
         UsageError: the user refuses, or cannot be asked.
@@ -63,7 +63,7 @@ def _ask() -> str:
 
 @contextmanager
 def _plain_interrupts() -> Iterator[None]:
-    """Let Ctrl-C end the reading of an answer; the handler of asyncio only cancels a task."""
+    """Let Ctrl-C interrupt the prompt; the handler of asyncio only cancels a task."""
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

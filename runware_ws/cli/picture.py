@@ -17,10 +17,10 @@ class Picture:
     """Properties of an image.
 
     Attributes:
-        size: width and height in pixels, as it is seen.
-        has_alpha: it can be transparent.
-        is_animated: it has several frames.
-        is_turned: it is stored turned or mirrored, and says so (EXIF orientation).
+        size: width and height in pixels, with the EXIF orientation applied.
+        has_alpha: whether it can be transparent.
+        is_animated: whether it has several frames.
+        is_turned: whether its EXIF orientation says that it is stored turned or mirrored.
     """
 
     size: tuple[int, int]
@@ -52,7 +52,7 @@ def picture_of(source: Path | bytes) -> Picture | None:
 
 
 def result_size(size: tuple[int, int], factor: int) -> tuple[int, int]:
-    """Return the size of a result: the service shrinks an input whose result would be too large."""
+    """Return the size of a result. The service shrinks an input whose result would be too large."""
     longest = max(size) * factor
     scale = factor * min(1.0, MAX_SIDE / longest)
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
@@ -64,7 +64,7 @@ def effective_scale(size: tuple[int, int], result: tuple[int, int]) -> float:
 
 
 def problem_with(path: Path) -> str:
-    """Return why a file is surely not an image; "" if it may be one.
+    """Return the reason why a file cannot be an image; "" if it may be one.
 
     Raises:
         OSError: it cannot be read.

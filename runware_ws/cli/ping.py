@@ -29,6 +29,19 @@ async def ping(arguments: PingArguments, connection: ConnectionArguments) -> int
     """Check the key and the connection.
 
     Print the time to connect, and the round-trip time of each ping.
+
+    \b
+    Examples:
+      runware-ws ping
+      runware-ws ping --count 1
+      runware-ws ping --emulator    # try it without a key
+
+    \b
+    Exit status:
+      0         each ping was answered
+      1         no connection, or it was lost
+      2         wrong arguments, no key, or the key was refused
+      130, 143  stopped by Ctrl-C or SIGTERM
     """
     started = time.monotonic()
     async with connect(connection, partial(typer.echo, err=True)) as client:

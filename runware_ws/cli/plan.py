@@ -1,6 +1,6 @@
-"""The plan of a run: what is to be done, what is done already, and what is wrong or worth a word.
+"""The plan of a run: the images to upscale, those done already, and problems and warnings.
 
-It is made before anything is sent, so that all that can be known beforehand costs nothing.
+It is made before anything is sent, so that mistakes which can be found beforehand cost nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import InputError
 from .errors import UsageError
 from .inputs import ImageFinder, InputImage, Tally
 from .picture import MAX_SIDE, Picture, picture_of, problem_with
-from .record import FolderRecord, PathVerdict, ResultOrigin, content_of, looks_of
+from .record import FolderRecord, PathState, ResultOrigin, content_of, looks_of
 
 # The example in Runware's documentation; the price of a model may change.
 _DOCUMENTED_PRICE = 0.0013
@@ -31,12 +31,12 @@ class Planned:
     Attributes:
         image: the image.
         picture: its properties, or None.
-        verdict: the standing of the path of its result.
+        state: the state of the path of its result.
     """
 
     image: InputImage
     picture: Picture | None = None
-    verdict: PathVerdict = field(default_factory=partial(PathVerdict, "free"))
+    state: PathState = field(default_factory=partial(PathState, "free"))
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -45,7 +45,7 @@ class Planned:
     def is_in_conflict(self, redo_outdated: bool) -> bool:
         """Return True if its result would overwrite a file that may be wanted."""
         harmless = ("free", "outdated") if redo_outdated else ("free",)
-        return self.verdict.standing not in harmless
+        return self.state.kind not in harmless
 
 
 @dataclass(slots=True)
@@ -57,10 +57,11 @@ class Plan:
         todo: the images to upscale.
         kept: number of images whose results are there.
         declined: number of images that the user skips because of other files.
-        unusable: what surely is no image, or can have no result, with the reason.
+        unusable: inputs that cannot be images, or whose results cannot be written, each with the
+            error.
         skipped: files that the search skipped.
         price: estimated cost of an image in US dollars.
-        price_known: the price is that of an earlier result, not of Runware's documentation.
+        price_known: whether the price is that of an earlier result, not of the documentation.
     """
 
     factor: int
@@ -83,7 +84,7 @@ class Plan:
 
     def keep_done(self) -> None:
         """Leave out the images whose results are there."""
-        rest = [one for one in self.todo if one.verdict.standing != "done"]
+        rest = [one for one in self.todo if one.state.kind != "done"]
         self.kept += len(self.todo) - len(rest)
         self.todo = rest
 
@@ -95,7 +96,7 @@ class Plan:
         self.todo = rest
 
     def conflicts(self, *, redo_outdated: bool) -> Tally:
-        """Return the files that would be overwritten, with the reason why they are there.
+        """Return the files that would be overwritten, each with a description of it.
 
         Args:
             redo_outdated: leave out results whose inputs have changed.
@@ -103,11 +104,11 @@ class Plan:
         tally = Tally()
         for one in self.todo:
             if one.is_in_conflict(redo_outdated):
-                tally.add(one.image.output, one.verdict.reason)
+                tally.add(one.image.output, one.state.reason)
         return tally
 
     def warnings(self) -> Iterator[str]:
-        """Yield one line for each thing that a user may not expect of the results."""
+        """Yield one line for each property of the results that a user may not expect."""
         tally = Tally()
         for one in self.todo:
             for text in _warnings(one, self.factor):
@@ -125,9 +126,9 @@ async def make_plan(
     """
     plan = Plan(options["upscale_factor"])
     images = finder.find(plan.skipped)
-    judge = partial(_add, plan, record, options, service)
+    add_some = partial(_add, plan, record, options, service)
     # In a thread, because a folder may be large or on another machine.
-    while await anyio.to_thread.run_sync(judge, images):
+    while await anyio.to_thread.run_sync(add_some, images):
         pass
     if not plan.total:
         raise UsageError(
@@ -168,17 +169,17 @@ def _add(
         try:
             _check(image)
             origin = partial(origin_of, image, options, service)
-            verdict = _judged(record, image, origin)
+            state = _state_of(record, image, origin)
         except InputError as error:
             plan.unusable.append((image, error))
         else:
             picture = None if isinstance(image.source, str) else picture_of(image.source)
-            plan.todo.append(Planned(image, picture, verdict))
+            plan.todo.append(Planned(image, picture, state))
     return bool(some)
 
 
 def _check(image: InputImage) -> None:
-    """Raise InputError if a file surely is not an image."""
+    """Raise InputError if a file cannot be an image."""
     if isinstance(image.source, str):
         return
     try:
@@ -189,11 +190,11 @@ def _check(image: InputImage) -> None:
         raise InputError("image", problem, "give an image file")
 
 
-def _judged(
+def _state_of(
     record: FolderRecord, image: InputImage, origin: Callable[[], ResultOrigin]
-) -> PathVerdict:
+) -> PathState:
     try:
-        return record.judge(image.output, image.source, origin)
+        return record.state_of(image.output, image.source, origin)
     except OSError as error:
         problem = f"its result {image.output} cannot be written: {error.strerror}"
         raise InputError("image", problem, "choose another --out or --name") from None

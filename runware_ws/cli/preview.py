@@ -46,7 +46,7 @@ def _object(one: Planned, plan: Plan, out: Path) -> dict[str, Any]:
         "input_size": one.size,
         "output_size": result,
         "effective_scale": one.size and result and effective_scale(one.size, result),
-        "overwrites": one.verdict.reason or None,
+        "overwrites": one.state.reason or None,
         "estimated_cost": plan.price,
     }
 

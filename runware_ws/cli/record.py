@@ -1,9 +1,9 @@
-"""The record of an output folder: which result was made from which input, how, and by whom.
+"""The record of an output folder: the input, the options and the service of each result.
 
 It is a file in the folder with one line of JSON for each result. The line of a result is written
-before its image. So an image with the hash that its line names is whole, and belongs to the input
-that the line names; whatever else lies at that path does not count as a result. A line that was cut
-off by a crash is ignored, as is one that a later version wrote.
+before its image. So an image with the hash in its line is complete, and belongs to the input in the
+line. Any other file at that path does not count as a result. A line that was cut off by a crash is
+ignored, and so is a line of a later version.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from dataclasses import asdict, dataclass
 from errno import EEXIST, ENOENT
 from pathlib import Path, PurePath
 from stat import S_ISREG
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from ..protocol.request import MEMBERS, MODEL
 from .errors import UsageError, one_line
 
 RECORD_NAME = ".runware-ws.jsonl"
 _VERSION = 1
-# The options that decide how a result looks.
+# The options that determine the result.
 _LOOKS = ("upscale_factor", "output_format", "output_quality")
 _DEFAULTS = {member.name: member.default for member in MEMBERS}
 
 
 @dataclass(frozen=True, slots=True)
 class ResultOrigin:
-    """All that decides how a result looks. Equal origins have equal results.
+    """The input, options and service of a result. Equal origins have equal results.
 
     Attributes:
         content: SHA-256 of the input file, or of the URL if the input is one.
@@ -49,11 +49,11 @@ class RecordedResult:
 
     Attributes:
         output: path in the output folder, with slashes.
-        source: path or URL of the input, for people; a URL without its query.
-        origin: all that decides how it looks.
-        task_uuid: its task.
-        cost: in US dollars, or None.
-        sha256, size: of the file; None and 0 if the result was never saved.
+        source: path or URL of the input, to be shown; a URL without its query.
+        origin: its origin.
+        task_uuid: UUID of its task.
+        cost: cost in US dollars, or None.
+        sha256, size: hash and bytes of the file; None and 0 if the result was never saved.
     """
 
     output: str
@@ -65,18 +65,18 @@ class RecordedResult:
     size: int = 0
 
 
-Standing: TypeAlias = Literal["free", "done", "outdated", "taken"]
-
-
 @dataclass(frozen=True, slots=True)
-class PathVerdict:
-    """The standing of the path of a result, with the reason for people.
+class PathState:
+    """The state of the path of a result.
 
-    ``free``: nothing is there that could be lost. ``done``: the result that is wanted is there.
-    ``outdated``: it is there, but its input has changed since. ``taken``: another file is there.
+    Attributes:
+        kind: ``free``: there is no file that could be lost. ``done``: the wanted result is there.
+            ``outdated``: it is there, but its input has changed since. ``taken``: another file is
+            there.
+        reason: a description of the file that is there, to be shown.
     """
 
-    standing: Standing
+    kind: Literal["free", "done", "outdated", "taken"]
     reason: str = ""
 
 
@@ -87,7 +87,7 @@ class FolderRecord:
         folder: the output folder.
 
     Attributes:
-        unsaved: results that were paid for, or may have been, and never saved, by taskUUID.
+        unsaved: results that were, or may have been, paid for and never saved, by taskUUID.
 
     Raises:
         UsageError: the record cannot be read.
@@ -102,33 +102,33 @@ class FolderRecord:
         self.unsaved: dict[str, RecordedResult] = {}
         self._read()
 
-    def judge(
+    def state_of(
         self, output: PurePath, source: Path | str, wanted: Callable[[], ResultOrigin]
-    ) -> PathVerdict:
-        """Return the standing of the path of a result.
+    ) -> PathState:
+        """Return the state of the path of a result.
 
         Args:
             output: the path, relative to the folder.
             source: path or URL of the input.
-            wanted: returns the origin of the result that is wanted; called only if it is needed.
+            wanted: returns the origin of the wanted result; called only if it is needed.
 
         Raises:
-            OSError: no file can be written there, or the one that is there cannot be read.
+            OSError: no file can be written there, or the existing one cannot be read.
         """
         path = self._folder / output
         try:
             status = path.stat()
         except FileNotFoundError:
-            return PathVerdict("free")
+            return PathState("free")
         if not S_ISREG(status.st_mode):
             raise FileExistsError(EEXIST, "something that is not a file is there", str(path))
         if not status.st_size:
-            return PathVerdict("free")
+            return PathState("free")
         entry = self._entries.get(output.as_posix()) or self._found_late(output)
         if entry is None:
-            return PathVerdict("taken", "not a result of runware-ws")
+            return PathState("taken", "not a result of runware-ws")
         if status.st_size != entry.size or sha256_of(path) != entry.sha256:
-            return PathVerdict("taken", "changed since runware-ws wrote it")
+            return PathState("taken", "changed since runware-ws wrote it")
         return _compared(entry, source, wanted())
 
     def _found_late(self, output: PurePath) -> RecordedResult | None:
@@ -144,7 +144,7 @@ class FolderRecord:
         return None
 
     def open(self) -> None:
-        """Note the folder, so that `add` can tell if it vanishes; it must exist now.
+        """Remember the identity of the folder, so that `add` notices if it vanishes.
 
         Raises:
             OSError: it does not exist, or the record cannot be written.
@@ -189,7 +189,7 @@ class FolderRecord:
             self.unsaved.pop(uuid, None)
 
     def _read(self) -> None:
-        """Take the lines that have come since the last time."""
+        """Read the lines that were added since the last call."""
         try:
             if not S_ISREG(self._path.stat().st_mode):
                 raise FileExistsError(EEXIST, "it is not a file")
@@ -211,7 +211,7 @@ class FolderRecord:
 
 
 def looks_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a task that decide how its result looks, and the model."""
+    """Return the options of a task that determine its result, and the model."""
     looks = {name: options.get(name) or _DEFAULTS[name] for name in _LOOKS}
     return {**looks, "model": MODEL}
 
@@ -248,17 +248,17 @@ def hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _compared(entry: RecordedResult, source: Path | str, wanted: ResultOrigin) -> PathVerdict:
+def _compared(entry: RecordedResult, source: Path | str, wanted: ResultOrigin) -> PathState:
     there = entry.origin
     if there == wanted:
-        return PathVerdict("done", "up to date")
+        return PathState("done", "up to date")
     if there.service != wanted.service:
-        return PathVerdict("taken", f"made by {there.service}, not by {wanted.service}")
+        return PathState("taken", f"made by {there.service}, not by {wanted.service}")
     if there.options != wanted.options:
-        return PathVerdict("taken", "made with other options: " + _difference(there, wanted))
+        return PathState("taken", "made with other options: " + _difference(there, wanted))
     if entry.source == shown(source):
-        return PathVerdict("outdated", "its input has changed")
-    return PathVerdict("taken", "the result of another input")
+        return PathState("outdated", "its input has changed")
+    return PathState("taken", "the result of another input")
 
 
 def _difference(there: ResultOrigin, wanted: ResultOrigin) -> str:
@@ -271,7 +271,7 @@ def _difference(there: ResultOrigin, wanted: ResultOrigin) -> str:
 
 
 def entry_from(members: object) -> RecordedResult | None:
-    """Return the entry that has these members, as a JSON object; None if none has."""
+    """Return the entry with the members of a JSON object; None if they are not those of one."""
     if not isinstance(members, Mapping):
         return None
     try:

@@ -14,7 +14,7 @@ from .summary import ImageReport
 
 
 def check_report(path: Path | None) -> None:
-    """Raise UsageError if `path` is given and cannot be that of a page."""
+    """Raise UsageError if `path` is given and cannot be the file of a page."""
     if path is not None and path.is_dir():
         raise UsageError(f"--report: {one_line(path)} is a folder; give the path of a file")
 
@@ -22,7 +22,7 @@ def check_report(path: Path | None) -> None:
 async def write_report(
     path: Path, reports: Iterable[ImageReport], show: Callable[[str], None]
 ) -> None:
-    """Write the page, also when the run is cancelled, and tell the user."""
+    """Write the page, even if the run is cancelled, and show its address."""
     with anyio.CancelScope(shield=True):
         show(await anyio.to_thread.run_sync(_write, path, reports))
 

@@ -1,4 +1,4 @@
-"""The way of a result to its file, with its line in the record."""
+"""Save a result, with its line in the record."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ async def save(
 ) -> tuple[Path, bytes]:
     """Save a result in three steps: its line in the record, its file, and its acknowledgment.
 
-    So a result that is not saved stays in the journal, whatever happens in between.
+    So a result that was not saved stays in the journal, whatever fails in between.
 
     Args:
         result: the result.
-        entry: its entry in the record, without what is known from the result.
+        entry: its entry in the record, without the members that the result determines.
         out: the output folder.
         record: the record of that folder, open.
 

@@ -21,12 +21,12 @@ class ImageReport:
 
     Attributes:
         source: path or URL of the image.
-        seconds: from the moment when the image was taken to the end.
+        seconds: seconds from handing the image to the client to the end.
         output: the file that was written, or None.
-        error: the reason why there is none, or None.
-        task_uuid, cost, attempts: of the task, as far as they are known.
-        input_size, output_size: width and height in pixels, as far as they are known.
-        is_paid: there is a result, which was paid for, though it is not saved.
+        error: the error if there is no file, or None.
+        task_uuid, cost, attempts: values of the task, None if unknown.
+        input_size, output_size: width and height in pixels, None if unknown.
+        is_paid: whether there is a result that was paid for and is not saved.
     """
 
     source: str
@@ -66,7 +66,7 @@ class ImageReport:
         return effective_scale(self.input_size, self.output_size)
 
     def line(self) -> str:
-        """Return the line for people."""
+        """Return the line to print."""
         source = one_line(self.source)
         if self.status == "interrupted":
             task = f" (taskUUID {self.task_uuid})" if self.task_uuid else ""
@@ -78,7 +78,7 @@ class ImageReport:
         return f"{source} -> {one_line(self.output)} ({self.seconds:.1f} s{cost})"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the object for programs."""
+        """Return the object for ``--json``."""
         error = self.error
         return {
             "source": self.source,
@@ -105,11 +105,11 @@ class Summary:
 
     Attributes:
         total: number of images.
-        resumable: True if the same command, run again, finishes what is interrupted.
+        resumable: whether running the same command again finishes interrupted images.
         counts: number of images by status.
-        unsaved: number of results that are paid for, or may be, and not saved.
+        unsaved: number of results that are, or may be, paid for and are not saved.
         in_flight: number of images in flight.
-        cost: of all results, in US dollars.
+        cost: cost of all results, in US dollars.
         started: time of the start.
         reports: the outcome of each image, if they are kept for a report; else None.
     """
@@ -164,8 +164,8 @@ class Summary:
             lines.append(f"results: {one_line(out.absolute())}")
         if self.unsaved and not self.resumable:
             lines.append(
-                "results without a file: `runware-ws fetch UUID… --out DIR` gets those that the "
-                "service still has, without paying again"
+                "results that were not saved: `runware-ws fetch UUID… --out DIR` gets those that "
+                "the service still has, without paying again"
             )
         return "\n".join(lines)
 

@@ -55,7 +55,7 @@ class UpscaleArguments:
     files_from: Annotated[
         str | None,
         option(
-            "Read more IMAGES from a file, one a line or with NUL after each; - is stdin.",
+            "Read more IMAGES from a file, one per line or each followed by NUL; - is stdin.",
             value="FILE",
         ),
     ] = None
@@ -84,7 +84,7 @@ class UpscaleArguments:
     name: Annotated[
         str,
         option(
-            "Name of each result, such as '{stem}-{factor}x', of "
+            "Name of each result, such as '{stem}-{factor}x'. Fields: "
             + ", ".join(f"{{{field}}}" for field in FIELDS)
             + ". A suffix is added if the format needs another one: photo.png gives "
             "photo.png.jpg. Default: {name}.",
@@ -96,8 +96,8 @@ class UpscaleArguments:
     skip_existing: Annotated[
         bool,
         option(
-            "Skip the images whose results are there, made from the same content with the same "
-            "options by the same service. A result whose input has changed is made again.",
+            "Skip images that have a result already, made from the same content with the same "
+            "options by the same service. If the input has changed, the result is made again.",
             "--skip-existing",
             panel=RESULTS,
         ),
@@ -139,12 +139,12 @@ class UpscaleArguments:
     ] = False
     quiet: Annotated[bool, option("Print failures only.", "--quiet", "-q", panel=OUTPUT)] = False
     verbose: Annotated[
-        bool, option("Print what the connection does, too.", "--verbose", "-v", panel=OUTPUT)
+        bool, option("Also print connection events.", "--verbose", "-v", panel=OUTPUT)
     ] = False
     max_cost: Annotated[
         float | None,
         option(
-            "Stop before the run costs more than this. An image in flight counts with the highest "
+            "Stop before the run costs more than this. An image in flight counts as the highest "
             "cost so far.",
             value="DOLLARS",
             panel=LIMITS,
@@ -165,8 +165,8 @@ class UpscaleArguments:
     journal: Annotated[
         Path | None,
         option(
-            "File that makes the command resumable: killed at any time and run again with the "
-            "same arguments, it continues. It implies --skip-existing. Created if missing, "
+            "File that makes the command resumable: if it is killed and run again with the same "
+            "arguments, it continues. Implies --skip-existing. The file is created if missing, and "
             "readable by its owner only: it may contain images and links.",
             value="FILE",
             panel=CONNECTION,

@@ -20,7 +20,7 @@ from .findings import Findings, Known
 from .picture import noise
 from .raw import RawConnection, RawFrame, open_raw
 
-State = Literal["ok", "wrong", "unknown", "skipped"]
+State = Literal["ok", "failed", "unknown", "skipped"]
 _TINY = 64
 
 

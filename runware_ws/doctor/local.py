@@ -30,7 +30,7 @@ def python() -> Row:
     text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info >= _OLDEST_PYTHON:
         return Row("Python", text)
-    return Row("Python", f"{text} is older than 3.11", "wrong")
+    return Row("Python", f"{text} is older than 3.11", "failed")
 
 
 def packages() -> Row:
@@ -47,7 +47,7 @@ def packages() -> Row:
         if _numbers(present) < _numbers(oldest):
             problems.append(f"{name} {present} is older than {oldest}")
     if problems:
-        return Row("packages", "; ".join(problems), "wrong")
+        return Row("packages", "; ".join(problems), "failed")
     return Row("packages", ", ".join([f"{_PACKAGE} {version(_PACKAGE)}", *found]))
 
 
@@ -68,7 +68,7 @@ def key() -> tuple[Row, Secret | None]:
     try:
         found = find_key(None)
     except InputError as error:
-        return Row("key", f"RUNWARE_API_KEY {error.problem}: {error.remedy}", "wrong"), None
+        return Row("key", f"RUNWARE_API_KEY {error.problem}: {error.remedy}", "failed"), None
     return Row("key", "found in RUNWARE_API_KEY"), found
 
 
@@ -78,7 +78,7 @@ async def way_to(target: Target) -> AsyncIterator[Row]:
         url = target.proxy()
         proxy = None if url is None else parse_proxy(url)
     except ProxyError as error:
-        yield Row("proxy", str(error), "wrong")
+        yield Row("proxy", str(error), "failed")
         return
     if proxy is None:
         yield Row("proxy", "none")
@@ -96,11 +96,11 @@ async def _checked(name: str, check: Awaitable[str]) -> Row:
         with anyio.fail_after(_TIMEOUT):
             return Row(name, await check)
     except TimeoutError:
-        return Row(name, f"no answer within {_TIMEOUT:g} s", "wrong")
+        return Row(name, f"no answer within {_TIMEOUT:g} s", "failed")
     except ssl.SSLCertVerificationError as error:
-        return Row(name, f"the certificate is refused: {error.verify_message}", "wrong")
+        return Row(name, f"the certificate is refused: {error.verify_message}", "failed")
     except OSError as error:
-        return Row(name, str(error) or type(error).__name__, "wrong")
+        return Row(name, str(error) or type(error).__name__, "failed")
 
 
 async def _resolve(host: str, port: int) -> str:

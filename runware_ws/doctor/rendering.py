@@ -9,7 +9,7 @@ from .table import Row
 if TYPE_CHECKING:
     from rich.live import Live
 
-_STYLES = {"ok": "green", "wrong": "bold red", "unknown": "yellow", "skipped": "dim"}
+_STYLES = {"ok": "green", "failed": "bold red", "unknown": "yellow", "skipped": "dim"}
 _MARK_WIDTH, _NAME_WIDTH = 7, 27
 _MIN_COLUMNS = 100  # in a narrower terminal the name stands before the result, in one column
 

@@ -22,7 +22,7 @@ class Row:
     Attributes:
         name: the name of the check.
         text: its result.
-        state: ``ok``, ``wrong``, ``unknown`` or ``skipped``.
+        state: ``ok``, ``failed``, ``unknown`` or ``skipped``.
         cost: in US dollars; None for a check of this machine.
         client: what a client does differently because of it.
     """
@@ -112,7 +112,7 @@ async def _outcome(probe: Probe, lab: Lab) -> Row:
     spent, before = lab.purse.spent, {lesson.words for lesson in lessons(lab.findings)}
     state, text = await _result(probe, lab)
     if probe.is_vital and state != "ok":
-        state = "wrong"
+        state = "failed"
     client = tuple(one.words for one in lessons(lab.findings) if one.words not in before)
     text = lab.key.hidden_in(text)  # also where the reason of a close frame quotes it
     return Row(probe.name, text, state, max(0.0, lab.purse.spent - spent), client)
@@ -123,7 +123,7 @@ async def _result(probe: Probe, lab: Lab) -> tuple[State, str]:
         with anyio.fail_after(probe.timeout):
             return "ok", await probe.run(lab)
     except TroubleError as error:
-        return "wrong", str(error)
+        return "failed", str(error)
     except UnknownError as error:
         return "unknown", str(error)
     except TimeoutError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,7 @@ from runware_ws.protocol.request import MEMBERS
 from tests.cli.conftest import Start, has_full_device, run, run_python, wait
 
 MAIN = "from runware_ws.cli import main; main()"
+TYPE_OF_PYTHON = re.compile(r"<\w[^>]*>")
 
 
 # Help and version
@@ -49,11 +51,27 @@ def test_help_takes_limits_and_descriptions_from_the_table_of_members() -> None:
             assert member.description in shown
 
 
+@pytest.mark.parametrize(
+    "command", ["", "upscale", "large", "fetch", "demo", "emulate", "ping", "doctor"]
+)
+def test_the_help_of_each_command_has_examples_and_no_types_of_python(command: str) -> None:
+    shown = run(*command.split(), "--help").stdout
+    assert not TYPE_OF_PYTHON.findall(shown)
+    assert "Examples:" in shown
+    assert ("Exit status:" in shown) is bool(command)
+
+
+def test_a_type_of_python_in_a_help_is_seen() -> None:
+    assert TYPE_OF_PYTHON.findall("IMAGES <list[str]>  Images. --help <bool>  Show this.")
+    assert not TYPE_OF_PYTHON.findall("--port NUMBER [0<=x<=65535]")
+
+
 def test_help_is_complete_in_a_narrow_terminal(start: Start) -> None:
     environment = {**os.environ, "COLUMNS": "40"}
     shown = wait(start("upscale", "--help", env=environment)).stdout
     assert "--max-reconnect-time SECONDS" in shown
     assert "…" not in shown
+    assert not TYPE_OF_PYTHON.findall(shown)
 
 
 def test_help_imports_nothing_that_it_does_not_need() -> None:

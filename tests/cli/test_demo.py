@@ -42,14 +42,14 @@ def test_in_a_pipe_the_demonstration_is_lines_and_a_table() -> None:
     assert done.status == 0
     assert table(done.stdout) == PROMISED
     lines = done.stdout.splitlines()
-    assert lines[0].endswith("12 pictures go to the emulator over one connection")
+    assert lines[0].endswith("sending 12 pictures to the emulator over one connection")
     assert lines[-1] == "each picture was upscaled once, and none was lost"
     counts = Counter(re.sub(r"^ *[\d.]+ s  |\d+|:.*| pictures?", "", line) for line in lines)
-    assert counts["! the connection is lost"] == 3
-    assert counts["connected again; the session is forgotten"] == 1
+    assert counts["! connection lost"] == 3
+    assert counts["connected again; the service has forgotten the session"] == 1
     assert len([line for line in lines if re.search(r"\w+-\d.jpg done \(\d+/12\)$", line)]) == 12
     assert "asking what became of" in done.stdout
-    assert "refused for lack of room: sent again later" in done.stdout
+    assert "refused for lack of room: will be sent again" in done.stdout
     assert done.stderr == ""
     assert len(results("out")) == 12
 
@@ -81,7 +81,7 @@ def test_it_fails_if_it_is_not_as_promised(monkeypatch: pytest.MonkeyPatch, wron
         monkeypatch.setattr(demo._Show, "_count_whole", lambda show: original(show) - 1)
     done = run("demo")
     assert done.status == 1
-    assert ("this is NOT so" in done.stdout) is (wrong != "no faults")
+    assert ("FAILED: expected each picture once" in done.stdout) is (wrong != "no faults")
 
 
 def test_a_folder_that_cannot_be_written_is_refused() -> None:

@@ -62,12 +62,12 @@ def test_each_check_and_probe_is_one_line_in_a_pipe(service: Emulator, state: Pa
     lines = done.stdout.splitlines()
     free = [probe.name for probe in QUICK_FREE]
     assert names_of(lines) == [*LOCAL, *free, "4 more probes", "profile"]
-    assert lines[-1] == "all is well"
+    assert lines[-1] == "all checks passed"
     assert "\x1b" not in done.stdout
     assert lines[0].startswith("ok      Python: 3.")
     assert "ok      ping: answered in " in done.stdout
     assert "ok      arrays of 2, 20, 100: 100 tasks taken (free)" in lines
-    assert "skipped 4 more probes: not tried: they cost $0.02 at most, and need --spend" in lines
+    assert "skipped 4 more probes: not tried: they need --spend, and cost at most $0.02" in lines
     assert service.billed == 0
     assert service.api_key not in done.output
     (profile,) = state.iterdir()
@@ -78,7 +78,7 @@ def test_each_check_and_probe_is_one_line_in_a_pipe(service: Emulator, state: Pa
 def test_with_consent_it_spends_and_says_the_most_beforehand(service: Emulator) -> None:
     done = run("doctor", "--spend")
     assert done.status == 0
-    before, _, after = done.stdout.partition("the probes cost $0.02 at most\n")
+    before, _, after = done.stdout.partition("the probes cost at most $0.02\n")
     assert names_of(before.splitlines()) == LOCAL
     assert "ok      same UUID at once: refused (free)" in after
     assert "($0.0013)" in after
@@ -95,7 +95,7 @@ def test_the_client_knows_what_was_found_out(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(command, "FREE", [Probe("arrays", finds_a_limit)])
     done = run("doctor")
     assert "20 tasks taken (free); the client sends at most 20 tasks in one frame" in done.stdout
-    assert done.stdout.endswith("a client sends at most 20 tasks in one frame\nall is well\n")
+    assert done.stdout.endswith("a client sends at most 20 tasks in one frame\nall checks passed\n")
     assert RunwareClient()._settings.max_tasks_per_frame == 20
 
 
@@ -108,7 +108,7 @@ def test_as_json_it_is_one_object(service: Emulator, state: Path) -> None:
     probes = [probe.name for probe in (*QUICK_FREE, *QUICK_PAID)]
     assert names == [*LOCAL, *probes, "profile"]
     assert {check["state"] for check in report["checks"]} == {"ok"}
-    assert report["wrong"] == []
+    assert report["failed"] == []
     assert report["cost"] == 0.0013
     assert report["findings"]["repeat_at_once"] == "refused"
     assert all(isinstance(words, str) for words in report["client"])
@@ -135,8 +135,8 @@ def test_a_missing_key_is_named_and_nothing_is_probed(
     monkeypatch.delenv("RUNWARE_API_KEY")
     done = run("doctor")
     assert done.status == 1
-    assert "wrong   key: RUNWARE_API_KEY is missing" in done.stdout
-    assert done.stdout.splitlines()[-1] == "wrong: key"
+    assert "failed  key: RUNWARE_API_KEY is missing" in done.stdout
+    assert done.stdout.splitlines()[-1] == "failed: key"
     assert not service.requests
     assert not state.exists()
 
@@ -145,8 +145,8 @@ def test_a_refused_key_is_named(service: Emulator, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("RUNWARE_API_KEY", "another-key")
     done = run("doctor")
     assert done.status == 1
-    assert "wrong   authentication: the service refused the key: " in done.stdout
-    assert done.stdout.splitlines()[-1] == "wrong: authentication"
+    assert "failed  authentication: the service refused the key: " in done.stdout
+    assert done.stdout.splitlines()[-1] == "failed: authentication"
     assert "another-key" not in done.output
 
 
@@ -156,10 +156,10 @@ def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("RUNWARE_API_KEY", "a-key")
     done = run("doctor", "--url", f"ws://127.0.0.1:{port}/v1")
     assert done.status == 1
-    assert done.stdout.splitlines()[-1] == "wrong: TCP"
+    assert done.stdout.splitlines()[-1] == "failed: TCP"
     done = run("doctor", "--url", "wss://nowhere.invalid/v1", "--json")
     assert done.status == 1
-    assert json.loads(done.stdout)["wrong"] == ["DNS", "TLS"]
+    assert json.loads(done.stdout)["failed"] == ["DNS", "TLS"]
 
 
 @pytest.mark.usefixtures("quick")
@@ -168,8 +168,8 @@ def test_a_profile_that_cannot_be_written_is_named(service: Emulator, state: Pat
     state.write_text("a file where the folder should be")
     done = run("doctor")
     assert done.status == 1
-    assert "wrong   profile: cannot be written: " in done.stdout
-    assert done.stdout.splitlines()[-1] == "wrong: profile"
+    assert "failed  profile: cannot be written: " in done.stdout
+    assert done.stdout.splitlines()[-1] == "failed: profile"
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_ctrl_c_ends_it_and_what_was_found_out_is_kept(
 
 ROWS = [
     Row("Python", "3.12.1 on Linux x86_64"),
-    Row("ping", "no answer in time", "wrong", 0.0),
+    Row("ping", "no answer in time", "failed", 0.0),
     Row("a probe with a long name", "word " * 20 + "end", "unknown", 0.0013, ("asks less often",)),
     Row("profile", "/path/" + "a" * 200 + "/last"),
 ]
@@ -247,7 +247,7 @@ def test_a_terminal_shows_the_whole_text_in_colour(
     width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = shown(width, monkeypatch)
-    assert "\x1b[1;31mwrong" in text
+    assert "\x1b[1;31mfailed" in text
     assert "end" in text
     assert "/last" in "".join(text.split())
     assert "…" not in text.replace("…       ", "")  # which says what is being done
@@ -257,7 +257,7 @@ def test_a_terminal_shows_the_whole_text_in_colour(
 
 
 def test_a_row_is_one_line_of_text() -> None:
-    assert rendering.line_of(ROWS[1]) == "wrong   ping: no answer in time (free)"
+    assert rendering.line_of(ROWS[1]) == "failed  ping: no answer in time (free)"
     assert rendering.line_of(ROWS[2]).endswith("end ($0.0013); the client asks less often")
 
 
@@ -274,4 +274,4 @@ def test_what_a_service_says_cannot_control_the_terminal(
 def test_the_help_names_what_the_probes_cost_at_most() -> None:
     spend = get_type_hints(DoctorArguments, include_extras=True)["spend"]
     (option,) = spend.__metadata__
-    assert f"${LIMIT:.2f} at most" in option.help
+    assert f"at most ${LIMIT:.2f}" in option.help

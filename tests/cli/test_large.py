@@ -31,10 +31,10 @@ def test_an_image_of_any_size_is_upscaled_in_tiles(service: Emulator) -> None:
 def test_a_dry_run_says_the_tiles_and_the_cost(service: Emulator) -> None:
     Image.new("L", (2000, 2000)).save("sky.png")
     done = run("large", "sky.png", "--out", "large.png", "--factor", "2", "--dry-run")
-    assert done.stdout == "2000 x 2000 to 4000 x 4000 pixels: 1 tiles, about $0.0013\n"
+    assert done.stdout == "2000 x 2000 to 4000 x 4000 pixels: 1 tile, about $0.0013\n"
     done = run("large", "sky.png", "--out", "large.png", "-n")
     assert done.stdout == (
-        "2000 x 2000 to 8000 x 8000 pixels: 9 tiles (8 of the same content as another), about "
+        "2000 x 2000 to 8000 x 8000 pixels: 9 tiles (8 with the same content as another), about "
         "$0.0013\n"
     )
     assert not service.executions

@@ -42,29 +42,29 @@ def record_of(*entries: RecordedResult) -> FolderRecord:
     return FolderRecord(OUT)
 
 
-def standing(
+def state_at(
     record: FolderRecord, wanted: ResultOrigin = WANTED, source: str = "in/a.jpg"
 ) -> tuple[str, str]:
-    verdict = record.judge(OUTPUT, Path(source), lambda: wanted)
-    return verdict.standing, verdict.reason
+    state = record.state_of(OUTPUT, Path(source), lambda: wanted)
+    return state.kind, state.reason
 
 
 def test_a_result_that_is_there_as_it_was_saved_is_done() -> None:
-    assert standing(record_of(ENTRY)) == ("done", "up to date")
+    assert state_at(record_of(ENTRY)) == ("done", "up to date")
 
 
 def test_where_nothing_is_or_an_empty_file_nothing_can_be_lost() -> None:
     record = record_of(ENTRY)
     Path("out/a.jpg").write_bytes(b"")
-    assert standing(record) == ("free", "")
+    assert state_at(record) == ("free", "")
     Path("out/a.jpg").unlink()
-    assert standing(record) == ("free", "")
-    assert standing(FolderRecord(Path("nowhere"))) == ("free", "")
+    assert state_at(record) == ("free", "")
+    assert state_at(FolderRecord(Path("nowhere"))) == ("free", "")
 
 
 def test_a_result_whose_input_has_changed_is_outdated() -> None:
     changed = replace(WANTED, content="another hash")
-    assert standing(record_of(ENTRY), changed) == ("outdated", "its input has changed")
+    assert state_at(record_of(ENTRY), changed) == ("outdated", "its input has changed")
 
 
 @pytest.mark.parametrize(
@@ -91,41 +91,41 @@ def test_a_result_whose_input_has_changed_is_outdated() -> None:
 def test_the_result_of_something_else_does_not_count(
     wanted: ResultOrigin, source: str, reason: str
 ) -> None:
-    assert standing(record_of(ENTRY), wanted, source) == ("taken", reason)
+    assert state_at(record_of(ENTRY), wanted, source) == ("taken", reason)
 
 
 def test_a_file_that_is_not_in_the_record_does_not_count() -> None:
     Path("out/a.jpg").write_bytes(b"result")
-    assert standing(record_of()) == ("taken", "not a result of runware-ws")
+    assert state_at(record_of()) == ("taken", "not a result of runware-ws")
 
 
 @pytest.mark.parametrize("content", [b"RESULT", b"longer than the result"])
 def test_a_file_that_has_changed_since_does_not_count(content: bytes) -> None:
     record = record_of(ENTRY)
     Path("out/a.jpg").write_bytes(content)
-    assert standing(record) == ("taken", "changed since runware-ws wrote it")
+    assert state_at(record) == ("taken", "changed since runware-ws wrote it")
 
 
 def test_a_place_where_no_file_can_be_written_is_an_error() -> None:
     Path("out/a.jpg").mkdir()
     with pytest.raises(FileExistsError):
-        standing(record_of())
+        state_at(record_of())
     Path("out/file").touch()
     with pytest.raises(NotADirectoryError):
-        record_of().judge(PurePath("file/a.jpg"), Path("a.jpg"), lambda: WANTED)
+        record_of().state_of(PurePath("file/a.jpg"), Path("a.jpg"), lambda: WANTED)
 
 
 def test_the_last_line_of_a_result_holds() -> None:
     older = replace(ENTRY, sha256="0" * 64, origin=replace(WANTED, service="emulator"))
-    assert standing(record_of(older, ENTRY)) == ("done", "up to date")
+    assert state_at(record_of(older, ENTRY)) == ("done", "up to date")
 
 
 def test_a_line_that_was_cut_off_is_ignored_and_the_next_one_is_whole() -> None:
     record_of(ENTRY)
     path = Path(OUT, RECORD_NAME)
     path.write_bytes(path.read_bytes()[:-20])
-    assert standing(FolderRecord(OUT))[0] == "taken"
-    assert standing(record_of(ENTRY))[0] == "done"
+    assert state_at(FolderRecord(OUT))[0] == "taken"
+    assert state_at(record_of(ENTRY))[0] == "done"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_lines_that_are_no_entries_are_ignored(line: bytes) -> None:
     record_of(ENTRY)
     path = Path(OUT, RECORD_NAME)
     path.write_bytes(line + b"\n" + path.read_bytes() + line + b"\n")
-    assert standing(FolderRecord(OUT))[0] == "done"
+    assert state_at(FolderRecord(OUT))[0] == "done"
 
 
 @pytest.mark.parametrize("target", [".", "/dev/zero"])
@@ -158,7 +158,7 @@ def test_a_record_that_is_not_a_file_is_an_error(target: str) -> None:
 def test_what_another_run_saves_meanwhile_counts() -> None:
     early = FolderRecord(OUT)
     record_of(ENTRY)
-    assert standing(early) == ("done", "up to date")
+    assert state_at(early) == ("done", "up to date")
 
 
 def test_nothing_is_added_once_the_folder_has_vanished() -> None:

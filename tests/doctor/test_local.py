@@ -32,17 +32,17 @@ def test_python_and_the_packages_are_good() -> None:
 
 def test_an_old_python_and_an_old_package_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.version_info", (3, 10))
-    assert local.python().state == "wrong"
+    assert local.python().state == "failed"
     monkeypatch.setattr(local, "version", lambda name: "14.2")
     row = local.packages()
-    assert row.state == "wrong"
+    assert row.state == "failed"
     assert "websockets 14.2 is older than 15.0" in row.text
     assert "orjson" not in row.text
 
 
 def test_the_key_is_found_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     row, key = local.key()
-    assert (row.state, key) == ("wrong", None)
+    assert (row.state, key) == ("failed", None)
     monkeypatch.setenv("RUNWARE_API_KEY", KEY)
     row, key = local.key()
     assert row == Row("key", "found in RUNWARE_API_KEY")
@@ -55,7 +55,7 @@ def test_a_certificate_that_nobody_vouches_for_is_named() -> None:
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with ScriptedServer(tls=context) as server:
         row = (way_to(server.url))["TLS"]
-    assert row.state == "wrong"
+    assert row.state == "failed"
     assert row.text.startswith("the certificate is refused: ")
 
 
@@ -71,7 +71,11 @@ def test_a_good_certificate_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_name_that_nobody_knows_is_named() -> None:
     rows = way_to("wss://nowhere.invalid/v1")
-    assert (rows["proxy"].text, rows["DNS"].state, rows["TLS"].state) == ("none", "wrong", "wrong")
+    assert (rows["proxy"].text, rows["DNS"].state, rows["TLS"].state) == (
+        "none",
+        "failed",
+        "failed",
+    )
 
 
 def test_the_proxy_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +83,7 @@ def test_the_proxy_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch
     rows = way_to("wss://example.com/v1")
     assert rows["proxy"].text == "http at 127.0.0.1:1, from the environment"
     assert rows["DNS"].text == "an address is given"
-    assert rows["TLS"].state == "wrong"
+    assert rows["TLS"].state == "failed"
     assert "secret" not in str(rows)
 
 
@@ -87,5 +91,5 @@ def test_a_proxy_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "ftp://me:secret@127.0.0.1")
     rows = way_to("wss://example.com/v1")
     assert list(rows) == ["proxy"]
-    assert rows["proxy"].state == "wrong"
+    assert rows["proxy"].state == "failed"
     assert "secret" not in rows["proxy"].text

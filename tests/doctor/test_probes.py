@@ -56,7 +56,7 @@ async def test_without_consent_nothing_is_billed(preset: str) -> None:
         assert emulator.billed == 0
         kinds = {one.task["taskType"] for one in emulator.requests}
         assert preset != "worst" or sum(emulator.executions.values()) == 1, "an upload"
-    assert {name for name, row in rows.items() if row.state == "wrong"} == set()
+    assert {name for name, row in rows.items() if row.state == "failed"} == set()
     assert all(row.cost == 0 for row in rows.values())
     assert "upscale" in kinds, "for the wrong factor"
 
@@ -140,8 +140,8 @@ async def test_an_array_that_is_refused_is_a_limit(how: str) -> None:
         ("12.5", "ok"),
         ({"amount": 12.5, "currency": "USD"}, "ok"),
         ({"total": {"amount": 12.5}}, "ok"),
-        (0, "wrong"),
-        ({"amount": -1}, "wrong"),
+        (0, "failed"),
+        ({"amount": -1}, "failed"),
         (None, "unknown"),
         ({}, "unknown"),
         (True, "unknown"),
@@ -160,7 +160,7 @@ async def test_a_balance_is_read_in_all_forms(balance: Any, state: str) -> None:
 @pytest.mark.parametrize("code", ["forbidden", "insufficientCredits"])
 async def test_a_key_that_may_not_upscale_is_wrong(code: str) -> None:
     rows, _, _ = await rows_of(refusing(code), "wrong factor")
-    assert rows["wrong factor"].state == "wrong"
+    assert rows["wrong factor"].state == "failed"
     assert code in rows["wrong factor"].text
 
 
@@ -171,7 +171,7 @@ async def test_a_refused_key_is_named_and_ends_the_examination() -> None:
     async with emulator_of("documented") as emulator:
         rows = await examine(lab_of(emulator.url, "another key"), FREE)
     assert list(rows) == ["authentication"]
-    assert rows["authentication"].state == "wrong"
+    assert rows["authentication"].state == "failed"
     assert "the service refused the key: " in rows["authentication"].text
 
 
@@ -227,7 +227,7 @@ async def test_the_key_is_in_no_row_though_a_close_frame_quotes_it() -> None:
         await connection.close(1008, f"not with {KEY}")
 
     rows, _, _ = await rows_of(quotes, "authentication")
-    assert rows["authentication"].state == "wrong"
+    assert rows["authentication"].state == "failed"
     assert "not with (the key)" in rows["authentication"].text
 
 
