@@ -13,8 +13,8 @@ from pathlib import Path
 
 import ray
 
-from runware_ws.batch import Upscaler
 from runware_ws.emulator import Emulator
+from runware_ws.upscaler import Upscaler
 
 HERE = Path(__file__).parent
 OUT = Path("upscaled")

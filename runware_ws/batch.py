@@ -1,4 +1,4 @@
-"""Many images in flat memory: a window that moves over the sources."""
+"""Many images in constant memory: a window that moves over the sources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from collections.abc import (
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from uuid import UUID
@@ -30,17 +29,9 @@ from .saving import Saver
 
 if TYPE_CHECKING:
     from .runtime.submission import Submission
-    from .upscaler import Upscaler as Upscaler  # noqa: PLC0414  # it is exported
 
 T = TypeVar("T")
 _SHOWN = 60
-
-
-def __getattr__(name: str) -> object:
-    """Import `Upscaler` when it is asked for: its blocking client imports this module."""
-    if name == "Upscaler":
-        return import_module("runware_ws.upscaler").Upscaler
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -68,7 +59,7 @@ class Success(Generic[T]):
 
     @property
     def effective_scale(self) -> float | None:
-        """The number that `UpscaleResult.effective_scale` returns for the source."""
+        """Return `UpscaleResult.effective_scale` for the source."""
         return self.result.effective_scale(self.source)
 
     def unwrap(self) -> UpscaleResult:
@@ -86,7 +77,7 @@ class Failure(Generic[T]):
     Attributes:
         source: the image as it was given.
         error: the reason.
-        unsaved: the result, if only its file could not be saved, with ``save_to``: it can be saved
+        unsaved: with ``save_to``, the result, if only its file could not be saved; it can be saved
             later. Else None.
         result: None.
         path: None.
@@ -122,8 +113,10 @@ def _short(source: Any) -> str:
 
 
 def check_images(images: object) -> None:
-    """Raise InputError unless `images` can be iterated over, and for a single image: a file, too,
-    can be iterated over."""
+    """Raise InputError unless `images` is an iterable of images.
+
+    A single image is refused too. Some images, such as files, are iterable.
+    """
     single = isinstance(images, str | bytes | bytearray | memoryview | PurePath | UUID)
     if single or hasattr(images, "read") or is_pillow_image(images) or is_array(images):
         raise InputError("images", "is a single image", "pass a list of images")
@@ -132,10 +125,10 @@ def check_images(images: object) -> None:
 
 
 class OutcomeIterator(AsyncIterator[Outcome[T]]):
-    """Outcomes that may be read by several loops at once, each outcome by one of them.
+    """Outcomes that several loops may read at once. Each outcome goes to one of them.
 
-    An ``async for`` acknowledges the result of its last turn when it asks for the next one: see
-    `UpscaleResult.ack`. A program that calls ``anext`` acknowledges or saves the results itself.
+    An ``async for`` loop acknowledges the previous result when it asks for the next one: see
+    `UpscaleResult.ack`. A program that calls ``anext`` must acknowledge or save results itself.
     """
 
     def __aiter__(self) -> AsyncIterator[Outcome[T]]:
@@ -147,7 +140,7 @@ class OutcomeIterator(AsyncIterator[Outcome[T]]):
 
 @uninterruptible
 class _Loop(AsyncIterator[Outcome[T]]):
-    """One ``async for`` over outcomes. What it was given last is its own, whatever else reads."""
+    """One ``async for`` over outcomes. It acknowledges only results that it has returned itself."""
 
     def __init__(self, outcomes: OutcomeIterator[T]) -> None:
         self._outcomes = outcomes
@@ -164,7 +157,7 @@ class _Loop(AsyncIterator[Outcome[T]]):
 
 @dataclass(eq=False, slots=True)
 class _Place(Generic[T]):
-    """A source that is in flight, or settled and not yet yielded."""
+    """A source that is in flight, or that is settled and not yielded yet."""
 
     source: T
     tag: Any
@@ -197,11 +190,11 @@ class Window(Generic[T]):
 
     Args:
         submit: submits one source with its tag.
-        cancel: gives a task up.
-        tag: returns the tag of a source; None for none.
-        size: how many sources may be taken and not yet yielded.
+        cancel: cancels a task.
+        tag: returns the tag of a source; None for no tags.
+        size: number of sources that may be taken and not yielded yet.
         ordered: whether outcomes come in the order of the sources.
-        lasting: whether tasks go on when nobody reads their outcomes any more.
+        lasting: whether tasks continue after the iteration was left.
         saver: saves the results; or None.
     """
 
@@ -226,13 +219,13 @@ class Window(Generic[T]):
         self._in_flight: set[_Place[T]] = set()
         self._places: deque[_Place[T]] = deque()  # to be yielded, in this order
         self._room = Notification()
-        self._news = Notification()
+        self._changed = Notification()
         self._ended = False
         self._abandoned = False
         self._broken: BaseException | None = None
 
     async def feed(self, sources: Iterable[T] | AsyncIterable[T]) -> None:
-        """Submit one source after the other. It runs in a task of its own."""
+        """Submit one source after the other. It runs in a background task."""
         try:
             if self._saver is not None:
                 await self._saver.prepare()
@@ -248,7 +241,7 @@ class Window(Generic[T]):
                 raise
         finally:
             self._ended = True
-            self._news.notify()
+            self._changed.notify()
 
     async def _feed_async(self, sources: AsyncIterable[T]) -> None:
         try:
@@ -266,7 +259,7 @@ class Window(Generic[T]):
 
     @property
     def _taken(self) -> int:
-        # In order, a source has its place from the beginning; otherwise once it is settled.
+        # If ordered, a source gets its place at once; otherwise when it is settled.
         return len(self._places) + (0 if self._ordered else len(self._in_flight))
 
     async def _submit_one(self, place: _Place[T]) -> None:
@@ -309,25 +302,25 @@ class Window(Generic[T]):
         self._in_flight.discard(place)
         if not self._ordered:
             self._places.append(place)
-        self._news.notify()
+        self._changed.notify()
 
     def _is_over(self) -> bool:
         nothing_left = not self._taken and not self._in_flight
         return self._abandoned or (self._ended and nothing_left)
 
     async def next(self) -> Outcome[T] | None:
-        """Wait for the next outcome. Return None at the end, or raise what the sources raised.
+        """Wait for the next outcome. Return None at the end, or raise the exception of the sources.
 
-        Errors come after the outcomes that there are; what is to end the program comes at once.
+        An exception comes after the outcomes before it; SystemExit and KeyboardInterrupt at once.
         """
         while not self._is_over() and not self._must_exit():
             if self._places and (outcome := self._places[0].outcome()) is not None:
                 self._places.popleft()
                 self._room.notify()
                 if self._is_over():
-                    self._news.notify()  # for others who wait for the next
+                    self._changed.notify()  # for others who wait for the next
                 return outcome
-            await self._news.wait()
+            await self._changed.wait()
         if self._broken is not None:
             broken, self._broken = self._broken, None
             raise broken
@@ -337,9 +330,9 @@ class Window(Generic[T]):
         return isinstance(self._broken, SystemExit | KeyboardInterrupt)
 
     def abandon(self) -> None:
-        """Stop: nobody reads outcomes any more."""
+        """Stop, because outcomes are not read any more."""
         self._abandoned = self._ended = True
-        self._news.notify()
+        self._changed.notify()
         if self._saver is not None:
             self._saver.cancel()
         for place in list(self._in_flight):
@@ -350,8 +343,12 @@ class Window(Generic[T]):
         if not self._lasting:
             self._cancel(submission)
 
+    def counts(self) -> tuple[int, int]:
+        """Return the number of sources in flight, and of outcomes that are ready to be read."""
+        return len(self._in_flight), sum(place.is_done for place in self._places)
+
     def pending(self) -> Iterator[tuple[T, Submission]]:
-        """Yield what was submitted and not yielded, with its source; also what was given up."""
+        """Yield each source that was submitted and not yielded, even if given up, with its task."""
         for place in (*self._in_flight, *self._places):
             if place.submission is not None:
                 yield place.source, place.submission
@@ -359,11 +356,13 @@ class Window(Generic[T]):
 
 @uninterruptible
 class Outcomes(OutcomeIterator[T]):
-    """The outcomes of `RunwareClient.upscale_many`, as they come or in the order of the images.
+    """The outcomes of many images, as returned by `RunwareClient.upscale_many`.
 
-    It is no generator, because trio warns of one that is left early, and this one may be: ending it
-    needs no waiting.
+    They come as they are settled, or in the order of the images.
     """
+
+    # Not a generator: trio warns of one that is left early. This one may be, as ending it does not
+    # wait for anything.
 
     def __init__(self, window: Window[T], sources: Iterable[T] | AsyncIterable[T]) -> None:
         self._window = window
@@ -388,12 +387,12 @@ class Outcomes(OutcomeIterator[T]):
     def pending(self) -> list[tuple[T, str]]:
         """Return each image that was submitted and not yielded, with its taskUUID.
 
-        After the iteration was left early, these are the tasks that were given up.
+        After the iteration was left early, these tasks have been given up.
         """
         return [(source, submission.uuid) for source, submission in self._window.pending()]
 
     async def aclose(self) -> None:
-        """Leave the iteration early, as dropping it does: see `RunwareClient.upscale_many`."""
+        """Leave the iteration early, as when it is dropped: see `RunwareClient.upscale_many`."""
         self._close()
 
     def _close(self) -> None:
@@ -403,6 +402,11 @@ class Outcomes(OutcomeIterator[T]):
                 self._feeder.cancel()
             self._window.abandon()
 
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        in_flight, ready = self._window.counts()
+        return f"<Outcomes {state}, {in_flight} in flight, {ready} ready>"
+
     def __del__(self) -> None:
-        with suppress(RuntimeError):  # the event loop does not run, and perhaps never will
+        with suppress(RuntimeError):  # the event loop does not run
             self._close()

@@ -1,4 +1,4 @@
-"""The blocking twin of the package, for programs without an event loop.
+"""The blocking client, for programs without an event loop.
 
 from runware_ws.sync import RunwareClient
 
@@ -7,14 +7,15 @@ with RunwareClient() as client:
         if outcome.result is not None:
             outcome.result.save(Path("large") / outcome.source.name)
 
-Names, arguments, results and errors are those of `runware_ws`: each method calls the one there, in
-an event loop that has a thread of its own. Many threads may use one client at once, also threads
-that run an event loop, as that of a notebook does. An exception in a thread that waits, such as
-KeyboardInterrupt, cancels what it waits for.
+Names, arguments, results and errors are those of `runware_ws`. Each method calls the asynchronous
+one in an event loop in a background thread. Many threads may use one client at once, including
+threads that run an event loop, such as that of a notebook. An exception in a waiting thread, such
+as KeyboardInterrupt, cancels the operation that it waits for.
 
-A client from before a fork raises ClientClosedError. Where a server forks, open it in each worker:
-with Flask or Django under gunicorn in a view, by a function with `functools.cache` that returns
-``RunwareClient().__enter__()``; with Celery in a handler of `worker_process_init`.
+A client that was opened before a fork raises ClientClosedError in the child. Where a server forks,
+open a client in each worker. With Flask or Django under gunicorn, use a function with
+`functools.cache` that returns ``RunwareClient().__enter__()``, and call it in the views. With
+Celery, use a handler of `worker_process_init`.
 """
 
 from __future__ import annotations
@@ -54,11 +55,11 @@ T = TypeVar("T")
 A = TypeVar("A")
 R = TypeVar("R")
 
-_SPOKEN = (("async with", "with"), ("async for", "for"), ("await ", ""), ("aclose", "close"))
+_REPLACEMENTS = (("async with", "with"), ("async for", "for"), ("await ", ""), ("aclose", "close"))
 
 
-class _Face:
-    """The blocking face of an object that belongs to an event loop.
+class _Wrapper:
+    """The blocking wrapper of an object that belongs to an event loop.
 
     Args:
         loop: the event loop.
@@ -69,65 +70,72 @@ class _Face:
         self._loop = loop
         self._original = original
 
+    def __repr__(self) -> str:
+        return repr(self._original)
+
 
 @overload
 def _blocking(
     method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]],
-) -> Callable[Concatenate[_Face, P], R]: ...
+) -> Callable[Concatenate[_Wrapper, P], R]: ...
 
 
 @overload
-def _blocking(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[_Face, P], R]: ...
+def _blocking(
+    method: Callable[Concatenate[Any, P], R],
+) -> Callable[Concatenate[_Wrapper, P], R]: ...
 
 
-def _blocking(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate[_Face, P], Any]:
+def _blocking(
+    method: Callable[Concatenate[Any, P], Any],
+) -> Callable[Concatenate[_Wrapper, P], Any]:
     """Return a method that calls another one in the event loop, and waits for it."""
 
-    def call(self: _Face, /, *args: P.args, **options: P.kwargs) -> Any:
+    def call(self: _Wrapper, /, *args: P.args, **options: P.kwargs) -> Any:
         return self._loop.call(partial(method, self._original, *args, **options))
 
-    return _presented(call, method)
+    return _with_signature_of(call, method)
 
 
-def _giving(
-    face: Callable[[LoopThread, A], R], method: Callable[Concatenate[_Face, P], A]
-) -> Callable[Concatenate[_Face, P], R]:
-    """Return a blocking method whose result has a blocking face."""
+def _wrapping(
+    wrapper: Callable[[LoopThread, A], R], method: Callable[Concatenate[_Wrapper, P], A]
+) -> Callable[Concatenate[_Wrapper, P], R]:
+    """Return a blocking method whose result has a blocking wrapper."""
 
-    def call(self: _Face, /, *args: P.args, **options: P.kwargs) -> R:
-        return face(self._loop, method(self, *args, **options))
+    def call(self: _Wrapper, /, *args: P.args, **options: P.kwargs) -> R:
+        return wrapper(self._loop, method(self, *args, **options))
 
-    return _presented(call, method)
+    return _with_signature_of(call, method)
 
 
-def _presented(function: Callable[P, R], original: Callable[..., object]) -> Callable[P, R]:
+def _with_signature_of(function: Callable[P, R], original: Callable[..., object]) -> Callable[P, R]:
     """Give a function the name, the signature and the docstring of the original."""
     update_wrapper(function, original)
-    function.__doc__ = spoken(original)
+    function.__doc__ = blocking_docstring(original)
     return function
 
 
-def spoken(original: object) -> str:
-    """Return the docstring of the original as its blocking twin has it."""
+def blocking_docstring(original: object) -> str:
+    """Return the docstring of the original, reworded for its blocking twin."""
     text = original.__doc__ or ""
-    for there, here in _SPOKEN:
+    for there, here in _REPLACEMENTS:
         text = text.replace(there, here)
     return text
 
 
-# Made outside of the classes, where mypy would expect what they take the place of.
+# Defined outside of the class, where mypy would compare them with the methods that they replace.
 _read = _blocking(results.UpscaleResult.read)
 _save = _blocking(results.UpscaleResult.save)
 _image = _blocking(results.UpscaleResult.image)
 
 
-class UpscaleResult(_Face, results.UpscaleResult):
-    __doc__ = spoken(results.UpscaleResult)
+class UpscaleResult(_Wrapper, results.UpscaleResult):
+    __doc__ = blocking_docstring(results.UpscaleResult)
 
     _original: results.UpscaleResult
 
     def __init__(self, loop: LoopThread, original: results.UpscaleResult) -> None:
-        self.__dict__.update(original.__dict__)  # what needs no event loop is inherited
+        self.__dict__.update(original.__dict__)  # methods that need no event loop are inherited
         super().__init__(loop, original)
 
     ack = _blocking(results.UpscaleResult.ack)
@@ -141,14 +149,14 @@ class UpscaleResult(_Face, results.UpscaleResult):
         return self._original.saved_to
 
 
-_result = _giving(UpscaleResult, _blocking(task.UpscaleTask.result))
+_result = _wrapping(UpscaleResult, _blocking(task.UpscaleTask.result))
 
 
-class UpscaleTask(_Face, task.UpscaleTask):
-    """A task that was submitted; `result` returns its result.
+class UpscaleTask(_Wrapper, task.UpscaleTask):
+    """A submitted task, as returned by `RunwareClient.submit`; `result` waits for its result.
 
-    It settles by itself, whether or not anybody waits. Giving up waiting does not cancel the task;
-    `cancel` does.
+    It settles in the background, whether or not anything waits for it. Giving up waiting does not
+    cancel the task; `cancel` does.
     """
 
     def __init__(self, loop: LoopThread, original: task.UpscaleTask) -> None:
@@ -162,7 +170,7 @@ class UpscaleTask(_Face, task.UpscaleTask):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Success(batch.Success[T]):
-    __doc__ = spoken(batch.Success)
+    __doc__ = blocking_docstring(batch.Success)
 
     result: UpscaleResult
 
@@ -173,7 +181,7 @@ class Success(batch.Success[T]):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Failure(batch.Failure[T]):
-    __doc__ = spoken(batch.Failure)
+    __doc__ = blocking_docstring(batch.Failure)
 
     unsaved: UpscaleResult | None = None
 
@@ -190,8 +198,8 @@ def _outcome(loop: LoopThread, original: batch.Outcome[T]) -> Outcome[T]:
     return Failure(**members) if original.result is None else Success(**members)
 
 
-class Events(_Face, Iterator[Event]):
-    __doc__ = spoken(events.Events)
+class Events(_Wrapper, Iterator[Event]):
+    __doc__ = blocking_docstring(events.Events)
 
     _original: events.Events
     _next = _blocking(events.Events.__anext__)
@@ -207,11 +215,11 @@ class Events(_Face, Iterator[Event]):
             raise StopIteration from None
 
 
-class _OutcomeIterator(_Face, Iterator[Outcome[T]]):
-    """Outcomes that may be read by several threads at once, each outcome by one of them.
+class _OutcomeIterator(_Wrapper, Iterator[Outcome[T]]):
+    """Outcomes that several threads may read at once. Each outcome goes to one of them.
 
-    A ``for`` acknowledges the result of its last turn when it asks for the next one: see
-    `UpscaleResult.ack`. A program that calls ``next`` acknowledges or saves the results itself.
+    A ``for`` loop acknowledges the previous result when it asks for the next one: see
+    `UpscaleResult.ack`. A program that calls ``next`` must acknowledge or save results itself.
     """
 
     def __iter__(self) -> Iterator[Outcome[T]]:
@@ -234,25 +242,28 @@ class _OutcomeIterator(_Face, Iterator[Outcome[T]]):
 
 
 class Recovered(_OutcomeIterator[RecoveredSource]):
-    __doc__ = spoken(recovery.Recovered)
+    __doc__ = blocking_docstring(recovery.Recovered)
 
 
 class Outcomes(_OutcomeIterator[T]):
-    """The outcomes of `RunwareClient.upscale_many`, as they come or in the order of the images."""
+    """The outcomes of many images, as returned by `RunwareClient.upscale_many`.
+
+    They come as they are settled, or in the order of the images.
+    """
 
     _original: batch.Outcomes[T]
 
     def __init__(
-        self, loop: LoopThread, original: batch.Outcomes[T], mail: SimpleQueue[_Message[T]]
+        self, loop: LoopThread, original: batch.Outcomes[T], messages: SimpleQueue[_Message[T]]
     ) -> None:
         super().__init__(loop, original)
-        self._mail = mail
+        self._messages = messages
 
     def _turn(self, turns: AsyncIterator[batch.Outcome[T]]) -> Outcome[T]:
         future = self._loop.submit(turns.__anext__)
-        future.add_done_callback(self._mail.put)
+        future.add_done_callback(self._messages.put)
         try:
-            while not isinstance(message := self._mail.get(), Future):
+            while not isinstance(message := self._messages.get(), Future):
                 message()
             return _outcome(self._loop, message.result())
         except CancelledError:  # of another thread, which ended the iteration for all
@@ -264,7 +275,7 @@ class Outcomes(_OutcomeIterator[T]):
     def pending(self) -> list[tuple[T, str]]:
         return self._loop.call(self._original.pending)
 
-    pending.__doc__ = spoken(batch.Outcomes.pending)
+    pending.__doc__ = blocking_docstring(batch.Outcomes.pending)
 
     close = _blocking(batch.Outcomes.aclose)
 
@@ -276,18 +287,18 @@ _Message = Future[batch.Outcome[T]] | Callable[[], None]
 
 
 class _Images(AsyncIterator[T]):
-    """The caller's images, each taken in a thread that waits for an outcome.
+    """The caller's images, which are taken in a thread that waits for an outcome.
 
-    They may come from a generator that blocks, or that is bound to the caller's thread.
+    The iterable may be a generator that blocks, or one that is bound to the caller's thread.
     """
 
-    def __init__(self, images: Iterable[T], mail: SimpleQueue[_Message[Any]]) -> None:
+    def __init__(self, images: Iterable[T], messages: SimpleQueue[_Message[Any]]) -> None:
         self._images = iter(images)
-        self._mail = mail
+        self._messages = messages
 
     async def __anext__(self) -> T:
         request: Future[T] = Future()
-        self._mail.put(partial(self._take, request))
+        self._messages.put(partial(self._take, request))
         return await asyncio.wrap_future(request)
 
     def _take(self, request: Future[T]) -> None:
@@ -303,29 +314,29 @@ class _Images(AsyncIterator[T]):
 
 def _many(
     method: Callable[Concatenate[Any, P], batch.Outcomes[T]],
-) -> Callable[Concatenate[_Face, P], Outcomes[T]]:
+) -> Callable[Concatenate[_Wrapper, P], Outcomes[T]]:
     """Return `upscale_many` with its images taken in the caller's thread."""
     signature = inspect.signature(method)
 
-    def call(self: _Face, /, *args: P.args, **options: P.kwargs) -> Outcomes[T]:
-        mail: SimpleQueue[_Message[T]] = SimpleQueue()
+    def call(self: _Wrapper, /, *args: P.args, **options: P.kwargs) -> Outcomes[T]:
+        messages: SimpleQueue[_Message[T]] = SimpleQueue()
         bound = signature.bind(self._original, *args, **options)
         images = bound.arguments["images"]
         batch.check_images(images)
         if not isinstance(images, AsyncIterable):
-            bound.arguments["images"] = _Images(images, mail)
-        return Outcomes(self._loop, method(*bound.args, **bound.kwargs), mail)
+            bound.arguments["images"] = _Images(images, messages)
+        return Outcomes(self._loop, method(*bound.args, **bound.kwargs), messages)
 
-    return _presented(call, method)
+    return _with_signature_of(call, method)
 
 
 def _settings_of(
     original: Callable[Concatenate[Any, P], None],
-) -> Callable[[Callable[..., None]], Callable[Concatenate[_Face, P], None]]:
-    return lambda function: _presented(function, original)
+) -> Callable[[Callable[..., None]], Callable[Concatenate[_Wrapper, P], None]]:
+    return lambda function: _with_signature_of(function, original)
 
 
-class RunwareClient(_Face):
+class RunwareClient(_Wrapper):
     __doc__ = f"""A client of the Runware upscale API (Real-ESRGAN) over one persistent WebSocket.
 
         with RunwareClient() as client:
@@ -335,7 +346,7 @@ class RunwareClient(_Face):
     Any thread may use it and close it. It reconnects by itself. Durations are in seconds, sizes in
     bytes.
 
-    Args:{spoken(client.RunwareClient).partition("    Args:")[2]}"""
+    Args:{blocking_docstring(client.RunwareClient).partition("    Args:")[2]}"""
 
     _original: client.RunwareClient
 
@@ -354,14 +365,14 @@ class RunwareClient(_Face):
             self.close()
             raise
 
-    connect.__doc__ = spoken(client.RunwareClient.connect)
+    connect.__doc__ = blocking_docstring(client.RunwareClient.connect)
 
     def close(self) -> None:
         if not self._loop.was_forked:
             self._loop.call(self._original.aclose)
             self._loop.stop()
 
-    close.__doc__ = spoken(client.RunwareClient.aclose)
+    close.__doc__ = blocking_docstring(client.RunwareClient.aclose)
 
     def __enter__(self) -> Self:
         self.connect()
@@ -370,17 +381,17 @@ class RunwareClient(_Face):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    upscale = _giving(UpscaleResult, _blocking(client.RunwareClient.upscale))
+    upscale = _wrapping(UpscaleResult, _blocking(client.RunwareClient.upscale))
     upscale_large = _blocking(client.RunwareClient.upscale_large)
-    submit = _giving(UpscaleTask, _blocking(client.RunwareClient.submit))
-    attach = _giving(UpscaleTask, _blocking(client.RunwareClient.attach))
+    submit = _wrapping(UpscaleTask, _blocking(client.RunwareClient.submit))
+    attach = _wrapping(UpscaleTask, _blocking(client.RunwareClient.attach))
     upscale_many = _many(client.RunwareClient.upscale_many)
-    recovered = _giving(Recovered, _blocking(client.RunwareClient.recovered))
+    recovered = _wrapping(Recovered, _blocking(client.RunwareClient.recovered))
     run = _blocking(client.RunwareClient.run)
     balance = _blocking(client.RunwareClient.balance)
     drain = _blocking(client.RunwareClient.drain)
     ping = _blocking(client.RunwareClient.ping)
-    events = _giving(Events, _blocking(client.RunwareClient.events))
+    events = _wrapping(Events, _blocking(client.RunwareClient.events))
     stats = _blocking(client.RunwareClient.stats)
 
     @property

@@ -1,4 +1,4 @@
-"""The caller's handle of a task."""
+"""A handle for a submitted task."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ TaskState = Literal["queued", "sent", "accepted", "reconciling", "settled"]
 
 @uninterruptible
 class UpscaleTask:
-    """A task that was submitted; ``await task`` returns its result.
+    """A submitted task, as returned by `RunwareClient.submit`; ``await task`` returns its result.
 
-    It settles by itself, whether or not anybody waits. Cancelling a waiter does not cancel the
-    task; `cancel` does.
+    It settles in the background, whether or not anything waits for it. Cancelling a waiter does not
+    cancel the task; `cancel` does.
 
-    Functions of asyncio that want a future, such as `asyncio.wait`, take
+    Functions of asyncio that need a future, such as `asyncio.wait`, take
     ``asyncio.ensure_future(task)``.
     """
 
     __slots__ = ("_client", "_is_given_up", "_submission")
 
     def __init__(self, client: BaseClient, submission: Submission) -> None:
-        self._client = client  # which is to live as long as its tasks
+        self._client = client  # so that the client lives as long as its tasks
         self._submission = submission
         self._is_given_up = False
 
@@ -52,9 +52,9 @@ class UpscaleTask:
     def state(self) -> TaskState:
         """The state of the task.
 
-        ``queued``: not sent yet. ``sent``: sent, and not acknowledged. ``accepted``: the service
-        said that it knows the task. ``reconciling``: the connection was lost or an answer is
-        missing, and the service is being asked. ``settled``: it has a result or an error.
+        ``queued``: not sent yet. ``sent``: sent, not acknowledged. ``accepted``: acknowledged by
+        the service. ``reconciling``: the connection was lost or an answer is missing, and the
+        service is being asked. ``settled``: there is a result or an error.
         """
         return self._submission.stage.value
 
@@ -64,18 +64,18 @@ class UpscaleTask:
         return self._submission.outcome is not None
 
     def cancel(self) -> None:
-        """Give the task up: whoever waits for it gets `TaskCancelledError`.
+        """Cancel the task: callers that wait for it get `TaskCancelledError`.
 
-        The service cannot be told. A task that was sent is finished and billed; its late result is
-        dropped. A settled task stays as it is. A job that other callers of this client named by the
-        same idempotency key goes on for them.
+        The service cannot be told. It finishes and bills a task that was sent, and the late result
+        is dropped. A settled task stays as it is. If other callers of this client submitted the
+        same idempotency key, the task continues for them.
         """
         if not self._is_given_up:
             self._is_given_up = True
             self._client._cancel(self._submission)
 
     async def result(self) -> UpscaleResult:
-        """Wait for the result; it is returned at once if the task is settled.
+        """Wait for the result. Return it at once if the task is settled.
 
         Cancelling this call does not cancel the task.
 

@@ -1,6 +1,6 @@
 """A step of Ray Data, Spark or Dask that upscales the images of a table.
 
-from runware_ws.batch import Upscaler
+from runware_ws.upscaler import Upscaler
 
 ray.data.read_binary_files("photos").map_batches(
     Upscaler, concurrency=2, fn_constructor_kwargs={"upscale_factor": 4}

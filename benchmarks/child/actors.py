@@ -21,7 +21,7 @@ from uuid import uuid4
 from PIL import Image
 
 from runware_ws import RunwareClient
-from runware_ws.batch import Upscaler
+from runware_ws.upscaler import Upscaler
 
 from ..clients import LIMIT
 from ..control import Control

@@ -78,7 +78,7 @@ def test_both_have_the_same_signature_and_words(asynchronous: Any, blocking: Any
     if callable(asynchronous):
         assert inspect.signature(blocking) == inspect.signature(asynchronous)
     words = blocking.__doc__ or ""
-    assert words == sync.spoken(asynchronous)
+    assert words == sync.blocking_docstring(asynchronous)
     assert "await" not in words
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runware_ws.batch import Upscaler
 from runware_ws.emulator import Emulator
+from runware_ws.upscaler import Upscaler
 from tests.blocking.test_upscaler import in_environment
 from tests.emulator.bench import picture
 
@@ -49,7 +49,7 @@ def test_partitions_of_dask(monkeypatch: pytest.MonkeyPatch) -> None:
 SPARK = """
 import sys
 from pyspark.sql import SparkSession
-from runware_ws.batch import Upscaler
+from runware_ws.upscaler import Upscaler
 from tests.blocking.test_frames import COLUMNS, IDS, picture
 
 spark = SparkSession.builder.master("local[2]").getOrCreate()

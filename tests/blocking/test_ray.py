@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from runware_ws.batch import Upscaler
 from runware_ws.emulator import Emulator
+from runware_ws.upscaler import Upscaler
 from tests.client.sharing import png_of
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from runware_ws import AuthenticationError, InputError
-from runware_ws.batch import Upscaler
 from runware_ws.emulator import Emulator
 from runware_ws.emulator.faults import Fail
+from runware_ws.upscaler import Upscaler
 from tests.emulator.bench import picture
 
 

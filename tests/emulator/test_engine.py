@@ -15,7 +15,7 @@ from PIL import Image
 
 from runware_ws.emulator.imaging import pictures
 from runware_ws.emulator.imaging.engine import Engine, ImageStore, StoredImage
-from runware_ws.emulator.imaging.pictures import Upscaler
+from runware_ws.emulator.imaging.pictures import UpscaleFunction
 from runware_ws.emulator.service.jobs import Failed, Job, JobOutcome, Succeeded
 from runware_ws.emulator.service.settings import ServiceSettings
 from tests.emulator.bench import KEY, Bench, new_uuid, picture, text_of, upscale
@@ -189,7 +189,7 @@ class Workshop:
     def __init__(self) -> None:
         self.now = 0.0
         self.settings = ServiceSettings(api_key=KEY, workers=1)
-        self.upscaler: Upscaler = pictures.upscale
+        self.upscaler: UpscaleFunction = pictures.upscale
         self.store = ImageStore(10**9)
         self.reply: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(
             200, content=picture()

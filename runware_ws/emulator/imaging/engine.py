@@ -18,7 +18,7 @@ import httpx
 from ..service.jobs import Failed, Job, JobOutcome, Succeeded
 from ..service.settings import ServiceSettings
 from .memo import Memo
-from .pictures import BadImageError, Upscaler, from_base64, shrink, upscale, with_jitter
+from .pictures import BadImageError, UpscaleFunction, from_base64, shrink, upscale, with_jitter
 
 _log = logging.getLogger(__name__)
 _MAX_WORKERS = 8
@@ -96,7 +96,7 @@ class Engine:
         *,
         clock: Callable[[], float],
         http: Callable[[], httpx.AsyncClient],
-        upscaler: Upscaler = upscale,
+        upscaler: UpscaleFunction = upscale,
     ) -> None:
         self._store = store
         self._settings = settings

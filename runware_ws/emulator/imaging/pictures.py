@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from PIL import Image, ImageEnhance, ImageOps
 
-Upscaler: TypeAlias = Callable[[bytes, int, str, int], bytes]
+UpscaleFunction: TypeAlias = Callable[[bytes, int, str, int], bytes]
 
 MAX_SIDE = 4096  # of a result, as the service documents
 MAX_UPLOAD_SIDE = 2048  # of an uploaded image, as the service documents
@@ -74,7 +74,7 @@ def upscale(content: bytes, factor: int, output_format: str, quality: int) -> by
     return _encoded(image.resize(size, Image.Resampling.LANCZOS), output_format, quality)
 
 
-def with_jitter(upscaler: Upscaler, jitter: float) -> Upscaler:
+def with_jitter(upscaler: UpscaleFunction, jitter: float) -> UpscaleFunction:
     """Return an upscaler whose results are a little brighter or darker, each by its own measure.
 
     Args:

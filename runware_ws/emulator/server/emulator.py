@@ -16,7 +16,7 @@ import httpx
 
 from ..faults.injector import FaultInjector
 from ..faults.kinds import Fault
-from ..imaging.pictures import Upscaler, upscale
+from ..imaging.pictures import UpscaleFunction, upscale
 from ..service.core import Service
 from ..service.history import ReceivedTask
 from ..service.rules import Rules
@@ -77,7 +77,7 @@ class Emulator(BackgroundServer):
         *,
         faults: Sequence[Fault] = (),
         seed: int | None = None,
-        upscaler: Upscaler = upscale,
+        upscaler: UpscaleFunction = upscale,
         allow_hosts: Collection[str] = (),
         http_client: HttpFactory = _new_http_client,
         rules: Rules = Rules(),  # noqa: B008 - it is frozen

@@ -14,7 +14,7 @@ from ...protocol.wire import encode_answer
 from ...settings import is_loopback
 from ..faults.injector import FaultInjector
 from ..imaging.engine import HTTP_ERRORS, Engine, ImageStore
-from ..imaging.pictures import Upscaler
+from ..imaging.pictures import UpscaleFunction
 from ..service.answers import HttpCall
 from ..service.effects import Close, Cut, Delivery, Effect, Push, Respond, Run, Upload, Webhook
 from ..service.jobs import Job
@@ -37,7 +37,7 @@ class Host:
         settings: ServiceSettings,
         *,
         http: HttpFactory,
-        upscaler: Upscaler,
+        upscaler: UpscaleFunction,
         allow_hosts: Collection[str] = (),
     ) -> None:
         self.store = ImageStore(settings.max_image_bytes)
