@@ -38,13 +38,15 @@ from .errors import (
 from .events import Events
 from .inputs import Image
 from .journal.recovery import Recovered
-from .options import UpscaleOptions
+from .options import DeliveryMethod, OutputFormat, OutputType, UpscaleFactor, UpscaleOptions
 from .protocol.effects import Event, EventKind
 from .protocol.reconnector import ClientState
 from .reporting import report
 from .results import UpscaleResult
+from .runtime.api_key import KeyFunction
 from .stats import Stats
 from .task import TaskState, UpscaleTask
+from .tiling import LargePlan, LargeResult
 
 __all__ = [
     "AuthenticationError",
@@ -53,6 +55,7 @@ __all__ = [
     "ClientState",
     "ConnectionLostError",
     "ContentPolicyError",
+    "DeliveryMethod",
     "DownloadError",
     "Event",
     "EventKind",
@@ -62,9 +65,14 @@ __all__ = [
     "InputError",
     "InsufficientCreditsError",
     "JournalError",
+    "KeyFunction",
+    "LargePlan",
+    "LargeResult",
     "MissingExtraError",
     "Outcome",
     "Outcomes",
+    "OutputFormat",
+    "OutputType",
     "PermissionDeniedError",
     "ProtocolError",
     "ProviderError",
@@ -82,6 +90,7 @@ __all__ = [
     "TaskNotFoundError",
     "TaskState",
     "TaskTimeoutError",
+    "UpscaleFactor",
     "UpscaleOptions",
     "UpscaleResult",
     "UpscaleTask",

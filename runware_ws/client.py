@@ -39,11 +39,11 @@ from .settings import (
     check_number,
 )
 from .task import UpscaleTask
+from .tiling import LargePlan, LargeResult
 
 if TYPE_CHECKING:
     import httpx
 
-    from .large import LargePlan, LargeResult
 
 AnyImage = TypeVar("AnyImage", bound=Image)
 
@@ -596,6 +596,7 @@ class RunwareClient(OtherTasks):
             ConnectionLostError, ClientClosedError, AuthenticationError, JournalError: the client
                 ended.
         """
+
         from .large import upscale_large
 
         check_number("max_in_flight", "int", max_in_flight)

@@ -20,8 +20,6 @@ from .results import UpscaleResult
 from .runtime.concurrency import Background, run_in_thread
 from .runtime.content import without_image_suffix
 
-__all__ = ["Names", "Saver", "saver_for"]
-
 T = TypeVar("T")
 Done = Callable[[Path | RunwareError], None]
 

@@ -18,7 +18,7 @@ from .output import Output
 from .summary import dollars
 
 if TYPE_CHECKING:
-    from ..large import LargePlan
+    from ..tiling import LargePlan
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,6 @@ from ..runtime.content import Content, WrongDigestError, is_image
 from .links import LinkRules
 from .response import ForbiddenAddressError, Requester, Response, TransferError
 
-__all__ = ["Transfer"]
-
 T = TypeVar("T")
 
 _ATTEMPTS = 3  # in a row without progress

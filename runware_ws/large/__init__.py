@@ -14,7 +14,8 @@ try:
 except ImportError:
     raise MissingExtraError("upscale_large", "large") from None
 
-from .planning import LargePlan, plan
-from .upscaling import LargeResult, upscale_large
+from ..tiling import LargePlan, LargeResult
+from .planning import plan
+from .upscaling import upscale_large
 
 __all__ = ["LargePlan", "LargeResult", "plan", "upscale_large"]

@@ -16,8 +16,6 @@ from math import cos, pi
 from ..errors import InputError
 from ..settings import check_number
 
-__all__ = ["MAX_SIDE", "Grid", "Side", "Span", "check_tiles", "grid_of", "raised_cosine"]
-
 MAX_SIDE = 4096  # pixels of a result, as Runware documents
 
 

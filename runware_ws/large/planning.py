@@ -9,33 +9,11 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from ..tiling import LargePlan
 from .geometry import Grid, check_tiles, grid_of
 from .reading import OpenPicture, Source, open_picture
 
-__all__ = ["PRICE", "LargePlan", "TiledPicture", "key_of", "plan", "tiled", "tiles_of"]
-
 PRICE = 0.0013  # US dollars a task: the example in Runware's documentation
-
-
-@dataclass(frozen=True, slots=True)
-class LargePlan:
-    """The tiles of a picture.
-
-    Attributes:
-        size: width and height of the picture, upright, in pixels.
-        result_size: width and height of the result.
-        tile_size: width and height of each tile.
-        tiles: the number of tiles.
-        tasks: the number of tasks: tiles of the same content are sent once.
-        cost: the estimated cost in US dollars.
-    """
-
-    size: tuple[int, int]
-    result_size: tuple[int, int]
-    tile_size: tuple[int, int]
-    tiles: int
-    tasks: int
-    cost: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,6 @@ from PIL import Image, ImageOps
 
 from ..errors import InputError
 
-__all__ = ["Look", "OpenPicture", "has_pyvips", "open_picture"]
-
 Source = Path | bytes | bytearray | memoryview | IO[bytes]
 
 _STEP = 16  # lines that are read at once; with more, libvips holds more of them

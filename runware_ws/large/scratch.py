@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import struct
 
-__all__ = ["header"]
-
 _STRIP_BYTES = 1 << 20  # about so many are read at once
 _SHORT, _LONG, _LONG8 = 3, 4, 16  # of TIFF's types
 _CODES = {_SHORT: "H", _LONG: "I", _LONG8: "Q"}

@@ -14,8 +14,6 @@ from PIL import Image
 
 from .geometry import Grid, raised_cosine
 
-__all__ = ["Box", "Canvas", "Stitcher"]
-
 Box = tuple[int, int, int, int]  # left, top, right and bottom
 
 

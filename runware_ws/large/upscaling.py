@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from math import inf
 from pathlib import Path
@@ -27,7 +26,8 @@ from ..errors import (
 from ..results import UpscaleResult
 from ..runtime.budget import Budget
 from ..runtime.concurrency import run_in_thread
-from .planning import PRICE, LargePlan, TiledPicture, key_of, tiled, tiles_of
+from ..tiling import LargePlan, LargeResult
+from .planning import PRICE, TiledPicture, key_of, tiled, tiles_of
 from .reading import Source
 from .stitching import Stitcher
 from .writing import Writer, check_output, writer_for
@@ -35,28 +35,7 @@ from .writing import Writer, check_output, writer_for
 if TYPE_CHECKING:
     from ..client import RunwareClient
 
-__all__ = ["LargeResult", "upscale_large"]
-
 _RERUNS = 2  # of a tile that failed, after the retries of the client
-
-
-@dataclass(frozen=True, slots=True)
-class LargeResult:
-    """A picture that was upscaled in tiles.
-
-    Attributes:
-        path: path of the output.
-        size: its width and height in pixels.
-        tiles: the number of tiles.
-        tasks: the number of tasks: tiles of the same content are sent once.
-        cost: cost of the tasks in US dollars, also of those that an earlier run has paid for.
-    """
-
-    path: Path
-    size: tuple[int, int]
-    tiles: int
-    tasks: int
-    cost: float
 
 
 class _Tile(bytes):

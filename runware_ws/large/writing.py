@@ -22,8 +22,6 @@ from .reading import Look, has_pyvips
 from .scratch import header
 from .stitching import Box, Canvas
 
-__all__ = ["Writer", "check_output", "writer_for"]
-
 _FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",

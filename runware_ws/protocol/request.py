@@ -14,22 +14,6 @@ from urllib.parse import urlsplit
 
 from ..errors import InputError
 
-__all__ = [
-    "FACTOR_2_ONLY",
-    "MEMBERS",
-    "MODEL",
-    "MODELS",
-    "PATTERNS",
-    "TASK_TYPE",
-    "Member",
-    "Problem",
-    "is_uuid4",
-    "lonely_member",
-    "member_named",
-    "problem_with",
-    "request_members",
-]
-
 MODEL = "runware:504@1"
 TASK_TYPE = "upscale"
 

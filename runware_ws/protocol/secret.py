@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Secret"]
-
 _SMALL_BYTES = 64 * 1024
 _SHORTEST = 8  # a shorter one, as in tests, may be a part of other words
 _MAX_DEPTH = 100

@@ -18,15 +18,6 @@ import anyio
 
 from .concurrency import LARGE_BYTES, run_in_thread
 
-__all__ = [
-    "Content",
-    "FileContent",
-    "MemoryContent",
-    "WrongDigestError",
-    "is_image",
-    "without_image_suffix",
-]
-
 T = TypeVar("T")
 PathT = TypeVar("PathT", bound=PurePath)
 

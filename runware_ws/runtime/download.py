@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from ..http.pool import Pool
     from ..http.response import Requester
 
-__all__ = [
-    "DownloadLimits",
-    "Downloads",
-    "check_http_client",
-    "download_limits",
-    "downloads_of_environment",
-    "require_http",
-]
-
 T = TypeVar("T")
 
 _AT_ONCE = 64  # and so the largest number of connections

@@ -14,8 +14,6 @@ from urllib.parse import urlsplit
 from .fork import replace_socket
 from .proxy import proxy_for
 
-__all__ = ["CLOSE_TIMEOUT", "Pace", "Receiver", "Stream", "Target", "limit_unsent_bytes"]
-
 # Seconds for a goodbye, in either direction.
 CLOSE_TIMEOUT = 1.0
 # The system holds back little that is unsent, so that a ping written behind an upload leaves soon

@@ -11,8 +11,6 @@ from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["Forkable", "guard"]
-
 
 class Forkable(Protocol):
     """An object that has something of its process."""

@@ -13,17 +13,24 @@ from typing import assert_type
 
 from runware_ws import (
     ClientState,
+    DeliveryMethod,
     Event,
     EventKind,
     Failure,
     InsufficientCreditsError,
+    KeyFunction,
+    LargePlan,
+    LargeResult,
     Outcome,
+    OutputFormat,
+    OutputType,
     RunwareClient,
     RunwareError,
     Stats,
     Success,
     TaskError,
     TaskState,
+    UpscaleFactor,
     UpscaleResult,
     UpscaleTask,
 )
@@ -51,6 +58,30 @@ async def every_kind_of_image(client: RunwareClient) -> None:
         from_file = await client.upscale(file, output_type="base64Data", output_format="PNG")
     assert_type(from_file.data, bytes)
     assert_type(await from_path.read(), bytes)
+
+
+async def annotated(
+    key: KeyFunction,
+    upscale_factor: UpscaleFactor,
+    output_type: OutputType,
+    output_format: OutputFormat,
+    delivery_method: DeliveryMethod,
+) -> None:
+    async with RunwareClient(key) as client:
+        await client.upscale(
+            Path("photo.jpg"),
+            upscale_factor=upscale_factor,
+            output_type=output_type,
+            output_format=output_format,
+            delivery_method=delivery_method,
+        )
+
+
+async def large_picture(client: RunwareClient) -> LargeResult:
+    def show(plan: LargePlan) -> None:
+        print(plan.tiles, plan.cost)
+
+    return await client.upscale_large(Path("map.tif"), output="map-large.tif", on_plan=show)
 
 
 async def many_images(client: RunwareClient, folder: Path) -> None:

@@ -1,0 +1,46 @@
+"""The plan and the result of `RunwareClient.upscale_large`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LargePlan:
+    """The tiles of a picture and their estimated cost, known before anything is sent.
+
+    Attributes:
+        size: width and height of the upright picture in pixels.
+        result_size: width and height of the result in pixels.
+        tile_size: width and height of each tile in pixels.
+        tiles: number of tiles.
+        tasks: number of tasks: tiles with the same content are sent once.
+        cost: estimated cost in US dollars.
+    """
+
+    size: tuple[int, int]
+    result_size: tuple[int, int]
+    tile_size: tuple[int, int]
+    tiles: int
+    tasks: int
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class LargeResult:
+    """A picture that was upscaled in tiles.
+
+    Attributes:
+        path: path of the output.
+        size: width and height of the output in pixels.
+        tiles: number of tiles.
+        tasks: number of tasks: tiles with the same content are sent once.
+        cost: cost of the tasks in US dollars, including those that an earlier run has paid for.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    tiles: int
+    tasks: int
+    cost: float
