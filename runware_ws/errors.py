@@ -24,14 +24,14 @@ RunwareError
       +-- ServerError                  Runware failed, or has no capacity
       +-- TaskNotFoundError            the service does not know the task
 
-Every exception keeps its data as attributes, builds its text in ``__str__`` and can be pickled.
-`runware_ws.error_codes` says which class is raised for which code of the service.
+Every exception can be pickled. All but `ProtocolError`, which is only a text, keep their data as
+attributes. `runware_ws.error_codes` maps the codes of the service to these classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from .error_codes import code_info
@@ -74,6 +74,11 @@ class RunwareError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args
+
+    def __repr__(self) -> str:
+        declared: dict[str, Field[Any]] = getattr(self, "__dataclass_fields__", {})
+        shown = [f"{one}={getattr(self, one)!r}" for one in declared if declared[one].repr]
+        return f"{type(self).__name__}({', '.join(shown or map(repr, self.args))})"
 
 
 @dataclass(eq=False, repr=False)
@@ -134,8 +139,8 @@ class ConnectionLostError(RunwareError):
 
     Attributes:
         reason: the reason, as far as it is known.
-        task_uuid: the task that was waiting; `RunwareClient.attach` may find it again. None if the
-            error is not about one task.
+        task_uuid: the pending task; `RunwareClient.attach` may find it again. None if the error is
+            not about one task.
     """
 
     reason: str
@@ -168,7 +173,7 @@ class ClientClosedError(RunwareError):
 
 @dataclass(eq=False, repr=False)
 class DownloadError(RunwareError):
-    """The link of a result could not be fetched. The result is not lost: it can be tried again.
+    """The link of a result could not be downloaded. The result is not lost: try again.
 
     Attributes:
         url: the link.
@@ -233,9 +238,6 @@ class SaveError(RunwareError):
 class ProtocolError(RunwareError):
     """The peer sent something that the protocol does not allow."""
 
-    def __post_init__(self) -> None:
-        """Keep the text that was given; there are no other fields."""
-
 
 @dataclass(eq=False, repr=False)
 class TaskTimeoutError(RunwareError, TimeoutError):
@@ -244,8 +246,8 @@ class TaskTimeoutError(RunwareError, TimeoutError):
     Attributes:
         task_uuid: the task; `RunwareClient.attach` may find it again.
         stage: ``queued``, ``sent``, ``accepted`` or ``reconciling``.
-        timeout: the limit that passed, in seconds.
-        detail: what held the task up, if that is known; else "".
+        timeout: the limit in seconds.
+        detail: what delayed the task, if that is known; else "".
     """
 
     task_uuid: str
@@ -277,11 +279,11 @@ class TaskCancelledError(RunwareError):
 
 @dataclass(eq=False, repr=False)
 class ResultLostError(RunwareError):
-    """The outcome of a task cannot be found: every way of asking the service was tried.
+    """The outcome of a task cannot be found, although every way to ask the service was tried.
 
     Attributes:
         task_uuid: the task.
-        known: what is known of it.
+        known: what is known about the task.
     """
 
     task_uuid: str
@@ -302,8 +304,8 @@ class TaskError(RunwareError):
         code: error code of the service.
         message: message of the service.
         task_uuid: UUID of the task, or None.
-        raw: every member of the error as received.
-        attempts: how often the task was run before this error was final.
+        raw: all members of the error as received.
+        attempts: number of times that the task was run.
         parameter: the member of the request that the error names, or None. The service sends a
             string or an array; an array is joined with ", ".
         task_type: the service's name for the kind of task, or None.
@@ -314,7 +316,7 @@ class TaskError(RunwareError):
     code: str
     message: str
     task_uuid: str | None = None
-    raw: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # it may hold an image
     attempts: int = 1
 
     @property
@@ -402,6 +404,6 @@ def task_error(
     raw: Mapping[str, Any] | None = None,
     attempts: int = 1,
 ) -> TaskError:
-    """Return the exception for an error of the service, of the class that fits its code."""
+    """Return an error of the service as an exception of the class for its code."""
     cls = _CLASSES[code_info(code).exception]
     return cls(code, message, task_uuid, {} if raw is None else raw, attempts)

@@ -1,4 +1,4 @@
-"""The options of a task: checked once, and encoded up to the parts that differ for each image."""
+"""The options of a task: checked once, and encoded except for the parts that differ by image."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ DeliveryMethod = Literal["sync", "async"]
 
 
 class Defaults(NamedTuple):
-    """The options of a client's tasks that do not say otherwise.
+    """The client's defaults for the options of its tasks.
 
     Attributes:
-        delivery_method: the method.
-        needs_cost: whether the cost of each task must be known.
+        delivery_method: the default delivery method.
+        needs_cost: whether each result must hold its cost.
     """
 
     delivery_method: DeliveryMethod | None = None
@@ -38,7 +38,12 @@ class Defaults(NamedTuple):
 
 
 class UpscaleOptions(TypedDict, total=False):
-    """The options of `RunwareClient.upscale`, for programs that keep them in a dictionary."""
+    """Options that many images can share, for programs that keep them in a dictionary.
+
+    They are keyword arguments of `RunwareClient.upscale`, `submit` and `upscale_many`:
+    ``client.upscale(image, **options)``. Left out are ``priority``, and those that are about one
+    image: ``task_uuid``, ``tag`` and ``idempotency_key``.
+    """
 
     upscale_factor: UpscaleFactor | None
     output_type: OutputType | None
@@ -56,7 +61,7 @@ class UpscaleOptions(TypedDict, total=False):
 
 
 _NAMES = tuple(name for name in UpscaleOptions.__annotations__ if name != "timeout")
-# The service names no upper limit, but not every reader of JSON is exact beyond this one.
+# The service documents no upper limit, but not every JSON parser is exact beyond this one.
 _LARGEST = 2**53 - 1
 # The digit that holds the variant of a UUID: two bits are fixed, two are random.
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
@@ -64,10 +69,10 @@ _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
-    """A checked request, encoded but for its taskUUID and its image.
+    """A checked request, encoded except for its taskUUID and its image.
 
     Attributes:
-        polled: whether the outcome is asked for: delivery ``async``, or a webhook.
+        polled: whether the service is polled for the outcome: delivery ``async``, or a webhook.
         has_large_answer: whether the answer holds the image.
         head: the bytes before the taskUUID.
         middle: the bytes between the taskUUID and the image.
@@ -85,7 +90,7 @@ class RequestTemplate:
         return b"".join((self.head, task_uuid.encode(), self.middle))
 
     def without_image(self, task_uuid: str) -> bytes:
-        """Return the request without its image, to which `wire.around_image` adds one."""
+        """Return the request without its image; `wire.around_image` adds one."""
         return without_image(self.before_image(task_uuid))
 
 
@@ -107,7 +112,7 @@ def request_template(
 ) -> RequestTemplate:
     """Check the options of a task and return its template.
 
-    Most tasks have the same options as the one before, so templates are remembered.
+    Most tasks have the options of the previous task, so templates are cached.
 
     Raises:
         InputError: the value of an option is not allowed.
@@ -128,11 +133,11 @@ def request_template(
     )
     try:
         return _remembered(defaults, *values)
-    except TypeError:  # a value that cannot be hashed, which is a wrong one
+    except TypeError:  # a value cannot be hashed, and so is wrong
         return _make(defaults, *values)
 
 
-@lru_cache(maxsize=64, typed=True)  # typed: True equals 1, and is no value for the same options
+@lru_cache(maxsize=64, typed=True)  # typed: True equals 1, but is invalid where 1 may be valid
 def _remembered(defaults: Defaults, *values: Any) -> RequestTemplate:
     return _make(defaults, *values)
 
@@ -165,10 +170,10 @@ def _make(defaults: Defaults, *values: Any) -> RequestTemplate:
 
 
 def check_json_object(parameter: str, value: object) -> dict[str, Any]:
-    """Return a mapping as a dict; None as an empty one.
+    """Return a mapping as a dict, and None as an empty dict.
 
     Raises:
-        InputError: it is no mapping of names to values that JSON has.
+        InputError: it is not a mapping of names to JSON values.
     """
     if value is None:
         return {}
@@ -178,7 +183,7 @@ def check_json_object(parameter: str, value: object) -> dict[str, Any]:
     try:
         encode_value(members)
     except ProtocolError as error:
-        raise InputError(parameter, str(error), "pass a dict of values that JSON has") from None
+        raise InputError(parameter, str(error), "pass a dict of JSON values") from None
     return members
 
 
@@ -205,14 +210,14 @@ def encode_tag(tag: object) -> bytes | None:
     try:
         return encode_value(tag)
     except ProtocolError as error:
-        raise InputError("tag", str(error), "pass a value that JSON has") from None
+        raise InputError("tag", str(error), "pass a JSON value") from None
 
 
 def new_uuid() -> str:
     """Return a new UUID v4 in lower case.
 
-    It is ``str(uuid.uuid4())`` at a third of the time, which is a tenth of all that a small task
-    costs (row `a` of the benchmarks).
+    It takes a third of the time of ``str(uuid.uuid4())``. That function would take a tenth of all
+    CPU time of a small task (row `a` of the benchmarks).
     """
     bits = os.urandom(16).hex()
     return f"{bits[:8]}-{bits[8:12]}-4{bits[13:16]}-{_VARIANT[bits[16]]}{bits[17:20]}-{bits[20:]}"
@@ -226,6 +231,6 @@ def check_task_uuid(task_uuid: object) -> str:
     """
     text = str(task_uuid) if isinstance(task_uuid, str | UUID) else ""
     if not is_uuid4(text):
-        remedy = "pass one such as str(uuid.uuid4())"
+        remedy = "pass a value such as str(uuid.uuid4())"
         raise InputError("task_uuid", f"{task_uuid!r} is not a UUID v4", remedy)
     return text.lower()

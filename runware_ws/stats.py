@@ -15,25 +15,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The tasks in flight, and what has happened since the client was opened.
+    """The tasks in flight, and counts since the client was opened.
 
     Attributes:
-        state: as `RunwareClient.state`.
-        tasks: number of tasks that are ``queued``, ``sent``, ``accepted`` and ``reconciling``.
-        connections: number of connections at present.
-        limit: number of tasks that may be in flight at present.
+        state: the state of the client; see `RunwareClient.state`.
+        tasks: number of tasks in each state: ``queued``, ``sent``, ``accepted``, ``reconciling``.
+        connections: number of open connections.
+        limit: number of tasks that may be in flight now.
         waiting: number of calls of `submit` that wait for admission.
-        submitted, succeeded, failed: tasks so far; failed ones include the cancelled.
-        retried: how often a task was run again after a failure.
-        refused: how often the service refused a task for lack of room.
-        resent: how often a task in doubt was sent again.
-        reconnects: connections after the first.
-        recovered: results of tasks whose fate had been in doubt, by what settled it.
-        dropped: answers that nobody waited for: late, doubled, or about no task of this client.
-        garbled: frames that could not be read.
-        double_runs: tasks that the service is known to have run twice.
-        frames_sent, frames_received: frames so far.
-        bytes_sent, bytes_received: bytes in them so far.
+        submitted, succeeded, failed: number of tasks; cancelled tasks count as failed.
+        retried: number of times that a task was run again after a failure.
+        refused: number of times that the service refused a task for lack of room.
+        resent: number of times that a task in doubt was sent again.
+        reconnects: number of connections after the first.
+        recovered: number of results of tasks that had been in doubt, by the way the result came:
+            ``replayed`` by the service after a reconnect, ``asked`` for with getResponse,
+            ``asked for its details`` with getTaskDetails, or ``sent again``.
+        dropped: number of answers without a waiting task: late, repeated, or about no task of this
+            client.
+        garbled: number of frames that could not be read.
+        double_runs: number of tasks that the service is known to have run twice.
+        frames_sent, frames_received: number of frames.
+        bytes_sent, bytes_received: number of bytes in these frames.
         cost: sum of the costs in the results, in US dollars.
         round_trip: seconds that the last ping took, or None.
     """

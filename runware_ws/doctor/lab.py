@@ -102,8 +102,8 @@ class Reply:
         size: the length of its frame in bytes.
     """
 
-    item: Item | None
-    error: ErrorItem | None
+    item: Item | None = field(repr=False)
+    error: ErrorItem | None = field(repr=False)
     at: float
     size: int
 
@@ -175,7 +175,7 @@ class Lab:
     times: Times
     purse: Purse
     findings: Findings = field(default_factory=Findings)
-    sync: tuple[Item, Item, float] | None = None
+    sync: tuple[Item, Item, float] | None = field(default=None, repr=False)
 
     def learn(self, **findings: Any) -> None:
         """Take note of findings."""
@@ -268,7 +268,7 @@ class Authentication:
     """
 
     session: str
-    early: list[Item]
+    early: list[Item] = field(repr=False)
 
 
 def question_about(question: str, task_uuid: str) -> Item:

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -31,8 +31,8 @@ class RawFrame:
         at: the time of its arrival.
     """
 
-    items: list[Item]
-    errors: list[ErrorItem]
+    items: list[Item] = field(repr=False)
+    errors: list[ErrorItem] = field(repr=False)
     size: int
     at: float
 
@@ -52,7 +52,7 @@ class RawConnection(Receiver):
         self._websocket = WebSocket(url, _MAX_SIZE)
         self._stream: Stream | None = None
         self._messages: deque[tuple[bytes | bytearray | memoryview, float]] = deque()
-        self._news: anyio.Event | None = None  # it is made where it is awaited
+        self._changed: anyio.Event | None = None  # it is made where it is awaited
         self._failure: Exception | None = None
 
     # Called by the stream.
@@ -76,8 +76,8 @@ class RawConnection(Receiver):
         self._wake()
 
     def _wake(self) -> None:
-        if self._news is not None:
-            self._news.set()
+        if self._changed is not None:
+            self._changed.set()
 
     # Sending and receiving.
 
@@ -122,8 +122,8 @@ class RawConnection(Receiver):
 
     async def _wait_for_news(self) -> None:
         self._open_stream()
-        self._news = anyio.Event()
-        await self._news.wait()
+        self._changed = anyio.Event()
+        await self._changed.wait()
 
     def _open_stream(self) -> Stream:
         if self._failure is not None:

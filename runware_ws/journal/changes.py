@@ -1,10 +1,10 @@
-"""The changes of a journal: each is a query, and the row of its parameters when its turn comes."""
+"""The changes to a journal. Each has a query, and makes the row of parameters when it is due."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..protocol.wire import encode_item, with_uuid
@@ -18,15 +18,15 @@ class Origin:
     """The origin of a task, as the journal keeps it.
 
     Attributes:
-        request: the task as a frame of its own, without its image if `digest` is given; b"" once it
-            is recorded.
+        request: the task as a frame, without its image if there is a `digest`; b"" once it is
+            recorded.
         source: path or URL of the image, or None.
         digest: hash of the file at `source`; "" if the image is in `request`.
         tag: the caller's tag as JSON, or None.
         recorded_as: the taskUUID with which it is recorded; "" before that.
     """
 
-    request: bytes
+    request: bytes = field(repr=False)
     source: str | None
     digest: str = ""
     tag: bytes | None = None
@@ -53,11 +53,11 @@ class Keep:
 
     def row(self, database: sqlite3.Connection) -> tuple[object, ...]:
         origin, request = self.origin, self.origin.request
-        if origin.recorded_as:  # it is tried again, perhaps under another taskUUID
+        if origin.recorded_as:  # it is retried, perhaps under another taskUUID
             query = "SELECT request FROM task WHERE uuid=?"
             (kept,) = database.execute(query, (self.uuid,)).fetchone() or (None,)
             request = bytes(with_uuid(kept or b"", origin.recorded_as, self.wire_uuid))
-        # The request can be large, and nobody needs it here any more.
+        # The request can be large, and is not needed here any more.
         origin.recorded_as, origin.request = self.wire_uuid, b""
         source = None if origin.source is None else os.fsencode(origin.source)
         flags = (self.attempts, self.polled, self.owned)
@@ -69,7 +69,7 @@ class KeepResult:
     """Record the answer of a task."""
 
     uuid: str
-    answer: dict[str, Any]
+    answer: dict[str, Any] = field(repr=False)
 
     query: ClassVar[str] = "UPDATE task SET result=?, request=NULL WHERE uuid=?"
 
@@ -91,7 +91,7 @@ class Forget:
 
 @dataclass(slots=True)
 class SetApart:
-    """Copy the answer of a task, which cannot be read, to where nobody reads it again."""
+    """Copy an unreadable answer to a table that is never read."""
 
     uuid: str
 

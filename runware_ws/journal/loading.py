@@ -8,7 +8,7 @@ much as may be in flight.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ class Request:
     """
 
     wire_uuid: str
-    payload: bytes | bytearray
+    payload: bytes | bytearray = field(repr=False)
     why_not: str = ""
 
 
@@ -63,25 +63,25 @@ class Loader:
         self._wanted: dict[Task, None] = {}
         self._sizes: dict[Task, int] = {}  # of those that were loaded and are not settled
         self._bytes = 0
-        self._news = Notification()
+        self._changed = Notification()
         self._thread = anyio.CapacityLimiter(1)
 
     def add(self, task: Task) -> None:
         """Load a task when there is room for it."""
         self._wanted[task] = None
-        self._news.notify()
+        self._changed.notify()
 
     def settled(self, task: Task) -> None:
         """Take note that a task holds no bytes any more."""
         if (size := self._sizes.pop(task, None)) is not None:
             self._bytes -= size
-            self._news.notify()
+            self._changed.notify()
 
     async def run(self) -> None:
         """Load whatever is wanted, until cancelled."""
         while True:
             while not (self._wanted and self._has_room):
-                await self._news.wait()
+                await self._changed.wait()
             await self._load(next(iter(self._wanted)))
 
     @property

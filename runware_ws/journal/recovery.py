@@ -32,9 +32,10 @@ _MIN_WINDOW = 1000
 
 @uninterruptible
 class Recovered(OutcomeIterator[RecoveredSource]):
-    """The outcomes of the tasks that an earlier process left unfinished, each once.
+    """The outcomes of unfinished tasks of an earlier process, from `RunwareClient.recovered`.
 
-    A result stays in the journal until it is acknowledged: see `UpscaleResult.ack`.
+    Each outcome is returned once. A result stays in the journal until it is acknowledged: see
+    `UpscaleResult.ack`.
     """
 
     def __init__(self, submitter: Submitter | None = None, journal: Journal | None = None) -> None:
@@ -45,7 +46,7 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         self._window = max(_MIN_WINDOW, submitter.driver.settings.max_in_flight) if submitter else 0
         self._settled: deque[tuple[RecoveredSource, Submission]] = deque()
         self._in_flight = 0
-        self._news = Notification()
+        self._changed = Notification()
 
     async def _read(self, journal: Journal, submitter: Submitter) -> None:
         last = -1
@@ -85,7 +86,7 @@ class Recovered(OutcomeIterator[RecoveredSource]):
     def _done(self, source: RecoveredSource, submission: Submission) -> None:
         self._in_flight -= 1
         self._settled.append((source, submission))
-        self._news.notify()
+        self._changed.notify()
         if self._waiting and self._in_flight < self._window and not self._has_ended:
             self._find(next(iter(self._waiting)))
 
@@ -103,11 +104,16 @@ class Recovered(OutcomeIterator[RecoveredSource]):
                 if self._waiting and self._submitter is not None:
                     self._submitter.driver.check_open()
                 raise StopAsyncIteration
-            await self._news.wait()
+            await self._changed.wait()
         outcome = outcome_of(*self._settled.popleft())
         if outcome is None:
             raise RuntimeError("woken without an outcome")
         return outcome
+
+    def __repr__(self) -> str:
+        ready = len(self._stored) + len(self._settled)
+        counts = f"{self._in_flight} in flight, {ready} ready, {len(self._waiting)} waiting"
+        return f"<Recovered {counts}>"
 
     async def _from_journal(
         self, journal: Journal, submitter: Submitter

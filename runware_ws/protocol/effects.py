@@ -18,7 +18,7 @@ class Settle:
     """Hand the outcome of a task, an item as received or an error, to its callers."""
 
     task: Task
-    outcome: dict[str, Any] | RunwareError
+    outcome: dict[str, Any] | RunwareError = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -73,10 +73,10 @@ class Event:
             ``limit`` or ``closed``.
         detail: a description.
         resumed: for ``connected``: whether the service resumed the old session.
-        count: for ``reconciling``: number of tasks that the service is asked for. For ``limit``:
+        count: for ``reconciling``: number of tasks that the service is asked about. For ``limit``:
             number of tasks that may be in flight from now on.
-        connection: for ``connected``, ``lost`` and ``key_refused``: which of several connections,
-            0 for the main one.
+        connection: for ``connected``, ``lost`` and ``key_refused``: number of the connection, 0
+            for the main one.
     """
 
     kind: EventKind
@@ -95,7 +95,7 @@ class Notify:
 
 @dataclass(slots=True)
 class Frame:
-    """A message to be sent, and the tasks in it. Its bytes may hold the key: the repr has none."""
+    """A message to send, and its tasks. The repr leaves out the bytes, which may hold the key."""
 
     data: bytes | bytearray = field(repr=False)
     is_ping: bool = False

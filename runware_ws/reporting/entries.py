@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -38,8 +38,8 @@ class ReportEntry:
     """
 
     name: str
-    before: Picture = None
-    after: Picture = None
+    before: Picture = field(default=None, repr=False)
+    after: Picture = field(default=None, repr=False)
     error: str = ""
     seconds: float | None = None
     cost: float | None = None

@@ -127,4 +127,4 @@ class Held:
     line: FaultyLine
     place: int = -1
     pushes: list[Push] = field(default_factory=list)
-    tasks: list[Item] = field(default_factory=list)
+    tasks: list[Item] = field(default_factory=list, repr=False)

@@ -70,7 +70,7 @@ class Answer:
             answer with a frame of its own.
     """
 
-    data: list[Item] = field(default_factory=list)
+    data: list[Item] = field(default_factory=list, repr=False)
     errors: list[Item] = field(default_factory=list)
     group: str = ""
 

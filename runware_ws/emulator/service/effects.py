@@ -19,7 +19,7 @@ class Push:
     """
 
     connection: ServiceConnection
-    frame: bytes
+    frame: bytes = field(repr=False)
     is_result: bool = False
 
 
@@ -57,7 +57,7 @@ class Respond:
 
     call: HttpCall
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Webhook:
 
     url: str = field(repr=False)
     task_uuid: str
-    body: bytes
+    body: bytes = field(repr=False)
     attempt: int = 1
 
 

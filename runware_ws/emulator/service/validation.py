@@ -66,7 +66,7 @@ class ValidTask:
         options: the options of an upscale, by their names on the wire.
     """
 
-    task: Item
+    task: Item = field(repr=False)
     task_type: str
     uuid: str = ""
     image: TaskImage = field(default=TaskImage("", "inline"), repr=False)
