@@ -18,7 +18,7 @@ from runware_ws import (
     ValidationError,
     sync,
 )
-from runware_ws.doctor.lab import Authentication, Reply
+from runware_ws.doctor.context import Authentication, Reply
 from runware_ws.doctor.raw import RawFrame
 from runware_ws.emulator.service.answers import Answer
 from runware_ws.emulator.service.effects import Push, Respond, Webhook

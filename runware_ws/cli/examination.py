@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..doctor import local
+from ..doctor.adjustments import adjustments
+from ..doctor.context import Allowance, ProbeContext, Times
 from ..doctor.findings import Findings
-from ..doctor.lab import Lab, Purse, Times
-from ..doctor.lessons import lessons
 from ..doctor.profile import update_profile
 from ..doctor.rendering import Screen, json_of, line_of
-from ..doctor.table import FREE, LIMIT, PAID, Row, go_through
+from ..doctor.table import FREE, LIMIT, PAID, Row, run_probes
 from ..protocol.secret import Secret
 from ..transport import Target
 from .errors import one_line
@@ -32,11 +32,11 @@ async def examine(report: Report, target: Target, key: Secret | None, *, spend: 
     if key is None or report.failed:
         report.add(Row("probes", "not tried, because a check above failed", "skipped"))
         return
-    report.lab = lab = Lab(target, key, Times(), Purse(LIMIT))
+    report.context = context = ProbeContext(target, key, Times(), Allowance(LIMIT))
     if spend:
         report.message(f"the probes cost at most ${LIMIT:.2f}")
     probes = (*FREE, *PAID) if spend else FREE
-    is_complete = await go_through(probes, lab, begin=report.begin, report=report.add)
+    is_complete = await run_probes(probes, context, begin=report.begin, report=report.add)
     if is_complete and not spend:
         text = f"not tried: they need --spend, and cost at most ${LIMIT:.2f}"
         report.add(Row(f"{len(PAID)} more probes", text, "skipped"))
@@ -51,12 +51,12 @@ class Report:
 
     Attributes:
         failed: the names of the failed checks.
-        lab: the state of the probes; None before they begin.
+        context: the state of the probes; None before they begin.
     """
 
     def __init__(self, *, as_json: bool, is_kept: bool) -> None:
         self.failed: list[str] = []
-        self.lab: Lab | None = None
+        self.context: ProbeContext | None = None
         self._as_json = as_json
         self._is_kept = is_kept
         self._rows: list[Row] = []
@@ -89,23 +89,23 @@ class Report:
         """Keep the findings, and print the end of the report."""
         if self._screen is not None:
             self._screen.clear()
-        findings = Findings() if self.lab is None else self.lab.findings
-        if self.lab is not None and self._is_kept and findings.known():
-            findings = self._keep(self.lab)
+        findings = Findings() if self.context is None else self.context.findings
+        if self.context is not None and self._is_kept and findings.known():
+            findings = self._keep(self.context)
         if self._as_json:
             write_line(sys.stdout, json.dumps(self._json(findings)))
             return
-        for lesson in lessons(findings):
-            self.message(f"a client {lesson.words}")
+        for one in adjustments(findings):
+            self.message(f"a client {one.text}")
         self.message(f"failed: {', '.join(self.failed)}" if self.failed else "all checks passed")
 
-    def _keep(self, lab: Lab) -> Findings:
+    def _keep(self, context: ProbeContext) -> Findings:
         """Update the profile, and return its findings."""
         try:
-            findings, path = update_profile(lab.findings, lab.target.url, lab.key)
+            findings, path = update_profile(context.findings, context.target.url, context.key)
         except OSError as error:
             self.add(Row("profile", f"cannot be written: {error.strerror}", "failed"))
-            return lab.findings
+            return context.findings
         self.add(Row("profile", str(path)))
         return findings
 
@@ -113,7 +113,7 @@ class Report:
         return {
             "checks": [json_of(row) for row in self._rows],
             "failed": self.failed,
-            "cost": 0.0 if self.lab is None else round(self.lab.purse.spent, 6),
+            "cost": 0.0 if self.context is None else round(self.context.allowance.spent, 6),
             "findings": findings.known(),
-            "client": [lesson.words for lesson in lessons(findings)],
+            "client": [one.text for one in adjustments(findings)],
         }

@@ -1,7 +1,6 @@
-"""The doctor: checks of this machine and probes of the service, and the profile they make.
+"""The doctor: checks of this machine, probes of the service, and the profile that they fill.
 
-A probe asks the service one thing that nobody has documented. What it learns are `Findings`; a
-`Profile` keeps them in a file, and `lessons` says which settings of the client follow from them.
-The probes speak the protocol over a `RawConnection`, because a client hides the answers that they
-are about.
+A probe tests one behaviour of the service that is not documented. The results are `Findings`. A
+`Profile` keeps them in a file, and `adjustments` derives settings of the client from them. Probes
+use a `RawConnection`, because a client would hide the answers that they examine.
 """

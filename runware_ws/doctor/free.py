@@ -1,4 +1,4 @@
-"""The probes that cost nothing."""
+"""Probes that cost nothing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..errors import AuthenticationError
 from ..options import new_uuid
 from ..protocol.wire import ErrorItem, Item, encode_tasks
 from ..transport import DisconnectedError
-from .findings import Session
-from .lab import Lab, Reply, TroubleError, UnknownError, question_about, words
+from .context import ProbeContext, ProbeFailedError, Reply, UnknownError, question_about, words
+from .findings import SessionAnswer
 from .picture import noise
 from .raw import RawConnection
 
@@ -20,45 +20,45 @@ ARRAYS = (2, 20, 100)
 INPUT_MEBIBYTES = (1, 4, 16, 64)
 
 
-async def authentication(lab: Lab) -> str:
+async def authentication(context: ProbeContext) -> str:
     """Authenticate."""
     started = monotonic()
     try:
-        async with lab.connected():
+        async with context.connected():
             return f"key accepted, {_milliseconds(monotonic() - started)}"
     except AuthenticationError as error:
-        raise TroubleError(f"the service refused the key: {error}") from None
+        raise ProbeFailedError(f"the service refused the key: {error}") from None
 
 
-async def ping(lab: Lab) -> str:
+async def ping(context: ProbeContext) -> str:
     """Send the application's ping."""
-    async with lab.connected() as (line, _):
+    async with context.connected() as (line, _):
         sent = monotonic()
-        reply = await lab.ask(line, {"taskType": "ping", "ping": True})
+        reply = await context.ask(line, {"taskType": "ping", "ping": True})
         if reply.error is not None:
-            raise TroubleError(f"answered with an error: {words(reply.error)}")
+            raise ProbeFailedError(f"answered with an error: {words(reply.error)}")
         return f"answered in {_milliseconds(reply.at - sent)}"
 
 
-async def old_session(lab: Lab) -> str:
+async def old_session(context: ProbeContext) -> str:
     """Resume a session whose connection was cut."""
-    async with lab.connected() as (line, authentication):
+    async with context.connected() as (line, authentication):
         line.cut()
-    answer = await _session(lab, authentication.session)
-    lab.learn(old_session=answer)
+    answer = await _session(context, authentication.session)
+    context.record(old_session=answer)
     return answer
 
 
-async def random_session(lab: Lab) -> str:
-    """Resume a session that never was."""
-    answer = await _session(lab, new_uuid())
-    lab.learn(random_session=answer)
+async def random_session(context: ProbeContext) -> str:
+    """Resume a session that does not exist."""
+    answer = await _session(context, new_uuid())
+    context.record(random_session=answer)
     return answer if answer != "resumed" else "accepted as if it were known"
 
 
-async def _session(lab: Lab, uuid: str) -> Session:
+async def _session(context: ProbeContext, uuid: str) -> SessionAnswer:
     try:
-        async with lab.connected(uuid) as (_, authentication):
+        async with context.connected(uuid) as (_, authentication):
             return "resumed" if authentication.session == uuid else "new"
     except AuthenticationError:
         return "refused"
@@ -68,36 +68,36 @@ async def _session(lab: Lab, uuid: str) -> Session:
         raise
 
 
-async def unknown_response(lab: Lab) -> str:
-    """Ask for the result of a task that never was."""
-    answer = await lab.known("getResponse", new_uuid())
+async def unknown_response(context: ProbeContext) -> str:
+    """Ask for the result of a task that does not exist."""
+    answer = await context.known("getResponse", new_uuid())
     if answer not in ("empty", "not found"):
         raise UnknownError(f"answered with {answer}")
-    lab.learn(unknown_response=answer)
+    context.record(unknown_response=answer)
     return answer
 
 
-async def unknown_details(lab: Lab) -> str:
-    """Ask for the details of a task that never was."""
-    answer = await lab.known("getTaskDetails", new_uuid())
+async def unknown_details(context: ProbeContext) -> str:
+    """Ask for the details of a task that does not exist."""
+    answer = await context.known("getTaskDetails", new_uuid())
     if answer not in ("empty", "not found"):
         raise UnknownError(f"answered with {answer}")
-    lab.learn(unknown_details=answer)
+    context.record(unknown_details=answer)
     return answer
 
 
-async def account(lab: Lab) -> str:
+async def account(context: ProbeContext) -> str:
     """Ask for the balance."""
     task = {"taskType": "accountManagement", "taskUUID": new_uuid(), "operation": "getDetails"}
-    async with lab.connected() as (line, _):
-        reply = await lab.ask(line, task)
+    async with context.connected() as (line, _):
+        reply = await context.ask(line, task)
     if reply.error is not None:
         raise UnknownError(words(reply.error))
     balance = _amount((reply.item or {}).get("balance"))
     if balance is None:
-        raise UnknownError("the answer names no balance")
+        raise UnknownError("the answer contains no balance")
     if balance <= 0:
-        raise TroubleError(f"there is no credit left: the balance is ${balance:.2f}")
+        raise ProbeFailedError(f"no credit is left: the balance is ${balance:.2f}")
     return f"balance ${balance:.2f}"
 
 
@@ -113,44 +113,44 @@ def _amount(balance: Any) -> float | None:
         return None
 
 
-async def dry_run(lab: Lab) -> str:
-    """Ask for a dry run of an upload, which costs nothing, and only then for that of an upscale.
+async def dry_run(context: ProbeContext) -> str:
+    """Ask for a dry run of an upload, which costs nothing, and only then for one of an upscale.
 
-    An upscale as a dry run would be run and billed by a service that knows no dry runs.
+    A service without dry runs would run and bill the upscale.
     """
     upload = {"taskType": "imageUpload", "taskUUID": new_uuid(), "image": noise(8)}
-    async with lab.connected(dry=True) as (line, _):
-        reply = await lab.ask(line, upload)
+    async with context.connected(dry=True) as (line, _):
+        reply = await context.ask(line, upload)
         if reply.error is not None:
             raise UnknownError(f"an upload was answered with {words(reply.error)}")
         if reply.is_result:
-            lab.learn(dry_run=False)
+            context.record(dry_run=False)
             return "ignored: an upload was stored"
-        task = lab.tiny()
-        reply = await lab.ask(line, task)
+        task = context.tiny()
+        reply = await context.ask(line, task)
     _check_permission(reply)
-    lab.learn(dry_run=reply.error is None and not reply.is_result)
+    context.record(dry_run=reply.error is None and not reply.is_result)
     if reply.error is not None or reply.item is None:
         raise UnknownError(f"answered with {words(reply.error) if reply.error else 'nothing'}")
     if reply.is_result:
-        lab.purse.charge()
-        raise TroubleError("an upload is not stored, and yet an upscale is run and billed")
+        context.allowance.charge()
+        raise ProbeFailedError("an upload is not stored, but an upscale is run and billed")
     cost = reply.item.get("cost")
     if isinstance(cost, int | float) and cost > 0:
-        lab.purse.price = float(cost)
+        context.allowance.price = float(cost)
         return f"honoured: an image costs ${cost:.4f}"
     return "honoured"
 
 
-async def wrong_factor(lab: Lab) -> str:
-    """Send a factor that the document does not allow, as a dry run."""
-    async with lab.connected(dry=True) as (line, _):
-        reply = await lab.ask(line, lab.tiny(upscaleFactor=3))
+async def wrong_factor(context: ProbeContext) -> str:
+    """Send a factor that the documentation does not allow, as a dry run."""
+    async with context.connected(dry=True) as (line, _):
+        reply = await context.ask(line, context.tiny(upscaleFactor=3))
     if reply.error is None:
         raise UnknownError("factor 3 was not refused")
     _check_permission(reply)
-    lab.learn(errors_name_task=reply.error.task_uuid is not None)
-    named = "names its task" if reply.error.task_uuid else "names no task"
+    context.record(errors_name_task=reply.error.task_uuid is not None)
+    named = "names its task" if reply.error.task_uuid else "does not name its task"
     return f"{reply.error.code}, {named}"
 
 
@@ -159,76 +159,79 @@ def _check_permission(reply: Reply) -> None:
         return
     kind = code_info(reply.error.code).exception
     if kind in ("PermissionDeniedError", "InsufficientCreditsError"):
-        raise TroubleError(f"an upscale is refused: {words(reply.error)}")
+        raise ProbeFailedError(f"an upscale is refused: {words(reply.error)}")
 
 
-async def arrays(lab: Lab) -> str:
-    """Send questions in larger and larger arrays."""
+async def arrays(context: ProbeContext) -> str:
+    """Send questions in arrays of increasing size."""
     largest = 0
     for count in ARRAYS:
-        refusal = await _array_refusal(lab, count)
+        refusal = await _array_refusal(context, count)
         if refusal:
-            lab.learn(tasks_refused=count)
+            context.record(tasks_refused=count)
             if not largest:
-                raise TroubleError(f"an array of {count} was refused: {refusal}")
-            return f"{largest} tasks taken, {count} refused: {refusal}"
+                raise ProbeFailedError(f"an array of {count} was refused: {refusal}")
+            return f"{largest} tasks accepted, {count} refused: {refusal}"
         largest = count
-        lab.learn(tasks_per_frame=count, tasks_refused=0)
-    return f"{largest} tasks taken"
+        context.record(tasks_per_frame=count, tasks_refused=0)
+    return f"{largest} tasks accepted"
 
 
-async def _array_refusal(lab: Lab, count: int) -> str:
-    """Return why an array of questions was refused; "" if it was answered."""
+async def _array_refusal(context: ProbeContext, count: int) -> str:
+    """Return the reason for which an array of questions was refused; "" if it was answered."""
     tasks = [question_about("getResponse", new_uuid()) for _ in range(count)]
     try:
-        async with lab.connected() as (line, _):
+        async with context.connected() as (line, _):
             await line.send(*tasks)
-            return await _first_refusal(lab, line, count)
+            return await _first_refusal(context, line, count)
     except DisconnectedError as error:
         if error.too_large == "sent" or error.reason.startswith("the server closed"):
             return error.reason
         raise
 
 
-async def _first_refusal(lab: Lab, line: RawConnection, count: int) -> str:
-    """Read the answers to questions about unknown tasks, of which empty ones may be one."""
-    answers, timeout = 0, lab.times.answer
+async def _first_refusal(context: ProbeContext, line: RawConnection, count: int) -> str:
+    """Return the first error in the answers to questions about unknown tasks; "" if there is none.
+
+    One empty answer may stand for all of them.
+    """
+    answers, timeout = 0, context.times.answer
     while answers < count and (frame := await line.receive(timeout)):
         for error in frame.errors:
             if not code_info(error.code).not_found:
                 return words(error)
         is_empty = not frame.items and not frame.errors
         answers += max(len(frame.items) + len(frame.errors), is_empty)
-        timeout = lab.times.quiet if is_empty else timeout
+        timeout = context.times.quiet if is_empty else timeout
     if not answers:
         raise UnknownError(f"no answer to an array of {count}")
     return ""
 
 
-async def inputs(lab: Lab) -> str:
-    """Send larger and larger inputs as dry runs."""
-    if not lab.findings.dry_run:
+async def inputs(context: ProbeContext) -> str:
+    """Send inputs of increasing size as dry runs."""
+    if not context.findings.dry_run:
         raise UnknownError("not tried: dry runs are not known to be honoured")
     largest = 0
     for size in INPUT_MEBIBYTES:
-        refusal = await _input_refusal(lab, size * 2**20)
+        refusal = await _input_refusal(context, size * 2**20)
         if refusal:
-            lab.learn(input_refused_bytes=size * 2**20)
-            return f"{largest} MiB taken, {size} MiB refused: {refusal}"
+            context.record(input_refused_bytes=size * 2**20)
+            return f"{largest} MiB accepted, {size} MiB refused: {refusal}"
         largest = size
-        lab.learn(input_bytes=size * 2**20, input_refused_bytes=0)
-    return f"{largest} MiB taken"
+        context.record(input_bytes=size * 2**20, input_refused_bytes=0)
+    return f"{largest} MiB accepted"
 
 
-async def _input_refusal(lab: Lab, size: int) -> str:
-    """Return why an input of `size` bytes in base64 was refused; "" if it was taken."""
-    task: Item = lab.tiny()
+async def _input_refusal(context: ProbeContext, size: int) -> str:
+    """Return the reason for which an input of `size` bytes in base64 was refused; "" if none."""
+    task: Item = context.tiny()
     unpadded = len(task["inputs"]["image"])
     task["inputs"] = {"image": noise(64, padding=(size - unpadded) * 3 // 4)}
     try:
-        async with lab.connected(dry=True) as (line, _):
+        async with context.connected(dry=True) as (line, _):
             await line.send_bytes(encode_tasks([task]))
-            error: ErrorItem | None = (await lab.reply(line, task, lab.times.result)).error
+            error: ErrorItem | None = (await context.reply(line, task, context.times.result)).error
             return words(error) if error is not None else ""
     except DisconnectedError as error:
         if error.too_large == "sent":

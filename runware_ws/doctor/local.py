@@ -1,4 +1,4 @@
-"""Checks of this machine: Python, packages, the key, and the way to the service."""
+"""Checks of this machine: Python, packages, the key, and the connection to the service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def python() -> Row:
 
 
 def packages() -> Row:
-    """Check the versions of the packages that this one needs."""
+    """Check the versions of the required packages."""
     found: list[str] = []
     problems: list[str] = []
     for name, oldest in _requirements():
@@ -52,10 +52,10 @@ def packages() -> Row:
 
 
 def _requirements() -> Iterator[tuple[str, str]]:
-    """Return each package that a base install needs, with its oldest version."""
+    """Yield each package that a base install needs, with its oldest supported version."""
     for requirement in requires(_PACKAGE) or ():
         match = re.fullmatch(r"([\w.-]+)\s*>=\s*([\d.]+)", requirement)
-        if match is not None:  # one that belongs to an extra has a marker behind it
+        if match is not None:  # the requirement of an extra ends with a marker
             yield match[1], match[2]
 
 
@@ -64,7 +64,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def key() -> tuple[Row, Secret | None]:
-    """Look for the key, and return it. It is not shown."""
+    """Look for the key, and return it. The row does not show it."""
     try:
         found = find_key(None)
     except InputError as error:
@@ -107,11 +107,13 @@ async def _resolve(host: str, port: int) -> str:
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
     more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
-    return f"{host} is at {addresses[0]}{more}" if host != addresses[0] else "an address is given"
+    return (
+        f"{host} is at {addresses[0]}{more}" if host != addresses[0] else "the host is an address"
+    )
 
 
-class _Deaf(Receiver):
-    """Takes no notice of what arrives."""
+class _IgnoringReceiver(Receiver):
+    """Ignores all data."""
 
     def data_received(self, data: bytes | bytearray | memoryview) -> None:
         pass
@@ -122,8 +124,8 @@ class _Deaf(Receiver):
 
 async def _open(target: Target) -> str:
     started = monotonic()
-    async with open_stream(target, _Deaf()):
+    async with open_stream(target, _IgnoringReceiver()):
         taken = f"{(monotonic() - started) * 1000:.0f} ms"
         if target.is_secure:
-            return f"the certificate is good, {taken}"
+            return f"the certificate is valid, {taken}"
         return f"connected, {taken}; ws:// is not encrypted"

@@ -1,4 +1,4 @@
-"""The probes that cost money."""
+"""Probes that cost money."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from time import monotonic
 import anyio
 
 from ..protocol.wire import Item
+from .context import ProbeContext, Reply, UnknownError, image_of, question_about, words
 from .findings import Known, Repeat, Twice
-from .lab import Lab, Reply, UnknownError, image_of, question_about, words
 from .picture import flat, noise
 from .raw import RawConnection
 
@@ -17,54 +17,54 @@ _POLL = 0.2
 _LONG = 2.0  # times the duration of a tiny task
 
 
-async def sync_task(lab: Lab) -> str:
+async def sync_task(context: ProbeContext) -> str:
     """Run a tiny task."""
-    task = lab.tiny()
-    async with lab.connected() as (line, _):
-        lab.purse.charge()
+    task = context.tiny()
+    async with context.connected() as (line, _):
+        context.allowance.charge()
         sent = await line.send(task)
-        reply = await lab.reply(line, task, lab.times.result)
-    item = _result(lab, reply)
-    lab.sync = task, item, sent
+        reply = await context.reply(line, task, context.times.result)
+    item = _result(context, reply)
+    context.sync = task, item, sent
     kind = str(item.get("taskType"))
-    lab.learn(task_type=kind)
-    lab.took(reply.at - sent)
+    context.record(task_type=kind)
+    context.record_duration(reply.at - sent)
     return f"done in {reply.at - sent:.2f} s, taskType {kind}"
 
 
-def _result(lab: Lab, reply: Reply) -> Item:
+def _result(context: ProbeContext, reply: Reply) -> Item:
     """Return the result of a task that was charged.
 
     Raises:
-        UnknownError: it is none; a service may have no use for so small an image.
+        UnknownError: the reply is not a result; a service may refuse so small an image.
     """
     if reply.error is not None:
-        lab.purse.refund()
+        context.allowance.refund()
         raise UnknownError(f"refused: {words(reply.error)}")
     if reply.item is None or not reply.is_result:
         raise UnknownError("answered without a result")
-    lab.purse.learn(reply.item)
+    context.allowance.correct(reply.item)
     return reply.item
 
 
-def _sync(lab: Lab) -> tuple[Item, Item, float]:
-    if lab.sync is None:
-        raise UnknownError("not tried: there is no task that was run")
-    return lab.sync
+def _sync(context: ProbeContext) -> tuple[Item, Item, float]:
+    if context.sync is None:
+        raise UnknownError("not tried: no task was run before")
+    return context.sync
 
 
-async def found_afterwards(lab: Lab) -> str:
-    """Ask for a task whose result was delivered, both ways."""
-    task, _, sent = _sync(lab)
-    deadline = monotonic() + lab.times.search
-    first = answers = await _ask_both(lab, task)
+async def found_afterwards(context: ProbeContext) -> str:
+    """Ask for a task whose result was delivered, with getResponse and getTaskDetails."""
+    task, _, sent = _sync(context)
+    deadline = monotonic() + context.times.search
+    first = answers = await _ask_both(context, task)
     lateness = 0.0
     while _is_any_missing(answers) and monotonic() < deadline:
         await anyio.sleep(_POLL)
-        before, answers = answers, await _ask_both(lab, task)
+        before, answers = answers, await _ask_both(context, task)
         if answers != before:
             lateness = monotonic() - sent
-    lab.learn(found_response=answers[0], found_details=answers[1], lateness=lateness)
+    context.record(found_response=answers[0], found_details=answers[1], lateness=lateness)
     late = "" if answers == first else f", {lateness:.1f} s after it was sent"
     return _shown(answers) + late
 
@@ -77,195 +77,195 @@ def _shown(answers: list[Known]) -> str:
     return ", ".join(f"{way}: {known}" for way, known in zip(_BOTH, answers, strict=True))
 
 
-async def repeat_at_once(lab: Lab) -> str:
+async def repeat_at_once(context: ProbeContext) -> str:
     """Send a finished task again."""
-    answer = await _repeat(lab)
-    lab.learn(repeat_at_once=answer)
+    answer = await _repeat(context)
+    context.record(repeat_at_once=answer)
     return answer
 
 
-async def repeat_after_second(lab: Lab) -> str:
+async def repeat_after_second(context: ProbeContext) -> str:
     """Send a finished task again after a second."""
-    await anyio.sleep(lab.times.second)
-    answer = await _repeat(lab)
-    lab.learn(repeat_after_second=answer)
+    await anyio.sleep(context.times.second)
+    answer = await _repeat(context)
+    context.record(repeat_after_second=answer)
     return answer
 
 
-async def repeat_after_minute(lab: Lab) -> str:
+async def repeat_after_minute(context: ProbeContext) -> str:
     """Send a finished task again after a minute."""
-    await anyio.sleep(lab.times.minute)
-    answer = await _repeat(lab)
-    lab.learn(repeat_after_minute=answer)
+    await anyio.sleep(context.times.minute)
+    answer = await _repeat(context)
+    context.record(repeat_after_minute=answer)
     return answer
 
 
-async def _repeat(lab: Lab) -> Repeat:
-    task, first, _ = _sync(lab)
-    async with lab.connected() as (line, _):
-        lab.purse.charge()
+async def _repeat(context: ProbeContext) -> Repeat:
+    task, first, _ = _sync(context)
+    async with context.connected() as (line, _):
+        context.allowance.charge()
         sent = await line.send(task)
-        reply = await lab.reply(line, task, lab.times.result)
+        reply = await context.reply(line, task, context.times.result)
     if reply.is_conflict:
-        lab.purse.refund()
+        context.allowance.refund()
         return "refused"
-    if image_of(_result(lab, reply)) == image_of(first):
+    if image_of(_result(context, reply)) == image_of(first):
         return "same result"
-    lab.took(reply.at - sent)
+    context.record_duration(reply.at - sent)
     return "run again"
 
 
-async def details_after_refusal(lab: Lab) -> str:
-    """Ask for the details of a task that was refused the second time."""
-    known = lab.findings
+async def details_after_refusal(context: ProbeContext) -> str:
+    """Ask for the details of a task whose repetition was refused."""
+    known = context.findings
     if "refused" not in (known.repeat_at_once, known.repeat_after_second):
-        raise UnknownError("not tried: nothing was refused")
-    answer = await lab.known("getTaskDetails", _sync(lab)[0]["taskUUID"])
-    lab.learn(details_after_refusal=answer)
+        raise UnknownError("not tried: no repetition was refused")
+    answer = await context.known("getTaskDetails", _sync(context)[0]["taskUUID"])
+    context.record(details_after_refusal=answer)
     return answer
 
 
-async def async_task(lab: Lab) -> str:
-    """Run a tiny task with delivery ``async``, and ask for it at once and until it is done."""
-    task = lab.tiny(deliveryMethod="async")
-    async with lab.connected() as (line, _):
-        lab.purse.charge()
+async def async_task(context: ProbeContext) -> str:
+    """Run a tiny task with delivery ``async``; ask for it at once, then poll until it is done."""
+    task = context.tiny(deliveryMethod="async")
+    async with context.connected() as (line, _):
+        context.allowance.charge()
         sent = await line.send(task)
-        reply = await lab.reply(line, task)
+        reply = await context.reply(line, task)
         if reply.error is not None:
-            lab.purse.refund()
+            context.allowance.refund()
             raise UnknownError(f"refused: {words(reply.error)}")
-    at_once = await _ask_both(lab, task)
-    answer, late = await _wait_for_result(lab, task, sent)
-    lab.learn(async_response=answer)
+    at_once = await _ask_both(context, task)
+    answer, late = await _wait_for_result(context, task, sent)
+    context.record(async_response=answer)
     if "result" not in at_once:
-        lab.learn(running_async=at_once[0])
+        context.record(running_async=at_once[0])
     if all(one in ("empty", "not found") for one in at_once):
-        lab.learn(lateness=max(lab.findings.lateness or 0.0, late))
+        context.record(lateness=max(context.findings.lateness or 0.0, late))
     return f"at once, {_shown(at_once)}; when done, getResponse: {answer}"
 
 
-async def _wait_for_result(lab: Lab, task: Item, sent: float) -> tuple[Known, float]:
-    """Poll an asynchronous task; return the last answer, and when it came after the sending."""
-    deadline = monotonic() + max(lab.times.search, lab.times.replay)
-    async with lab.connected() as (line, _):
+async def _wait_for_result(context: ProbeContext, task: Item, sent: float) -> tuple[Known, float]:
+    """Poll an asynchronous task; return the last answer, and its time in seconds after sending."""
+    deadline = monotonic() + max(context.times.search, context.times.replay)
+    async with context.connected() as (line, _):
         while True:
-            reply = await lab.ask(line, question_about("getResponse", task["taskUUID"]))
+            reply = await context.ask(line, question_about("getResponse", task["taskUUID"]))
             known = reply.known()
             if known == "result" or monotonic() > deadline:
                 return known, monotonic() - sent
             await anyio.sleep(_POLL)
 
 
-async def twice_at_once(lab: Lab) -> str:
+async def twice_at_once(context: ProbeContext) -> str:
     """Send an asynchronous task twice."""
-    answer = await _twice(lab, 0.0)
-    lab.learn(twice_at_once=answer)
+    answer = await _twice(context, 0.0)
+    context.record(twice_at_once=answer)
     return answer
 
 
-async def twice_after_50_ms(lab: Lab) -> str:
+async def twice_after_50_ms(context: ProbeContext) -> str:
     """Send an asynchronous task again 50 ms after its acknowledgment."""
-    answer = await _twice(lab, lab.times.moment)
-    lab.learn(twice_after_50_ms=answer)
+    answer = await _twice(context, context.times.moment)
+    context.record(twice_after_50_ms=answer)
     return answer
 
 
-async def twice_after_second(lab: Lab) -> str:
+async def twice_after_second(context: ProbeContext) -> str:
     """Send an asynchronous task again a second after its acknowledgment."""
-    answer = await _twice(lab, lab.times.second)
-    lab.learn(twice_after_second=answer)
+    answer = await _twice(context, context.times.second)
+    context.record(twice_after_second=answer)
     return answer
 
 
-async def _twice(lab: Lab, delay: float) -> Twice:
-    task = lab.tiny(deliveryMethod="async")
-    async with lab.connected() as (line, _):
+async def _twice(context: ProbeContext, delay: float) -> Twice:
+    task = context.tiny(deliveryMethod="async")
+    async with context.connected() as (line, _):
         replies: list[Reply] = []
-        lab.purse.charge()
+        context.allowance.charge()
         await line.send(task)
         if delay:
-            replies.append(await lab.reply(line, task))
+            replies.append(await context.reply(line, task))
             await anyio.sleep(delay)
-        lab.purse.charge()
+        context.allowance.charge()
         await line.send(task)
         while len(replies) < 2:
-            replies.append(await lab.reply(line, task))
-    return _twice_answer(lab, replies)
+            replies.append(await context.reply(line, task))
+    return _twice_answer(context, replies)
 
 
-def _twice_answer(lab: Lab, replies: list[Reply]) -> Twice:
+def _twice_answer(context: ProbeContext, replies: list[Reply]) -> Twice:
     if any(reply.is_conflict for reply in replies):
-        lab.purse.refund()
+        context.allowance.refund()
         return "refused"
     errors = [reply.error for reply in replies if reply.error is not None]
     for _ in errors:
-        lab.purse.refund()
+        context.allowance.refund()
     if errors:
         raise UnknownError(f"refused: {words(errors[0])}")
     return "accepted"
 
 
-async def cut_task(lab: Lab) -> str:
+async def cut_task(context: ProbeContext) -> str:
     """Cut the connection of a synchronous task and resume the session while it is running."""
-    task, session, _ = await _cut(lab)
-    async with lab.connected(session) as (line, _):
-        at_once = await _ask_both(lab, task)
-        if "result" not in at_once:  # or it is not running any more
-            lab.learn(running_response=at_once[0], running_details=at_once[1])
-        is_pushed = await _is_answered(lab, line, task)
+    task, session, _ = await _cut(context)
+    async with context.connected(session) as (line, _):
+        at_once = await _ask_both(context, task)
+        if "result" not in at_once:  # otherwise it is not running any more
+            context.record(running_response=at_once[0], running_details=at_once[1])
+        is_pushed = await _is_answered(context, line, task)
     if not is_pushed and "result" in at_once:
         raise UnknownError("the task was done before its session was resumed")
-    if not is_pushed and "result" not in await _ask_both(lab, task):
+    if not is_pushed and "result" not in await _ask_both(context, task):
         raise UnknownError("the task may still be running")
-    lab.learn(pushed=is_pushed)
+    context.record(pushed=is_pushed)
     text = "pushed" if is_pushed else "not pushed"
     return f"{text} to the resumed session; while running, {_shown(at_once)}"
 
 
-async def missed_result(lab: Lab) -> str:
+async def missed_result(context: ProbeContext) -> str:
     """Cut the connection of a synchronous task and resume the session when it is done."""
-    task, session, sent = await _cut(lab)
-    at_once = answers = await _ask_both(lab, task)
+    task, session, sent = await _cut(context)
+    at_once = answers = await _ask_both(context, task)
     if "result" in at_once:
         raise UnknownError("the task was done before its connection was cut")
-    while "result" not in answers and monotonic() < sent + lab.times.outage:
+    while "result" not in answers and monotonic() < sent + context.times.outage:
         await anyio.sleep(_POLL)
-        answers = await _ask_both(lab, task)
-    if "result" not in answers and not _is_surely_done(lab, answers, sent):
+        answers = await _ask_both(context, task)
+    if "result" not in answers and not _is_surely_done(context, answers, sent):
         raise UnknownError("the task may still be running")
-    async with lab.connected(session) as (line, resumed):
+    async with context.connected(session) as (line, resumed):
         is_early = any(one.get("taskUUID") == task["taskUUID"] for one in resumed.early)
-        is_late = not is_early and await _is_answered(lab, line, task)
+        is_late = not is_early and await _is_answered(context, line, task)
     replay = "before" if is_early else "after" if is_late else "none"
-    lab.learn(replay=replay)
+    context.record(replay=replay)
     return "not replayed" if replay == "none" else f"replayed {replay} the authentication"
 
 
-def _is_surely_done(lab: Lab, answers: list[Known], sent: float) -> bool:
-    """Return whether a task of which nothing is told was sent so long ago that it must be done."""
-    shortest = lab.findings.shortest_run
+def _is_surely_done(context: ProbeContext, answers: list[Known], sent: float) -> bool:
+    """Return whether a task was sent so long ago that it must be done, and does not seem to run."""
+    shortest = context.findings.shortest_run
     is_running = "processing" in answers or shortest is None
     return not is_running and monotonic() - sent > _LONG * (shortest or 0.0)
 
 
-async def _cut(lab: Lab) -> tuple[Item, str, float]:
-    """Send a task and cut its connection; return the task, its session, and when it was sent.
+async def _cut(context: ProbeContext) -> tuple[Item, str, float]:
+    """Send a task and cut its connection; return the task, its session, and the sending time.
 
-    The task is a large one, so that it is not done before the cut.
+    The task is large, so that it is not done before the cut.
     """
-    task = lab.tiny(inputs={"image": flat(1024)}, upscaleFactor=4)
-    async with lab.connected() as (line, authentication):
-        lab.purse.charge()
+    task = context.tiny(inputs={"image": flat(1024)}, upscaleFactor=4)
+    async with context.connected() as (line, authentication):
+        context.allowance.charge()
         sent = await line.send(task)
         line.cut()
     return task, authentication.session, sent
 
 
-async def _is_answered(lab: Lab, line: RawConnection, task: Item) -> bool:
-    """Return whether the result of a task comes unasked."""
+async def _is_answered(context: ProbeContext, line: RawConnection, task: Item) -> bool:
+    """Return whether the result of a task is pushed."""
     try:
-        reply = await lab.reply(line, task, lab.times.replay)
+        reply = await context.reply(line, task, context.times.replay)
     except UnknownError:
         return False
     if not reply.is_result:
@@ -273,29 +273,29 @@ async def _is_answered(lab: Lab, line: RawConnection, task: Item) -> bool:
     return True
 
 
-async def _ask_both(lab: Lab, task: Item) -> list[Known]:
-    """Ask for a task both ways, on a connection that did not send it."""
-    async with lab.connected() as (line, _):
+async def _ask_both(context: ProbeContext, task: Item) -> list[Known]:
+    """Ask for a task with both questions, on a connection that did not send it."""
+    async with context.connected() as (line, _):
         questions = [question_about(way, task["taskUUID"]) for way in _BOTH]
-        return [(await lab.ask(line, one)).known() for one in questions]
+        return [(await context.ask(line, one)).known() for one in questions]
 
 
 def _price(reply: Reply, least: float) -> float:
-    """Return the price that a dry run has named, but no less than another one."""
+    """Return the price that a dry run has reported, but at least `least`."""
     cost = (reply.item or {}).get("cost")
     return max(least, float(cost)) if isinstance(cost, int | float) else least
 
 
-async def large_result(lab: Lab) -> str:
-    """Have a result of 4096 x 4096 pixels sent in base64."""
-    task = lab.tiny(inputs={"image": noise(1024)}, upscaleFactor=4, outputType="base64Data")
-    if lab.findings.dry_run:
-        async with lab.connected(dry=True) as (line, _):
-            lab.purse.price = _price(await lab.ask(line, task), lab.purse.price)
-    async with lab.connected() as (line, _):
-        lab.purse.charge()
+async def large_result(context: ProbeContext) -> str:
+    """Request a result of 4096 x 4096 pixels in base64."""
+    task = context.tiny(inputs={"image": noise(1024)}, upscaleFactor=4, outputType="base64Data")
+    if context.findings.dry_run:
+        async with context.connected(dry=True) as (line, _):
+            context.allowance.price = _price(await context.ask(line, task), context.allowance.price)
+    async with context.connected() as (line, _):
+        context.allowance.charge()
         sent = await line.send(task)
-        reply = await lab.reply(line, task, lab.times.result)
-    _result(lab, reply)
-    lab.learn(result_bytes=reply.size)
+        reply = await context.reply(line, task, context.times.result)
+    _result(context, reply)
+    context.record(result_bytes=reply.size)
     return f"a frame of {reply.size / 2**20:.1f} MiB after {reply.at - sent:.1f} s"

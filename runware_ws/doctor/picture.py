@@ -1,4 +1,4 @@
-"""Images to probe with, made with the standard library alone."""
+"""Images for the probes, made with only the standard library."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import random
 import struct
 import zlib
 
-_PRIVATE_CHUNK = b"ruNw"  # every reader passes it over
+_PRIVATE_CHUNK = b"ruNw"  # decoders skip it
 
 
 def noise(side: int, padding: int = 0) -> str:
-    """Return a square PNG of noise in base64, which does not shrink.
+    """Return a square PNG of noise in base64, which is not compressible.
 
     Args:
         side: its width and height in pixels.
-        padding: bytes of a chunk that no reader looks at, for a file of a certain size.
+        padding: bytes of a chunk that decoders skip, for a file of a certain size.
     """
-    pixels = random.Random(side)  # noqa: S311  # no secret, and the same each time
+    pixels = random.Random(side)  # noqa: S311  # not a secret, and the same each time
     return _png(side, b"".join(b"\0" + pixels.randbytes(3 * side) for _ in range(side)), padding)
 
 
 def flat(side: int) -> str:
-    """Return a square PNG of one colour in base64: small, and yet as much work as any other."""
+    """Return a square PNG of one colour in base64. It is small, but takes as long to upscale."""
     return _png(side, (b"\0" + bytes(3 * side)) * side)
 
 

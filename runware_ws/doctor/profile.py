@@ -1,7 +1,7 @@
-"""The profile of a service: what was found out about it, with dates, in a file.
+"""The profile of a service: a file with the findings about it, and their dates.
 
-There is one for each host and key, in the user's state folder. The key is in it only as the
-beginning of a hash.
+There is one for each host and key, in the user's state folder. It contains only the beginning of a
+hash of the key.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from ..errors import InputError, ProtocolError
 from ..protocol.secret import Secret
 from ..protocol.wire import decode_item, encode_item
 from ..settings import Settings
+from .adjustments import changed
 from .findings import Findings, is_allowed
-from .lessons import changed
 
 VERSION = 1
 MAX_AGE = timedelta(days=30)
@@ -34,17 +34,17 @@ _log = logging.getLogger("runware_ws")
 
 
 class ProfileError(Exception):
-    """A file is not a profile that can be used."""
+    """A file is not a usable profile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Everything that was found out about a service, with the time.
+    """All findings about a service, with their times.
 
     Attributes:
         host: the host, with the port if the URL names one.
         key_hash: the beginning of a hash of the key and the host.
-        found: each finding by its name: its value, and when it was found.
+        found: the value and the time of each finding, by name.
     """
 
     host: str
@@ -52,12 +52,12 @@ class Profile:
     found: Mapping[str, tuple[Any, datetime]] = field(default_factory=dict)
 
     def findings(self, now: datetime) -> Findings:
-        """Return what is not too old to rely on."""
+        """Return the findings that are not too old to rely on."""
         fresh = {name: one for name, (one, when) in self.found.items() if now - when <= MAX_AGE}
         return Findings(**fresh)
 
     def updated(self, findings: Findings, now: datetime) -> Profile:
-        """Return a profile with new findings. What these say nothing about stays."""
+        """Return a profile with new findings. Other findings stay as they are."""
         new = {name: (value, now) for name, value in findings.known().items()}
         return Profile(self.host, self.key_hash, {**self.found, **new})
 
@@ -91,7 +91,7 @@ def read(path: Path) -> Profile:
     """Read a profile.
 
     Raises:
-        ProfileError: it cannot be read, or is no profile of this version.
+        ProfileError: it cannot be read, or is not a profile of this version.
     """
     try:
         with path.open("rb") as file:
@@ -118,7 +118,7 @@ def _finding(name: str, entry: Any) -> tuple[Any, datetime]:
 
 
 def write(profile: Profile, path: Path) -> None:
-    """Write a profile, whole or not at all. Only its owner can read it.
+    """Write a profile atomically. Only its owner can read it.
 
     Raises:
         OSError: it cannot be written.
@@ -147,17 +147,17 @@ def write(profile: Profile, path: Path) -> None:
 def update_profile(findings: Findings, url: str, key: Secret) -> tuple[Findings, Path]:
     """Add findings to the profile in the user's state folder.
 
-    What they say nothing about stays as it was found before.
+    Other findings stay as they are.
 
     Returns:
-        What is known now, and the path of the profile.
+        All current findings, and the path of the profile.
 
     Raises:
         OSError: it cannot be written.
     """
     profile = new_profile(url, key)
     path = default_path(profile)
-    with suppress(ProfileError):  # one that cannot be used is replaced
+    with suppress(ProfileError):  # an unusable profile is replaced
         profile = read(path)
     now = datetime.now(UTC)
     profile = profile.updated(findings, now)
@@ -171,14 +171,14 @@ def with_profile(
     key: Secret,
     given: Mapping[str, Any],
 ) -> Settings:
-    """Return the settings of a client that follow from a profile.
+    """Return the settings of a client, adjusted to a profile.
 
     Args:
-        profile: ``auto`` for the one in the user's state folder, if there is one; the path of one;
-            or None for none.
-        settings: the settings without it.
+        profile: ``auto`` for the profile in the user's state folder, if there is one; the path of a
+            profile; or None for no profile.
+        settings: the settings before the adjustments.
         key: the API key.
-        given: arguments that come before the profile; those that are None were not given.
+        given: arguments that take precedence over the profile; None stands for no argument.
 
     Raises:
         InputError: the file of a given path cannot be used, or an argument is not allowed.

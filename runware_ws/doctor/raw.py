@@ -1,4 +1,4 @@
-"""A raw connection: tasks out, frames in, nothing hidden."""
+"""A raw connection, which sends tasks and returns frames as they are."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class RawFrame:
     """A frame of the service.
 
     Attributes:
-        items, errors: its contents.
+        items, errors: its content.
         size: its length in bytes.
-        at: the time of its arrival.
+        at: the time at which it arrived.
     """
 
     items: list[Item] = field(repr=False)
@@ -38,11 +38,11 @@ class RawFrame:
 
 
 class RawConnection(Receiver):
-    """An open connection, on which one task is under way at a time.
+    """An open connection with one task in flight at a time.
 
     Attributes:
-        url: where it leads.
-        ended: why the connection has ended; None while it is open.
+        url: URL of the service.
+        ended: the reason why the connection has ended; None while it is open.
     """
 
     def __init__(self, url: str, key: Secret) -> None:
@@ -82,9 +82,10 @@ class RawConnection(Receiver):
     # Sending and receiving.
 
     async def send(self, *tasks: Mapping[str, Any]) -> float:
-        """Write tasks as one frame, and wait until it has left.
+        """Write tasks as one frame, and wait until it is sent.
 
-        Return the time before its last part: what is counted from then on is never too short.
+        Return the time before its last part was written, so that durations counted from then are
+        not too short.
 
         Raises:
             DisconnectedError: the connection has ended.
@@ -97,30 +98,30 @@ class RawConnection(Receiver):
         before = monotonic()
         for piece in self._websocket.large_message(frame):
             while not stream.can_write:
-                await self._wait_for_news()
+                await self._wait_for_change()
             before = monotonic()
             stream.write(piece)
-        while stream.unsent_bytes:  # on asyncio no event tells when the last of it has left
+        while stream.unsent_bytes:  # on asyncio there is no event when all bytes are sent
             with anyio.move_on_after(0.01):
-                await self._wait_for_news()
+                await self._wait_for_change()
         return before
 
     async def receive(self, timeout: float = math.inf) -> RawFrame | None:
-        """Return the next frame, or None if none comes in time.
+        """Return the next frame, or None if no frame comes in time.
 
         Raises:
-            DisconnectedError: the connection has ended, and all frames were received.
+            DisconnectedError: the connection has ended, and all its frames were returned.
             ProtocolError: a frame cannot be read.
         """
         with anyio.move_on_after(timeout):
             while not self._messages:
-                await self._wait_for_news()
+                await self._wait_for_change()
             message, at = self._messages.popleft()
             items, errors = decode(message, self._key)
             return RawFrame(items, errors, len(message), at)
         return None
 
-    async def _wait_for_news(self) -> None:
+    async def _wait_for_change(self) -> None:
         self._open_stream()
         self._changed = anyio.Event()
         await self._changed.wait()
@@ -142,7 +143,7 @@ class RawConnection(Receiver):
         stream.write(self._websocket.handshake())
         with anyio.fail_after(_HANDSHAKE_TIMEOUT):
             while not self._websocket.is_open and not self._messages:
-                await self._wait_for_news()
+                await self._wait_for_change()
 
     async def run(self, stream: Stream) -> None:
         """Exchange bytes until the connection ends."""
@@ -150,7 +151,7 @@ class RawConnection(Receiver):
         self._wake()
 
     def cut(self) -> None:
-        """End the connection at once, without a goodbye."""
+        """End the connection at once, without a close frame."""
         if self._stream is not None:
             self._stream.abort()
 
@@ -162,7 +163,7 @@ class RawConnection(Receiver):
 
 @asynccontextmanager
 async def open_raw(target: Target, key: Secret) -> AsyncIterator[RawConnection]:
-    """Open a connection for the length of an ``async with``.
+    """Open a connection for the duration of an ``async with`` block.
 
     Raises:
         OSError: the service cannot be reached.

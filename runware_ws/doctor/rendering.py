@@ -1,4 +1,4 @@
-"""The rows of the doctor: as a line of text, as JSON, and on a terminal."""
+"""Show the rows of the doctor: as a line of text, as JSON, or on a terminal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _cost(row: Row) -> str:
 
 
 class Screen:
-    """A terminal: rows in columns, and below them what is being done at present."""
+    """A terminal that shows rows in columns, and the running probe below them."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -47,7 +47,7 @@ class Screen:
         self._live: Live | None = None
 
     def show(self, name: str) -> None:
-        """Show what is being done, until something is printed."""
+        """Show the name of the running probe until the next row or text is printed."""
         from rich.live import Live
         from rich.text import Text
 
@@ -63,7 +63,7 @@ class Screen:
         self._console.print(text, markup=False)
 
     def print_row(self, row: Row) -> None:
-        """Print a row. A text that is too long goes on below itself."""
+        """Print a row. A long text is wrapped within its column."""
         from rich.table import Table
         from rich.text import Text
 
@@ -85,7 +85,7 @@ class Screen:
         self._console.print(grid)
 
     def clear(self) -> None:
-        """Show no longer what is being done."""
+        """Remove the name of the running probe."""
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -1,4 +1,4 @@
-"""The probes in their order, and the way to go through them."""
+"""The table of probes, and a function that runs them in order."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import anyio
 
 from . import free, paid
-from .lab import Lab, State, TroubleError, UnknownError
-from .lessons import lessons
+from .adjustments import adjustments
+from .context import ProbeContext, ProbeFailedError, State, UnknownError
 
-# No run spends more, in US dollars.
+# The most that a run may spend, in US dollars.
 LIMIT = 0.02
 
 
@@ -23,8 +23,8 @@ class Row:
         name: the name of the check.
         text: its result.
         state: ``ok``, ``failed``, ``unknown`` or ``skipped``.
-        cost: in US dollars; None for a check of this machine.
-        client: what a client does differently because of it.
+        cost: cost in US dollars; None for a check of this machine.
+        client: the adjustments of a client that follow from it, as texts.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Probe:
 
     Attributes:
         name: its name.
-        run: asks the service, takes note of findings, and returns the result in words.
+        run: asks the service, records findings, and returns the result as a text.
         timeout: its time limit in seconds.
-        is_vital: whether nothing else works if it fails.
+        is_vital: whether the other probes are pointless if it fails.
     """
 
     name: str
-    run: Callable[[Lab], Awaitable[str]]
+    run: Callable[[ProbeContext], Awaitable[str]]
     timeout: float = 30.0
     is_vital: bool = False
 
@@ -81,52 +81,53 @@ PAID = (
 )
 
 
-async def go_through(
+async def run_probes(
     probes: Iterable[Probe],
-    lab: Lab,
+    context: ProbeContext,
     *,
     begin: Callable[[str], None],
     report: Callable[[Row], None],
 ) -> bool:
-    """Run the probes in order. One that fails does not stop the next, unless it is vital.
+    """Run the probes in order. Only the failure of a vital probe stops the run.
 
     Args:
         probes: the probes.
-        lab: what they share.
-        begin: called with the name of each probe.
-        report: called with its outcome.
+        context: the state that they share.
+        begin: called with the name of each probe before it runs.
+        report: called with the outcome of each probe.
 
     Returns:
-        True if all were run.
+        True if all probes were run.
     """
     for probe in probes:
         begin(probe.name)
-        row = await _outcome(probe, lab)
+        row = await _outcome(probe, context)
         report(row)
         if probe.is_vital and row.state != "ok":
             return False
     return True
 
 
-async def _outcome(probe: Probe, lab: Lab) -> Row:
-    spent, before = lab.purse.spent, {lesson.words for lesson in lessons(lab.findings)}
-    state, text = await _result(probe, lab)
+async def _outcome(probe: Probe, context: ProbeContext) -> Row:
+    spent = context.allowance.spent
+    before = {one.text for one in adjustments(context.findings)}
+    state, text = await _result(probe, context)
     if probe.is_vital and state != "ok":
         state = "failed"
-    client = tuple(one.words for one in lessons(lab.findings) if one.words not in before)
-    text = lab.key.hidden_in(text)  # also where the reason of a close frame quotes it
-    return Row(probe.name, text, state, max(0.0, lab.purse.spent - spent), client)
+    client = tuple(one.text for one in adjustments(context.findings) if one.text not in before)
+    text = context.key.hidden_in(text)  # also if the reason of a close frame quotes it
+    return Row(probe.name, text, state, max(0.0, context.allowance.spent - spent), client)
 
 
-async def _result(probe: Probe, lab: Lab) -> tuple[State, str]:
+async def _result(probe: Probe, context: ProbeContext) -> tuple[State, str]:
     try:
         with anyio.fail_after(probe.timeout):
-            return "ok", await probe.run(lab)
-    except TroubleError as error:
+            return "ok", await probe.run(context)
+    except ProbeFailedError as error:
         return "failed", str(error)
     except UnknownError as error:
         return "unknown", str(error)
     except TimeoutError:
         return "unknown", "no answer in time"
-    except Exception as error:  # noqa: BLE001  # whatever it is, the next probe may fare better
+    except Exception as error:  # noqa: BLE001  # whatever it is, the next probe may succeed
         return "unknown", str(error) or type(error).__name__

@@ -80,7 +80,7 @@ import sys
 try:
     {MAIN}
 finally:
-    heavy = ("httpx", "uvicorn", "starlette", "PIL", "trio", "runware_ws.doctor.lab",
+    heavy = ("httpx", "uvicorn", "starlette", "PIL", "trio", "runware_ws.doctor.context",
              "runware_ws.emulator.faults", "runware_ws.emulator.service.core")
     print([name for name in heavy if name in sys.modules])
 """

@@ -17,7 +17,7 @@ from runware_ws import RunwareClient
 from runware_ws.cli import examination as command
 from runware_ws.cli.doctor import DoctorArguments
 from runware_ws.doctor import rendering
-from runware_ws.doctor.lab import Lab
+from runware_ws.doctor.context import ProbeContext
 from runware_ws.doctor.table import FREE, LIMIT, PAID, Probe, Row
 from runware_ws.emulator import Emulator
 from tests.cli.conftest import Start, run, set_service, unix
@@ -66,7 +66,7 @@ def test_each_check_and_probe_is_one_line_in_a_pipe(service: Emulator, state: Pa
     assert "\x1b" not in done.stdout
     assert lines[0].startswith("ok      Python: 3.")
     assert "ok      ping: answered in " in done.stdout
-    assert "ok      arrays of 2, 20, 100: 100 tasks taken (free)" in lines
+    assert "ok      arrays of 2, 20, 100: 100 tasks accepted (free)" in lines
     assert "skipped 4 more probes: not tried: they need --spend, and cost at most $0.02" in lines
     assert service.billed == 0
     assert service.api_key not in done.output
@@ -87,14 +87,14 @@ def test_with_consent_it_spends_and_says_the_most_beforehand(service: Emulator) 
 
 @pytest.mark.usefixtures("quick", "service")
 def test_the_client_knows_what_was_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def finds_a_limit(lab: Lab) -> str:
-        lab.learn(tasks_per_frame=20, tasks_refused=100)
-        return "20 tasks taken"
+    async def finds_a_limit(context: ProbeContext) -> str:
+        context.record(tasks_per_frame=20, tasks_refused=100)
+        return "20 tasks accepted"
 
     assert RunwareClient()._settings.max_tasks_per_frame == 100
     monkeypatch.setattr(command, "FREE", [Probe("arrays", finds_a_limit)])
     done = run("doctor")
-    assert "20 tasks taken (free); the client sends at most 20 tasks in one frame" in done.stdout
+    assert "20 tasks accepted (free); the client sends at most 20 tasks in one frame" in done.stdout
     assert done.stdout.endswith("a client sends at most 20 tasks in one frame\nall checks passed\n")
     assert RunwareClient()._settings.max_tasks_per_frame == 20
 
@@ -264,7 +264,7 @@ def test_a_row_is_one_line_of_text() -> None:
 def test_what_a_service_says_cannot_control_the_terminal(
     service: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def shouts(lab: Lab) -> str:
+    async def shouts(context: ProbeContext) -> str:
         return "two\nlines \x1b[31m"
 
     monkeypatch.setattr(command, "FREE", [Probe("shouts", shouts)])

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from runware_ws.doctor.context import Allowance, ProbeContext, Times
 from runware_ws.doctor.findings import Findings
-from runware_ws.doctor.lab import Lab, Purse, Times
-from runware_ws.doctor.table import FREE, LIMIT, PAID, Probe, Row, go_through
+from runware_ws.doctor.table import FREE, LIMIT, PAID, Probe, Row, run_probes
 from runware_ws.emulator import PRESETS, Emulator
 from runware_ws.protocol.secret import Secret
 from runware_ws.transport import Target
 from tests.emulator.bench import picture
 
-__all__ = ["EXPECTED", "LATENCY", "emulator_of", "examine", "lab_of", "probes"]
+__all__ = ["EXPECTED", "LATENCY", "context_of", "emulator_of", "examine", "probes"]
 
 LATENCY = 1.2
 """Seconds that a task takes: long enough to be asked for while it is running, and longer than the
@@ -127,9 +127,9 @@ def emulator_of(preset: str, **settings: Any) -> Emulator:
     return Emulator(rules=PRESETS[preset], upscaler=lambda *_: content, **settings)
 
 
-def lab_of(url: str, key: str, times: Times = QUICK, limit: float = LIMIT) -> Lab:
-    """A lab for a service, before any probe."""
-    return Lab(Target(url), Secret(key), times, Purse(limit))
+def context_of(url: str, key: str, times: Times = QUICK, limit: float = LIMIT) -> ProbeContext:
+    """A context for a service, before any probe."""
+    return ProbeContext(Target(url), Secret(key), times, Allowance(limit))
 
 
 def probes(*names: str) -> list[Probe]:
@@ -137,12 +137,12 @@ def probes(*names: str) -> list[Probe]:
     return [probe for probe in (*FREE, *PAID) if probe.name in names]
 
 
-async def examine(lab: Lab, which: Iterable[Probe] = (*FREE, *PAID)) -> dict[str, Row]:
+async def examine(context: ProbeContext, which: Iterable[Probe] = (*FREE, *PAID)) -> dict[str, Row]:
     """Run probes, and return what came of each, by name."""
     rows: dict[str, Row] = {}
 
     def report(row: Row) -> None:
         rows[row.name] = row
 
-    await go_through(which, lab, begin=lambda name: None, report=report)
+    await run_probes(which, context, begin=lambda name: None, report=report)
     return rows

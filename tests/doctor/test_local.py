@@ -66,7 +66,7 @@ def test_a_good_certificate_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
     with ScriptedServer(tls=context) as server, authority.cert_pem.tempfile() as path:
         monkeypatch.setenv("SSL_CERT_FILE", path)
         row = (way_to(server.url))["TLS"]
-    assert row.text.startswith("the certificate is good")
+    assert row.text.startswith("the certificate is valid")
 
 
 def test_a_name_that_nobody_knows_is_named() -> None:
@@ -82,7 +82,7 @@ def test_the_proxy_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("https_proxy", "http://me:secret@127.0.0.1:1")
     rows = way_to("wss://example.com/v1")
     assert rows["proxy"].text == "http at 127.0.0.1:1, from the environment"
-    assert rows["DNS"].text == "an address is given"
+    assert rows["DNS"].text == "the host is an address"
     assert rows["TLS"].state == "failed"
     assert "secret" not in str(rows)
 

@@ -13,14 +13,14 @@ import anyio
 import pytest
 
 from runware_ws import ResultLostError, RunwareClient, UpscaleResult
+from runware_ws.doctor.context import ProbeContext
 from runware_ws.doctor.findings import Findings
 from runware_ws.doctor.free import inputs
-from runware_ws.doctor.lab import Lab
 from runware_ws.doctor.profile import Profile, write
 from runware_ws.doctor.table import FREE, LIMIT, PAID, Row
 from runware_ws.emulator import PRESETS, Emulator
 from runware_ws.emulator.faults import Drop
-from tests.doctor.services import EXPECTED, LATENCY, emulator_of, examine, lab_of
+from tests.doctor.services import EXPECTED, LATENCY, context_of, emulator_of, examine
 from tests.emulator.bench import picture
 from tests.support.clients import hasty, outcome_of
 
@@ -41,8 +41,10 @@ def without_measures(findings: Findings) -> dict[str, Any]:
     return {name: value for name, value in findings.known().items() if name not in MEASURES}
 
 
-def check_examination(preset: str, emulator: Emulator, lab: Lab, rows: dict[str, Row]) -> None:
-    found = lab.findings
+def check_examination(
+    preset: str, emulator: Emulator, context: ProbeContext, rows: dict[str, Row]
+) -> None:
+    found = context.findings
     assert without_measures(found) == without_measures(EXPECTED[preset])
     assert (found.lateness or 0) >= (EXPECTED[preset].lateness or 0)
     assert (found.shortest_run or 0) >= LATENCY
@@ -50,9 +52,9 @@ def check_examination(preset: str, emulator: Emulator, lab: Lab, rows: dict[str,
     assert list(states) == [probe.name for probe in PROBES]
     assert {name for name, state in states.items() if state != "ok"} == UNKNOWN[preset]
     assert {states[name] for name in UNKNOWN[preset]} <= {"unknown"}
-    assert lab.purse.spent == pytest.approx(emulator.billed)
-    assert lab.purse.spent == pytest.approx(sum(row.cost or 0 for row in rows.values()))
-    assert lab.purse.spent <= LIMIT
+    assert context.allowance.spent == pytest.approx(emulator.billed)
+    assert context.allowance.spent == pytest.approx(sum(row.cost or 0 for row in rows.values()))
+    assert context.allowance.spent <= LIMIT
 
 
 @pytest.mark.long
@@ -62,9 +64,9 @@ def test_the_profile_says_what_the_preset_is() -> None:
 
     async def examine_one(preset: str) -> None:
         async with emulator_of(preset, latency=LATENCY) as emulator:
-            lab = lab_of(emulator.url, emulator.api_key)
-            rows = await examine(lab, PROBES)
-            check_examination(preset, emulator, lab, rows)
+            context = context_of(emulator.url, emulator.api_key)
+            rows = await examine(context, PROBES)
+            check_examination(preset, emulator, context, rows)
 
     async def examine_all() -> None:
         async with anyio.create_task_group() as group:

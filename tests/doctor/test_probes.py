@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from runware_ws.doctor import paid
+from runware_ws.doctor.context import ProbeContext, UnknownError
 from runware_ws.doctor.findings import Findings
-from runware_ws.doctor.lab import Lab, UnknownError
 from runware_ws.doctor.table import FREE, PAID, Probe, Row
 from runware_ws.emulator import Emulator
 from runware_ws.transport import DisconnectedError
-from tests.doctor.services import QUICK, emulator_of, examine, lab_of, probes
+from tests.doctor.services import QUICK, context_of, emulator_of, examine, probes
 from tests.support.answers import Item, error, result
 from tests.support.clients import KEY
 from tests.support.scripted import Connection, Script, ScriptedServer, replying
@@ -28,13 +28,13 @@ HASTY = replace(QUICK, answer=0.5, quiet=0.05, result=0.5, search=0.3, second=0.
 
 async def rows_of(
     script: Script, *names: str, limit: float = 0.02, known: Findings | None = None
-) -> tuple[dict[str, Row], Lab, ScriptedServer]:
+) -> tuple[dict[str, Row], ProbeContext, ScriptedServer]:
     """Run probes beside a service all of whose connections play a script."""
     with ScriptedServer(*[script] * MANY) as server:
-        lab = lab_of(server.url, KEY, HASTY, limit)
-        lab.findings = known or lab.findings
-        rows = await examine(lab, probes(*names))
-    return rows, lab, server
+        context = context_of(server.url, KEY, HASTY, limit)
+        context.findings = known or context.findings
+        rows = await examine(context, probes(*names))
+    return rows, context, server
 
 
 def answering(answer: Callable[[Item], Any]) -> Script:
@@ -52,7 +52,7 @@ def refusing(code: str, **members: Any) -> Script:
 @pytest.mark.parametrize("preset", ["documented", "worst"])
 async def test_without_consent_nothing_is_billed(preset: str) -> None:
     async with emulator_of(preset) as emulator:
-        rows = await examine(lab_of(emulator.url, emulator.api_key), FREE)
+        rows = await examine(context_of(emulator.url, emulator.api_key), FREE)
         assert emulator.billed == 0
         kinds = {one.task["taskType"] for one in emulator.requests}
         assert preset != "worst" or sum(emulator.executions.values()) == 1, "an upload"
@@ -63,7 +63,7 @@ async def test_without_consent_nothing_is_billed(preset: str) -> None:
 
 async def test_a_service_that_ignores_dry_runs_gets_no_task_that_it_could_run() -> None:
     async with emulator_of("worst") as emulator:
-        rows = await examine(lab_of(emulator.url, emulator.api_key), FREE)
+        rows = await examine(context_of(emulator.url, emulator.api_key), FREE)
         tasks = [one.task for one in emulator.requests if one.task["taskType"] == "upscale"]
     assert [task["upscaleFactor"] for task in tasks] == [3]
     assert rows["dry run"].text.startswith("ignored")
@@ -73,12 +73,12 @@ async def test_a_service_that_ignores_dry_runs_gets_no_task_that_it_could_run() 
 @pytest.mark.long
 async def test_inputs_up_to_64_mebibytes_are_taken_as_dry_runs() -> None:
     async with emulator_of("documented") as emulator:
-        lab = lab_of(emulator.url, emulator.api_key)
-        rows = await examine(lab, probes("dry run", "inputs of 1 to 64 MiB"))
+        context = context_of(emulator.url, emulator.api_key)
+        rows = await examine(context, probes("dry run", "inputs of 1 to 64 MiB"))
         assert emulator.billed == 0
     assert rows["dry run"].text == "honoured: an image costs $0.0013"
-    assert rows["inputs of 1 to 64 MiB"].text == "64 MiB taken"
-    assert (lab.findings.input_bytes, lab.findings.input_refused_bytes) == (64 * 2**20, 0)
+    assert rows["inputs of 1 to 64 MiB"].text == "64 MiB accepted"
+    assert (context.findings.input_bytes, context.findings.input_refused_bytes) == (64 * 2**20, 0)
 
 
 @pytest.mark.parametrize("how", ["close", "error"])
@@ -94,9 +94,12 @@ async def test_an_input_that_is_refused_is_a_limit(how: str) -> None:
                 await connection.send(errors=[error("maxImageSize", task)])
         await connection.receive()
 
-    rows, lab, _ = await rows_of(strict, "inputs of 1 to 64 MiB", known=Findings(dry_run=True))
-    assert rows["inputs of 1 to 64 MiB"].text.startswith("1 MiB taken, 4 MiB refused: ")
-    assert (lab.findings.input_bytes, lab.findings.input_refused_bytes) == (2**20, 4 * 2**20)
+    rows, context, _ = await rows_of(strict, "inputs of 1 to 64 MiB", known=Findings(dry_run=True))
+    assert rows["inputs of 1 to 64 MiB"].text.startswith("1 MiB accepted, 4 MiB refused: ")
+    assert (context.findings.input_bytes, context.findings.input_refused_bytes) == (
+        2**20,
+        4 * 2**20,
+    )
     assert rows["inputs of 1 to 64 MiB"].client == (
         "refuses images of 4 MiB in base64 before sending",
     )
@@ -109,9 +112,9 @@ async def test_a_line_that_breaks_is_no_limit() -> None:
         connection.abort()
 
     names = ("inputs of 1 to 64 MiB", "arrays of 2, 20, 100")
-    rows, lab, _ = await rows_of(breaks, *names, known=Findings(dry_run=True))
+    rows, context, _ = await rows_of(breaks, *names, known=Findings(dry_run=True))
     assert {row.state for row in rows.values()} == {"unknown"}
-    assert lab.findings == Findings(dry_run=True)
+    assert context.findings == Findings(dry_run=True)
 
 
 @pytest.mark.parametrize("how", ["close", "error"])
@@ -127,9 +130,9 @@ async def test_an_array_that_is_refused_is_a_limit(how: str) -> None:
             await connection.send(errors=[error("arrayTooLong")])
         await connection.receive()
 
-    rows, lab, _ = await rows_of(strict, "arrays of 2, 20, 100")
-    assert rows["arrays of 2, 20, 100"].text.startswith("20 tasks taken, 100 refused: ")
-    assert (lab.findings.tasks_per_frame, lab.findings.tasks_refused) == (20, 100)
+    rows, context, _ = await rows_of(strict, "arrays of 2, 20, 100")
+    assert rows["arrays of 2, 20, 100"].text.startswith("20 tasks accepted, 100 refused: ")
+    assert (context.findings.tasks_per_frame, context.findings.tasks_refused) == (20, 100)
     assert rows["arrays of 2, 20, 100"].client == ("sends at most 20 tasks in one frame",)
 
 
@@ -169,29 +172,29 @@ async def test_a_key_that_may_not_upscale_is_wrong(code: str) -> None:
 
 async def test_a_refused_key_is_named_and_ends_the_examination() -> None:
     async with emulator_of("documented") as emulator:
-        rows = await examine(lab_of(emulator.url, "another key"), FREE)
+        rows = await examine(context_of(emulator.url, "another key"), FREE)
     assert list(rows) == ["authentication"]
     assert rows["authentication"].state == "failed"
     assert "the service refused the key: " in rows["authentication"].text
 
 
 async def test_a_probe_that_fails_does_not_stop_the_next() -> None:
-    async def fails(lab: Lab) -> str:
+    async def fails(context: ProbeContext) -> str:
         raise KeyError("a bug")
 
-    async def hangs(lab: Lab) -> str:
-        async with lab.connected() as (line, _):
+    async def hangs(context: ProbeContext) -> str:
+        async with context.connected() as (line, _):
             await line.receive()
         raise AssertionError
 
-    async def cannot_tell(lab: Lab) -> str:
+    async def cannot_tell(context: ProbeContext) -> str:
         raise UnknownError("it is foggy")
 
-    async def breaks(lab: Lab) -> str:
-        async with lab.connected():
+    async def breaks(context: ProbeContext) -> str:
+        async with context.connected():
             raise DisconnectedError("the line is cut")
 
-    async def works(lab: Lab) -> str:
+    async def works(context: ProbeContext) -> str:
         return "fine"
 
     which = [
@@ -202,7 +205,7 @@ async def test_a_probe_that_fails_does_not_stop_the_next() -> None:
         Probe("works", works),
     ]
     with ScriptedServer() as server:
-        rows = await examine(lab_of(server.url, KEY), which)
+        rows = await examine(context_of(server.url, KEY), which)
     assert [(row.state, row.text) for row in rows.values()] == [
         ("unknown", "'a bug'"),
         ("unknown", "no answer in time"),
@@ -233,19 +236,19 @@ async def test_the_key_is_in_no_row_though_a_close_frame_quotes_it() -> None:
 
 @pytest.mark.parametrize("probe", PAID, ids=lambda probe: probe.name)
 async def test_what_a_service_has_no_use_for_is_unknown_and_costs_nothing(probe: Probe) -> None:
-    rows, lab, _ = await rows_of(refusing("imageTooSmall"), probe.name)
+    rows, context, _ = await rows_of(refusing("imageTooSmall"), probe.name)
     assert rows[probe.name].state == "unknown"
-    assert lab.findings == Findings()
+    assert context.findings == Findings()
     is_heard = probe.run not in (paid.cut_task, paid.missed_result)  # or it may have been run
-    assert not is_heard or lab.purse.spent == pytest.approx(0)
+    assert not is_heard or context.allowance.spent == pytest.approx(0)
 
 
 @pytest.mark.parametrize("probe", FREE[2:], ids=lambda probe: probe.name)
 async def test_silence_is_unknown(probe: Probe) -> None:
-    rows, lab, _ = await rows_of(answering(lambda task: None), probe.name)
+    rows, context, _ = await rows_of(answering(lambda task: None), probe.name)
     if probe.name not in ("old session", "random session"):
         assert rows[probe.name].state == "unknown"
-        assert lab.findings == Findings()
+        assert context.findings == Findings()
 
 
 # Money
@@ -258,12 +261,10 @@ async def test_no_more_is_spent_than_was_said() -> None:
         return {"data": [result(task, cost=0.009)]}
 
     names = ["sync task", "same UUID at once", "same UUID after a second", "async task"]
-    rows, lab, server = await rows_of(answering(dear), *names)
-    assert lab.purse.spent == pytest.approx(0.018)
+    rows, context, server = await rows_of(answering(dear), *names)
+    assert context.allowance.spent == pytest.approx(0.018)
     assert len(server.of_kind("upscale")) == 2
-    assert rows["same UUID after a second"].text == (
-        "not tried: it could cost more than $0.02 in all"
-    )
+    assert rows["same UUID after a second"].text == ("not tried: the total could exceed $0.02")
     assert rows["same UUID after a second"].state == "unknown"
 
 
@@ -272,19 +273,19 @@ async def test_the_price_of_a_large_image_is_asked_for_first() -> None:
         return {"data": [{"taskUUID": task["taskUUID"], "cost": 0.5}]}
 
     known = Findings(dry_run=True)
-    rows, lab, server = await rows_of(answering(dear), "4096 x 4096 in base64", known=known)
-    assert "could cost more" in rows["4096 x 4096 in base64"].text
+    rows, context, server = await rows_of(answering(dear), "4096 x 4096 in base64", known=known)
+    assert "the total could exceed" in rows["4096 x 4096 in base64"].text
     assert len(server.of_kind("upscale")) == 1, "a dry run"
-    assert lab.purse.spent == 0
+    assert context.allowance.spent == 0
 
 
 @pytest.mark.long
 async def test_a_large_result_really_comes() -> None:
     async with Emulator() as emulator:
-        lab = lab_of(emulator.url, emulator.api_key, replace(QUICK, result=60.0))
-        rows = await examine(lab, probes("4096 x 4096 in base64"))
+        context = context_of(emulator.url, emulator.api_key, replace(QUICK, result=60.0))
+        rows = await examine(context, probes("4096 x 4096 in base64"))
     assert rows["4096 x 4096 in base64"].state == "ok"
-    assert (lab.findings.result_bytes or 0) > 2**20
+    assert (context.findings.result_bytes or 0) > 2**20
 
 
 # Identity
@@ -296,9 +297,9 @@ async def test_a_service_that_gives_the_same_result_again_is_known_for_that() ->
     def idempotent(task: Item) -> Item:
         return {"data": [results.setdefault(task["taskUUID"], result(task))]}
 
-    rows, lab, _ = await rows_of(answering(idempotent), "sync task", "same UUID at once")
+    rows, context, _ = await rows_of(answering(idempotent), "sync task", "same UUID at once")
     assert rows["same UUID at once"].text == "same result"
-    assert lab.findings.repeat_at_once == "same result"
+    assert context.findings.repeat_at_once == "same result"
 
 
 async def test_a_conflict_that_names_no_task_is_a_refusal() -> None:
@@ -311,9 +312,9 @@ async def test_a_conflict_that_names_no_task_is_a_refusal() -> None:
             await connection.answer(task)
         await connection.receive()
 
-    _, lab, _ = await rows_of(script, "sync task", "same UUID at once")
-    assert lab.findings.repeat_at_once == "refused"
-    assert lab.purse.spent == pytest.approx(0.0013)
+    _, context, _ = await rows_of(script, "sync task", "same UUID at once")
+    assert context.findings.repeat_at_once == "refused"
+    assert context.allowance.spent == pytest.approx(0.0013)
 
 
 async def test_details_that_hold_the_refusal_are_told_from_those_with_the_result() -> None:
@@ -331,8 +332,8 @@ async def test_details_that_hold_the_refusal_are_told_from_those_with_the_result
         await connection.receive()
 
     names = ("sync task", "same UUID at once", "details after a refusal")
-    _, lab, _ = await rows_of(script, *names)
-    assert lab.findings.details_after_refusal == "refusal"
+    _, context, _ = await rows_of(script, *names)
+    assert context.findings.details_after_refusal == "refusal"
 
 
 async def test_answers_may_write_the_uuid_in_upper_case() -> None:

@@ -1,4 +1,4 @@
-"""Things that the probes share: connections, ways of asking, and the money that they may spend."""
+"""The context of the probes: connections, questions, and the money that they may spend."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _TINY = 64
 
 
 class UnknownError(Exception):
-    """A probe cannot tell; the text says why."""
+    """A probe has no conclusive result; the text gives the reason."""
 
 
-class TroubleError(Exception):
-    """A probe has found something that is wrong; the text names it."""
+class ProbeFailedError(Exception):
+    """A probe has found a problem; the text describes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class Times:
     """Durations of the probes, in seconds.
 
     Attributes:
-        answer: how long an answer is awaited.
-        quiet: after an answer, how long more of it are awaited.
-        result: how long a result is awaited.
-        search: how long a finished task is searched for.
-        outage: how long a session is left alone, so that its task is done meanwhile.
-        replay: how long a result is awaited that nobody has asked for.
-        moment, second, minute: the delays after which a task is sent again.
+        answer: time limit for an answer.
+        quiet: time limit for further answers after the first.
+        result: time limit for a result.
+        search: time limit for the search for a finished task.
+        outage: time without a connection in which a task finishes.
+        replay: time limit for a result that is pushed without being asked for.
+        moment, second, minute: delays after which a task is sent again.
     """
 
     answer: float = 10.0
@@ -58,13 +58,13 @@ class Times:
 
 
 @dataclass(slots=True)
-class Purse:
-    """The money that probes may spend, in US dollars.
+class Allowance:
+    """The money that the probes may spend, in US dollars.
 
     Attributes:
-        limit: how much they may spend in all.
-        price: of one image: Runware's example says so, until a result has shown its cost.
-        spent: how much they have spent.
+        limit: total that they may spend.
+        price: price of an image: that of Runware's example, until a result shows a higher cost.
+        spent: total that they have spent.
     """
 
     limit: float
@@ -72,21 +72,21 @@ class Purse:
     spent: float = 0.0
 
     def charge(self) -> None:
-        """Count an image that is about to be sent.
+        """Charge an image that is about to be sent.
 
         Raises:
             UnknownError: it might cost more than is left.
         """
         if self.spent + self.price > self.limit:
-            raise UnknownError(f"not tried: it could cost more than ${self.limit:.2f} in all")
+            raise UnknownError(f"not tried: the total could exceed ${self.limit:.2f}")
         self.spent += self.price
 
     def refund(self) -> None:
-        """Count an image less, which was not run."""
+        """Refund an image that was not run."""
         self.spent -= self.price
 
-    def learn(self, item: Item) -> None:
-        """Take note of the true cost of an image that was charged."""
+    def correct(self, item: Item) -> None:
+        """Replace the charge for an image by its true cost."""
         cost = item.get("cost")
         if isinstance(cost, int | float) and not isinstance(cost, bool) and cost >= 0:
             self.spent += cost - self.price
@@ -98,7 +98,7 @@ class Reply:
     """The first answer to a task: an item, an error, or neither.
 
     Attributes:
-        at: the time of its arrival.
+        at: the time at which it arrived.
         size: the length of its frame in bytes.
     """
 
@@ -116,10 +116,10 @@ class Reply:
         return self.item is not None and meaning_of(self.item) is Meaning.RESULT
 
     def known(self) -> Known:
-        """Return what an answer to a question says of its task.
+        """Return what an answer to a question says about its task.
 
         Raises:
-            UnknownError: it is another error, which says nothing.
+            UnknownError: it is an error that says nothing about the task.
         """
         if self.error is not None:
             return _known_error(self.error)
@@ -157,34 +157,34 @@ def _known_details(item: Item) -> Known:
 
 
 @dataclass(slots=True)
-class Lab:
-    """Everything that the probes share.
+class ProbeContext:
+    """The state that the probes share.
 
     Attributes:
         target: the service.
         key: the API key.
-        times: the durations.
-        purse: the money.
-        findings: what was found so far.
-        sync: a synchronous task whose result was delivered, with that and the time when it was
-            sent.
+        times: the time limits and delays.
+        allowance: the money.
+        findings: the findings so far.
+        sync: a synchronous task whose result was delivered: the task, its result, and the time at
+            which it was sent.
     """
 
     target: Target
     key: Secret
     times: Times
-    purse: Purse
+    allowance: Allowance
     findings: Findings = field(default_factory=Findings)
     sync: tuple[Item, Item, float] | None = field(default=None, repr=False)
 
-    def learn(self, **findings: Any) -> None:
-        """Take note of findings."""
+    def record(self, **findings: Any) -> None:
+        """Record findings."""
         self.findings = replace(self.findings, **findings)
 
-    def took(self, seconds: float) -> None:
-        """Take note of how long a tiny task took."""
+    def record_duration(self, seconds: float) -> None:
+        """Record the duration of a tiny task."""
         shortest = self.findings.shortest_run
-        self.learn(shortest_run=seconds if shortest is None else min(shortest, seconds))
+        self.record(shortest_run=seconds if shortest is None else min(shortest, seconds))
 
     # Connections.
 
@@ -192,7 +192,7 @@ class Lab:
     async def connected(
         self, session: str | None = None, *, dry: bool = False
     ) -> AsyncIterator[tuple[RawConnection, Authentication]]:
-        """Open a connection and authenticate; give both.
+        """Open a connection and authenticate; yield the connection and the authentication.
 
         Raises:
             AuthenticationError: the key, or the session, was refused.
@@ -240,10 +240,10 @@ class Lab:
         return await self.reply(line, task, timeout)
 
     async def reply(self, line: RawConnection, task: Item, timeout: float | None = None) -> Reply:
-        """Return the next answer to a task. No other task may be under way on the connection.
+        """Return the next answer to a task. No other task may be in flight on the connection.
 
         Raises:
-            UnknownError: there is none in time.
+            UnknownError: no answer came in time.
         """
         limit = self.times.answer if timeout is None else timeout
         deadline = monotonic() + limit
@@ -264,7 +264,7 @@ class Authentication:
 
     Attributes:
         session: the connectionSessionUUID.
-        early: items that came before it.
+        early: items that came before the answer to the authentication.
     """
 
     session: str
@@ -277,18 +277,18 @@ def question_about(question: str, task_uuid: str) -> Item:
 
 
 def words(error: ErrorItem) -> str:
-    """Return an error of the service in words."""
+    """Return an error of the service as a short text."""
     return f"{error.code}: {error.message[:120]}" if error.message else error.code
 
 
 def image_of(item: Mapping[str, Any]) -> str:
-    """Return what tells one image from another, of a result."""
+    """Return a member of a result that identifies its image; "" if it has none."""
     names = ("imageUUID", "mediaUUID", "imageURL", "mediaURL", "imageBase64Data")
     return next((str(item[name]) for name in names if item.get(name)), "")
 
 
 def _reply_in(frame: RawFrame, task: Item) -> Reply | None:
-    """Return what a frame says about a task. What names no task is about the one under way."""
+    """Return the answer to a task in a frame. An answer without a taskUUID counts as one to it."""
     for item in frame.items:
         if _is_about(item.get("taskUUID"), task):
             return Reply(item, None, frame.at, frame.size)

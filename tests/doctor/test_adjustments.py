@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from runware_ws import InputError
+from runware_ws.doctor.adjustments import adjustments, changed
 from runware_ws.doctor.findings import Findings
-from runware_ws.doctor.lessons import changed, lessons
 from runware_ws.protocol.timing import Timing
 from runware_ws.settings import Settings
 from tests.doctor.services import EXPECTED
@@ -32,7 +32,7 @@ def changes(findings: Findings, **given: Any) -> dict[str, Any]:
 def test_without_findings_nothing_changes() -> None:
     settings = Settings()
     assert changed(settings, Findings(), {"doubt_window": None}) is settings
-    assert not lessons(Findings())
+    assert not adjustments(Findings())
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,7 @@ def test_an_argument_that_is_given_is_checked() -> None:
 
 
 @pytest.mark.parametrize("findings", EXPECTED.values(), ids=EXPECTED)
-def test_each_lesson_says_why_and_which(findings: Findings) -> None:
-    names = {one.name for one in fields(Findings)}
-    for lesson in lessons(findings):
-        assert lesson.words
-        assert set(lesson.because) <= names
-        assert lesson.settings or lesson.timing
+def test_each_adjustment_has_a_description_and_changes_something(findings: Findings) -> None:
+    for adjustment in adjustments(findings):
+        assert adjustment.text
+        assert adjustment.settings or adjustment.timing
