@@ -112,7 +112,7 @@ class _File(Source):
         return encode_file(self._path, head, tail)
 
 
-class _Stream(Source):
+class _OpenFile(Source):
     is_read = True
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -132,7 +132,7 @@ class _Stream(Source):
         return _Bytes(data).encode(head, tail)
 
 
-class _Picture(Source):
+class _PixelSource(Source):
     """A Pillow image or a numpy array, sent as a PNG file, which is usually smaller than `size`."""
 
     def __init__(self, picture: Any) -> None:
@@ -213,8 +213,8 @@ def source_of(image: Image) -> Source:
     if isinstance(image, UUID):
         return _Text(encode_text(str(image)), has_content=False)
     if is_pillow_image(image) or is_array(image):
-        return _Picture(image)
-    return _Stream(_checked_file(image))
+        return _PixelSource(image)
+    return _OpenFile(_checked_file(image))
 
 
 def _as_view(data: bytes | bytearray | memoryview) -> memoryview:

@@ -193,15 +193,26 @@ def lines_without_docstrings(text: str) -> int:
     return len(text.splitlines()) - covered
 
 
-def classes_with_two_owners(source: Source) -> list[str]:
+def types_with_two_owners(source: Source) -> list[str]:
+    """Return the names that several classes or aliases have, also with a leading underscore."""
     names = Counter(
-        node.name
+        name.lstrip("_")
         for module, text in source.items()
         if module != f"{PACKAGE}.sync"  # whose classes are twins of the others
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.ClassDef)
+        for name in _types_in(ast.parse(text))
     )
     return [name for name, count in names.items() if count > 1]
+
+
+def _types_in(module: ast.Module) -> Iterator[str]:
+    """Yield the names of all classes, and of the aliases, which look like classes: `Picture`."""
+    yield from (node.name for node in ast.walk(module) if isinstance(node, ast.ClassDef))
+    for node in module.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+        for target in targets:
+            if isinstance(target, ast.Name) and re.fullmatch(r"_*[A-Z]\w*[a-z]\w*", target.id):
+                yield target.id
 
 
 def unlisted(package: ModuleType) -> list[str]:
@@ -226,8 +237,8 @@ def test_no_file_is_longer_than_a_reader_bears() -> None:
     assert not long_files(read_package())
 
 
-def test_no_class_name_has_two_owners() -> None:
-    assert not classes_with_two_owners(read_package())
+def test_no_name_of_a_type_has_two_owners() -> None:
+    assert not types_with_two_owners(read_package())
 
 
 def test_the_package_lists_exactly_what_is_public() -> None:
@@ -239,9 +250,23 @@ def test_a_long_file_is_seen() -> None:
     assert not long_files({"client": '"""Hold.\n\nTogether.\n"""' + "\n" * MAX_LINES})
 
 
-def test_a_class_name_with_two_owners_is_seen() -> None:
-    assert classes_with_two_owners({"a": "class Session: ...", "b": "class Session: ..."})
-    assert not classes_with_two_owners({"a": "class Session: ...", "b": "class Link: ..."})
+@pytest.mark.parametrize(
+    "other",
+    [
+        "class Session: ...",
+        "class _Session: ...",
+        "class A:\n    class Session: ...",
+        "Session = str | int",
+        "_Session: TypeAlias = str",
+    ],
+)
+def test_a_name_of_a_type_with_two_owners_is_seen(other: str) -> None:
+    assert types_with_two_owners({"a": "class Session: ...", "b": other}) == ["Session"]
+
+
+def test_names_of_types_with_one_owner_are_not_objected_to() -> None:
+    source = {"a": "class Session: ...", "b": "class Link: ...", "c": "SESSION = session = T = 1"}
+    assert not types_with_two_owners(source)
 
 
 def test_a_name_that_is_not_listed_or_not_there_is_seen() -> None:

@@ -45,7 +45,7 @@ _REFRESH_INTERVAL = 0.1
 
 
 @dataclass(eq=False)
-class _Image:
+class _SubmittedImage:
     """An image that was handed to the client.
 
     Attributes:
@@ -84,7 +84,7 @@ class Batch:
     summary: Summary
     options: Mapping[str, Any]
     service: str
-    _taken: dict[Path | str, _Image] = field(default_factory=dict)
+    _taken: dict[Path | str, _SubmittedImage] = field(default_factory=dict)
     _recovered: set[str] = field(default_factory=set)
     _outcomes: Outcomes[Path | str] | None = None
     _closing: str = ""  # the reason to send nothing more
@@ -134,7 +134,7 @@ class Batch:
         if all(one.image.output.as_posix() != entry.output for one in self.images):
             self.summary.total += 1
         self._recovered.add(entry.output)
-        await self._finish(_Image(outcome.source or "an image", entry), outcome)
+        await self._finish(_SubmittedImage(outcome.source or "an image", entry), outcome)
 
     async def _is_free_for(self, entry: RecordedResult) -> bool:
         """Return True if the result of an earlier run overwrites no file of another origin."""
@@ -188,7 +188,7 @@ class Batch:
                 self._report(ImageReport(str(source), error=problem))
                 continue
             entry = RecordedResult(one.image.output.as_posix(), shown(source), origin)
-            self._taken[source] = _Image(source, entry, one.size)
+            self._taken[source] = _SubmittedImage(source, entry, one.size)
             yield source
 
     async def _was_recovered(self, one: Planned, origin: ResultOrigin) -> bool:
@@ -207,7 +207,7 @@ class Batch:
 
     # The end of an image
 
-    async def _finish(self, image: _Image, outcome: Outcome[Any]) -> None:
+    async def _finish(self, image: _SubmittedImage, outcome: Outcome[Any]) -> None:
         answer = outcome.result or outcome.error
         report = ImageReport(
             source=str(image.source),

@@ -12,7 +12,7 @@ from ..errors import BudgetError, ConnectionLostError, InputError, TaskError
 from .errors import Interrupted, one_line
 from .picture import effective_scale
 
-Status: TypeAlias = Literal["done", "existing", "skipped", "failed", "interrupted", "not sent"]
+ImageStatus: TypeAlias = Literal["done", "existing", "skipped", "failed", "interrupted", "not sent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class ImageReport:
     is_paid: bool = False
 
     @property
-    def status(self) -> Status:
+    def status(self) -> ImageStatus:
         if self.error is None:
             return "done"
         if isinstance(self.error, Interrupted):
@@ -116,7 +116,7 @@ class Summary:
 
     total: int
     resumable: bool = False
-    counts: Counter[Status] = field(default_factory=Counter)
+    counts: Counter[ImageStatus] = field(default_factory=Counter)
     unsaved: int = 0
     in_flight: int = 0
     cost: float = 0.0

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-Row = tuple[Any, ...]
+EntryRow = tuple[Any, ...]
 """An entry as it comes out of the database; many of them cost the garbage collector nothing."""
 
 
@@ -31,7 +31,7 @@ class Entry:
     has_result: bool
 
 
-def entry_of(row: Row) -> Entry:
+def entry_of(row: EntryRow) -> Entry:
     """Return a row as an entry."""
     number, uuid, wire_uuid, attempts, polled, owned, source, digest, tag, *flags = row
     return Entry(

@@ -16,7 +16,7 @@ from ..runtime.concurrency import Notification, run_in_thread, uninterruptible
 from ..runtime.submission import Submission
 from ..runtime.submitter import Submitter
 from .changes import Origin
-from .entry import Entry, Row, entry_of
+from .entry import Entry, EntryRow, entry_of
 
 if TYPE_CHECKING:
     from .store import Journal
@@ -42,7 +42,7 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         self._submitter = submitter
         self._journal = journal
         self._stored: deque[str] = deque()  # UUIDs of tasks whose results are in the journal
-        self._waiting: dict[str, Row] = {}  # tasks that are not taken up yet, by their UUIDs
+        self._waiting: dict[str, EntryRow] = {}  # tasks that are not taken up yet, by their UUIDs
         self._window = max(_MIN_WINDOW, submitter.driver.settings.max_in_flight) if submitter else 0
         self._settled: deque[tuple[RecoveredSource, Submission]] = deque()
         self._in_flight = 0

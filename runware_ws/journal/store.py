@@ -25,7 +25,7 @@ from pathlib import Path
 from ..errors import JournalError
 from ..transport.fork import guard
 from .changes import Change
-from .entry import Entry, Row, entry_of
+from .entry import Entry, EntryRow, entry_of
 from .lock import Lock, LockedError
 from .schema import UnknownDatabaseError, bring_up_to_date, version_of
 
@@ -132,7 +132,7 @@ class Journal:
             return None
         return str(row[0])
 
-    def rows(self, after: int = -1, limit: int = -1) -> list[Row]:
+    def rows(self, after: int = -1, limit: int = -1) -> list[EntryRow]:
         """Return the rows of entries in the order in which these were recorded.
 
         Args:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..tiling import LargePlan
 from .geometry import Grid, check_tiles, grid_of
-from .reading import OpenPicture, Source, open_picture
+from .reading import LargeInput, OpenPicture, open_picture
 
 PRICE = 0.0013  # US dollars a task: the example in Runware's documentation
 
@@ -41,7 +41,7 @@ class TiledPicture:
 
 
 def plan(
-    image: Source,
+    image: LargeInput,
     factor: int = 4,
     *,
     tile_size: int | None = None,
@@ -63,7 +63,7 @@ def plan(
     return tiled(image, factor, tile_size, overlap).plan(price)
 
 
-def tiled(image: Source, factor: int, tile_size: int | None, overlap: int) -> TiledPicture:
+def tiled(image: LargeInput, factor: int, tile_size: int | None, overlap: int) -> TiledPicture:
     """Open a picture and find its tiles. It blocks.
 
     Raises:

@@ -24,7 +24,7 @@ from PIL import Image, ImageOps
 
 from ..errors import InputError
 
-Source = Path | bytes | bytearray | memoryview | IO[bytes]
+LargeInput = Path | bytes | bytearray | memoryview | IO[bytes]
 
 _STEP = 16  # lines that are read at once; with more, libvips holds more of them
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by the number of channels
@@ -77,7 +77,7 @@ def has_pyvips() -> bool:
     return True
 
 
-def open_picture(source: Source) -> OpenPicture:
+def open_picture(source: LargeInput) -> OpenPicture:
     """Open a picture. It blocks.
 
     Raises:

@@ -28,7 +28,7 @@ from ..runtime.budget import Budget
 from ..runtime.concurrency import run_in_thread
 from ..tiling import LargePlan, LargeResult
 from .planning import PRICE, TiledPicture, key_of, tiled, tiles_of
-from .reading import Source
+from .reading import LargeInput
 from .stitching import Stitcher
 from .writing import Writer, check_output, writer_for
 
@@ -46,7 +46,7 @@ class _Tile(bytes):
 
 async def upscale_large(
     client: RunwareClient,
-    image: Source,
+    image: LargeInput,
     *,
     output: str | os.PathLike[str],
     factor: int,
@@ -72,7 +72,7 @@ async def upscale_large(
     writer = await run_in_thread(writer_for, path, job.grid.result_size, look, quality)
     try:
         budget = Budget(inf if max_cost is None else max_cost)
-        run = _Run(client, job, writer, budget=budget, on_progress=on_progress, options=options)
+        run = _TileRun(client, job, writer, budget=budget, on_progress=on_progress, options=options)
         await run.run(max_in_flight)
         await run_in_thread(writer.finish)
     finally:
@@ -81,7 +81,7 @@ async def upscale_large(
     return LargeResult(path, plan.result_size, plan.tiles, plan.tasks, run.cost)
 
 
-class _Run:
+class _TileRun:
     """The tasks of one picture.
 
     Attributes:

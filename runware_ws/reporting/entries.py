@@ -16,7 +16,7 @@ from ..pictures import is_array, is_pillow_image, png_of, thumbnail_of
 from ..protocol.request import is_url
 from ..results import UpscaleResult
 
-Picture = Path | bytes | str | None
+ReportImage = Path | bytes | str | None
 """A file, its content, its URL, or nothing."""
 
 _SIDE = 320
@@ -38,8 +38,8 @@ class ReportEntry:
     """
 
     name: str
-    before: Picture = field(default=None, repr=False)
-    after: Picture = field(default=None, repr=False)
+    before: ReportImage = field(default=None, repr=False)
+    after: ReportImage = field(default=None, repr=False)
     error: str = ""
     seconds: float | None = None
     cost: float | None = None
@@ -92,7 +92,7 @@ def _name_of(outcome: Outcome[Any], number: int) -> str:
     return outcome.tag if isinstance(outcome.tag, str) else f"image {number}"
 
 
-def _picture_of(source: Any) -> Picture:
+def _picture_of(source: Any) -> ReportImage:
     if isinstance(source, Path):
         return source
     if isinstance(source, str):
@@ -112,7 +112,7 @@ def _data_of(text: str) -> bytes | None:
     return None
 
 
-def _result_of(result: UpscaleResult) -> Picture:
+def _result_of(result: UpscaleResult) -> ReportImage:
     if result.saved_to is not None:
         return result.saved_to
     if result.image_url is not None:
@@ -122,7 +122,7 @@ def _result_of(result: UpscaleResult) -> Picture:
     return None
 
 
-def _described(picture: Picture, folder: Path) -> dict[str, Any] | None:
+def _described(picture: ReportImage, folder: Path) -> dict[str, Any] | None:
     if picture is None:
         return None
     if isinstance(picture, str):

@@ -21,7 +21,7 @@ from .api_key import ApiKey
 from .budget import BudgetedSubmitter
 from .concurrency import run_in_thread, uninterruptible
 from .download import Downloads, download_limits
-from .observer import Harmless, Observer
+from .observer import GuardedObserver, Observer
 from .submission import Submission
 from .submitter import Submitter
 
@@ -178,7 +178,7 @@ class BaseClient:
         return True
 
     def _observe(self, observer: Observer) -> None:
-        self._observer = Harmless(observer)
+        self._observer = GuardedObserver(observer)
         if self._submitter is not None:
             self._submitter.observer = self._observer
 

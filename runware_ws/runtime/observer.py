@@ -26,7 +26,7 @@ class Observer(Protocol):
         """Take note of the outcome of a task, and of the time since the call, if it is known."""
 
 
-class Harmless(Observer):
+class GuardedObserver(Observer):
     """Tells another observer, whose errors are logged: they are no reason to end the client.
 
     Args:

@@ -160,7 +160,7 @@ class LastingWorld(World):
         else:
             super()._client_wants(effect)
 
-    def _server_wants(self, effect: server_effects.Effect) -> None:
+    def _server_wants(self, effect: server_effects.ServiceEffect) -> None:
         if isinstance(effect, server_effects.Run):
             assert effect.job.key in self.kept_attempts, "sent before it was written"
         super()._server_wants(effect)

@@ -311,7 +311,7 @@ class World:
         """A task has its outcome."""
         self.settled[number_of(effect.task)].append(effect.outcome)
 
-    def _server_wants(self, effect: server_effects.Effect) -> None:
+    def _server_wants(self, effect: server_effects.ServiceEffect) -> None:
         if isinstance(effect, server_effects.Run):
             self.jobs.append(effect.job)
         elif isinstance(effect, server_effects.Push):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ...protocol.wire import encode_answer, encode_tasks
 from ..service.answers import HttpCall
 from ..service.core import Service
-from ..service.effects import Close, Cut, Delivery, Effect, Push, Respond
+from ..service.effects import Close, Cut, Delivery, Push, Respond, ServiceEffect
 from ..service.jobs import Failed, Job, JobOutcome
 from ..service.schedule import Schedule
 from ..service.sessions import ServiceConnection
@@ -46,7 +46,7 @@ class FaultInjector:
         self._failing = [one for one in self._triggers if _fails_jobs(one.fault)]
         inbound = [one for one in self._triggers if one.fault.of in EVENTS]
         outbound = [one for one in self._triggers if one not in inbound + self._failing]
-        self._effects: list[Effect] = []
+        self._effects: list[ServiceEffect] = []
         self._lines: dict[ServiceConnection, FaultyLine] = {}
         self._held: Schedule[Held] = Schedule()
         self._inbound = InboundFaults(service, inbound, self._held)
@@ -140,7 +140,7 @@ class FaultInjector:
                 self._service.receive(held.line.connection, encode_tasks(held.tasks), now)
                 self._pass_on(now)
 
-    def take_effects(self) -> list[Effect]:
+    def take_effects(self) -> list[ServiceEffect]:
         effects = self._effects.copy()
         self._effects.clear()  # the lines append to this very list
         return effects

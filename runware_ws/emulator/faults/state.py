@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...protocol.wire import Item, encode_answer
-from ..service.effects import Close, Cut, Effect, Push
+from ..service.effects import Close, Cut, Push, ServiceEffect
 from ..service.sessions import ServiceConnection
 from .kinds import Drop, Fault, Silence
 
@@ -77,7 +77,7 @@ class FaultyLine:
         unsent: the pushes that were not sent because of a silence.
     """
 
-    def __init__(self, connection: ServiceConnection, effects: list[Effect]) -> None:
+    def __init__(self, connection: ServiceConnection, effects: list[ServiceEffect]) -> None:
         self.connection = connection
         self.drop_after: Drop | None = None
         self.gathering: dict[int, Held] = {}

@@ -16,7 +16,17 @@ from ..faults.injector import FaultInjector
 from ..imaging.engine import HTTP_ERRORS, Engine, ImageStore
 from ..imaging.pictures import UpscaleFunction
 from ..service.answers import HttpCall
-from ..service.effects import Close, Cut, Delivery, Effect, Push, Respond, Run, Upload, Webhook
+from ..service.effects import (
+    Close,
+    Cut,
+    Delivery,
+    Push,
+    Respond,
+    Run,
+    ServiceEffect,
+    Upload,
+    Webhook,
+)
 from ..service.jobs import Job
 from ..service.sessions import ServiceConnection
 from ..service.settings import ServiceSettings
@@ -129,7 +139,7 @@ class Host:
             self._do(effect)
         self._set_timer(self._service.next_timer())
 
-    def _do(self, effect: Effect) -> None:
+    def _do(self, effect: ServiceEffect) -> None:
         match effect:
             case Push() | Close() | Cut():
                 if effect.connection in self._writers:

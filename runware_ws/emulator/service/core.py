@@ -27,7 +27,7 @@ from ...errors import ProtocolError
 from ...protocol.wire import Item, decode_tasks, encode_answer
 from .answers import Answer, HttpCall, RefusedError, error_item, http_status
 from .authentication import authenticate, authorized
-from .effects import Close, Delivery, Effect, Push, Respond, Run, Upload, Webhook
+from .effects import Close, Delivery, Push, Respond, Run, ServiceEffect, Upload, Webhook
 from .history import History
 from .jobs import Failed, Job, JobOutcome
 from .schedule import Schedule
@@ -59,7 +59,7 @@ class Service:
         self.sessions = SessionTable()
         self._handler = TaskHandler(settings, self.history, new_uuid)
         self._new_uuid = new_uuid
-        self._effects: list[Effect] = []
+        self._effects: list[ServiceEffect] = []
         self._numbers = count(1)
         self._schedule: Schedule[_Scheduled] = Schedule()
 
@@ -186,7 +186,7 @@ class Service:
                 case Webhook() | Upload():
                     self._effects.append(due)
 
-    def take_effects(self) -> list[Effect]:
+    def take_effects(self) -> list[ServiceEffect]:
         """Return the effects since the last call, in order."""
         effects, self._effects = self._effects, []
         return effects

@@ -81,4 +81,4 @@ class Upload:
 
 
 Delivery: TypeAlias = Webhook | Upload
-Effect: TypeAlias = Push | Close | Cut | Run | Respond | Delivery
+ServiceEffect: TypeAlias = Push | Close | Cut | Run | Respond | Delivery
