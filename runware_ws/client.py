@@ -1,4 +1,4 @@
-"""The client: one long-lived connection, many upscale tasks."""
+"""The client: one long-lived connection for many upscale tasks."""
 
 from __future__ import annotations
 
@@ -56,70 +56,76 @@ class RunwareClient(OtherTasks):
             result = await client.upscale(Path("photo.jpg"), upscale_factor=4)
             await result.save("photo-large.jpg")
 
-    It works on asyncio and on trio, may be closed in another task than it was opened in, and
-    reconnects by itself. Durations are in seconds, sizes in bytes.
+    It works on asyncio and on trio, and reconnects automatically. It may be closed in another task
+    than the one that opened it. Durations are in seconds, sizes in bytes.
 
     Args:
-        api_key: the API key, or a function, plain or asynchronous, that returns it. The function is
+        api_key: the API key, or a plain or asynchronous function that returns it. The function is
             called when the client is opened, and again when the service refuses a key that it
             accepted before. Default: the environment variable ``RUNWARE_API_KEY``.
         url: URL of the service. Default: ``RUNWARE_URL``, or else ``wss://ws-api.runware.ai/v1``.
-        max_in_flight: the most tasks in flight at once; `submit` waits above it. Default 1024.
-        adaptive: whether the number of tasks in flight is found at run time. It begins low, grows
-            while tasks succeed, and falls when the service refuses tasks for lack of room or takes
-            longer; such a task waits and is sent again. Default True; with False it is always
-            ``max_in_flight``.
-        connections: the most connections. There is one until small tasks would wait behind large
-            images, or several large ones could travel at the same time. Default 2.
-        max_in_flight_bytes: bytes of encoded input held at once; a larger image is sent alone.
+        max_in_flight: the maximum number of tasks in flight; `submit` waits when it is reached.
+            Default 1024.
+        adaptive: whether the number of tasks in flight is found at run time. It starts low, grows
+            while tasks succeed, and falls when the service refuses tasks for lack of room or
+            becomes slower. A refused task waits and is sent again. Default True; with False the
+            number is always ``max_in_flight``.
+        connections: the maximum number of connections. A second one is opened when small tasks
+            would wait behind large images, or when several large images could be sent in parallel.
+            Default 2.
+        max_in_flight_bytes: bytes of encoded input held in memory; a larger image is sent alone.
             Default 128 MiB.
         max_retries: how often a task is run again after a transient error of the service, each time
-            under a new taskUUID. Default 2; 0 switches retries off.
+            under a new taskUUID. Default 2; 0 disables retries.
         timeout: default ``timeout`` of a task; None for no limit. Default 300.
-        connect_timeout: time for one attempt to connect. Default 10.
-        auth_timeout: time for the reply to the authentication. Default 10.
+        connect_timeout: time limit for one attempt to connect. Default 10.
+        auth_timeout: time limit for the reply to the authentication. Default 10.
         keepalive: silence after which a ping is sent. Default 20; Runware documents that it closes
             a connection after 120 s of silence.
-        ping_timeout: silence after a ping that means that the connection is dead. Default 10.
-        max_reconnect_time: time without a connection after which the client gives up; None, the
-            default, for never.
+        ping_timeout: silence after a ping after which the connection counts as dead. Default 10.
+        max_reconnect_time: time without a connection after which the client gives up. Default:
+            None, for no limit.
         max_size: size of the largest frame that is accepted. Default 256 MiB.
-        max_tasks_per_frame: number of tasks sent in one frame. Default 100, or what `profile` says.
-        max_frame_bytes: size of the largest frame of several tasks; a larger task is sent in a
-            frame of its own. Default 64 KiB.
-        allow_insecure: whether ``ws://`` may carry the key to another machine. Default False.
+        max_tasks_per_frame: maximum number of tasks in one frame. Default 100, or the limit in
+            `profile`.
+        max_frame_bytes: maximum size of a frame with several tasks; a larger task is sent in its
+            own frame. Default 64 KiB.
+        allow_insecure: whether the key may be sent over ``ws://`` to another machine. Default
+            False.
         on_doubt: what to do with a task that was sent and that the service cannot find afterwards:
             ``"resend"`` (the default) sends it again under the same UUID, ``"fail"`` raises
-            `ResultLostError`. A service that neither finds a task that it runs nor refuses a UUID
-            that it knows runs such a task twice.
-        doubt_window: how late the service may be to find a task that it has received; a task is not
-            sent again before that. Default 2, or what `profile` says.
+            `ResultLostError`. With ``"resend"``, a service that neither finds running tasks nor
+            refuses known UUIDs may run such a task twice.
+        doubt_window: time that the service may need until it finds a task that it has received. A
+            task is not sent again before that. Default 2, or the time in `profile`.
         max_download_bytes: size of the largest result that is downloaded. Default 512 MiB.
-        download_timeout: time for the download of a result, with its retries; None for no limit.
-            Default 300.
-        http_client: an ``httpx.AsyncClient`` for downloads, which stays yours to close. Then names
-            that lead to private addresses are its own affair. Default: connections of this client's
-            own, which are kept until it is closed.
-        reuse_inputs: whether an image that is sent again, for example with another factor, travels
-            as the UUID that the service gave it in an earlier result of this client. Of the last
-            256 images, and not with a `journal` or an ``idempotency_key``. If the service has
-            forgotten the image, it is sent whole, which counts as no retry. Default False: the
-            service stores uploads with at most 2048 pixels a side, which does not hold for images
-            in requests; the input of a second task might be smaller than that of the first.
-        budget: US dollars that this client may spend on upscaling; a task that might exceed it
-            raises `BudgetError` and is not sent. It sets ``include_cost``. A task in flight counts
-            with the highest cost so far, and until one is known, one task at a time is sent.
+        download_timeout: time limit for the download of a result with its retries; None for no
+            limit. Default 300.
+        http_client: an ``httpx.AsyncClient`` for downloads, which this client does not close. Host
+            names that lead to private addresses are then not refused. Default: own connections,
+            which are kept until this client is closed.
+        reuse_inputs: whether an image that is sent again, for example with another factor, is sent
+            as the UUID that the service gave it in an earlier result of this client. This holds for
+            the last 256 images, but not with a `journal` or an ``idempotency_key``. If the service
+            has forgotten the image, the whole image is sent, which does not count as a retry.
+            Default False, because the service stores uploads with at most 2048 pixels a side, a
+            limit that images in requests do not have: the input of a second task might be smaller
+            than that of the first.
+        budget: US dollars that this client may spend on upscaling. A task that might exceed it
+            raises `BudgetError` and is not sent. It implies ``include_cost``. A task in flight
+            counts as the highest cost so far; until a cost is known, tasks are sent one at a time.
             Default: no limit.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
-        ssl: the TLS settings of ``wss://``, such as certificates of one's own. Default: those of
+        ssl: the TLS settings for ``wss://``, for example with your own certificates. Default:
             `ssl.create_default_context`.
-        proxy: URL of an HTTP or SOCKS proxy; True, the default, for that of the environment; False
-            for none.
-        profile: what `runware-ws doctor` has found out about the service: ``"auto"`` (the default)
-            for this host and key, the path of a profile, or None. Arguments come before it.
+        proxy: URL of an HTTP or SOCKS proxy; True for the proxy of the environment; False for none.
+            Default True.
+        profile: the findings of `runware-ws doctor` about the service: ``"auto"`` (the default) for
+            the profile of this host and key, the path of a profile, or None. Arguments take
+            precedence over it.
 
-    A number or text that is not given is taken from the environment variable ``RUNWARE_WS_…`` of
-    its name, such as ``RUNWARE_WS_MAX_IN_FLIGHT``, if there is one.
+    If a number or text is not given, it is taken from the environment variable ``RUNWARE_WS_`` plus
+    its name, such as ``RUNWARE_WS_MAX_IN_FLIGHT``, if that is set.
 
     Raises:
         InputError: an argument is wrong, or there is no key.
@@ -217,45 +223,45 @@ class RunwareClient(OtherTasks):
         idempotency_key: str | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleResult:
-        """Upscale an image and wait for the result. Cancelling the call gives the task up.
+        """Upscale an image and wait for the result. If the call is cancelled, the task is given up.
 
-        Options are checked before anything is sent. None means that an option is not sent, and the
-        service's default holds.
+        Options are checked before anything is sent. An option that is None is not sent; the
+        service's default applies.
 
         Args:
             image: a `pathlib.Path`, bytes, an open binary file, a Pillow image, a numpy array (rows
                 x columns of uint8, grey, RGB or RGBA), or a string that is a URL, the UUID of an
                 image at the service, a data URI or base64. A string is never opened as a file.
             upscale_factor: how many times wider and higher the result is: 2 or 4. Runware makes
-                results of at most 4096 x 4096 pixels, and shrinks the input to keep to that without
-                a word: `UpscaleResult.effective_scale` tells; `upscale_large` makes larger ones.
+                results of at most 4096 x 4096 pixels, and silently shrinks larger inputs; see
+                `UpscaleResult.effective_scale`. `upscale_large` makes larger results.
             output_type: how the image is delivered: ``"URL"`` (the service's default),
                 ``"base64Data"`` or ``"dataURI"``.
             output_format: ``"JPG"`` (the service's default), ``"PNG"`` or ``"WEBP"``. JPG has no
                 transparency.
             output_quality: compression quality, 20 to 99. The service's default is 95.
             ttl: seconds for which the service keeps the result, at least 60; only with ``"URL"``.
-            include_cost: whether the result holds its cost. The service's default is False.
-            webhook_url: URL to which the service POSTs the result too.
-            upload_endpoint: URL to which the service PUTs the image file too.
+            include_cost: whether the result contains its cost. The service's default is False.
+            webhook_url: URL to which the service also POSTs the result.
+            upload_endpoint: URL to which the service also PUTs the image file.
             delivery_method: ``"sync"`` (the service's default): the result is pushed when it is
                 ready. ``"async"``: the service acknowledges the task, and is polled.
-            model: the model; others for the same kind of task are for example ``runware:500@1``
-                (Clarity) and ``runware:501@1`` (CCSR), which take factor 2 only.
+            model: the model. Other models for upscaling are ``runware:500@1`` (Clarity) and
+                ``runware:501@1`` (CCSR), which accept only factor 2.
             routing: an object that Runware's SDKs send since October 2026; passed on as it is.
             extra_members: further members of the request by their names on the wire, for options
                 that are newer than this package. They are passed on unchecked.
-            task_uuid: UUID v4 of the task, which nobody has used before. Default: a new one.
-            tag: any JSON value, which comes back on the task, its result and its outcome, also from
+            task_uuid: UUID v4 of the task, which was never used before. Default: a new one.
+            tag: any JSON value. It comes back with the task, its result and its outcome, even from
                 `recovered`.
-            priority: tasks of a higher priority are sent first; one in eight is of a lower one, if
-                some are waiting. Default 0.
-            idempotency_key: a name of the job, or ``"content"`` for one that follows from the image
-                (not for a URL or UUID). The same key with the same options and API key is the same
-                task in every process, on any machine: if it is under way it is waited for, if it is
-                finished its result is fetched, and it is run only if the service does not know it.
-                That holds for as long as the service remembers the task. Under another API key,
-                also one that ``api_key`` returns later, it is another task.
+            priority: tasks with a higher priority are sent first. If tasks of lower priorities are
+                waiting, one in eight tasks is one of them. Default 0.
+            idempotency_key: a name of the job, or ``"content"`` for a key derived from the image
+                (not for a URL or UUID). The same key with the same options and API key means the
+                same task in every process, on any machine: if it is running, the call waits for it;
+                if it is finished, its result is fetched; only if the service does not know it, it
+                is run. That holds for as long as the service remembers the task. With another API
+                key, including one that ``api_key`` returns later, it is another task.
             timeout: seconds from this call until the task must be settled; None for no limit.
                 Default: the client's ``timeout``.
 
@@ -264,7 +270,7 @@ class RunwareClient(OtherTasks):
             TaskError: the service refused the task, or failed; see `runware_ws.errors`.
             TaskTimeoutError: ``timeout`` passed.
             ResultLostError: the outcome cannot be found.
-            ProtocolError: the task or its answer is larger than a frame may be.
+            ProtocolError: the task or its answer is too large for a frame.
             ConnectionLostError, ClientClosedError, AuthenticationError, JournalError: the client
                 ended.
         """
@@ -323,13 +329,13 @@ class RunwareClient(OtherTasks):
         idempotency_key: str | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> UpscaleTask:
-        """Submit an image and return when its task is sent, or queued to be sent.
+        """Submit an image, and return when its task is sent or queued for sending.
 
-        It waits while ``max_in_flight`` or ``max_in_flight_bytes`` is reached; with an image of
-        more than 64 KiB, also while 4 MiB of such images, or two larger ones, wait to be sent. The
-        image is read and encoded after that. With a journal it returns when the task is in it: a
-        process that dies right afterwards has lost nothing. If the call is cancelled, nothing was
-        sent; with a journal the task is given up.
+        It waits while ``max_in_flight`` or ``max_in_flight_bytes`` is reached. With an image of
+        more than 64 KiB, it also waits while 4 MiB of such images, or two larger ones, wait to be
+        sent. After that the image is read and encoded. With a journal, the call returns when the
+        task is recorded: if the process dies right afterwards, nothing is lost. If the call is
+        cancelled, nothing was sent; with a journal the task is given up.
 
         Args:
             image: see `upscale`.
@@ -338,16 +344,16 @@ class RunwareClient(OtherTasks):
             output_format: ``"JPG"``, ``"PNG"`` or ``"WEBP"``; see `upscale`.
             output_quality: compression quality, 20 to 99.
             ttl: seconds for which the service keeps the result; see `upscale`.
-            include_cost: whether the result holds its cost.
-            webhook_url: URL to which the service POSTs the result too.
-            upload_endpoint: URL to which the service PUTs the image file too.
+            include_cost: whether the result contains its cost.
+            webhook_url: URL to which the service also POSTs the result.
+            upload_endpoint: URL to which the service also PUTs the image file.
             delivery_method: ``"sync"`` or ``"async"``; see `upscale`.
             model: the model; see `upscale`.
             routing: passed on as it is; see `upscale`.
             extra_members: further members of the request; see `upscale`.
             task_uuid: UUID v4 of the task. Default: a new one.
             tag: any JSON value, which comes back with the result; see `upscale`.
-            priority: tasks of a higher priority are sent first; see `upscale`.
+            priority: tasks with a higher priority are sent first; see `upscale`.
             idempotency_key: a name of the job, or ``"content"``; see `upscale`.
             timeout: seconds from this call until the task must be settled; see `upscale`.
 
@@ -389,10 +395,10 @@ class RunwareClient(OtherTasks):
     async def attach(
         self, task_uuid: str | UUID, *, timeout: float | EllipsisType | None = ...
     ) -> UpscaleTask:
-        """Find a task again by its UUID, also one of another process.
+        """Find a task again by its UUID, even if another process has sent it.
 
-        The service is asked for its result. The task settles with `TaskNotFoundError` if the
-        service does not know it, or no longer.
+        The service is asked for its result. If the service does not know the task, or not any more,
+        the task settles with `TaskNotFoundError`.
 
         Args:
             task_uuid: UUID of the task.
@@ -434,45 +440,49 @@ class RunwareClient(OtherTasks):
         idempotency: Callable[[AnyImage], str] | Literal["content"] | None = None,
         timeout: float | EllipsisType | None = ...,
     ) -> Outcomes[AnyImage]:
-        """Upscale many images in flat memory, however many there are.
+        """Upscale any number of images in constant memory.
 
             async for outcome in client.upscale_many(Path("photos").glob("*.jpg")):
                 if outcome.error is None:
                     await outcome.result.save(Path("large") / outcome.source.name)
 
-        An image that fails is an outcome with its error; the others go on. If `images` itself
-        raises, the outcomes of what was taken from it come first, and then the error is raised. If
-        the iteration is left early, tasks in flight are cancelled; with a journal they go on, and
-        `recovered` of the next client has them. Several tasks may read one iteration; if one of
-        them is cancelled while it waits, the iteration ends for all.
+        The outcome of an image that fails is a `Failure` with the error; other images are not
+        affected. If `images` itself raises, the outcomes of the images before that come first, and
+        then the exception is raised. If the iteration is left early, tasks in flight are cancelled;
+        with a journal they continue, and the next client gets them from `recovered`. Several tasks
+        may read one iteration; if one of them is cancelled while it waits, the iteration ends for
+        all.
 
         Args:
             images: an iterable or an asynchronous iterable of images; see `upscale`. They are taken
                 one at a time, as outcomes of others are read.
-            max_in_flight: number of images taken and not yet yielded. Default: the client's.
-            ordered: whether outcomes come in the order of `images`. Default: as they are settled.
-            save_to: a folder, in which each result is saved while others are under way, 32 at once;
-                it is created if it is missing. Outcomes have the ``path``. A result that cannot be
-                saved is the ``unsaved`` of an outcome with the error, and is not acknowledged.
-            name: the name of a file, with or without a suffix: a template of ``{stem}`` (of the
-                image's file or URL), ``{factor}`` and ``{number}`` (of the image, from 1), or a
-                function that returns it for an image. It may name folders within `save_to`. An
-                image with a name that another one has fails, and is not sent. Default ``{stem}``.
-            upscale_factor: 2 or 4; see `upscale`. This and the following hold for every image.
+            max_in_flight: number of images taken and not yielded yet. Default: the client's.
+            ordered: whether outcomes come in the order of `images`. Default: False, as they are
+                settled.
+            save_to: a folder into which results are saved, up to 32 at once, while other images are
+                in flight. It is created if it is missing. Outcomes have the ``path``. If a result
+                cannot be saved, its outcome has the error and the result as ``unsaved``, and it is
+                not acknowledged.
+            name: the name of a file, with or without a suffix. It is a template with the fields
+                ``{stem}`` (of the image's file or URL), ``{factor}`` and ``{number}`` (of the
+                image, from 1), or a function that returns the name for an image. It may contain
+                folders within `save_to`. An image whose name is used already fails, and is not
+                sent. Default ``{stem}``.
+            upscale_factor: 2 or 4; see `upscale`. This and the following apply to every image.
             output_type: ``"URL"``, ``"base64Data"`` or ``"dataURI"``; see `upscale`.
             output_format: ``"JPG"``, ``"PNG"`` or ``"WEBP"``; see `upscale`.
             output_quality: compression quality, 20 to 99.
             ttl: seconds for which the service keeps the result; see `upscale`.
-            include_cost: whether the result holds its cost.
-            webhook_url: URL to which the service POSTs the result too.
-            upload_endpoint: URL to which the service PUTs the image file too.
+            include_cost: whether the result contains its cost.
+            webhook_url: URL to which the service also POSTs the result.
+            upload_endpoint: URL to which the service also PUTs the image file.
             delivery_method: ``"sync"`` or ``"async"``; see `upscale`.
             model: the model; see `upscale`.
             routing: passed on as it is; see `upscale`.
             extra_members: further members of the request; see `upscale`.
-            tag: a function that returns the tag of an image, any JSON value, which comes back on
+            tag: a function that returns the tag of an image, any JSON value, which comes back with
                 its outcome; see `upscale`.
-            priority: tasks of a higher priority are sent first; see `upscale`.
+            priority: tasks with a higher priority are sent first; see `upscale`.
             idempotency: a function that returns the idempotency key of an image, or ``"content"``;
                 see `upscale`.
             timeout: seconds for each image, from the moment it is taken; see `upscale`.
@@ -546,44 +556,45 @@ class RunwareClient(OtherTasks):
         priority: int = 0,
         timeout: float | EllipsisType | None = ...,
     ) -> LargeResult:
-        """Upscale a picture of any size into a file, past the limit of 4096 x 4096 pixels.
+        """Upscale a picture of any size into a file, beyond the limit of 4096 x 4096 pixels.
 
-        The picture is cut into tiles, which are upscaled side by side and fade into each other. The
+        The picture is cut into overlapping tiles, which are upscaled in parallel and blended. The
         content of a tile is its idempotency key: after a crash, the same call runs only the tiles
-        that the service does not know, and tiles of the same content are sent once. A tile that
-        fails is run again alone.
+        that the service does not know. Tiles with the same content are sent once. A tile that fails
+        is retried alone.
 
         The result is upright (the EXIF orientation is applied), grey or RGB, with transparency if
-        the picture has it, in 8 bits a channel. The resolution and the ICC profile are kept, but
-        for that of CMYK, which becomes RGB; other metadata are not. JPEG has no transparency:
-        transparent pixels become white.
+        the picture has it, with 8 bits a channel. The resolution is kept, and so is the ICC
+        profile, except that of CMYK, which becomes RGB. Other metadata are not kept. JPEG has no
+        transparency: transparent pixels become white.
 
-        At its edges a tile ends where the picture ends, without padding or mirroring, so that the
-        model sees there what it would see of the whole picture.
+        Tiles are not padded or mirrored at the edges of the picture, so that the model gets the
+        same pixels there as with the whole picture.
 
-        It needs the extra ``large``. With pyvips, memory holds the tiles in flight, and a few lines
-        of the picture and the result; the disk of `output` needs room for the pixels twice. Decoded
-        as a whole are progressive JPEG, interlaced PNG, WebP, HEIC, AVIF, and pictures that EXIF
-        turns or flips upside down; WebP is encoded as a whole. With Pillow alone, memory holds all
-        of the picture and the result. Cancelling the call gives its tasks up.
+        It needs the extra ``large``. With pyvips, memory holds the tiles in flight, and some lines
+        of the picture and the result; the disk of `output` needs room for twice the pixels.
+        Progressive JPEG, interlaced PNG, WebP, HEIC, AVIF, and pictures that EXIF turns or flips
+        upside down are decoded as a whole; WebP is encoded as a whole. With Pillow alone, memory
+        holds the whole picture and the whole result. If the call is cancelled, its tasks are given
+        up.
 
         Args:
             image: a `pathlib.Path`, bytes or an open binary file.
             output: path of the result: ``.tif`` (BigTIFF), ``.png``, ``.jpg``, ``.webp``, or
-                ``.dzi`` for DeepZoom with pyvips. A file of that name is replaced at the end.
+                ``.dzi`` for DeepZoom with pyvips. An existing file is replaced at the end.
             factor: 2 or 4.
-            tile_size: the longest side of a tile in pixels. Default: 4096 / `factor`; a smaller one
-                takes less memory, and costs more.
+            tile_size: the longest side of a tile in pixels. Default: 4096 / `factor`; smaller tiles
+                take less memory, and cost more.
             overlap: pixels of context on each side of a tile.
-            quality: of JPEG and WebP, 1 to 100.
-            max_in_flight: number of tiles sent and not yet put together.
+            quality: quality of JPEG and WebP, 1 to 100.
+            max_in_flight: number of tiles that are sent and not assembled yet.
             max_cost: US dollars that may be spent. If the estimate is higher, nothing is sent.
             on_plan: called with the tiles and the estimated cost before anything is sent. If it
-                raises, nothing is.
-            on_progress: called with the number of tiles that are done, and of all.
+                raises an exception, nothing is sent.
+            on_progress: called with the number of finished tiles, and the number of all tiles.
             delivery_method: ``"sync"`` or ``"async"``; see `upscale`.
             model: the model; see `upscale`.
-            priority: tasks of a higher priority are sent first; see `upscale`.
+            priority: tasks with a higher priority are sent first; see `upscale`.
             timeout: seconds for each tile; see `upscale`.
 
         Raises:
@@ -591,8 +602,8 @@ class RunwareClient(OtherTasks):
             BudgetError: `max_cost` is reached.
             SaveError: the output cannot be written.
             MissingExtraError: Pillow is not installed.
-            TaskError, TaskTimeoutError, ResultLostError: a tile failed, also when run again.
-            ProtocolError: the result of a tile is not what was asked for.
+            TaskError, TaskTimeoutError, ResultLostError: a tile failed, even after retries.
+            ProtocolError: the result of a tile is not an image of the expected size.
             ConnectionLostError, ClientClosedError, AuthenticationError, JournalError: the client
                 ended.
         """

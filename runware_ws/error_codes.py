@@ -1,8 +1,8 @@
-"""The service's error codes: one table that says what each of them means.
+"""The error codes of the service, in one table with the meaning of each.
 
 Runware documents that its codes are still being standardised, so an unknown code is normal. Codes
-are compared in lower case; a code that is not listed is matched by its family (a prefix, a suffix
-or a part that several codes share).
+are compared in lower case. A code that is not listed is matched by a prefix, a suffix or a part
+that several codes share.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class CodeInfo:
 
     Attributes:
         exception: name of the class in `runware_ws.errors` that is raised for it.
-        http_status: status of a REST answer that carries nothing but this error.
+        http_status: status of a REST answer that contains only this error.
         retryable: whether the same request may succeed later.
         no_room: whether the service refused the task for lack of capacity, before running it.
         about_key: whether the API key itself was refused.
-        not_found: whether it answers a question about a task that the service does not know.
+        not_found: whether it is the answer to a question about an unknown task.
         conflict: whether the taskUUID is already known to the service.
-        timed_out: whether the service stopped waiting, which is no proof that the task failed.
+        timed_out: whether the service stopped waiting, which does not prove that the task failed.
     """
 
     exception: str

@@ -1,4 +1,4 @@
-"""TaskUUIDs that follow from a key, so that every process names the same task alike."""
+"""TaskUUIDs derived from a key, so that all processes use the same UUID for the same task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_idempotency_key(key: object) -> str | None:
     """Return a caller's key.
 
     Raises:
-        InputError: it is no text, or an empty one.
+        InputError: it is not a string, or is empty.
     """
     if key is None:
         return None
@@ -30,7 +30,7 @@ def check_idempotency_key(key: object) -> str | None:
 
 
 def content_key(encoded_image: bytes | bytearray | memoryview) -> str:
-    """Return a key that follows from the content of an image, encoded as it is sent."""
+    """Return a key derived from the content of an image, encoded as it is sent."""
     return "content:" + hashlib.sha256(encoded_image).hexdigest()
 
 
@@ -40,7 +40,7 @@ def uuids_of(key: str, template: RequestTemplate, account: str) -> Callable[[int
     Args:
         key: the caller's key.
         template: the options of the task.
-        account: the API key, which stands for the account, and keeps the UUIDs from being guessed.
+        account: the API key. It stands for the account, and makes the UUIDs unguessable.
     """
     job = hmac.new(account.encode(), key.encode("utf-8", "surrogatepass"), hashlib.sha256)
     job.update(b"\0" + template.middle + b"\0" + template.tail)

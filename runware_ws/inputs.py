@@ -1,7 +1,7 @@
-"""Images as the caller has them, and as they travel: inside the request, as base64 or as text.
+"""The kinds of images that a caller can pass, and their encoding for the request.
 
-A source is checked when it is given (`source_of`), and read and encoded only when its task is about
-to be sent (`Source.encode`).
+A source is checked when it is passed (`source_of`), and read and encoded only when its task is
+about to be sent (`Source.encode`).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Image = Path | bytes | bytearray | memoryview | IO[bytes] | str | UUID | PillowI
 of uint8: grey, RGB or RGBA), or a string: a URL, the UUID of an image at the service, a data URI,
 or base64."""
 
-# No image file is smaller than this; a string that short is rather a name without a dot.
+# No image file is smaller than this. A shorter string is probably a file name without a suffix.
 _MIN_BASE64 = 40
 _KINDS = (
     "pass a pathlib.Path, bytes, a binary file, a Pillow image, a numpy array, or a str with a "
     "URL, UUID, data URI or base64"
 )
-# A multiple of 3, so that the base64 of the pieces joins up; small enough for the C library to keep
-# its memory from one piece to the next.
+# A multiple of 3, so that the base64 of the pieces can be joined. It is small enough for the C
+# library to reuse its memory for the next piece.
 _PIECE_BYTES = 48 * 1024
 
 
@@ -42,10 +42,10 @@ class Source(ABC):
     """An image that can be put into a request.
 
     Attributes:
-        size: bytes that it takes in the request, or an estimate.
-        is_quick: whether `encode` takes so little time that the event loop can bear it.
-        is_read: whether `encode` reads a file, so that some quick ones in a row take time.
-        has_content: whether it is the image itself, and not a name of one.
+        size: number of bytes in the request, or an estimate.
+        is_quick: whether `encode` is fast enough to run in the event loop.
+        is_read: whether `encode` reads a file, so that several quick ones in a row take time.
+        has_content: whether it is the image itself, not a reference to one.
     """
 
     size: int
@@ -62,12 +62,12 @@ class Source(ABC):
         """
 
     async def encode_in_thread(self, head: bytes, tail: bytes) -> bytes | bytearray:
-        """Do as `encode` in a worker thread. Cancelled, it does not wait for a disk that hangs."""
+        """Run `encode` in a worker thread. If cancelled, it does not wait for a disk that hangs."""
         return await run_in_thread(self.encode, head, tail, abandon_on_cancel=self.is_read)
 
 
 class _Text(Source):
-    """A string, in parts, so that one of megabytes is copied only once."""
+    """A string in parts, so that a large one is copied only once."""
 
     is_quick = True
 
@@ -122,7 +122,7 @@ class _OpenFile(Source):
     def encode(self, head: bytes, tail: bytes) -> bytearray:
         try:
             data: Any = self._file.read()
-        except Exception as error:  # whatever the caller's own kind of file raises
+        except Exception as error:  # a caller's own kind of file may raise anything
             problem = f"the file cannot be read: {type(error).__name__}: {error}"
             raise InputError("image", problem, "pass an open binary file") from error
         if not isinstance(data, bytes | bytearray):
@@ -152,7 +152,7 @@ def encode_file(path: Path, head: bytes = b"", tail: bytes = b"") -> bytearray:
     try:
         with open(path, "rb", buffering=0, opener=_without_waiting) as file:
             status = os.fstat(file.fileno())
-            if not S_ISREG(status.st_mode):  # it has become another one meanwhile
+            if not S_ISREG(status.st_mode):  # the file was replaced meanwhile
                 raise _not_a_file(path)
             encoded = _encode(_pieces_of(file), _encoded_size(status.st_size), head, tail)
     except OSError as error:
@@ -163,7 +163,7 @@ def encode_file(path: Path, head: bytes = b"", tail: bytes = b"") -> bytearray:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file, and do not wait if it is a pipe."""
+    """Open a file without blocking, even if it is a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -174,7 +174,7 @@ def _pieces_of(file: io.FileIO) -> Iterator[memoryview]:
 
 
 def _read_into(file: io.FileIO, buffer: memoryview) -> int:
-    """Fill the buffer, unless the file ends before."""
+    """Fill the buffer as far as the file goes, and return the number of bytes."""
     count = 0
     while count < len(buffer) and (read := file.readinto(buffer[count:])):
         count += read
@@ -184,8 +184,8 @@ def _read_into(file: io.FileIO, buffer: memoryview) -> int:
 def _encode(pieces: Iterable[memoryview], size: int, head: bytes, tail: bytes) -> bytearray:
     """Encode pieces in place between `head` and `tail`, as a JSON string.
 
-    An image of megabytes is not copied: each copy takes fresh memory from the system, which costs
-    more than the encoding. `size` may turn out to be wrong: a file may grow or shrink.
+    A large image is not copied: each copy takes new memory from the system, which costs more than
+    the encoding. `size` may be wrong, because a file may grow or shrink.
     """
     request = bytearray(len(head) + size + len(tail))
     request[: len(head) + 1] = head + b'"'
@@ -202,7 +202,7 @@ def source_of(image: Image) -> Source:
     """Check an image without reading it.
 
     Raises:
-        InputError: it is none of the kinds of `Image`, or cannot be an image.
+        InputError: it is of another type than `Image`, or cannot be an image.
     """
     if isinstance(image, str):
         return _checked_text(image)
@@ -218,7 +218,7 @@ def source_of(image: Image) -> Source:
 
 
 def _as_view(data: bytes | bytearray | memoryview) -> memoryview:
-    """Return a flat view of the bytes; a memoryview may have gaps, or be released."""
+    """Return a flat view of the bytes. A memoryview may have gaps, or be released."""
     try:
         view = memoryview(data)
         return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
@@ -227,7 +227,7 @@ def _as_view(data: bytes | bytearray | memoryview) -> memoryview:
 
 
 def _checked_file(image: Any) -> IO[bytes]:
-    """Return a binary file; whatever else a type checker did not see is refused."""
+    """Return a binary file, or raise InputError for anything else."""
     if isinstance(image, io.TextIOBase):
         raise InputError("image", "the file is open as text", "open it in binary mode ('rb')")
     if hasattr(image, "read"):
@@ -239,12 +239,12 @@ def _checked_text(text: str) -> _Text:
     if is_url(text) or is_uuid(text):
         return _Text(encode_text(text), has_content=False)
     if is_data_uri(text) or (len(text) >= _MIN_BASE64 and is_base64(text)):
-        return _Text(b'"', text.encode(), b'"', has_content=True)  # nothing in it needs an escape
+        return _Text(b'"', text.encode(), b'"', has_content=True)  # no character needs an escape
     raise InputError("image", *_why_not(text))
 
 
 def _why_not(text: str) -> tuple[str, str]:
-    """Return what is wrong with a string, and what to do instead."""
+    """Return the problem with a string, and the remedy."""
     if not text.strip():
         return "is an empty string", _KINDS
     if text[:5].lower() == "data:":
@@ -252,18 +252,18 @@ def _why_not(text: str) -> tuple[str, str]:
     if "://" in text[:32]:
         return "is not a URL that the service can fetch", "use http:// or https://"
     if len(text) > 300 and is_base64("".join(text.split())):
-        return "is base64 with white space in it", "remove the white space"
+        return "is base64 with whitespace in it", "remove the whitespace"
     shown = repr(text if len(text) <= 60 else text[:57] + "...")
     return f"{shown} looks like a path; a string is never opened as a file", f"pass Path({shown})"
 
 
 def _encoded_size(size: int) -> int:
-    """Return the size of a file in a request: as base64, in quotes."""
+    """Return the size of a file in a request, as base64 in quotes."""
     return (size + 2) // 3 * 4 + 2
 
 
 def _rest_of(file: IO[bytes]) -> int:
-    """Return the bytes from the present position to the end; 0 if that is not known beforehand."""
+    """Return the number of bytes from the current position to the end; 0 if unknown."""
     try:
         here = file.tell()
         end = file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""Tasks other than upscaling, which travel over the same connection."""
+"""Tasks other than upscaling, over the same connection."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from .options import check_json_object, check_task_uuid, new_uuid
 from .runtime.base_client import BaseClient
 from .runtime.concurrency import uninterruptible
 
-# Those that the client itself sends, each with what to use in its place.
+# Types of tasks that only the client itself sends, each with what to use instead.
 _OWN = {
     "authentication": "it is sent by the client",
     "ping": "use ping()",
     "getResponse": "use attach()",
     "getTaskDetails": "use attach()",
 }
-# Members under which an account's balance was seen, or may be, where it is an object.
+# Members that may hold the amount, if an account's balance is an object.
 _AMOUNTS = ("amount", "balance", "total", "available", "value", "credits")
 _ACCOUNT_DETAILS = {"taskType": "accountManagement", "operation": "getDetails"}
 
 
 @uninterruptible
 class OtherTasks(BaseClient):
-    """The part of `RunwareClient` that is about tasks other than upscaling."""
+    """The methods of `RunwareClient` for tasks other than upscaling."""
 
     async def run(
         self,
@@ -36,24 +36,24 @@ class OtherTasks(BaseClient):
     ) -> Any:
         """Run a task of any other type, and return its result as received.
 
-        It travels over the same connection with the same care: it is asked for after a disconnect,
-        retried after a transient failure, and never sent again once the service knows it. The
+        It is treated like an upscale task: after a disconnect the service is asked for its result,
+        it is retried after a transient error, and never sent again once the service knows it. The
         journal does not hold it. If the call is cancelled, the task is given up.
 
         Args:
             task: its members by their names on the wire, such as ``{"taskType": "modelSearch",
-                "search": "portrait"}``. Without a ``taskUUID`` it gets a new one.
-            results: number of results that the task has (``numberResults`` of some types).
+                "search": "portrait"}``. If ``taskUUID`` is missing, a new one is added.
+            results: number of results to wait for (``numberResults`` of some types of tasks).
             timeout: seconds from this call until the task must be settled; None for no limit.
                 Default: the client's ``timeout``.
 
         Returns:
-            The result as a dict; a list of them if `results` is greater than 1.
+            The result as a dict; a list of dicts if `results` is greater than 1.
 
         Raises:
             InputError: an argument is wrong; nothing was sent.
             TaskError, TaskTimeoutError, ResultLostError, ProtocolError, ConnectionLostError,
-                ClientClosedError, AuthenticationError, JournalError: as of `upscale`.
+                ClientClosedError, AuthenticationError, JournalError: see `upscale`.
         """
         submitter = self._opened()
         wanted = _check_results(results)
@@ -67,9 +67,9 @@ class OtherTasks(BaseClient):
             timeout: seconds; see `run`.
 
         Raises:
-            TaskError: the key may not read it.
-            ProtocolError: the answer holds no balance.
-            RunwareError: as of `run`.
+            TaskError: the key has no permission to read it.
+            ProtocolError: the answer contains no balance.
+            RunwareError: see `run`.
         """
         return _balance_of(await self.run(_ACCOUNT_DETAILS, timeout=timeout))
 
@@ -78,7 +78,7 @@ def _check_task(task: object) -> dict[str, Any]:
     """Return the members of a task, with a taskUUID right after its taskType.
 
     Raises:
-        InputError: it is no task that can be run.
+        InputError: it is not a task that can be run.
     """
     if task is None:
         raise InputError("task", "is None", "pass a dict with a taskType")
@@ -94,21 +94,21 @@ def _check_task(task: object) -> dict[str, Any]:
 
 
 def _check_results(results: object) -> int:
-    """Return the number of results that a task is to have.
+    """Return the number of results that a task has.
 
     Raises:
-        InputError: it is no integer from 1.
+        InputError: it is not an integer of at least 1.
     """
     if not isinstance(results, int) or isinstance(results, bool) or results < 1:
-        raise InputError("results", f"{results!r} is no number of results", "pass 1 or more")
+        raise InputError("results", f"{results!r} is not a number of results", "pass 1 or more")
     return results
 
 
 def _balance_of(account: Mapping[str, Any]) -> float:
-    """Return the balance in an account's details: a number, or an object that holds one.
+    """Return the balance in an account's details, which is a number or an object with one.
 
     Raises:
-        ProtocolError: they hold none.
+        ProtocolError: there is none.
     """
     value = account.get("balance")
     if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""Pillow images and numpy arrays, as inputs and of results.
+"""Convert Pillow images, numpy arrays and image files.
 
-Neither library is imported to find out what an object is: an object of a library that nobody has
-imported does not exist. Files are written and read with Pillow, which the extra ``images`` brings.
+Neither library is imported to check the type of an object: before a library is imported, there are
+no objects of its types. Files are written and read with Pillow, from the extra ``images``.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Array(Protocol):
 
 _CHANNELS = "pass rows x columns (grey) or rows x columns x 3 or 4 (RGB or RGBA)"
 _WRITABLE = frozenset({"1", "L", "LA", "I;16", "P", "RGB", "RGBA"})
-# The fastest level: the result is a tenth larger, and done in a third of the time.
+# The fastest level: the file is a tenth larger, and encoded in a third of the time.
 _COMPRESSION = 1
-# From this value of the EXIF member on, width and height change places.
+# From this value of the EXIF orientation on, width and height are swapped.
 _ORIENTATION, _FIRST_TURNED = 0x0112, 5
 
 
@@ -65,7 +65,7 @@ def _is_a(value: object, module: str, name: str) -> bool:
 
 
 def check_pillow(need: str) -> None:
-    """Raise MissingExtraError, which names the need, unless Pillow is installed."""
+    """Raise MissingExtraError for this need unless Pillow is installed."""
     if find_spec("PIL") is None:
         raise MissingExtraError(need, "images")
 
@@ -74,7 +74,7 @@ def check_picture(picture: Any) -> int:
     """Check a Pillow image or a numpy array, and return the number of bytes of its pixels.
 
     Raises:
-        InputError: it has no pixels, or an array is not one of colours.
+        InputError: it has no pixels, or the shape or type of the array is wrong.
         MissingExtraError: Pillow is not installed.
     """
     check_pillow("an array as an image")
@@ -99,7 +99,7 @@ def _check_array(array: Any) -> None:
 
 
 def png_of(picture: Any) -> bytes:
-    """Return a checked Pillow image, turned as its EXIF says, or array as a PNG file. It blocks.
+    """Return a checked Pillow image (upright by its EXIF data) or array as a PNG file. It blocks.
 
     Raises:
         InputError: its pixels cannot be read.
@@ -112,7 +112,7 @@ def png_of(picture: Any) -> bytes:
         if image.mode not in _WRITABLE:
             image = image.convert("RGBA" if "a" in image.mode.lower() else "RGB")
         image.save(output, "PNG", compress_level=_COMPRESSION)
-    except (OSError, ValueError, SyntaxError) as error:  # as of a file that is cut off
+    except (OSError, ValueError, SyntaxError) as error:  # for example, its file is cut off
         raise InputError("image", f"cannot be read: {error}", "pass an intact image") from None
     return output.getvalue()
 
@@ -137,8 +137,8 @@ class Thumbnail:
     """A small picture of an image.
 
     Attributes:
-        width, height: size of the image in pixels, as it is to be seen.
-        data: the small picture, an image file.
+        width, height: size of the upright image in pixels.
+        data: the small picture as an image file.
     """
 
     width: int
@@ -152,11 +152,11 @@ def thumbnail_of(file: bytes | Path, side: int, form: str, quality: int = 75) ->
     Args:
         file: the file, or its content.
         side: largest width and height of the small picture.
-        form: its format, as Pillow names it.
+        form: its format, by the name in Pillow.
         quality: its compression quality, for formats that have one.
 
     Returns:
-        None if Pillow is not installed, or the file is none that it reads.
+        None if Pillow is not installed or cannot read the file.
     """
     if find_spec("PIL") is None:
         return None
@@ -174,14 +174,14 @@ def thumbnail_of(file: bytes | Path, side: int, form: str, quality: int = 75) ->
 
 
 def size_of(image: Any) -> tuple[int, int] | None:
-    """Return width and height of an image in pixels, as it is to be seen. It blocks on a file.
+    """Return width and height of an upright image in pixels. It blocks if the image is a file.
 
     Args:
-        image: the path or the content of a file, a Pillow image or an array. Of a file, only the
-            header is read.
+        image: the path or the content of a file, a Pillow image or an array. Only the header of a
+            file is read.
 
     Returns:
-        None if Pillow is not installed, or it is none of these.
+        None if the image is of another type, or Pillow is not installed or cannot read it.
     """
     if is_array(image):
         return int(image.shape[1]), int(image.shape[0])

@@ -1,14 +1,14 @@
 """A pytest plugin for tests of programs that use this package; it needs the extra ``emulator``.
 
-The fixture `runware_emulator` is a running `runware_ws.emulator.Emulator`. While a test has it,
-the environment variables name it, so that clients that are made without arguments connect to it:
+The fixture `runware_emulator` is a running `runware_ws.emulator.Emulator`. While a test uses it, it
+is set in the environment variables, so that clients without arguments connect to it:
 
     async def test_it(runware_emulator):
         async with RunwareClient() as client:
             await client.upscale(picture)
         assert len(runware_emulator.executions) == 1
 
-It serves asyncio, trio and blocking code. A marker gives it faults and settings:
+It works with asyncio, trio and blocking code. A marker sets faults and other arguments:
 
     @pytest.mark.runware_emulator(faults=[Drop(nth=1)], latency=0.2)
 
@@ -40,9 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def runware_emulator(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Emulator]:
-    """Return a running emulator that `RUNWARE_URL` and `RUNWARE_API_KEY` name.
+    """Return a running emulator, and set `RUNWARE_URL` and `RUNWARE_API_KEY` to it.
 
-    The nearest marker of the same name gives its arguments; see `runware_ws.emulator.Emulator`.
+    Its arguments come from the closest marker of the same name; see `runware_ws.emulator.Emulator`.
     """
     from .emulator import Emulator
 

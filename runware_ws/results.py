@@ -1,4 +1,4 @@
-"""The result of an upscale task, with the ways to get its image."""
+"""The result of an upscale task, with methods to get its image."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class UpscaleResult:
     """An upscaled image, as the service delivered it.
 
     Attributes:
-        task_uuid: the task's UUID, which it keeps for its whole life.
-        raw: every member as received, also those that this package does not know.
-        attempts: how often the task was run until it succeeded (see ``max_retries``).
+        task_uuid: the task's UUID, which never changes.
+        raw: all members as received, including those that this package does not know.
+        attempts: number of times that the task was run (see ``max_retries``).
         tag: the caller's tag, or None.
-        seconds: seconds from the call to the result, or None if that is not known.
+        seconds: seconds from the call to the result, or None if unknown.
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class UpscaleResult:
 
     @property
     def attempt_uuids(self) -> tuple[str, ...]:
-        """The taskUUIDs of all attempts; several if the task failed and was run again."""
+        """The taskUUIDs of all attempts; more than one if the task failed and was run again."""
         return self._attempt_uuids or (self.task_uuid,)
 
     def ack(self) -> None:
         """Tell the journal that the result is safe, so that it forgets the task.
 
-        Until then, a new client on the same journal gets the result again from
-        `RunwareClient.recovered`. `save` does this too, and so does an ``async for`` over outcomes
-        when it asks for the next one. Without a journal it does nothing.
+        Until then, a new client with the same journal gets the result again from
+        `RunwareClient.recovered`. `save` acknowledges too, and so does an ``async for`` loop over
+        outcomes when it asks for the next one. Without a journal this method does nothing.
         """
         on_ack, self._on_ack = self._on_ack, None
         if on_ack is not None:
@@ -79,12 +79,12 @@ class UpscaleResult:
 
     @property
     def saved_to(self) -> Path | None:
-        """Path of the file that `save` wrote last; None before."""
+        """Path of the last file that `save` wrote, or None."""
         return self._saved_to
 
     @property
     def image_uuid(self) -> str | None:
-        """UUID of the image at the service, or None. It can be the input of another task."""
+        """UUID of the image at the service, or None. It can be used as the input of a task."""
         return self._text("imageUUID", "mediaUUID")
 
     @property
@@ -107,7 +107,7 @@ class UpscaleResult:
     def data(self) -> bytes:
         """Content of the image file, with ``output_type`` ``"base64Data"`` or ``"dataURI"``.
 
-        It is decoded on first use, and kept.
+        It is decoded on first use, and cached.
 
         Raises:
             InputError: the result is a link: use `read`, or ask for another ``output_type``.
@@ -132,11 +132,12 @@ class UpscaleResult:
     async def read(self) -> bytes:
         """Return the content of the image file. A link is downloaded, with the extra ``http``.
 
-        Only https is followed, and only to public addresses, or to the host of the client's URL.
+        Only https links to public addresses are followed, and links to the host of the client's
+        URL.
 
         Raises:
-            DownloadError: the link cannot be fetched, does not lead to an image, or leads to one of
-                more than ``max_download_bytes``.
+            DownloadError: the link cannot be downloaded, does not lead to an image, or the image is
+                larger than ``max_download_bytes``.
             MissingExtraError: httpx is not installed.
             ProtocolError: there is neither data nor a link.
         """
@@ -146,25 +147,25 @@ class UpscaleResult:
         return await self._downloads.fetch(self._link, MemoryContent())
 
     async def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the image file, whole or not at all, and acknowledge the result (see `ack`).
+        """Write the image file atomically, and acknowledge the result (see `ack`).
 
-        A link is downloaded into a temporary file beside it, in little memory however large the
-        image is. If it breaks off, it is resumed. After an error nothing is left of it, and the
-        result is not acknowledged.
+        A link is downloaded into a temporary file in the same folder, in little memory, however
+        large the image is. An interrupted download is resumed. After an error the temporary file is
+        removed, and the result is not acknowledged.
 
         Args:
-            path: a file, whose suffix is set to that of the content (``photo`` or ``photo.png``
-                become ``photo.jpg`` for a JPEG); or an existing folder, in which the file is
-                named after the task. Missing folders are created.
+            path: a file, whose suffix is replaced by that of the content (``photo`` or
+                ``photo.png`` become ``photo.jpg`` for a JPEG); or an existing folder, in which the
+                file is named after the task. Missing folders are created.
 
         Returns:
             The path of the file.
 
         Raises:
-            OSError: it cannot be written.
-            DownloadError, MissingExtraError, ProtocolError: as `read`.
+            OSError: the file cannot be written.
+            DownloadError, MissingExtraError, ProtocolError: see `read`.
         """
-        # What a journal forgets must survive a power failure, as the journal would have.
+        # The journal forgets the result afterwards, so the file must survive a power failure.
         content = FileContent(Path(path), self.task_uuid, durable=self._on_ack is not None)
         try:
             if self._base64 is None:
@@ -184,7 +185,7 @@ class UpscaleResult:
 
         Raises:
             OSError: Pillow cannot read it.
-            DownloadError, MissingExtraError, ProtocolError: as `read`.
+            DownloadError, MissingExtraError, ProtocolError: see `read`.
         """
         check_pillow("a result as a Pillow image")
         return await run_in_thread(image_of, await self.read())
@@ -192,19 +193,19 @@ class UpscaleResult:
     def effective_scale(self, image: Any) -> float | None:
         """Return how many times wider and higher the image is than its input.
 
-        It is less than the factor where the service shrank the input first, which it does without
-        a word, to keep to 4096 x 4096 pixels; `RunwareClient.upscale_large` makes larger ones. It
-        downloads nothing, and blocks while it reads the headers of files.
+        It is less than the factor if the service silently shrank the input first, because it makes
+        results of at most 4096 x 4096 pixels; `RunwareClient.upscale_large` makes larger ones. This
+        method downloads nothing, and blocks while it reads the headers of files.
 
         Args:
             image: the input: a `pathlib.Path`, bytes, a Pillow image or a numpy array.
 
         Returns:
-            None if that cannot be known: the result holds no data and was not saved, the input is
-            none of these, or Pillow (the extra ``images``) is not installed.
+            None if it is unknown: the result holds no data and was not saved, the input is of
+            another type, or Pillow (the extra ``images``) is not installed.
 
         Raises:
-            ProtocolError: its base64 is broken.
+            ProtocolError: the base64 of the result is broken.
         """
         size = size_of(image)
         result = size_of(self.saved_to if self._base64 is None else self.data)
@@ -228,7 +229,7 @@ class UpscaleResult:
         return f"<UpscaleResult {self.task_uuid}: {visible(where)}>"
 
     def _repr_html_(self) -> str:
-        """Return a small picture and a few words, for notebooks. It downloads nothing."""
+        """Return a small picture, the taskUUID and the cost, for notebooks. Download nothing."""
         from html import escape
 
         picture = ""

@@ -1,4 +1,4 @@
-"""The results of `RunwareClient.upscale_many`, saved into a folder while others are under way."""
+"""Save results of `RunwareClient.upscale_many` into a folder while other tasks are in flight."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _UNFIT = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
 def saver_for(
     folder: object, name: str | Callable[[T], str] | None, factor: int | None
 ) -> Saver[T] | None:
-    """Return what saves results into a folder, or None if there is no folder.
+    """Return an object that saves results into a folder, or None if there is no folder.
 
     Raises:
         InputError: an argument is wrong.
@@ -48,7 +48,7 @@ def saver_for(
 
 
 class Names(Generic[T]):
-    """Names for the files of results. Each is given once.
+    """Names for the files of results. Each name is used once.
 
     Args:
         name: a template with the fields ``stem``, ``factor`` and ``number``, or a function that
@@ -56,7 +56,7 @@ class Names(Generic[T]):
         factor: the value of ``factor``.
 
     Raises:
-        InputError: it is neither.
+        InputError: the name is neither a valid template nor a function.
     """
 
     def __init__(self, name: str | Callable[[T], str], factor: int | None) -> None:
@@ -71,10 +71,10 @@ class Names(Generic[T]):
         self._given: set[str] = set()
 
     def name_of(self, source: T) -> str:
-        """Return the name for an image. It may lack a suffix, and may begin with folders.
+        """Return the name for an image. It may lack a suffix, and may contain folders.
 
         Raises:
-            InputError: it leads out of the folder, cannot be the name of a file, or was given to
+            InputError: it leads out of the folder, cannot be the name of a file, or is used for
                 another image.
         """
         number = next(self._numbers)
@@ -84,7 +84,7 @@ class Names(Generic[T]):
         else:
             name = self._name(source)
         _check_name(name)
-        # The same file, also where upper and lower case are the same.
+        # Some file systems ignore case, and would take both names for the same file.
         key = str(without_image_suffix(PurePath(name))).casefold()
         if key in self._given:
             raise _wrong(f"{name!r} is the name of another image, too")
@@ -98,7 +98,7 @@ def _wrong(problem: str) -> InputError:
 
 
 def _fields_of(template: str) -> set[str]:
-    """Return the fields of a template, once it is checked."""
+    """Check a template, and return its fields."""
     try:
         fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
         if unknown := fields - set(_FIELDS):
@@ -122,7 +122,7 @@ def _check_name(name: object) -> None:
 
 
 def _stem(source: object) -> str:
-    """Return what an image is called, made fit for a file name; "" if it has no name."""
+    """Return the stem of an image's name as a valid file name; "" if it has no name."""
     text = ""
     if isinstance(source, PurePath):
         text = source.stem
@@ -138,7 +138,7 @@ def _stem(source: object) -> str:
 
 
 class Saver(Generic[T]):
-    """Saves results into a folder, a bounded number at once.
+    """Saves results into a folder, up to a fixed number at once.
 
     Args:
         folder: the folder.
@@ -152,22 +152,22 @@ class Saver(Generic[T]):
         self._workers: set[Background] = set()
 
     async def prepare(self) -> None:
-        """Make sure that there is a folder, and that it can be written to.
+        """Create the folder if it is missing, and check that it can be written to.
 
         Raises:
-            InputError: it cannot.
+            InputError: it cannot be created or written to.
         """
         await run_in_thread(_try_folder, self._folder)
 
     def start(self, result: UpscaleResult, name: str, done: Done) -> None:
-        """Save a result when its turn comes, and call `done` with its path or with the error."""
+        """Save a result in its turn, and call `done` with its path or with the error."""
         self._queue.append((result, name, done))
         if len(self._workers) < _AT_ONCE:
             worker = Background(lambda: self._work(worker), "runware_ws save")
             self._workers.add(worker)
 
     def cancel(self) -> None:
-        """Stop saving. What is not saved is not acknowledged."""
+        """Stop saving. Results that are not saved yet are not acknowledged."""
         self._queue.clear()
         for worker in self._workers:
             worker.cancel()

@@ -1,4 +1,4 @@
-"""The settings of a client, checked once, in one frozen object."""
+"""The settings of a client, in one frozen object that is checked once."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def check_number(name: str, kind: str, value: object) -> None:
         name: name of the parameter.
         kind: ``int``, ``float`` or ``float | None``; a float is a number of seconds, or of US
             dollars if it is the budget.
-        value: what was given.
+        value: the given value.
 
     Raises:
         InputError: it is of another type, or out of range.
@@ -98,7 +98,7 @@ def check_number(name: str, kind: str, value: object) -> None:
 
 
 def check_bool(name: str, value: object) -> None:
-    """Raise InputError unless `value` is True or False: a text such as "no" would be true."""
+    """Raise InputError unless `value` is True or False. A text such as "no" would be truthy."""
     if not isinstance(value, bool):
         raise InputError(name, f"is of type {type(value).__name__}", "pass True or False")
 
@@ -120,7 +120,7 @@ def _check_url(url: object, allow_insecure: bool) -> None:
     if parts.scheme not in ("ws", "wss") or not host:
         raise InputError("url", "is not a WebSocket URL", remedy)
     if parts.fragment or any(character.isspace() for character in url):
-        raise InputError("url", "has a fragment, or white space in it", remedy)
+        raise InputError("url", "has a fragment, or whitespace in it", remedy)
     if parts.scheme == "ws" and not allow_insecure and not is_loopback(host):
         raise InputError(
             "url",
@@ -130,7 +130,7 @@ def _check_url(url: object, allow_insecure: bool) -> None:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Return whether a host name surely means this machine."""
+    """Return whether a host name certainly means this machine."""
     if host == "localhost":
         return True
     try:

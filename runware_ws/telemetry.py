@@ -1,13 +1,13 @@
 """Traces and metrics of a client through the OpenTelemetry API, with the extra ``otel``.
 
-    telemetry = Telemetry()  # with the providers that the program has set up
+    telemetry = Telemetry()  # with the providers that the program has configured
     async with RunwareClient() as client:
         telemetry.watch(client)
 
 Each attempt of a task is a span of kind client, a child of the span in which the task was
-submitted. The span of a retry has a link to that of the attempt before it. Attributes and metrics
-have the names of the semantic conventions where there are any; the others begin with ``runware.``.
-Each has the attribute ``server.address``.
+submitted. The span of a retry has a link to the span of the previous attempt. Attributes and
+metrics have the names of the semantic conventions, or begin with ``runware.`` if there is no
+convention. All have the attribute ``server.address``.
 
 | metric | kind | attributes |
 |---|---|---|
@@ -16,12 +16,12 @@ Each has the attribute ``server.address``.
 | ``runware.tasks.in_flight`` | up-down counter | ``runware.task.state`` |
 | ``runware.tasks.limit`` | up-down counter: number of tasks that may be in flight | |
 | ``runware.retries``, ``runware.refusals`` | counter | |
-| ``runware.doubts`` | counter | ``runware.doubt.end``: what settled the tasks in doubt |
+| ``runware.doubts`` | counter | ``runware.doubt.end``: a key of `Stats.recovered`, or ``lost`` |
 | ``runware.reconnects`` | counter | |
 | ``runware.io`` | counter, By | ``network.io.direction`` |
 | ``runware.cost`` | counter, USD | |
 
-A client that is not watched pays nothing for this.
+A client that is not watched has no overhead.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ class Telemetry:
     """The traces and metrics of clients.
 
     Args:
-        tracer_provider: where spans go. Default: the program's own.
-        meter_provider: where metrics go. Default: the program's own.
+        tracer_provider: the provider for spans. Default: the global one.
+        meter_provider: the provider for metrics. Default: the global one.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Telemetry:
             meter.create_observable_up_down_counter(name, callbacks, unit, description)
 
     def watch(self, client: BaseClient | BlockingClient) -> None:
-        """Watch a client from now on, whether or not it is open."""
+        """Watch a client from now on. It need not be open."""
         watched = client._original if isinstance(client, BlockingClient) else client
         name = id(watched)
         if name not in self._watchers:
@@ -128,11 +128,11 @@ class Telemetry:
             weakref.finalize(watched, self._keep, name).atexit = False
 
     def _keep(self, name: int) -> None:
-        """Keep the counts of a client that is no more: a counter never goes down."""
+        """Keep the counts of a deleted client, because a counter must not decrease."""
         self._former.update(self._watchers.pop(name).counts())
 
     def _observe(self, name: str, _: CallbackOptions) -> Iterator[Observation]:
-        """Yield a metric. It runs in the thread of whatever exports the metrics."""
+        """Yield a metric. It runs in the thread of the exporter."""
         total = Counter(self._former)
         for watcher in tuple(self._watchers.values()):
             total.update(watcher.counts())
@@ -143,7 +143,7 @@ class Telemetry:
 
 
 class _Watcher:
-    """Watches one client, which it does not hold.
+    """Watches one client, with a weak reference.
 
     Args:
         client: the client.
@@ -162,7 +162,7 @@ class _Watcher:
         self._counters: Counters | None = None
         self._outcomes: Counter[str] = Counter()
 
-    # Told of each task, in the event loop of the client.
+    # Called for each task, in the event loop of the client.
 
     def submitted(self, submission: Submission, waited: float) -> None:
         self._parents[submission.uuid] = get_current()
@@ -211,10 +211,10 @@ class _Watcher:
             start_time,
         )
 
-    # Asked for by whatever exports the metrics, in a thread of its own.
+    # Called by the exporter, in its own thread.
 
     def counts(self) -> Counter[Key]:
-        """Return what only grows. It is known also when the client is no more."""
+        """Return the counters. They are known even after the client was deleted."""
         client = self._client()
         if client is not None and client._submitter is not None:
             self._counters = client._submitter.session.counters
@@ -237,7 +237,7 @@ class _Watcher:
         return counts
 
     def levels(self) -> Counter[Key]:
-        """Return what rises and falls."""
+        """Return the up-down counters."""
         levels: Counter[Key] = Counter()
         client = self._client()
         if client is not None:
@@ -260,7 +260,7 @@ def _end(span: Span, error_type: str, message: str = "") -> None:
 
 
 def _type_of(error: RunwareError) -> str:
-    """Return the service's code for an error, or else its class."""
+    """Return the service's code of an error, or the name of its class if it has none."""
     return error.code if isinstance(error, TaskError) else type(error).__name__
 
 

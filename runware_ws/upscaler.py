@@ -37,31 +37,31 @@ _lock = Lock()
 
 
 class Upscaler:
-    """A function of a batch of rows that adds the upscaled images.
+    """A function that takes a batch of rows and adds the upscaled images.
 
-    It takes what Ray Data's ``map_batches`` gives (a dict of columns, or a DataFrame), what Dask's
-    ``map_partitions`` gives (a DataFrame), and what Spark's ``mapInPandas`` gives (an iterator of
-    DataFrames), and returns the same kind. It can be pickled. Each process opens one client for all
-    batches; an actor of Ray is a process. It needs no server beside Runware: each client finds the
-    number of tasks in flight that the service has room for.
+    The batch is a dict of columns or a DataFrame (as from Ray Data's ``map_batches``), a DataFrame
+    (Dask's ``map_partitions``), or an iterator of DataFrames (Spark's ``mapInPandas``). The result
+    is of the same kind. An `Upscaler` can be pickled. Each process opens one client for all
+    batches; a Ray actor is a process. The processes need no coordination: each client finds the
+    number of tasks in flight for which the service has room.
 
-    The columns ``bytes``, ``path`` or ``url`` hold the image; of several, the first one that has a
-    value is taken. ``id`` (if there is one) is the idempotency key of a row: a batch that is run
-    again, also by another process, is neither run nor billed twice, for as long as the service
-    remembers its tasks. Without ``id``, the content is the key, or the URL.
+    The columns ``bytes``, ``path`` or ``url`` hold the image. If there are several, the first one
+    with a value is used. The optional column ``id`` holds the idempotency key of a row: a batch
+    that is run again, even by another process, is neither run nor billed twice, for as long as the
+    service remembers its tasks. Without ``id``, the key is the content, or the URL.
 
-    Columns are added: ``image`` (bytes) or ``url`` (in place of that of the input), ``width`` and
-    ``height`` (not with ``url``), ``cost`` in US dollars, ``task_uuid`` and ``error``. A row that
-    fails has its error as a text and no image; the others go on. The column ``bytes`` is left out.
-    Dask takes bytes for texts unless it is told
-    ``dask.config.set({"dataframe.convert-string": False})``; it also wants a ``meta``.
+    These columns are added: ``image`` (bytes) or ``url`` (which replaces the input column),
+    ``width`` and ``height`` (not with ``url``), ``cost`` in US dollars, ``task_uuid`` and
+    ``error``. A row that fails has the text of its error and no image; other rows are not affected.
+    The column ``bytes`` is removed. Dask converts bytes to strings unless
+    ``dask.config.set({"dataframe.convert-string": False})`` is called; it also needs a ``meta``.
 
     The API key is read from ``RUNWARE_API_KEY`` in each process.
 
     Args:
         output: ``"image"`` for the content of the image, ``"url"`` for a link to it.
-        client: settings of `runware_ws.RunwareClient`, such as ``{"max_in_flight": 64}``, as JSON
-            has them.
+        client: settings of `runware_ws.RunwareClient` as JSON values, such as
+            ``{"max_in_flight": 64}``.
         options: options of the tasks, such as ``upscale_factor=4``; see `RunwareClient.upscale`.
 
     Raises:
@@ -84,7 +84,7 @@ class Upscaler:
         unknown = options.keys() - UpscaleOptions.__annotations__.keys() - {"priority"}
         if unknown or "output_type" in options:
             name = min(unknown, default="output_type")
-            raise InputError(name, "is no option of an upscale task here", "leave it out")
+            raise InputError(name, "is not an option of Upscaler", "leave it out")
         self._output = output
         kind = "base64Data" if output == "image" else "URL"
         self._options = {"include_cost": True, **options, "output_type": kind}
@@ -93,7 +93,7 @@ class Upscaler:
         """Return a batch with the results.
 
         Raises:
-            AuthenticationError, ClientClosedError: the client cannot work, so that no row can.
+            AuthenticationError, ClientClosedError: the client cannot work, so no row can succeed.
             InputError: the batch has no column with images.
         """
         if isinstance(batch, Mapping):
@@ -106,7 +106,7 @@ class Upscaler:
         return self._frames(batch)
 
     def close(self) -> None:
-        """Close the client of this process, which another batch opens again."""
+        """Close the client of this process. The next batch opens a new one."""
         with _lock:
             client = _clients.pop(self._client_key(), None)
         if client is not None:
@@ -120,7 +120,7 @@ class Upscaler:
         return os.getpid(), json.dumps(self._settings, sort_keys=True, default=str)
 
     def _client(self) -> sync.RunwareClient:
-        """Return the client of this process, which is opened by its first batch."""
+        """Return the client of this process, which the first batch opens."""
         from .sync import RunwareClient
 
         key = self._client_key()
@@ -140,7 +140,7 @@ class Upscaler:
         count = len(columns[names[0]])
         rows = [{name: _plain(columns[name][row]) for name in columns} for row in range(count)]
         client = self._client()
-        # One call for all rows: each call into the thread of the event loop costs more than a task.
+        # One call for all rows: a call into the thread of the event loop costs more than a task.
         results = client._loop.call(partial(self._results, client._original, rows))
         if self._output == "image":
             for one in results:
@@ -150,8 +150,8 @@ class Upscaler:
     async def _results(
         self, client: RunwareClient, rows: list[dict[str, Any]]
     ) -> list[dict[str, Any]]:
-        """Return the results of rows. It runs in the event loop."""
-        tasks = [await self._submitted(client, row) for row in rows]  # all travel at once
+        """Return the results of the rows. It runs in the event loop."""
+        tasks = [await self._submitted(client, row) for row in rows]  # all are in flight at once
         return [await self._row(task) for task in tasks]
 
     async def _submitted(
@@ -184,7 +184,7 @@ class Upscaler:
 
 
 def _image_of(row: Mapping[str, Any]) -> tuple[Any, str]:
-    """Return the image of a row, and its key."""
+    """Return the image and the idempotency key of a row."""
     name = next((one for one in _SOURCES if row.get(one) is not None), None)
     if name is None:
         raise InputError("image", "the row has none", f"fill one of {', '.join(_SOURCES)}")
@@ -196,7 +196,7 @@ def _image_of(row: Mapping[str, Any]) -> tuple[Any, str]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of numpy or pandas as one of Python; None for one that is missing."""
+    """Return a value of numpy or pandas as a Python value; None if it is missing."""
     if hasattr(value, "item"):
         value = value.item()
     is_missing = value is None or value != value  # NaN  # noqa: PLR0124
@@ -208,7 +208,7 @@ def _text_of(error: RunwareError) -> str:
 
 
 def _as_arrays(columns: dict[str, list[Any]]) -> dict[str, Any]:
-    """Return columns as arrays of numpy, if it is installed; Ray Data takes both."""
+    """Return columns as numpy arrays if numpy is installed. Ray Data also accepts lists."""
     try:
         import numpy as np
     except ImportError:

@@ -1,9 +1,9 @@
-"""Webhooks of the service: their bodies, the secret in their URL, and repeated deliveries.
+"""Receive webhooks of the service: parse bodies, check the secret in the URL, skip repetitions.
 
-A task with ``webhook_url`` has its result POSTed there. The service wants an answer with a status
-of 2xx within about five seconds and repeats the delivery otherwise, so a receiver answers first and
-works afterwards, and takes each delivery once. There is no signature: the only thing that tells a
-genuine delivery is a secret in the URL. `examples/webhooks.py` is such a receiver.
+The service POSTs the result of a task to its ``webhook_url``. It repeats the delivery unless it
+gets an answer with a status of 2xx within about five seconds. So a receiver should answer first and
+work afterwards, and should process each delivery once. Deliveries have no signature: only a secret
+in the URL distinguishes them from forgeries. `examples/webhooks.py` is such a receiver.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ def parse(body: bytes | str) -> UpscaleResult:
     Its ``task_uuid`` is that of the attempt, which is one of the ``attempt_uuids`` of the task.
 
     Args:
-        body: the body as it was received: the result itself, or an object with ``data`` or
-            ``errors``.
+        body: the body as received: the result itself, or an object with ``data`` or ``errors``.
 
     Raises:
-        TaskError: the task failed; the class is that for the code of the error.
+        TaskError: the task failed; the class depends on the code of the error.
         ProtocolError: the body cannot be read, or does not hold one result or one error.
     """
     outcomes = parse_all(body)
@@ -56,11 +55,11 @@ def parse_all(body: bytes | str) -> list[UpscaleResult | TaskError]:
 
 
 def _outcome(item: Item) -> UpscaleResult | TaskError | None:
-    """Return the outcome that an item is; None for an acknowledgment and other news."""
+    """Return the outcome in an item; None if it is an acknowledgment or the like."""
     if meaning_of(item) is Meaning.RESULT:
         return UpscaleResult(str(item.get("taskUUID") or "").lower(), item)
     code, message = item.get("code"), item.get("message")
-    if isinstance(code, str):  # an error that is the whole body
+    if isinstance(code, str):  # the whole body is an error
         task_uuid = item.get("taskUUID")
         name = task_uuid if isinstance(task_uuid, str) else None
         return task_error(code, str(message or ""), name, item)
@@ -72,45 +71,45 @@ def _task_error(error: ErrorItem) -> TaskError:
 
 
 def with_secret(url: str, secret: str) -> str:
-    """Return the URL of a webhook with a secret in its query, to be passed as ``webhook_url``.
+    """Return a URL with a secret in its query, to be passed as ``webhook_url``.
 
     Args:
         url: the URL of the receiver.
-        secret: a text that nobody can guess, such as one of `secrets.token_urlsafe`.
+        secret: an unguessable text, such as one from `secrets.token_urlsafe`.
 
     Raises:
         InputError: the secret is empty.
     """
     if not secret:
-        raise InputError("secret", "is empty", "pass one such as secrets.token_urlsafe()")
+        raise InputError("secret", "is empty", "pass a text such as secrets.token_urlsafe()")
     parts = urlsplit(url)
     token = f"{_PARAMETER}={quote(secret, safe='')}"
     return parts._replace(query=f"{parts.query}&{token}" if parts.query else token).geturl()
 
 
 def has_secret(url: str, secret: str) -> bool:
-    """Return whether the URL of a request holds the secret that `with_secret` put into it.
+    """Return whether the URL of a request contains the secret that `with_secret` added.
 
-    It takes as long for a wrong secret that is nearly right as for any other.
+    The comparison takes constant time.
 
     Raises:
         InputError: the secret is empty.
     """
     if not secret:
-        raise InputError("secret", "is empty", "pass that of `with_secret`")
+        raise InputError("secret", "is empty", "pass the secret that was passed to `with_secret`")
     given = parse_qs(urlsplit(url).query).get(_PARAMETER, [""])
     return len(given) == 1 and hmac.compare_digest(given[0].encode(), secret.encode())
 
 
 class Deliveries:
-    """The deliveries that were taken, so that each result is taken once. Threads may share it.
+    """The deliveries that were processed, to process each result once. Threads may share it.
 
-    It lasts as long as the process. A receiver of several processes, or one that must not take a
-    delivery again after a restart, needs a unique key in its database instead.
+    It is kept in memory. A receiver with several processes, or one that must not process a delivery
+    again after a restart, needs a unique key in its database instead.
 
     Args:
-        max_size: number of results to remember; the oldest are forgotten first. Deliveries repeat
-            within minutes.
+        max_size: number of results to remember; the oldest are forgotten first. Repeated deliveries
+            come within minutes.
     """
 
     def __init__(self, max_size: int = 10_000) -> None:
@@ -119,9 +118,9 @@ class Deliveries:
         self._lock = Lock()
 
     def take(self, outcome: UpscaleResult | TaskError) -> bool:
-        """Return True for a result or error that is new, and False from then on.
+        """Return True for a new result or error, and False for each repetition.
 
-        An error that names no task cannot be told from another one, and is always new.
+        An error without a taskUUID cannot be distinguished from another one, and is always new.
         """
         if outcome.task_uuid is None:
             return True
@@ -134,7 +133,7 @@ class Deliveries:
             return True
 
     def give_back(self, outcome: UpscaleResult | TaskError) -> None:
-        """Take the next delivery of this result as a new one: this one could not be worked on."""
+        """Treat the next delivery of this result as new, as this one could not be processed."""
         if outcome.task_uuid is not None:
             with self._lock:
                 self._taken.pop(outcome.task_uuid, None)

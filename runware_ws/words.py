@@ -1,19 +1,19 @@
-"""Words of the other side, made fit to be shown."""
+"""Escape control characters in text from the service."""
 
 from __future__ import annotations
 
 import re
 
-# Control characters, and those that break lines or turn the direction of the text around them.
+# Control characters, and those that break lines or change the direction of text.
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def visible(text: str) -> str:
-    """Return a text on one line, with an escape in the place of each character that has no shape.
+    """Return a text on one line, with invisible characters replaced by escapes.
 
-    A terminal obeys control characters, and a line break in a log forges an entry.
+    A terminal would obey control characters, and a line break in a log would forge an entry.
     """
     if text.isprintable():
         return text

@@ -165,8 +165,8 @@ def test_an_error_of_the_service_is_one_of_its_row(monkeypatch: pytest.MonkeyPat
     [
         ({"output": "file"}, "output: 'file'"),
         ({"client": {"api_key": "rw_secret"}}, "would be pickled"),
-        ({"factor": 2}, "factor: is no option"),
-        ({"output_type": "URL"}, "output_type: is no option"),
+        ({"factor": 2}, "factor: is not an option"),
+        ({"output_type": "URL"}, "output_type: is not an option"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, Any], match: str) -> None:

@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a data URI without base64": (lambda _: "data:image/png,abc", "data URI"),
     "an empty data URI": (lambda _: "data:image/png;base64,", "data URI"),
     "a file URL": (lambda _: "file:///etc/passwd", "http"),
-    "base64 with line breaks": (lambda _: "\n".join(["QUJD" * 19] * 20), "white space"),
+    "base64 with line breaks": (lambda _: "\n".join(["QUJD" * 19] * 20), "whitespace"),
     "no bytes": (lambda _: b"", "empty"),
     "an empty bytearray": (lambda _: bytearray(), "empty"),
     "an empty memoryview": (lambda _: memoryview(b""), "empty"),
