@@ -145,7 +145,7 @@ class UpscaleResult(_Wrapper, results.UpscaleResult):
 
     @property
     def saved_to(self) -> Path | None:
-        """Path of the file that `save` wrote last; None before."""
+        """Path of the last file that `save` wrote, or None."""
         return self._original.saved_to
 
 

@@ -1,4 +1,4 @@
-"""Decide what an answer says, by tables; others decide what is then done."""
+"""Classify answers by tables. Other modules decide what follows from them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from enum import Enum, auto
 from ..error_codes import code_info
 from .wire import ErrorItem, Item
 
-# Any of these in an item means that it is a result and not an acknowledgment. Newer answers have
-# `media…` where Runware documents `image…`.
+# An item with any of these is a result, not an acknowledgment. Newer answers have `media…` where
+# Runware documents `image…`.
 _CONTENT = tuple(
     kind + member
     for kind in ("image", "media")
@@ -32,7 +32,7 @@ RESULT = Meaning.RESULT  # looked up once, since that takes long
 
 
 class Subject(Enum):
-    """The subject of an error that names no task."""
+    """The subject of an error that does not name a task."""
 
     KEY = auto()
     EARLY = auto()
@@ -42,9 +42,9 @@ class Subject(Enum):
 
 
 def meaning_of(item: Item) -> Meaning:
-    """Tell a result, the details of a task, and a sign that the server knows it and is not done.
+    """Return the meaning of an item: a result, details, or a sign that the task is not finished.
 
-    An acknowledgment, ``processing`` and its older names are all signs of that kind.
+    Such a sign is an acknowledgment, ``processing`` or one of its older names.
     """
     status = item.get("status")
     if status not in _IN_PROGRESS:
@@ -57,9 +57,9 @@ def meaning_of(item: Item) -> Meaning:
 
 
 def meaning_of_other(item: Item) -> Meaning:
-    """Return the meaning of an item of a task that is no upscale task.
+    """Return the meaning of an item of a task that is not an upscale task.
 
-    Its results may have any members, so each that has more than those of an acknowledgment is one.
+    Its results may have any members. So an item with more members than an acknowledgment is one.
     """
     if item.get("status") in _IN_PROGRESS:
         return Meaning.ALIVE
@@ -70,16 +70,16 @@ def meaning_of_other(item: Item) -> Meaning:
 
 
 def subject_of(error: ErrorItem, *, ready: bool) -> Subject:
-    """Return the subject of an error without a taskUUID, by its own words.
+    """Return the subject of an error without a taskUUID, derived from its members.
 
-    Before the key is accepted, it may be about the key, since nothing else was asked for, or about
-    a task of an earlier connection.
+    Before the key is accepted, it may be about the key, because nothing else was sent, or about a
+    task of an earlier connection.
     """
     if error.task_type == "ping":
         return Subject.PING
     parameter = error.raw.get("parameter")
     names_key = isinstance(parameter, str) and parameter in _AUTHENTICATION_PARAMETERS
-    # A key may be good and yet not allowed to run such a task.
+    # A key may be valid, but not allowed to run such a task.
     about_key = error.task_type is None and code_info(error.code).about_key
     if error.task_type == "authentication" or names_key or about_key:
         return Subject.KEY

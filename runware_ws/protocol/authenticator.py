@@ -1,4 +1,4 @@
-"""Authentication: the first exchange on every connection, with its ways to fail."""
+"""Authentication, the first exchange on every connection, and its failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Verdict(Enum):
 
 
 class Authenticator:
-    """Judges the replies to an authentication."""
+    """Handles the replies to the authentication."""
 
     def __init__(self, table: TaskTable, reconnector: Reconnector, timing: Timing) -> None:
         self._table = table
@@ -30,7 +30,7 @@ class Authenticator:
         self._timing = timing
 
     def accepted(self, link: ConnectionState, item: Item) -> bool | None:
-        """Take the reply. Return whether the session was resumed, or None if it names none."""
+        """Handle the reply. Return whether the session was resumed, or None if it names none."""
         session_uuid = item.get("connectionSessionUUID")
         if not isinstance(session_uuid, str):
             return None
@@ -43,7 +43,7 @@ class Authenticator:
         return resumed
 
     def refused(self, link: ConnectionState, error: ErrorItem) -> Verdict:
-        """Take an error in reply, or one that says later that the key is not good any more."""
+        """Handle an error in reply, or a later error that says that the key became invalid."""
         if not link.ready and link.resuming is not None:
             self._resume_refused(link, error)
             return Verdict.WITHOUT_SESSION
@@ -52,9 +52,9 @@ class Authenticator:
         return Verdict.BREAKER
 
     def _resume_refused(self, link: ConnectionState, error: ErrorItem) -> None:
-        """Drop the session, which must not keep the client out for ever.
+        """Drop the session, so that it cannot lock the client out for ever.
 
-        What was refused may have been the key, though: then the session is worth another try later.
+        The service may have refused the key instead; then the session is tried again later.
         """
         link.resuming = None
         self._reconnector.resume_failed()
@@ -63,9 +63,9 @@ class Authenticator:
         link.auth_written = False
 
     def may_be_refusal(self, link: ConnectionState, error: ErrorItem, now: float) -> bool:
-        """Return whether to go on waiting for the reply after an error that is perhaps the reply.
+        """Return whether to keep waiting for the reply after an error that may be the reply.
 
-        If an old session was refused, another error is rather about a task of that session.
+        After an old session was refused, a further error is probably about a task of that session.
         """
         if link.resuming is not None:
             return False
@@ -79,7 +79,7 @@ class Authenticator:
         return True
 
     def ended(self, link: ConnectionState) -> AuthenticationError | None:
-        """Take the end of a connection. Return the error if the key was refused before it."""
+        """Handle the end of a connection. Return the error if the key was refused before."""
         if not link.ready and link.resuming is not None:
             self._reconnector.resume_failed()
         if link.early_error is None or link.ready or self._reconnector.ever_ready:

@@ -1,4 +1,4 @@
-"""The session's effects: orders to the driver, which performs them in their order."""
+"""The effects of the session: commands that the driver performs in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EventKind = Literal[
 
 @dataclass(slots=True)
 class Settle:
-    """Hand the outcome of a task, an item as received or an error, to its callers."""
+    """Return the outcome of a task, an item as received or an error, to its callers."""
 
     task: Task
     outcome: dict[str, Any] | RunwareError = field(repr=False)
@@ -23,7 +23,7 @@ class Settle:
 
 @dataclass(slots=True)
 class Record:
-    """Record a task in the journal, then call `Session.recorded`: only then is it sent."""
+    """Record a task in the journal, then call `Session.recorded`. Only after that it is sent."""
 
     task: Task
 

@@ -1,31 +1,31 @@
-"""The liveness of one connection.
+"""Check the liveness of one connection.
 
-An application ping goes out after `keepalive` seconds without a byte from the server: Runware does
-not document that pings of the WebSocket protocol count. No byte within `ping_timeout` of a written
-ping means that the connection is half-open.
+An application ping is sent after `keepalive` seconds without a byte from the server, because
+Runware does not document that pings of the WebSocket protocol count. If no byte comes within
+`ping_timeout` after a ping was written, the connection is half-open.
 
-What was written may still be in buffers along the line. As long as an upload moves, and for
-`keepalive + ping_timeout` after, silence proves nothing.
+Written bytes may still be in buffers on the way. While an upload makes progress, and for
+`keepalive + ping_timeout` after that, silence proves nothing.
 """
 
 from __future__ import annotations
 
 from .effects import Frame
 
-# An upload below this is through the buffers of any line before a ping could time out.
+# An upload below this size has passed the buffers on the way before a ping could time out.
 _LARGE_UPLOAD_BYTES = 64 * 1024
-# The progress of an upload is looked at so many times while a ping would be awaited, and at least
-# after so many seconds.
+# The number of checks of an upload's progress within the timeout of a ping, and the longest time in
+# seconds between two checks.
 _LOOKS = 5
 _LONGEST_LOOK = 2.0
 
 
 class Keepalive:
-    """Decides when to ping, and when a connection is dead.
+    """Decides when to send a ping, and when a connection is dead.
 
     Attributes:
-        heard_at: when bytes came in last.
-        ping_wanted: whether a ping is to be written.
+        heard_at: time at which the last bytes came in.
+        ping_wanted: whether to write a ping.
     """
 
     def __init__(self, now: float, keepalive: float, ping_timeout: float) -> None:
@@ -43,7 +43,7 @@ class Keepalive:
         self._ping_at: float | None = None
 
     def heard(self, now: float) -> bool:
-        """Note that bytes came in. Return whether the next ping is due again from now on."""
+        """Record that bytes came in. Return whether the next ping has a new due time."""
         if now <= self.heard_at:
             return False
         awaited = self._ping_at is not None and self._ping_at > self.heard_at
@@ -52,7 +52,7 @@ class Keepalive:
         return awaited
 
     def begins(self, frame: Frame, now: float) -> bool:
-        """Note that a frame is being written. Return whether it is to be looked at meanwhile."""
+        """Record that a frame is being written. Return whether its progress has to be checked."""
         self._is_writing = True
         self._looked_at = now
         if frame.is_ping:
@@ -60,7 +60,7 @@ class Keepalive:
         return frame.is_ping or len(frame.data) > _LARGE_UPLOAD_BYTES
 
     def wrote(self, frame: Frame, now: float) -> bool:
-        """Note that a frame was written, as far as can be known. Return as `begins`."""
+        """Record that a frame was handed to the system. Return the same as `begins`."""
         self._is_writing = False
         self._moved_at = now
         self._uploaded += len(frame.data)
@@ -71,7 +71,7 @@ class Keepalive:
         return frame.is_ping or len(frame.data) > _LARGE_UPLOAD_BYTES
 
     def moved(self, unsent_bytes: int, now: float) -> None:
-        """Note how many bytes of what was written are still on this machine."""
+        """Record the number of written bytes that are still on this machine."""
         if unsent_bytes < self._unsent:
             self._moved_at = now
             self._uploaded += self._unsent - unsent_bytes
@@ -85,17 +85,17 @@ class Keepalive:
 
     @property
     def awaits_pong(self) -> bool:
-        """Return whether a ping has no answer yet, nor an error in its place."""
+        """Return whether a ping has neither an answer nor an error yet."""
         return self._ping_begun is not None
 
     @property
     def awaits_bytes(self) -> bool:
-        """Return whether nothing has come since a ping was written."""
+        """Return whether no bytes have come since a ping was written."""
         return self._ping_at is not None and self._ping_at > self.heard_at
 
     @property
     def ping_due_at(self) -> float | None:
-        """Return when to ping; None while a ping has no answer."""
+        """Return the time of the next ping; None while a ping has no answer."""
         if self.ping_wanted or self.awaits_bytes:
             return None
         return self.heard_at + self._keepalive
@@ -106,13 +106,13 @@ class Keepalive:
 
     @property
     def look_at(self) -> float | None:
-        """Return when to look at the progress of an upload again; None if there is none."""
+        """Return the time of the next check of an upload's progress; None if there is no upload."""
         return self._looked_at + self._look if self._is_writing or self._unsent else None
 
     @property
     def dead_at(self) -> float:
-        """Return when silence will prove that the connection is half-open."""
-        # The last progress may have been seen late, by the time between two looks.
+        """Return the time at which silence proves that the connection is half-open."""
+        # The last progress may have been noticed late, by the time between two checks.
         patience = self._keepalive + self._ping_timeout - self._look
         stalled = max(self.heard_at, self._moved_at) + patience
         if self._ping_at is None or not self.awaits_bytes:

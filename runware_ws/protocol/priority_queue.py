@@ -1,4 +1,4 @@
-"""A queue with priorities in which nobody starves."""
+"""A priority queue without starvation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# One in so many items is taken from the next priority in turn, whatever waits above it.
+# One of this number of items is taken from a lower priority, even if higher ones are waiting.
 _TURN = 8
 
 
@@ -49,9 +49,9 @@ class PriorityQueue(Generic[T]):
         return item
 
     def in_a_row(self) -> tuple[deque[T], int]:
-        """Return the queue of the next item, and how many may be taken from it before the next.
+        """Return the queue of the next item, and the number of items that may be taken in a row.
 
-        Whoever takes some from it calls `took`.
+        After taking some of them, the caller calls `took`.
         """
         if len(self._queues) > 1:
             return self._next(), 1
@@ -59,7 +59,7 @@ class PriorityQueue(Generic[T]):
         return queue, self.count
 
     def took(self, number: int) -> None:
-        """Note that so many items were taken from what `in_a_row` returned."""
+        """Record that `number` items were taken from the queue that `in_a_row` returned."""
         self._taken += number
         self.count -= number
         if not self.count:
@@ -68,7 +68,7 @@ class PriorityQueue(Generic[T]):
             self._queues = {priority: one for priority, one in self._queues.items() if one}
 
     def remove(self, item: T, priority: int = 0) -> None:
-        """Remove an item, wherever it is in the queue of its priority."""
+        """Remove an item from any place in the queue of its priority."""
         queue = self._queues[priority]
         queue.remove(item)
         self.count -= 1

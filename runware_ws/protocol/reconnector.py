@@ -1,9 +1,9 @@
-"""The state of the client, and the plan of its attempts to connect.
+"""The state of the client, and the schedule of its attempts to connect.
 
-The first connect and every reconnect are planned here alike. The first attempt after a loss is made
-at once, later ones after a delay with full jitter, for ever unless a limit is set. A key that is
-refused before it was ever accepted is wrong. One that is refused later may well be accepted again,
-as Runware's own users report, so a breaker waits then, longer each time.
+The first connect and every reconnect are scheduled in the same way. The first attempt after a loss
+is made at once, later ones after a delay with full jitter, without end unless a limit is set. A key
+that is refused before it was ever accepted is wrong. One that is refused later may be accepted
+again, as users of Runware report; so a circuit breaker waits, longer each time.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ ClientState = Literal[
 
 
 class Reconnector:
-    """Plans the attempts to connect.
+    """Schedules the attempts to connect.
 
     Args:
         rng: returns a random number from 0 to 1.
-        max_reconnect_time: seconds without a connection after which to give up; None for never.
-        timing: durations.
+        max_reconnect_time: seconds without a connection after which to give up; None for no limit.
+        timing: the durations.
         delays: first and longest ceiling of the delay before an attempt.
 
     Attributes:
         state: see `RunwareClient.state`.
         ended: whether the state is final.
         session_uuid: the session to resume, or None.
-        ever_ready: whether the key was accepted once.
-        connect_at: when to try next, or None.
-        reason: why there is no connection; "" while there is one.
-        unproved: whether a connection or the key was lost, and nothing has come since that shows
-            that the present ones are good.
+        ever_ready: whether the key was ever accepted.
+        connect_at: time of the next attempt, or None.
+        reason: the reason why there is no connection; "" while there is one.
+        unproved: whether a connection was lost or the key was refused, and nothing received since
+            then shows that they are good again.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Reconnector:
         self.state = "connecting"
 
     def ready(self, session_uuid: str) -> bool:
-        """Take note that the key was accepted. Return whether the session was resumed."""
+        """Record that the key was accepted. Return whether the session was resumed."""
         resumed = session_uuid == self.session_uuid
         self.session_uuid = session_uuid
         self.state = "connected"
@@ -100,23 +100,23 @@ class Reconnector:
         return resumed
 
     def resume_failed(self) -> None:
-        """Take note that a connection failed that named the session.
+        """Record the failure of a connection that named the session.
 
-        Once, that may be because of the network. A service that refuses the session may say so in
-        any way, also by closing the connection: so the second time the session is dropped.
+        The first failure may be caused by the network. But a service may refuse the session in any
+        way, even by closing the connection; so the session is dropped the second time.
         """
         self._failed_resumes += 1
         if self._failed_resumes >= _MAX_FAILED_RESUMES:
             self.session_uuid = None
 
     def prove(self, is_good: bool) -> None:
-        """Take note whether the connection is good for more than the key."""
+        """Record whether the connection works for more than the authentication."""
         if is_good:
             self._flaps = self._refusals = 0
             self.unproved = False
 
     def lost(self, reason: str, now: float) -> None:
-        """Plan the next attempt after a loss, or a failed attempt.
+        """Schedule the next attempt after a loss or a failed attempt.
 
         A service that accepts the key and then closes the connection is tried less and less often.
         """
@@ -131,7 +131,7 @@ class Reconnector:
         self.connect_at = now + delay
 
     def refused(self, reason: str, now: float) -> None:
-        """Plan the next attempt after the key was refused that had been accepted before."""
+        """Schedule the next attempt after the refusal of a key that was accepted before."""
         self.lost(reason, now)
         self.state = "key_refused"
         # Half of the delay is fixed, so that the service is not tried in a tight loop.
@@ -142,17 +142,17 @@ class Reconnector:
 
     @property
     def in_doubt(self) -> bool:
-        """Return whether the key was refused, and nothing since has shown that it is good."""
+        """Return whether the key was refused, and nothing since then shows that it is good."""
         return self._refusals > 0
 
     @property
     def give_up_at(self) -> float | None:
-        """Return when reconnecting is given up; None while connected, or in an attempt."""
+        """Return the time at which to give up; None while connected, or during an attempt."""
         waits = self.state in ("waiting", "key_refused") and self._attempts
         return self._away_since + self._limit if waits and self._limit is not None else None
 
     def gives_up(self, now: float) -> bool:
-        """Return whether the limit to reconnecting has passed."""
+        """Return whether the time limit for reconnecting has passed."""
         return self._limit is not None and now - self._away_since >= self._limit
 
     def end(self, state: ClientState, reason: str) -> None:

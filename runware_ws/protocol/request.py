@@ -1,4 +1,4 @@
-"""The members of an upscale request: the one table of their types, limits and meaning.
+"""The members of an upscale request, in one table with their types, limits and meanings.
 
 Source: the service's OpenAPI document. The client checks arguments against this table
 before anything is sent, and the emulator checks requests against it as the service would.
@@ -24,14 +24,14 @@ class Member:
 
     Attributes:
         wire: its name on the wire.
-        name: the same in snake case, as the client's argument.
-        kind: the JSON type, as a Python type.
-        description: what it does; a sentence.
-        choices: the values allowed, or () for any.
+        name: its name in snake case, as an argument of the client.
+        kind: its JSON type, as a Python type.
+        description: a description in one or more sentences.
+        choices: the allowed values, or () for any.
         minimum, maximum: limits, both inclusive, or None.
-        form: ``uuid4`` or ``uri`` when the text must have that form, else "".
-        default: what the service takes when the member is missing; None when it says nothing.
-        only_with: a (wire name, value) that this member needs to have any meaning, or None.
+        form: ``uuid4`` or ``uri`` if the text must have that form, else "".
+        default: the service's default; None if it documents none.
+        only_with: a (wire name, value) without which this member has no effect, or None.
     """
 
     wire: str
@@ -132,7 +132,7 @@ _BY_NAME = {member.name: member for member in MEMBERS}
 _BY_WIRE = {member.wire: member for member in MEMBERS}
 _KINDS = {str: "a string", int: "an integer", bool: "true or false"}
 _PORT = r"[0-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]"
-# What a text of each form looks like, as both regular expressions of Python and of JSON Schema.
+# The forms of texts, as regular expressions that are valid in both Python and JSON Schema.
 PATTERNS = {
     "uuid4": (
         "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
@@ -154,7 +154,7 @@ _UUID4, _URI = (re.compile(PATTERNS[form], re.ASCII) for form in ("uuid4", "uri"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A fault of a value, in words, and what to pass instead.
+    """A problem with a value, and the remedy, as texts.
 
     `kind` is ``type``, ``choice``, ``range`` or ``form``.
     """
@@ -185,7 +185,7 @@ def is_url(text: str) -> bool:
 
 
 def _has_valid_host(text: str) -> bool:
-    """Return whether the library accepts what is between the brackets of a URL."""
+    """Return whether the standard library accepts the text between the brackets of a URL."""
     try:
         return bool(urlsplit(text).hostname)
     except ValueError:
@@ -202,7 +202,7 @@ def is_base64(text: str, start: int = 0) -> bool:
     """Return whether a text has only characters of base64 from `start` on, and at least one."""
     if len(text) <= start or not text.isascii():
         return False
-    # In pieces, which is faster than a regular expression, and needs no copy of megabytes.
+    # In pieces, which is faster than a regular expression, and does not copy the whole text.
     starts = range(start, len(text), _PIECE)
     return not any(text[one : one + _PIECE].encode().translate(None, _BASE64) for one in starts)
 
@@ -219,7 +219,7 @@ def member_named(wire: str) -> Member | None:
 
 
 def problem_with(member: Member, value: object) -> Problem | None:
-    """Return what is wrong with `value` as this member of a request; None if it is right."""
+    """Return the problem with `value` as this member of a request; None if there is none."""
     wrong_kind = not isinstance(value, member.kind)
     if wrong_kind or (isinstance(value, bool) and member.kind is not bool):
         name = type(value).__name__
@@ -245,7 +245,7 @@ def _range_problem(member: Member, value: int) -> Problem | None:
 
 
 def lonely_member(members: Mapping[str, Any]) -> Member | None:
-    """Return the first member that lacks the one it needs to have a meaning."""
+    """Return the first member that is given without the member that it needs; see `only_with`."""
     for member in MEMBERS:
         if member.only_with is not None and member.wire in members:
             other, value = member.only_with
@@ -254,7 +254,7 @@ def lonely_member(members: Mapping[str, Any]) -> Member | None:
     return None
 
 
-# The upscale models that are known, by their identifiers: `MODEL` and those of Runware's SDKs.
+# The known upscale models by their identifiers: `MODEL`, and those of Runware's SDKs.
 MODELS = {
     MODEL: "Real-ESRGAN",
     "runware:500@1": "Clarity",
@@ -265,7 +265,7 @@ MODELS = {
     "prunaai:p-image@upscale": "P-Image",
     "topazlabs:wonder@3.5": "Wonder",
 }
-# Of these, Runware's documentation allows no other factor than 2.
+# Runware's documentation allows only factor 2 with these.
 FACTOR_2_ONLY = frozenset({"runware:500@1", "runware:501@1"})
 
 
@@ -321,7 +321,7 @@ def request_members(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
-    """`value` for an error text: short, and without the credentials a URL may carry."""
+    """Return `value` for an error text: short, and without credentials that a URL may contain."""
     text = repr(value)
     if "://" in text:
         return "the URL given"

@@ -1,4 +1,4 @@
-"""Retries: tasks that the server declared failed are run again, or settled with their error."""
+"""Retry tasks that the server declared failed, or settle them with their errors."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from .task_table import TaskTable
 from .tasks import Evidence, Task
 from .wire import ErrorItem
 
-# They are about the account, or were told after a look at the image.
+# These are about the account, or follow from the image.
 _OTHER_REASONS = ("PermissionDeniedError", "InsufficientCreditsError", "ContentPolicyError")
 
 
 class Retries:
-    """Runs tasks again that failed.
+    """Retries failed tasks.
 
     Args:
         table: the tasks.
-        max_retries: how often a task that failed is run again.
+        max_retries: maximum number of retries of a task.
     """
 
     def __init__(self, table: TaskTable, max_retries: int) -> None:
@@ -28,9 +28,9 @@ class Retries:
     def refused(
         self, task: Task, refusal: ErrorItem, now: float, *, was_named: bool, new_uuid: bool
     ) -> None:
-        """Send a task again that was refused for lack of room, once there is some: it was not run.
+        """Send a task again that was refused for lack of room, once there is room. It was not run.
 
-        A refusal without a name has told the limit before it was known which task it is of.
+        If the error did not name its task, the limit was lowered before the task was found.
         """
         table, level, sent_at = self._table, task.level, task.sent_at
         task.refusal = refusal
@@ -54,16 +54,16 @@ class Retries:
         was_named: bool = True,
         is_recorded: bool = False,
     ) -> None:
-        """Run a task again that failed, or settle it with its error.
+        """Retry a task that failed, or settle it with its error.
 
         Args:
             task: the task.
             error: its error.
             now: the time.
-            was_named: whether the error named the task. If not, it is no word of the server on this
-                very task, so the task keeps its UUID.
-            is_recorded: whether it is in the details: then the server remembers the UUID, and would
-                refuse it again.
+            was_named: whether the error named the task. If not, the server did not say that this
+                very task failed, so the task keeps its UUID.
+            is_recorded: whether the details contain the error. Then the server remembers the UUID,
+                and would refuse it again.
         """
         info = code_info(error.code)
         if task.inline is not None and _may_be_about_input(error):
@@ -85,10 +85,11 @@ class Retries:
 
 
 def _may_be_about_input(error: ErrorItem) -> bool:
-    """Return whether an error may say that the service does not have the input.
+    """Return whether an error may mean that the service does not have the input.
 
-    Its parameter says so, or its code, such as ``mediaNotFound`` or ``downloadFailed``. Not all
-    codes are known, so any other error that is final and names no parameter may mean that as well.
+    This follows from its parameter, or from its code, such as ``mediaNotFound`` or
+    ``downloadFailed``. Not all codes are known. So any other final error that names no parameter
+    may mean it, too.
     """
     info = code_info(error.code)
     if info.no_room or info.exception in _OTHER_REASONS:

@@ -1,4 +1,4 @@
-"""A text that is never shown by accident."""
+"""Keep the API key out of reprs and logs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Secret:
         self.replace(text)
 
     def replace(self, text: str) -> None:
-        """Hold another text from now on."""
+        """Replace the text by another one."""
         self._text = text
         self._bytes = text.encode()
 
@@ -32,19 +32,19 @@ class Secret:
     def may_be_in(self, frame: bytes | bytearray) -> bool:
         """Return whether the values of a frame have to be searched for the secret.
 
-        An escape may stand for any of its characters. A large frame takes longer to search than its
-        values, most of which is an image.
+        An escape may stand for any of its characters. Searching a large frame takes longer than
+        searching its values, because most of it is an image.
         """
         if len(self._text) < _SHORTEST:
             return False
         return len(frame) > _SMALL_BYTES or b"\\" in frame or self._bytes in frame
 
     def hidden_in(self, value: Any, depth: int = 0) -> Any:
-        """Return what a server says, without the secret where it quotes it.
+        """Return a value from the server, with the secret removed wherever it is quoted.
 
         Args:
-            value: a text, or a value of JSON. What is nested too deeply in it is left out.
-            depth: how deeply it is nested itself.
+            value: a text or a JSON value. Values that are nested too deeply in it are left out.
+            depth: the depth at which the value itself is nested.
         """
         if isinstance(value, str):
             hides = len(self._text) >= _SHORTEST and self._text in value

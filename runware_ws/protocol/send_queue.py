@@ -1,7 +1,7 @@
-"""Choose what is written next: all that is pending, in as few frames as the limits allow.
+"""Choose the next frame: everything that is pending, in as few frames as the limits allow.
 
-The writer asks for a frame whenever it is free, so with one task pending one task is sent, and
-with a thousand pending they leave together. Nothing is delayed to make a frame fuller.
+The writer asks for a frame whenever it is free. So a single pending task is sent alone, and a
+thousand pending tasks are sent together. Nothing is delayed to fill a frame.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _MAY_BE_ASKED_FOR = (Stage.RECONCILING, Stage.ACCEPTED, Stage.SENT)
 
 
 class Takes(NamedTuple):
-    """The kinds of tasks that may travel on a connection.
+    """The kinds of tasks that may be sent on a connection.
 
     Attributes:
-        small: whether small new tasks may.
-        bulk: whether large ones may.
-        has_other: whether there is another connection for these.
+        small: whether small new tasks may be sent.
+        bulk: whether large tasks may be sent.
+        has_other: whether there is another connection for large tasks.
     """
 
     small: bool = True
@@ -55,7 +55,7 @@ class SendQueue:
     def authentication(self, link: ConnectionState, deadline: float) -> Frame | None:
         """Return the first frame on a connection, to be answered by `deadline`; None once written.
 
-        It holds nothing but the three members that Runware documents.
+        It contains only the three members that Runware documents.
         """
         if link.auth_written:
             return None
@@ -117,7 +117,7 @@ class SendQueue:
         return Frame(data, tasks=batch)
 
     def _room_for_small(self, takes: Takes) -> int:
-        """Return how many small tasks may be sent: large ones that can be sent have a share."""
+        """Return the number of small tasks that may be sent. Large tasks have a reserved share."""
         room = self._table.limit.room()
         if not self._table.bulk.count or not (takes.bulk or takes.has_other):
             return room
@@ -130,14 +130,14 @@ class SendQueue:
         return min(room, self._share_of_bulk() - self._table.bulk_in_flight)
 
     def _share_of_bulk(self) -> int:
-        """Return how many large tasks may be in flight while small ones wait: a quarter of all.
+        """Return the number of large tasks in flight while small ones wait: a quarter of the limit.
 
-        Where that is less than one, a large one has its turn after three frames of small ones.
+        If that is less than one, a large task is sent after every three frames of small ones.
         """
         return self._table.limit.limit // 4 or int(self._small_in_a_row >= 3)
 
     def _resends(self) -> list[Task]:
-        """Return the first of the tasks to be sent again, as many as fit into a frame."""
+        """Return the next tasks to send again, as many as fit into a frame."""
         batch: list[Task] = []
         resends, size = self._table.resends, 1
         room = min(self._table.room_for_resends(), self._settings.max_tasks_per_frame)
@@ -152,7 +152,7 @@ class SendQueue:
         return batch
 
     def _pending(self, pending: PriorityQueue[Task], room: int) -> list[Task]:
-        """Return the first of the pending tasks, as many as fit into a frame and may be sent."""
+        """Return the next pending tasks, as many as fit into a frame and may be sent."""
         batch: list[Task] = []
         size, max_bytes = 1, self._settings.max_frame_bytes
         room = min(room, self._settings.max_tasks_per_frame)

@@ -1,16 +1,16 @@
 """The client's side of the protocol, as a state machine without I/O.
 
-Everything that happens comes in as a call with the time, on the session or on one of its lines
-(`Line.receive`, `Line.lost`, `handle_timer` …), everything to be done goes out as one ordered list
-of effects (`take_effects`), and the bytes to be written are fetched, a frame at a time, when the
-writer is free (`Line.next_frame`). The session says when it wants to be called next (`next_timer`).
+Every input is a call with the time, on the session or on one of its lines (`Line.receive`,
+`Line.lost`, `handle_timer` …). The output is one ordered list of effects (`take_effects`). Frames
+are fetched one at a time when the writer is free (`Line.next_frame`). `next_timer` returns the time
+at which the session wants to be called next.
 
-It knows the tasks that are not settled, by taskUUID, which alone routes an answer: the taskType of
-an answer differs from the request, and the order means nothing. It refuses to know whether an
-answer comes once, and on which connection: a replay may come before the reply to the key.
+It knows the unsettled tasks by taskUUID. Only the taskUUID routes an answer: the taskType of an
+answer differs from that of the request, and answers come in any order. It does not rely on an
+answer coming once, or on a certain connection: a replay may come before the reply to the key.
 
-Invariants: a task is settled exactly once, and from then on unknown here; a settled task holds no
-bytes; a taskUUID is replaced only after the server declared that the task failed.
+Invariants: a task is settled exactly once, and is unknown here from then on; a settled task holds
+no bytes; a taskUUID is replaced only after the server declared that the task failed.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from .tasks import Evidence, Stage, Task, Transition, move
 
 
 class Session:
-    """All tasks, over however many connections it takes.
+    """All tasks, over one or more connections.
 
     Attributes:
-        tasks: those that are not settled, by their names; to be looked at only.
-        find: returns the task of a name, or with an attempt of a UUID, or None.
-        counters: what happened so far.
-        effects: what is to be done, in order; see `take_effects`.
-        timers: their `moved` tells whether `next_timer` may be sooner than it last was.
+        tasks: the unsettled tasks by their names (read-only).
+        find: returns the task with this name or with an attempt of this UUID, or None.
+        counters: the counts so far.
+        effects: the effects to perform, in order; see `take_effects`.
+        timers: their `moved` tells whether `next_timer` may return an earlier time than before.
         lines: the connections; the first is the main one.
-        main: the first of them.
+        main: the main connection.
         ended: whether the state is final.
-        failure: what ended the client, if it failed.
+        failure: the error that ended the client, if it failed.
 
     Args:
         settings: the client's settings.
@@ -104,7 +104,7 @@ class Session:
     # What the caller wants.
 
     def take_up_from(self, source: Callable[[str], Task | None]) -> None:
-        """Have `source` return, after `attach`, a task that an answer or a caller names."""
+        """Set the function that attaches and returns a task which an answer or a caller names."""
         self._table.take_up = source
 
     def start(self, now: float) -> None:
@@ -132,7 +132,7 @@ class Session:
             self._send(task)
 
     def recorded(self, task: Task) -> None:
-        """Send a task whose `Record` was performed."""
+        """Send a task whose `Record` effect was performed."""
         if task.stage is Stage.QUEUED:
             self._send(task)
 
@@ -145,11 +145,11 @@ class Session:
             self._ask_for(task)
 
     def awaits(self, task: Task) -> bool:
-        """Return whether the bytes of a task are awaited: a `Load` may be out of date."""
+        """Return whether the bytes of a task are still needed: a `Load` effect may be outdated."""
         return task in self._table.unloaded
 
     def loaded(self, task: Task, payload: bytes | bytearray, why_not: str = "") -> None:
-        """Send a task whose `Load` was performed. If it has no bytes any more, say why not."""
+        """Send a task whose `Load` effect was performed. Without bytes, a reason must be given."""
         if not self.awaits(task):
             return
         del self._table.unloaded[task]
@@ -168,7 +168,7 @@ class Session:
         self._ask_for(task)
 
     def _ask_for(self, task: Task) -> None:
-        """Ask for a task that this client has not sent, but another may have."""
+        """Ask for a task that another client may have sent."""
         move(task, Transition.WRITE)
         move(task, Transition.DOUBT)
         self._table.enter_flight(task)
@@ -177,24 +177,24 @@ class Session:
             self._reconciler.ask_first(link, task)
 
     def cancel(self, task: Task) -> None:
-        """Give a task up. The server finishes and bills it all the same."""
+        """Cancel a task. The server may still finish and bill it."""
         if task.stage is not Stage.SETTLED:
             self._give_up(task, TaskCancelledError(task.uuid))
 
     def ping(self) -> bool:
-        """Write a ping on each connection. Return False if there is none."""
+        """Request a ping on each connection. Return False if there is no connection."""
         links = self._ready_links()
         for link in links:
             link.keepalive.ping_wanted = True
         return bool(links)
 
     def fail(self, error: RunwareError) -> None:
-        """End for good, and for this reason."""
+        """End the session for good, with this error."""
         self.failure = error
         self._end("failed", lambda _: type(error)(*error.args), str(error))
 
     def close(self, reason: str) -> None:
-        """End for good: whatever is not settled fails."""
+        """End the session for good. Unsettled tasks fail."""
         self._end("closed", lambda task: ClientClosedError(reason, task.uuid), reason)
 
     # Its state.
@@ -208,24 +208,24 @@ class Session:
 
     @property
     def why_away(self) -> str:
-        """The state of being not connected, and its reason; "" while there is a connection."""
+        """The state without a connection, and its reason; "" while there is a connection."""
         return "" if self._ready_links() else self.main.reconnector.why_away
 
     @property
     def limit(self) -> int:
-        """Return the number of tasks that may be in flight at present."""
+        """Return the number of tasks that may be in flight now."""
         return self._table.limit.limit
 
     def _ready_links(self) -> list[ConnectionState]:
         return [one.link for one in self.lines if one.link is not None and one.link.ready]
 
     def _link_for(self, task: Task) -> ConnectionState | None:
-        """Return where to ask for a task, so that a large answer holds up no small one."""
+        """Return the connection on which to ask for a task, so that it delays no small answers."""
         links = self._ready_links()
         return None if not links else links[-1] if task.bulk else links[0]
 
     def take_effects(self) -> list[Effect]:
-        """Return what is to be done, in order; each effect is handed out once."""
+        """Return the effects to perform, in order. Each effect is returned once."""
         effects = self.effects[:]
         self.effects.clear()
         return effects
@@ -233,7 +233,7 @@ class Session:
     # Time.
 
     def next_timer(self) -> float | None:
-        """Return when `handle_timer` wants to be called, or None."""
+        """Return the time at which to call `handle_timer`, or None."""
         table = self._table
         table.timers.moved = False
         lines = [line.next_timer() for line in self.lines]
@@ -241,7 +241,7 @@ class Session:
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
-        """Do what is due."""
+        """Perform everything that is due."""
         self._table.timers.moved = True
         for line in self.lines:
             line.handle_timer(now)
@@ -270,14 +270,14 @@ class Session:
         self._give_up(task, error)
 
     def _give_up(self, task: Task, error: RunwareError) -> None:
-        """Settle a task without a word from the server, which may still have one to say."""
+        """Settle a task without an answer from the server. The answer may still come."""
         self._table.abandon(task, task.sent_at + self._timing.known_limit)
         self._table.settle(task, error)
 
     # More lines.
 
     def _open_line_if_of_use(self, now: float) -> None:
-        """Open one more line if small tasks are among large ones, or all lines are occupied."""
+        """Open another line if there are small and large tasks, or if all lines are occupied."""
         if not self._closed_lines or not self.main.is_ready:
             return
         table = self._table
@@ -289,7 +289,7 @@ class Session:
             self._closed_lines.pop().start(now)
 
     def _open_at(self) -> float | None:
-        """Return when one more line is of use if all stay occupied by large frames, or None."""
+        """Return the time at which to open another line if large frames occupy all, or None."""
         table = self._table
         if not self._closed_lines or not table.bulk.count or table.limit.room() <= 0:
             return None

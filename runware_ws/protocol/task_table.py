@@ -1,4 +1,4 @@
-"""The tasks that are not settled, and the only ways in, out and over to another attempt."""
+"""The table of unsettled tasks. All additions, settlements and new attempts go through it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .wire import ErrorItem, Item, with_uuid
 _COST_UNITS = 10**12  # a dollar in the units in which costs are added
 _MAX_COST = 10**9
 _NUMBERS = (int, float)
-# Settled tasks that were written more than once, of which a second result would be noticed.
+# Number of settled tasks to remember, to notice a second result of one that was written repeatedly.
 _MAX_REMEMBERED = 10_000
 _AT_SERVICE = (Stage.SENT, Stage.ACCEPTED)
 
 
 @dataclass(slots=True)
 class Counters:
-    """Counts of what happened since the client was opened; see `Stats`."""
+    """Counts since the client was opened; see `Stats`."""
 
     submitted: int = 0
     succeeded: int = 0
@@ -54,28 +54,28 @@ class Counters:
 
 
 class TaskTable:
-    """The tasks, and what all parts of the session share.
+    """The tasks, and the state that all parts of the session share.
 
     Attributes:
-        tasks: every task that is not settled, by its name (`Task.uuid`).
-        timers: when tasks are due.
-        counters: what happened.
-        effects: what is to be performed, in order.
-        abandoned: wire UUIDs of tasks that were given up, of which the server may still speak,
-            each with the time until when.
-        resends: tasks that were written before and are to be written again, in order.
-        unloaded: tasks that are to be written once their bytes are loaded.
-        careful: tasks of which one may have an answer that is too large; they are asked for one at
+        tasks: all unsettled tasks by their names (`Task.uuid`).
+        timers: the times at which tasks are due.
+        counters: the counts.
+        effects: the effects to perform, in order.
+        abandoned: wire UUIDs of tasks that were given up and may still be answered, each with the
+            time until which that may happen.
+        resends: tasks that were written before and must be written again, in order.
+        unloaded: tasks to be written as soon as their bytes are loaded.
+        careful: tasks of which one may have an answer that is too large. They are asked for one at
             a time, and nothing else is sent meanwhile.
         may_resend: whether a task in doubt may be sent again.
-        limit: the number of tasks that may be in flight.
-        small, bulk: tasks that are to be sent, or sent again because they were not run, by their
-            size; some may be settled meanwhile.
-        bulk_tasks: number of large tasks that are not settled.
-        bulk_in_flight: number of them that count as in flight.
-        small_until: until when a connection is kept free for small tasks.
-        take_up: returns the task of a name that is not among `tasks`, after adding it; else None.
-            An earlier process may have left more tasks than are looked after at a time.
+        limit: the limit of tasks in flight.
+        small, bulk: small and large tasks to be sent, or to be sent again because they were not
+            run. Some may be settled already.
+        bulk_tasks: number of unsettled large tasks.
+        bulk_in_flight: number of large tasks that count as in flight.
+        small_until: time until which a connection is reserved for small tasks.
+        take_up: adds and returns a task that is not among `tasks`, by its name; or returns None.
+            There may be more tasks of an earlier process than are handled at a time.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class TaskTable:
         self._rng = rng
 
     def add(self, task: Task, look_by: float) -> None:
-        """Take a task in, and look at it by then or by its deadline."""
+        """Add a task, and schedule it for `look_by` or for its deadline if that is earlier."""
         self.counters.submitted += 1
         self.tasks[task.uuid] = task
         if task.bulk:
@@ -130,7 +130,7 @@ class TaskTable:
         return self.tasks.get(uuid) or self._attempts.get(uuid) or self.take_up(uuid)
 
     def settle(self, task: Task, outcome: Item | RunwareError) -> None:
-        """Let a task go with its outcome: the one way out."""
+        """Settle a task. This is the only way by which it leaves the table."""
         del self.tasks[task.uuid]
         if self._attempts:
             for uuid in task.attempt_uuids:
@@ -178,17 +178,17 @@ class TaskTable:
         return room
 
     def load(self, task: Task) -> None:
-        """Have the bytes of a task loaded, which is then written."""
+        """Request the bytes of a task, which is written when they are loaded."""
         self.unloaded[task] = None
         self.effects.append(Load(task))
 
     def enqueue(self, task: Task) -> None:
-        """Send a task when its turn comes."""
+        """Put a task into the queue for sending."""
         queue = self.bulk if task.bulk else self.small
         queue.add(task, task.priority)
 
     def clear_pending(self) -> None:
-        """Send no more tasks."""
+        """Empty the queues for sending."""
         self.small.clear()
         self.bulk.clear()
 
@@ -200,14 +200,14 @@ class TaskTable:
             self.bulk_in_flight += 1
 
     def leave_flight(self, task: Task) -> None:
-        """Count a task as in flight no more."""
+        """Stop counting a task as in flight."""
         task.level = 0
         self.limit.in_flight -= 1
         if task.bulk:
             self.bulk_in_flight -= 1
 
     def clear(self, task: Task) -> None:
-        """Rule a task out as the owner of an error without a name, or of an answer too large."""
+        """Rule a task out as the owner of an error without a taskUUID, or of a too large answer."""
         if self.resends:
             self.resends.pop(task, None)
         if self.unloaded:
@@ -236,7 +236,7 @@ class TaskTable:
         self.settle(task, item)
 
     def drop(self, item: Item | ErrorItem, uuid: object) -> None:
-        """Count an answer that nobody waits for."""
+        """Count an answer without a waiting task."""
         self.counters.dropped += 1
         if isinstance(uuid, str):
             self.abandoned.pop(uuid.lower(), None)
@@ -250,10 +250,10 @@ class TaskTable:
                 del self._images[next(iter(self._images))]
 
     def _compare(self, uuid: str, item: Item) -> None:
-        """Notice two results with different images for one UUID: the task was run twice.
+        """Report that a task was run twice, if there are two results with different images for it.
 
-        That cannot happen where the service refuses a UUID that it knows, so this service does not,
-        and from now on no task in doubt is sent again.
+        A service that refuses known UUIDs cannot do that. So this service does not refuse them, and
+        from now on no task in doubt is sent again.
         """
         image = _image_of(item)
         if image and self._images.get(uuid, image) != image:
@@ -264,12 +264,12 @@ class TaskTable:
             self.notify("double_run", text)
 
     def abandon(self, task: Task, until: float) -> None:
-        """Remember a task that is given up, if the server may still speak of it."""
+        """Remember a task that was given up, if the server may still answer it."""
         if task.writes:
             self.abandoned[task.wire_uuid] = until
 
     def has_abandoned(self, now: float) -> bool:
-        """Return whether an error without a name may be about a task that was given up."""
+        """Return whether an error without a taskUUID may be about a task that was given up."""
         while self.abandoned and (oldest := next(iter(self.abandoned))):
             if self.abandoned[oldest] > now:
                 return True
@@ -277,7 +277,7 @@ class TaskTable:
         return False
 
     def requeue(self, task: Task, now: float, *, new_uuid: bool, step: int) -> None:
-        """Begin a task again after a delay that grows with `step`, under its own UUID or a new one.
+        """Restart a task after a delay that grows with `step`, under its own UUID or a new one.
 
         A new UUID is used only after the server declared that the old attempt failed.
         """
@@ -287,7 +287,7 @@ class TaskTable:
         self.timers.schedule(task, now + full_jitter(step, self._timing.retry, self._rng))
 
     def put_back(self, task: Task) -> None:
-        """Send a task that was not run before all others, as soon as there is room."""
+        """Put a task that was not run to the front of the queue for sending."""
         self._take_back(task)
         self.timers.schedule(task, None)
         if task.stored:
@@ -297,7 +297,7 @@ class TaskTable:
             queue.add_first(task, task.priority)
 
     def run_inline(self, task: Task, payload: bytes | bytearray, *, new_uuid: bool) -> None:
-        """Run a task again as soon as there is room, with its image in place of a UUID of it."""
+        """Run a task again as soon as there is room, with its image instead of the image's UUID."""
         task.inline = None
         task.payload = with_uuid(payload, task.uuid, task.wire_uuid)
         if new_uuid:
@@ -350,7 +350,7 @@ class TaskTable:
         self._attempts[uuid] = task
 
     def in_flight(self) -> list[Task]:
-        """Return the tasks that were written and are not settled."""
+        """Return the unsettled tasks that were written."""
         return [task for task in self.tasks.values() if task.stage is not Stage.QUEUED]
 
     def notify(
@@ -367,7 +367,7 @@ class TaskTable:
 
 
 def _image_of(item: Item) -> str:
-    """Return what identifies the image of a result, or ""."""
+    """Return a member of a result that identifies its image; "" if it has none."""
     for name in ("imageUUID", "mediaUUID", "imageURL", "mediaURL"):
         if isinstance(value := item.get(name), str):
             return value

@@ -1,6 +1,6 @@
-"""Keep a task and its life: one table of transitions, one function that moves along it.
+"""The life of a task: one table of transitions, and one function that performs them.
 
-From each stage, where each transition leads; most lives are write, accept, settle:
+Each row shows the next stage for each transition. Most tasks go through write, accept and settle:
 
                   write   accept     doubt         retry    settle
     queued        sent    -          -             -        settled
@@ -9,12 +9,12 @@ From each stage, where each transition leads; most lives are write, accept, sett
     reconciling   sent    accepted   reconciling   queued   settled
     settled       -       -          -             -        -
 
-`queued`: not written, or declared failed and waiting to be written again. `sent`: written to the
-present connection, and not answered. `accepted`: the server said that it knows the task.
+`queued`: not written, or declared failed and waiting for the next attempt. `sent`: written to the
+current connection, and not answered. `accepted`: the server said that it knows the task.
 `reconciling`: in doubt, so the server is asked. A test compares the table with `TRANSITIONS`.
 
-The stage says where a task is; its `Evidence` says what is known of it, and the rules of
-`runware_ws.protocol.reconcile` follow from that alone.
+The stage is the state of a task. Its `Evidence` is the knowledge about it, from which alone the
+rules of `runware_ws.protocol.reconcile` follow.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 
 class Stage(StrEnum):
-    """The stage of a task; the values are what users see.
+    """The stage of a task. Users see the values.
 
-    A str hashes in C, which counts because the table is looked up several times a task.
+    It is a str because that hashes in C: the table is used several times for each task.
     """
 
     QUEUED = "queued"
@@ -53,7 +53,7 @@ class Transition(StrEnum):
 
 
 class Evidence(StrEnum):
-    """The knowledge of a task: what the server said of it, and what left this machine."""
+    """The knowledge about a task: what was sent, and what the server said about it."""
 
     NEVER_WRITTEN = "never written"
     WRITTEN = "written, nothing known"
@@ -62,7 +62,7 @@ class Evidence(StrEnum):
 
 
 class Question(StrEnum):
-    """A way of asking the server for a task, by its name on the wire."""
+    """A question to the server about a task, by its taskType on the wire."""
 
     RESULT = "getResponse"
     DETAILS = "getTaskDetails"
@@ -95,7 +95,7 @@ TRANSITIONS: dict[Transition, dict[Stage, Stage]] = {
         Stage.RECONCILING: Stage.SETTLED,
     },
 }
-# Members of an enumeration that are used for each task: to look one up takes longer than a call.
+# Enumeration members that are used for each task: looking one up takes longer than a call.
 WRITE, SETTLE = Transition.WRITE, Transition.SETTLE
 QUEUED, RECONCILING = Stage.QUEUED, Stage.RECONCILING
 NEVER_WRITTEN, WRITTEN = Evidence.NEVER_WRITTEN, Evidence.WRITTEN
@@ -105,50 +105,52 @@ class Task:
     """One task, from submission until it is settled.
 
     Attributes:
-        uuid: its name for its whole life, in lower case: the caller's, or one that was made.
-        wire_uuid: the taskUUID of the present attempt; another one after a retry.
+        uuid: its name, which never changes, in lower case: the caller's UUID or a generated one.
+        wire_uuid: the taskUUID of the current attempt; a retry may change it.
         former_uuids: the taskUUIDs of earlier attempts.
-        payload: its bytes as a frame of its own; b"" if they are not known (a task found by its
-            UUID alone), while it is `stored`, and once it is settled.
-        stored: whether its bytes are in the journal, to be loaded when it must be sent.
-        owned: whether this package made the UUID, so that nobody else can have used it.
-        uuid_of_attempt: for a task that other processes may run too: returns the taskUUID of an
-            attempt by its number, from 1. Such a task is asked for before it is sent.
-        inline: for a task whose image is named by a UUID: returns its bytes under its first UUID
-            with the image itself, to be called if the service has forgotten that UUID.
-        wanted: for a task that is no upscale task: number of results that settle it; else 0.
+        payload: its bytes as a frame; b"" if they are unknown (a task attached by its UUID), while
+            it is `stored`, and when it is settled.
+        stored: whether its bytes are in the journal, to be loaded if it must be sent.
+        owned: whether this package generated the UUID, so that no other client can have used it.
+        uuid_of_attempt: for a task that other processes may run too, a function that returns the
+            taskUUID of an attempt by its number, from 1. The server is asked for such a task before
+            it is sent.
+        inline: for a task whose image is a UUID, a function that returns its bytes under its first
+            UUID with the image itself. It is called if the service has forgotten the image.
+        wanted: number of results of a task that is not an upscale task; else 0.
         collected: the results of such a task so far.
-        priority: tasks of a higher priority are sent first.
-        bulk: whether it, or its answer, is so large that small ones are not to wait behind it.
-        link: the connection to which it was written last, or None.
-        level: number of tasks in flight when it was sent, itself included; 0 if it is not in flight
-            by the count of `ConcurrencyLimit`.
-        polled: whether the outcome is asked for, not pushed: delivery ``async``, or a webhook.
+        priority: tasks with a higher priority are sent first.
+        bulk: whether the task or its answer is so large that small ones must not wait behind it.
+        link: the connection to which it was last written, or None.
+        level: number of tasks in flight when it was sent, including itself; 0 if `ConcurrencyLimit`
+            does not count it as in flight.
+        polled: whether the outcome is polled, not pushed: delivery ``async``, or a webhook.
         timeout: seconds from submission, or None.
-        deadline: the same as a time, or None.
-        origin: what the journal keeps of it; not used here.
+        deadline: the time at which `timeout` passes, or None.
+        origin: data for the journal; not used here.
         stage, evidence: see above.
-        due: when the session looks at it next; managed by `Timers`.
-        wake: when its next step is due, apart from the deadline; None for never.
-        attempts: how often it was begun: 1, and one more with each retry.
-        writes: how often it was written under its present UUID.
-        sent_at: when it was written last.
-        asks: how often its result was asked for, which sets the pace.
-        asked: the question that has no answer yet, or None.
-        asked_on: the connection on which it was asked, or None.
-        asked_at: when that was written.
-        misses: how often in a row neither way of asking found it.
-        missed_since: when that began.
-        failure: the error that answered the last question, if one did.
-        failures: how often that error did, with no other answer between.
-        failing_since: when that began.
-        asked_alone: whether it is to be asked for while no other question is open.
-        spoiled: whether an error answered a question of the present round.
-        rejection: an error that may have answered its sending, until the server confirms it.
-        refusal: the error by which the server last refused it for lack of room, if it did.
-        suspicions: how often it may have been the cause of an error that named no task.
-        alone: whether it is to be written in a frame of its own.
-        found_by: the way by which a task in doubt was found; "" if it was never in doubt.
+        due: the next time at which the session handles it; managed by `Timers`.
+        wake: the time of its next step, apart from the deadline; None for never.
+        attempts: number of attempts: 1, and one more with each retry.
+        writes: number of times it was written under its current UUID.
+        sent_at: the time at which it was last written.
+        asks: number of questions about its result, which determines the backoff.
+        asked: the question without an answer so far, or None.
+        asked_on: the connection on which the question was asked, or None.
+        asked_at: the time at which the question was written.
+        misses: number of rounds in a row in which no question found it.
+        missed_since: the time of the first of these.
+        failure: the error that answered the last question, or None.
+        failures: number of times in a row that this error was the answer.
+        failing_since: the time of the first of these.
+        asked_alone: whether it must be asked for while no other question is open.
+        spoiled: whether an error answered a question of the current round.
+        rejection: an error that may be the answer to its sending, until the server confirms it.
+        refusal: the error by which the server last refused it for lack of room, or None.
+        suspicions: number of times that it may have caused an error that named no task.
+        alone: whether it must be written in a frame without other tasks.
+        found_by: how a task in doubt was found, as in `Stats.recovered`; "" if it was never in
+            doubt.
     """
 
     # Most tasks never set these, so they cost nothing for each.
@@ -225,19 +227,19 @@ class Task:
 
     @property
     def why_refused(self) -> str:
-        """Return why the server has not taken it yet; "" if it did, or was not asked to."""
+        """Return the reason why the server has not accepted it yet; "" if there is none."""
         if self.refusal is None or self.evidence is not Evidence.REFUSED:
             return ""
         return f"the service has no room: {self.refusal.code}"
 
     def count_miss(self, now: float) -> None:
-        """Note a round in which neither way of asking found the task, or told of its state."""
+        """Count a round in which no question found the task or its state."""
         if not self.misses:
             self.missed_since = now
         self.misses += 1
 
     def count_failure(self, failure: ErrorItem, now: float) -> None:
-        """Note an error in answer to a question."""
+        """Count an error in answer to a question."""
         if self.failure is None or failure.code != self.failure.code:
             self.failures = 0
             self.failing_since = now
@@ -245,7 +247,7 @@ class Task:
         self.failures += 1
 
     def forget_doubt(self) -> None:
-        """Begin to count anew: the server spoke of the task, or it is written again."""
+        """Reset the counts, because the server mentioned the task, or it is written again."""
         self.misses = self.failures = 0
         self.failure = self.rejection = None
 
@@ -254,5 +256,5 @@ class Task:
 
 
 def move(task: Task, transition: Transition) -> None:
-    """Move `task` along the table; a move that is not in it is a bug and raises KeyError."""
+    """Perform a transition of `task`. One that is not in the table is a bug: it raises KeyError."""
     task.stage = TRANSITIONS[transition][task.stage]

@@ -1,9 +1,9 @@
 """The times at which the session wants to be called, for each task.
 
-A task has one time, its `due`; tasks with the same time share an entry. An entry that is empty
-stays until its time comes, since the next task is likely to want the same. When most entries are
-empty they are thrown away, so memory follows the number of tasks, and the cost of a task does not
-grow with them.
+A task has one time, its `due`; tasks with the same time share an entry. An empty entry stays until
+its time comes, because the next task probably needs the same time. When most entries are empty,
+they are removed. So memory is proportional to the number of tasks, and the cost of a task does not
+depend on it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Timers:
     """The times at which tasks are due.
 
     Attributes:
-        moved: whether a time, of a task or another, may be sooner than when the session was last
-            asked for the next one: so it need not be asked after each change.
+        moved: whether any time may be sooner than when the session was last asked for the next one,
+            so that it need not be asked after each change.
     """
 
     __slots__ = ("_due", "_empty", "_heap", "moved")
@@ -35,7 +35,7 @@ class Timers:
     def schedule(self, task: Task, wake: float | None) -> None:
         """Make `task` due at `wake` or at its deadline, whichever is first.
 
-        A time that is set already and is sooner stays: one look too early costs less than an entry
+        An earlier time that is already set stays: waking once too early costs less than a new entry
         for each task that is settled in time.
         """
         task.wake = wake
@@ -67,7 +67,7 @@ class Timers:
         tasks[task] = None
 
     def cancel(self, task: Task) -> None:
-        """Make `task` due no more."""
+        """Cancel the timer of `task`."""
         if task.due is None:
             return
         tasks = self._due[task.due]
@@ -92,7 +92,7 @@ class Timers:
         return self._heap[0] if self._heap else None
 
     def pop_due(self, now: float) -> Iterator[Task]:
-        """Yield each task that is due. Afterwards it is due at its deadline, or as scheduled."""
+        """Yield each task that is due. After that it is due at its deadline, or as rescheduled."""
         while (when := self.next()) is not None and when <= now:
             for task in list(self._due[when]):
                 if task.due != when:  # handling one task may have cancelled another

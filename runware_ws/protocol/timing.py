@@ -1,6 +1,6 @@
-"""Durations of the protocol that are not settings, in seconds; tests pass shorter ones.
+"""Durations of the protocol that are not settings, in seconds. Tests pass shorter ones.
 
-Some of them change with what is known of the service: see `runware_ws.doctor.lessons`.
+Some of them depend on findings about the service: see `runware_ws.doctor.adjustments`.
 """
 
 from __future__ import annotations
@@ -13,39 +13,40 @@ class Timing:
     """The durations.
 
     Attributes:
-        overdue: a sync task without an answer for so long is asked for. Runware's SDKs show that
-            the server waits about 120 s for a sync task.
-        early_look: an async task without an acknowledgment for so long is asked for, since an
-            acknowledgment may come without a name.
-        answer_timeout: a question without an answer for so long found nothing.
-        unnamed_grace: after an answer that names no task, answers that name one are still awaited
-            for so long.
-        errors_quiet, errors_limit: errors that name no task often come together. Their owners are
-            looked for when none has come for the first, and at the latest after the second.
-        replay_quiet, replay_limit: a replay is over when nothing has come for the first, and at the
-            latest after the second.
-        living_window: on a connection that lives, a task is not sent again before it could not be
-            found for so long: its answer may still come.
-        inquiry_limit: the search for the owner of an error without a name ends after so long.
-        known_limit: a task without a deadline that the server knows, and says nothing of, is asked
-            for so long.
+        overdue: age at which the server is asked for a sync task without an answer. Runware's SDKs
+            show that the server waits about 120 s for a sync task.
+        early_look: age at which the server is asked for an async task without an acknowledgment,
+            because an acknowledgment may come without a taskUUID.
+        answer_timeout: time after which a question without an answer counts as having found
+            nothing.
+        unnamed_grace: how long to wait for answers that name a task, after one that names none.
+        replay_quiet, replay_limit: a replay is over after `replay_quiet` without a frame, and at
+            the latest after `replay_limit`.
+        living_window: how long a task must be missing before it is sent again, while its connection
+            lives and the answer may still come.
+        inquiry_limit: how long the search for the owner of an error without a taskUUID may take.
+        known_limit: how long the server is asked for a task without a deadline, if it knows the
+            task and does not tell its state.
         poll: first and longest delay between two questions about a task.
-        earliest: no result can be found so soon after its task was sent; a task that is in doubt or
-            running is asked for once before, and then not until after it.
-        asks_details: whether the details are asked for, if the result is not found.
-        safe_resend: a taskUUID that the service has known for so long is refused for good, so that
-            a task that is not found may be sent again after one round; None if that is not known.
-        slow_start: so long without a refusal is taken for success, at the beginning.
-        coming: large tasks wait so long at most for another connection that is being made, so that
-            they do not hold up small ones.
-        occupied: one more connection is made when all have written on a large frame for so long.
-        small_rest: the connection of the small tasks is kept free for so long after the last one.
+        earliest: age before which no task is finished. A task that is in doubt or running is asked
+            for once before this age, and then not until it is reached.
+        asks_details: whether to ask for the details if the result is not found.
+        safe_resend: age from which the service refuses every known taskUUID, so that a task that is
+            not found may be sent again after one round; None if unknown.
+        slow_start: at the beginning, how long without a refusal counts as success.
+        coming: how long large tasks wait for another connection to open, so that they do not delay
+            small ones.
+        occupied: how long all connections must be writing large frames before another one is
+            opened.
+        small_rest: how long the connection for small tasks is reserved after the last small task.
         retry: first and longest ceiling of the delay before a retry.
-        reconnect: likewise, before an attempt to connect.
-        breaker: likewise, before the key is tried again that was refused after a success.
-        early_grace: an error before the reply to the authentication may be about another thing: the
-            reply is awaited for so long after it.
-        proof: a connection that lasts so long was not accepted only to be closed again.
+        reconnect: first and longest ceiling of the delay before an attempt to connect.
+        breaker: first and longest ceiling of the delay before a key that was refused after a
+            success is tried again.
+        early_grace: how long to wait for the reply to the authentication after an error that may be
+            about something else.
+        proof: age at which a connection counts as good, so that it was not accepted only to be
+            closed.
     """
 
     overdue: float = 110.0

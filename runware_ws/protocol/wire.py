@@ -1,8 +1,8 @@
-"""Frames to values and back: the only module that knows JSON, used by both ends.
+"""Convert frames to values and back. It is the only module with JSON, and both ends use it.
 
-A client sends arrays of task objects, a server objects with ``data`` and/or ``errors``.
-Older and newer servers were seen to answer in other shapes; `decode` takes them all
-and gives one: a list of items and a list of `ErrorItem`. It raises nothing but `ProtocolError`.
+A client sends arrays of task objects. A server sends objects with ``data`` and/or ``errors``. Some
+servers were seen to answer in other shapes. `decode` accepts all of them, and returns a list of
+items and a list of `ErrorItem`. It raises only `ProtocolError`.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ __all__ = [
 ]
 
 Item = dict[str, Any]
-# A frame may hold so many values, and one more for so many bytes: ten thousand results of six
-# members each, and no more than can be handled in a tenth of a second.
+# The number of values that a frame may hold, and the number of bytes for each further value. This
+# allows ten thousand results of six members each, which take at most a tenth of a second.
 _MAX_VALUES = 50_000
 _BYTES_PER_VALUE = 256
 _BYTES_OF_SMALLEST_VALUE = 2  # a digit and a comma, or two brackets
@@ -53,14 +53,14 @@ _ENVELOPE = frozenset({"data", "errors", "error", "errorId", "errorMessage"})
 
 @dataclass(frozen=True, slots=True)
 class ErrorItem:
-    """An error as the server sent it, in one shape.
+    """An error from the server, in a uniform shape.
 
     Attributes:
-        code: the error's code; ``unknownError`` when the server sent none.
-        message: the server's words, on one line; "" when it sent none.
-        task_uuid: the task it names, or None: often missing, also on errors of one task.
-        task_type: the kind of task it names, or None.
-        raw: every member as received.
+        code: the error's code; ``unknownError`` if the server sent none.
+        message: the message on one line; "" if the server sent none.
+        task_uuid: the taskUUID, or None. It is often missing, even in errors of one task.
+        task_type: the taskType, or None.
+        raw: all members as received.
     """
 
     code: str
@@ -77,10 +77,10 @@ def decode(
 
     Args:
         frame: the frame.
-        secret: what they must not show; None for nothing.
+        secret: a secret to remove from them, or None.
 
     Raises:
-        ProtocolError: the frame is not JSON, holds too many values, or is none of the known shapes.
+        ProtocolError: the frame is not JSON, holds too many values, or has an unknown shape.
     """
     if not isinstance(frame, _BYTES):
         frame = frame.encode() if isinstance(frame, str) else bytes(frame)
@@ -102,7 +102,7 @@ def decode(
 
 
 def _refuse_too_many_values(frame: bytes | bytearray) -> None:
-    """Raise ProtocolError if a frame would take up many times its size once it is decoded.
+    """Raise ProtocolError if a decoded frame would take many times its size in memory.
 
     Each value but the first has a comma before it or a bracket around it.
     """
@@ -116,9 +116,9 @@ def _refuse_too_many_values(frame: bytes | bytearray) -> None:
 
 
 def _around_images(frame: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """Yield the parts of a frame between the base64 of images, of which each is one value.
+    """Yield the parts of a frame between the base64 of images, each of which is one value.
 
-    What follows the mark is a string in any case, or the frame is not JSON.
+    The mark is always followed by a string, unless the frame is not JSON.
     """
     mark = next((one for one in _BEFORE_IMAGE if one in frame), b"")
     start = 0
@@ -131,10 +131,10 @@ def _around_images(frame: bytes | bytearray) -> Iterator[tuple[int, int]]:
 
 
 def unwrap(envelope: Item) -> tuple[list[Item], list[ErrorItem]]:
-    """Split an answer that is a member of another one, as of getTaskDetails.
+    """Split an answer that is a member of another answer, for example of getTaskDetails.
 
     Raises:
-        ProtocolError: it is none of the known shapes.
+        ProtocolError: it has an unknown shape.
     """
     items: list[Item] = []
     faults: list[ErrorItem] = []
@@ -167,7 +167,7 @@ def _open(envelope: Item, items: list[Item], faults: list[ErrorItem]) -> None:
 
 
 def _sort(item: Item, items: list[Item], faults: list[ErrorItem]) -> None:
-    """Sort an item: it is an error if its own members say that it failed."""
+    """Add an item to the items, or to the errors if its own members say that it failed."""
     if item.get("status") not in _FAILED and not isinstance(item.get("error"), dict):
         items.append(item)
         return
@@ -178,10 +178,10 @@ def _sort(item: Item, items: list[Item], faults: list[ErrorItem]) -> None:
 
 
 def _objects(value: Any, member: str) -> Sequence[Item]:
-    """Return a value as a list of objects: one object stands for a list of one, null for none.
+    """Return a value as a list of objects. A single object makes a list of one, null an empty list.
 
-    What is no object inside a list is passed over, so that it cannot take its neighbours along;
-    a mere text counts as an error's message.
+    Other values inside a list are skipped, so that they do not spoil the rest of it. A text counts
+    as the message of an error.
     """
     if value is None:
         return ()
@@ -207,7 +207,7 @@ def _fault(error: Item, raw: Mapping[str, Any]) -> ErrorItem:
 
 
 def _legacy_fault(envelope: Item) -> ErrorItem:
-    """``{"error":true,"errorId":19,"errorMessage":…}``; 19 is a refused key."""
+    """Return the error in ``{"error":true,"errorId":19,"errorMessage":…}``; 19 is a refused key."""
     code = "invalidApiKey" if envelope.get("errorId") == 19 else "unknownError"
     return ErrorItem(
         code=visible(_text(envelope.get("code")) or code),
@@ -240,10 +240,10 @@ def _loads(frame: bytes | bytearray | memoryview | str) -> Any:
 
 
 def _mended(frame: bytes | bytearray | memoryview | str) -> bytes | None:
-    """Return a frame again without what is allowed in JSON and has no value here, or None.
+    """Return a frame without valid JSON that cannot be represented here, or None.
 
-    Half a surrogate pair becomes a question mark, a number that is too large null: they may stand
-    in a single answer, and the others in the frame are good.
+    Half a surrogate pair becomes a question mark, and a number that is too large becomes null. They
+    may be in a single answer, while the others in the frame are good.
     """
     text = frame if isinstance(frame, str) else bytes(frame)
     try:
@@ -258,10 +258,10 @@ def _finite(text: str) -> float | None:
 
 
 def encode_task(members: Mapping[str, Any]) -> bytes:
-    """Return a task as a frame of its own.
+    """Return a task as a frame.
 
     Raises:
-        ProtocolError: JSON has no such value.
+        ProtocolError: a value cannot be represented in JSON.
     """
     return encode_value([members])
 
@@ -283,7 +283,7 @@ IMAGE_HEAD, IMAGE_TAIL = b',"inputs":{"image":', b"}}]"
 
 
 def without_image(before_image: bytes) -> bytes:
-    """Return an encoded task again, from the first of the parts of `around_image`."""
+    """Return an encoded task, from the first of the parts that `around_image` returns."""
     return before_image[: -len(IMAGE_HEAD)] + b"}]"
 
 
@@ -296,7 +296,7 @@ def encode_value(value: object) -> bytes:
     """Return any value as JSON.
 
     Raises:
-        ProtocolError: JSON has no such value.
+        ProtocolError: the value cannot be represented in JSON.
     """
     try:
         return orjson.dumps(value)
@@ -312,8 +312,8 @@ def decode_value(data: bytes) -> Any:
 def encode_item(item: Mapping[str, Any]) -> bytes:
     """Return an item as bytes.
 
-    A member that cannot be written (what can be read may be nested too deeply for that) is left
-    out, and counted in the member ``notKept``.
+    A member that cannot be written is left out, and counted in the member ``notKept``: a value that
+    can be read may be nested too deeply for writing.
     """
     try:
         return orjson.dumps(item)
@@ -339,12 +339,12 @@ def decode_item(data: bytes) -> Item:
 
 
 def with_uuid(payload: bytes | bytearray, old: str, new: str) -> bytes | bytearray:
-    """Return an encoded task under another taskUUID, which comes before any free text in it."""
+    """Return an encoded task with another taskUUID. The taskUUID precedes any free text in it."""
     return payload.replace(old.encode(), new.encode(), 1)
 
 
 def join_tasks(frames: Sequence[bytes | bytearray]) -> bytes | bytearray:
-    """Frames of a task each, of which there is at least one, as one frame."""
+    """Return frames of one task each as one frame. There must be at least one."""
     if len(frames) == 1:
         return frames[0]
     parts: list[bytes | memoryview] = [b","] * (2 * len(frames) + 1)
@@ -354,7 +354,7 @@ def join_tasks(frames: Sequence[bytes | bytearray]) -> bytes | bytearray:
 
 
 def encode_tasks(tasks: Sequence[Mapping[str, Any]]) -> bytes:
-    """Tasks as one frame."""
+    """Return tasks as one frame."""
     return orjson.dumps(tasks)
 
 
