@@ -343,7 +343,7 @@ class RunwareClient(_Wrapper):
             result = client.upscale(Path("photo.jpg"), upscale_factor=4)
             result.save("photo-large.jpg")
 
-    Any thread may use it and close it. It reconnects by itself. Durations are in seconds, sizes in
+    Any thread may use and close it. It reconnects automatically. Durations are in seconds, sizes in
     bytes.
 
     Args:{blocking_docstring(client.RunwareClient).partition("    Args:")[2]}"""
@@ -404,7 +404,7 @@ class RunwareClient(_Wrapper):
         """The state of the client.
 
         ``new``, ``connecting``, ``authenticating``, ``connected``, ``waiting`` (for the next
-        attempt to connect), ``key_refused`` (likewise), ``failed`` or ``closed``.
+        attempt to connect), ``key_refused`` (waiting, too), ``failed`` or ``closed``.
         """
         return self._original.state
 

@@ -1,1 +1,1 @@
-"""The client at work: admission, submission, the driver and its connections."""
+"""The runtime of the client: admission, submission, the driver and its connections."""

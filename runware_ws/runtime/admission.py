@@ -1,4 +1,4 @@
-"""Limit the tasks and bytes that are pending. What is over the limit waits, by priority."""
+"""Limit the pending tasks and bytes. Callers above the limit wait, by priority."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .concurrency import Notification, one_shot_event
 
 __all__ = ["Admission", "time_limit"]
 
-# Inputs larger than this are read when they are about to be sent, and wait apart from small ones.
+# Inputs larger than this are read just before they are sent, and wait apart from small ones.
 _LARGE_BYTES = 64 * 1024
-# A part of the bytes that small inputs may use although large ones use all.
+# The share of the bytes that small inputs may use in addition, if large ones use all.
 _SHARE_OF_SMALL = 8
-# So many bytes of large inputs wait in memory to be sent, but two of them in any case: one is read
-# while another waits for its turn. To hold more would not send them any sooner.
+# The number of bytes of large inputs that wait in memory to be sent. Two are always allowed: one is
+# read while another one waits. Holding more would not send them any sooner.
 _AHEAD_BYTES = 4 * 1024 * 1024
 _AHEAD_TASKS = 2
-# So many small inputs enter before a large one that waits for a place among `max_tasks`.
+# The number of small inputs that enter before a waiting large one, at the limit of `max_tasks`.
 _TURN_OF_LARGE = 8
 
 
 class Sized(Protocol):
-    """Something that takes room at the gate."""
+    """An object with a size that is admitted."""
 
     size: int
 
@@ -44,19 +44,19 @@ class _Waiter:
 
 
 class Admission:
-    """Limits in one gate: tasks, bytes of encoded input, and large inputs that are not sent yet.
+    """Limits tasks, bytes of encoded input, and large inputs that are not sent yet.
 
     An input larger than the byte limit is admitted when no other large one is pending. Small inputs
-    never wait for large ones: if these use all bytes, small ones may use an eighth more.
+    never wait for large ones: if large ones use all bytes, small ones may use an eighth more.
 
     Args:
         max_tasks: number of tasks.
         max_bytes: bytes of encoded input.
 
     Attributes:
-        tasks: number of those that are in.
-        bytes: their bytes.
-        unsent_tasks: number of large ones that are not sent, for which `sent` is to be called.
+        tasks: number of admitted tasks.
+        bytes: number of their bytes.
+        unsent_tasks: number of large tasks that are not sent; `sent` must be called for each.
     """
 
     def __init__(self, max_tasks: int, max_bytes: int) -> None:
@@ -75,11 +75,11 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """Return the number of those that wait at the gate."""
+        """Return the number of callers that wait for admission."""
         return self._small.count + self._large.count
 
     def try_enter(self, size: int) -> bool:
-        """Enter without waiting, if that is possible and jumps no queue."""
+        """Enter without waiting, if there is room and no other caller waits."""
         if size > _LARGE_BYTES:
             if self._large.count or not self._fits(size):
                 return False
@@ -92,7 +92,7 @@ class Admission:
         return True
 
     def enter_anyway(self, size: int) -> None:
-        """Enter over any limit: what was pending before must go on."""
+        """Enter regardless of the limits, for tasks that were pending before."""
         self.tasks += 1
         self.bytes += size
         if size > _LARGE_BYTES:
@@ -102,7 +102,7 @@ class Admission:
             self._unsent_bytes += size
 
     async def enter(self, size: int, priority: int = 0) -> None:
-        """Enter; wait for it if need be. Cancelled while waiting, nothing is taken."""
+        """Enter, and wait for room if necessary. A cancelled call takes no room."""
         if self.try_enter(size):
             return
         waiter = _Waiter(size, priority)
@@ -119,25 +119,25 @@ class Admission:
             raise
 
     async def wait_empty(self) -> None:
-        """Wait until nothing is pending."""
+        """Wait until no task is pending."""
         while self.tasks:
             await self._emptied.wait()
 
     def resize(self, old: int, new: int) -> None:
-        """Replace an estimate by the size that it turns out to be."""
+        """Replace an estimated size by the true one."""
         self._leave(old)
         self._sent(old)
         self.enter_anyway(new)
         self._admit()
 
     def sent(self, size: int) -> None:
-        """Take note that an input is being sent, so that another one can be read."""
+        """Record that an input is being sent, so that another one can be read."""
         self._sent(size)
         if self._large.count:
             self._admit()
 
     def leave(self, size: int, is_sent: bool = False) -> None:
-        """Make room. `is_sent` tells whether `sent` was called."""
+        """Leave, and make room. `is_sent` says whether `sent` was called."""
         if size > _LARGE_BYTES:
             self._leave(size)
             if not is_sent:
@@ -164,7 +164,7 @@ class Admission:
 
     @contextmanager
     def given_back_on_error(self, source: Sized) -> Iterator[None]:
-        """Leave again if what follows on entering fails."""
+        """Leave again if the block raises an exception."""
         try:
             yield
         except BaseException:
@@ -193,9 +193,9 @@ class Admission:
             waiter.event.set()
 
     def _next_queue(self) -> PriorityQueue[_Waiter] | None:
-        """Return the queue whose next one may enter; None if there is none.
+        """Return the queue whose next caller may enter; None if there is none.
 
-        Small inputs come first, but for some large ones, and for those of a higher priority.
+        Small inputs come first, except before some large ones, and those with a higher priority.
         """
         queues = [one for one in (self._small, self._large) if one.count]
         if len(queues) > 1:
@@ -209,7 +209,7 @@ class Admission:
 def time_limit(
     task_uuid: str, timeout: float | None, deadline: float | None, obstacle: str
 ) -> Iterator[None]:
-    """Raise TaskTimeoutError if the deadline passes, naming what held the task up."""
+    """Raise TaskTimeoutError if the deadline passes, with the obstacle as its detail."""
     with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
         yield
     if scope.cancelled_caught:

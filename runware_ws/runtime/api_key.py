@@ -1,4 +1,4 @@
-"""The API key, and where it comes from."""
+"""The API key and its source."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from .concurrency import run_in_thread
 from .environment import check_key, find_key
 
 KeyFunction = Callable[[], str | Awaitable[str]]
-"""A function, plain or asynchronous, that returns the API key of the moment."""
+"""A plain or asynchronous function that returns the current API key."""
 
 _log = logging.getLogger("runware_ws")
 
 
 class ApiKey:
-    """The key of a client. A function that gives keys is asked again once its key was refused.
+    """The key of a client. A key function is called again after its key was refused.
 
     Args:
-        given: the key, a function that returns it, or None for that of the environment.
+        given: the key, a function that returns it, or None for the key of the environment.
 
     Attributes:
-        secret: the key of the moment.
+        secret: the current key.
 
     Raises:
-        InputError: there is none, or it cannot be a key.
+        InputError: there is no key, or it is not valid.
     """
 
     def __init__(self, given: str | KeyFunction | None) -> None:
@@ -38,20 +38,20 @@ class ApiKey:
             del given  # so that no dump of local variables holds it
 
     def refused(self) -> None:
-        """Take note that the service refused the key."""
+        """Record that the service refused the key."""
         self._is_stale = self._function is not None
 
     async def ask(self) -> None:
-        """Ask for a key, if there is a function to ask and the present key is none or refused.
+        """Call the key function, if there is one and the current key is missing or was refused.
 
         Raises:
-            InputError: what the function returns cannot be a key.
-            Exception: whatever the function raises.
+            InputError: the function returned a value that is not a valid key.
+            Exception: the exception that the function raised.
         """
         function = self._function
         if function is None or not self._is_stale:
             return
-        # It may block. In a tuple, since trio takes no coroutine out of a thread.
+        # It may block. The result is in a tuple, because trio refuses coroutines from a thread.
         (answer,) = await run_in_thread(lambda: (function(),), abandon_on_cancel=True)
         try:
             self.secret.replace(check_key(await answer if isawaitable(answer) else answer))
@@ -60,7 +60,7 @@ class ApiKey:
         self._is_stale = False
 
     async def ask_again(self) -> None:
-        """Ask again where nobody waits: without an answer, the key stays for now."""
+        """Call the function in the background. If it fails, the key stays as it is for now."""
         try:
             await self.ask()
         except Exception as error:  # noqa: BLE001  # whatever the caller's function raises

@@ -1,4 +1,4 @@
-"""Opening, closing and watching a client: everything but its tasks."""
+"""Open, close and monitor a client: everything except its tasks."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _CLOSE_LIMIT = 3.0
 
 @uninterruptible
 class BaseClient:
-    """The part of `RunwareClient` that is about the client itself.
+    """The methods of `RunwareClient` that are about the client itself.
 
     Args:
         settings: the settings.
         key: the API key.
         journal: path of the journal, or None.
-        http_client: makes the downloads, in place of connections of our own; or None.
+        http_client: the HTTP client for downloads; None for own connections.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class BaseClient:
         self._closed = False
 
     async def connect(self) -> None:
-        """Open the client; ``async with`` does it too.
+        """Open the client, as ``async with`` does.
 
         It returns when the first attempt to connect has ended. If that failed because of the
-        network, the client goes on trying, and tasks that are submitted wait.
+        network, the client keeps trying, and submitted tasks wait.
 
         Raises:
             AuthenticationError: the key was refused.
@@ -104,7 +104,7 @@ class BaseClient:
     async def _open_journal(self, path: str | os.PathLike[str]) -> Submitter:
         from ..journal.store import Journal  # which needs SQLite
 
-        with anyio.CancelScope(shield=True):  # or nobody would close what the thread opens
+        with anyio.CancelScope(shield=True):  # so that a journal that the thread opens is closed
             journal = await run_in_thread(Journal, path)
         try:
             submitter = self._make_submitter(journal)
@@ -118,13 +118,13 @@ class BaseClient:
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise ClientClosedError("the client is closed, and cannot be opened again: make one")
+            raise ClientClosedError("the client is closed, and cannot be reopened: make a new one")
 
     async def aclose(self) -> None:
-        """Close the client for good. It returns within seconds, also if the network is dead.
+        """Close the client for good. It returns within seconds, even if the network is down.
 
-        Pending tasks fail with `ClientClosedError`, which names the task: `attach` finds it again.
-        Closing twice does nothing, and so does closing in a process that was forked.
+        Pending tasks fail with `ClientClosedError`. It contains the taskUUID, with which `attach`
+        finds the task again. Closing a client twice, or in a forked process, has no effect.
         """
         submitter = self._submitter
         if submitter is not None and not submitter.session.ended:
@@ -149,14 +149,14 @@ class BaseClient:
         await self.aclose()
 
     def recovered(self) -> Recovered:
-        """Iterate over the outcomes of what an earlier process left in the journal, each once.
+        """Iterate over the outcomes of tasks that an earlier process left in the journal.
 
             async for outcome in client.recovered():
                 ...
 
-        The client finds out about these tasks from the moment it is opened. ``source`` is the Path
-        or URL that was given, or None for an image given as bytes. A result stays in the journal
-        until it is acknowledged: see `UpscaleResult.ack`.
+        Each outcome comes once. The client asks the service about these tasks as soon as it is
+        open. ``source`` is the Path or URL of the image, or None if it was passed as bytes. A
+        result stays in the journal until it is acknowledged: see `UpscaleResult.ack`.
         """
         return self._recovered
 
@@ -164,7 +164,7 @@ class BaseClient:
         """Wait until no task is in flight.
 
         Args:
-            timeout: seconds to wait; None, the default, for no limit.
+            timeout: seconds to wait; None for no limit. Default None.
 
         Returns:
             True if no task is in flight; False if `timeout` passed.
@@ -185,10 +185,10 @@ class BaseClient:
     # The connection.
 
     async def ping(self) -> float:
-        """Return the seconds that a message takes to the service and back.
+        """Send a ping, and return its round-trip time in seconds.
 
         Raises:
-            ConnectionLostError: there is no connection, or it was lost meanwhile.
+            ConnectionLostError: there is no connection, or it was lost.
             ClientClosedError, AuthenticationError, JournalError: the client ended.
         """
         return await self._opened().driver.ping()
@@ -197,8 +197,8 @@ class BaseClient:
         """Iterate over the events of the connection from now on, until the client is closed.
 
         An `Event` has a ``kind``: ``connected``, ``lost``, ``reconciling``, ``key_refused``,
-        ``double_run``, ``limit`` or ``closed``. A slow reader misses the oldest of more than 1000
-        events.
+        ``double_run``, ``limit`` or ``closed``. If more than 1000 events are waiting, the oldest
+        are dropped.
 
         Raises:
             ClientClosedError: the client is not open.
@@ -220,18 +220,18 @@ class BaseClient:
         """The state of the client.
 
         ``new``, ``connecting``, ``authenticating``, ``connected``, ``waiting`` (for the next
-        attempt to connect), ``key_refused`` (likewise), ``failed`` or ``closed``.
+        attempt to connect), ``key_refused`` (waiting, too), ``failed`` or ``closed``.
         """
         if self._submitter is not None:
             return self._submitter.session.state
         return "closed" if self._closed else "new"
 
     def stats(self) -> Stats:
-        """Return a snapshot of the tasks in flight and of what has happened so far."""
+        """Return a snapshot of the tasks in flight, and counts since the client was opened."""
         return take_stats(self.state, self._submitter)
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_submitter"):  # shown by the traceback of its own refusal
+        if not hasattr(self, "_submitter"):  # its constructor failed, and a traceback shows it
             return "<RunwareClient refused>"
         where = urlsplit(self._settings.url).hostname
         in_flight = 0 if self._submitter is None else self._submitter.admission.tasks
@@ -254,7 +254,7 @@ class BaseClient:
         submitter.cancel(submission)
 
     def _opened_once(self) -> Submitter:
-        """Return what a task was submitted with: the client may be closed by now."""
+        """Return the submitter of an earlier task. The client may be closed by now."""
         if self._submitter is None:
             raise RuntimeError("no task was submitted")
         return self._submitter

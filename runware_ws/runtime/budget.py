@@ -1,8 +1,8 @@
 """A limit on what a client may spend.
 
-A cost is known only when its task is settled. So a task in flight counts with the highest cost so
-far, and before any cost is known, one task at a time is sent. A task whose end nobody knows (it
-timed out, was cancelled, or was lost) counts as spent, since the service may finish and bill it.
+A cost is known only when its task is settled. So a task in flight counts as the highest cost so
+far, and before any cost is known, tasks are sent one at a time. A task with an unknown outcome (it
+timed out, was cancelled, or was lost) counts as spent, because the service may finish and bill it.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from .submitter import Submitter
 if TYPE_CHECKING:
     from ..journal.store import Journal
 
-# The example in Runware's documentation, until a result says better.
+# The price in Runware's documentation, until a result has another cost.
 _FIRST_ESTIMATE = 0.0013
 # Sums of costs such as 0.0013 are not exact.
 _ROUNDING = 1e-9
 
 
 class Budget:
-    """The money that may be spent, and the money that is.
+    """The money that may be spent, and the money that was spent.
 
     Args:
-        limit: in US dollars.
+        limit: the limit in US dollars.
 
     Attributes:
-        spent: the costs of settled tasks, in US dollars, with the estimates for those whose end
-            nobody knows.
+        spent: cost of all settled tasks in US dollars, with estimates for those with an unknown
+            outcome.
     """
 
     def __init__(self, limit: float) -> None:
@@ -51,10 +51,10 @@ class Budget:
         self._settled = Notification()
 
     async def reserve(self) -> None:
-        """Wait until another task surely fits.
+        """Wait until another task certainly fits into the budget.
 
         Raises:
-            BudgetError: none does, whatever the tasks in flight cost.
+            BudgetError: no other task fits, whatever the tasks in flight cost.
         """
         while not self._fits(self._in_flight + 1) or (self._highest is None and self._in_flight):
             if not self._fits(1):
@@ -63,12 +63,12 @@ class Budget:
         self._in_flight += 1
 
     def release(self) -> None:
-        """Give a reserved task back: it is settled, or was not sent."""
+        """Release a reservation, because the task is settled or was not sent."""
         self._in_flight -= 1
         self._settled.notify()
 
     def charge(self, cost: float | None) -> None:
-        """Count a task as spent, with its cost in US dollars; None if that is not known."""
+        """Count a task as spent. `cost` is in US dollars, or None if unknown."""
         self.spent += self._estimate if cost is None else cost
         if cost is not None:
             self._highest = max(cost, self._highest or 0.0)
@@ -82,7 +82,7 @@ class Budget:
 
 
 class BudgetedSubmitter(Submitter):
-    """Submits tasks as long as the budget allows it."""
+    """Submits tasks within the budget."""
 
     def __init__(
         self,
@@ -128,14 +128,13 @@ class BudgetedSubmitter(Submitter):
 
 
 def _is_free(task: Task, outcome: dict[str, Any] | RunwareError) -> bool:
-    """Return whether a settled task surely costs nothing: the service refused it, or it never was
-    sent."""
+    """Return whether a settled task certainly costs nothing: it was refused, or was not sent."""
     if isinstance(outcome, RunwareError):
         return isinstance(outcome, TaskError) or not task.writes
     return False
 
 
 def _cost(outcome: dict[str, Any] | RunwareError) -> float | None:
-    """Return the cost of a settled task; None if it is not known."""
+    """Return the cost of a settled task; None if unknown."""
     cost = None if isinstance(outcome, RunwareError) else outcome.get("cost")
     return float(cost) if isinstance(cost, int | float) else None

@@ -1,4 +1,4 @@
-"""Small tools of concurrency that behave alike on asyncio and trio."""
+"""Concurrency helpers that work the same on asyncio and trio."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = [
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Encoding, decoding or hashing more than this would hold up the event loop for up to a millisecond;
-# for less, a worker thread costs more than the work.
+# Encoding, decoding or hashing more bytes would block the event loop for about a millisecond. For
+# fewer, a worker thread costs more than the work.
 LARGE_BYTES = 256 * 1024
 
 
 async def run_off_loop(function: Callable[[T], R], argument: T, size: int) -> R:
-    """Call a function that works on `size` bytes, in a worker thread if these are many."""
+    """Call a function that processes `size` bytes, in a worker thread if these are many."""
     if size < LARGE_BYTES:
         return function(argument)
     return await run_in_thread(function, argument)
@@ -50,7 +50,7 @@ class OneShotEvent(Protocol):
 
 
 class _AsyncioEvent:
-    """An event that takes a tenth of the memory of asyncio's own while one task waits for it."""
+    """An event for asyncio that takes a tenth of the memory of `asyncio.Event` with one waiter."""
 
     __slots__ = ("_is_set", "_waiters")
 
@@ -77,7 +77,7 @@ class _AsyncioEvent:
 
 
 def one_shot_event_type() -> Callable[[], OneShotEvent]:
-    """Return the kind of event for the event loop that runs."""
+    """Return the type of event for the running event loop."""
     if running_on_trio():
         import trio
 
@@ -86,12 +86,12 @@ def one_shot_event_type() -> Callable[[], OneShotEvent]:
 
 
 def one_shot_event() -> OneShotEvent:
-    """Return a new event for the event loop that runs."""
+    """Return a new event for the running event loop."""
     return one_shot_event_type()()
 
 
 class Notification:
-    """Wakes everybody who waits for a change, so that they look again."""
+    """Wakes all tasks that wait for a change, so that they check again."""
 
     __slots__ = ("_event",)
 
@@ -99,7 +99,7 @@ class Notification:
         self._event: OneShotEvent | None = None  # made when waited for: no event loop may run yet
 
     def notify(self) -> None:
-        """Wake all who wait at present."""
+        """Wake all current waiters."""
         if self._event is not None:
             event, self._event = self._event, None
             event.set()
@@ -115,10 +115,11 @@ _uninterruptible: list[FunctionType] = []  # not known to trio yet
 
 
 def uninterruptible(cls: type[T]) -> type[T]:
-    """Have Ctrl-C wait until the methods of a class wait or return. It decorates the class.
+    """Decorate a class, so that Ctrl-C interrupts its methods only while they wait.
 
     On trio, KeyboardInterrupt is raised between any two instructions of a task, unless the code is
-    marked; on asyncio the main task is cancelled. State that is half changed could not be closed.
+    marked; on asyncio the main task is cancelled. A client in a half-changed state could not be
+    closed.
     """
     _uninterruptible.extend(one for one in vars(cls).values() if isinstance(one, FunctionType))
     return cls
@@ -132,28 +133,28 @@ def _mark_uninterruptible() -> None:
 
 
 def _is_interrupt_on_trio(error: BaseException) -> bool:
-    """Return whether Ctrl-C was raised in a task that a library has started for this one."""
+    """Return whether Ctrl-C was raised in a task that a library had started for this one."""
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup(KeyboardInterrupt) is not None and running_on_trio()
     return isinstance(error, KeyboardInterrupt) and running_on_trio()
 
 
 class Background:
-    """An async function that runs in a task of its own and outlives the call that starts it.
+    """An async function in a background task that outlives the call that starts it.
 
     No task group is held across the caller's ``async with``, so that the client may be opened in
     one task and closed in another (a FastAPI lifespan, a pytest fixture, an AsyncExitStack). The
-    task ends by itself, when it is cancelled, or when the event loop ends. It has the context
-    variables of its creator. On trio, Ctrl-C is never raised in it, but in the main task.
+    task ends when the function returns, when it is cancelled, or when the event loop ends. It has
+    the context variables of its creator. On trio, Ctrl-C is raised in the main task, not in it.
 
     Args:
-        function: what to run. It must handle its own errors, since nobody waits for them.
+        function: the function. It must handle its own errors, because its task is not awaited.
         name: name of the task, for debuggers.
     """
 
     def __init__(self, function: Callable[[], Awaitable[None]], name: str) -> None:
         self._function = function
-        # Made in the task: anyio makes none in a callback of asyncio's, nor an event.
+        # Made in the task, because anyio cannot make it in a callback of asyncio.
         self._scope: anyio.CancelScope | None = None
         self._cancelled = False
         self._ended = False

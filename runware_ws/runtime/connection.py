@@ -1,4 +1,4 @@
-"""One connection to the service: bytes in, frames to the session, effects, frames out, timer."""
+"""One connection to the service. It passes bytes and frames between stream and session."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["Connection"]
 
 @uninterruptible
 class Connection(Receiver):
-    """A connection from the attempt to make it until it ends.
+    """A connection, from the attempt to connect until it ends.
 
-    It lives in a task of its own (`run`). The session hears of it only while it is current: a
-    connection that was dropped may take a while to end, and is not heard any more.
+    It runs in its own task (`run`). The session gets its events only while it is current: a dropped
+    connection may take a while to end.
 
     Args:
-        driver: performs what the session decides.
-        line: the line of the session that it serves.
+        driver: performs the effects of the session.
+        line: the line of the session that it belongs to.
 
     Attributes:
         line: see above.
-        is_current: whether the session hears of it.
+        is_current: whether the session gets its events.
     """
 
     def __init__(self, driver: Driver, line: Line) -> None:
@@ -74,18 +74,18 @@ class Connection(Receiver):
         return self._websocket.why_ended(error)
 
     def _release(self) -> None:
-        """Let go of megabytes that may have been under way, before a collector finds them."""
+        """Release large buffers at once, without waiting for the garbage collector."""
         self._websocket.release()
         self._stream = self._frame = self._piece = None
         self._pieces = iter(())
 
     def drop(self) -> None:
-        """End the connection at once. The session knows already."""
+        """End the connection at once. The session is not notified."""
         self.is_current = False
         self._scope.cancel()
 
     def say_goodbye(self) -> bool:
-        """Send a close frame, if that is possible now. The session knows already."""
+        """Send a close frame, if that is possible now. The session is not notified."""
         self.is_current = False
         if self._stream is None or self._frame is not None:
             return False
@@ -98,8 +98,8 @@ class Connection(Receiver):
         """Wait until the connection has ended."""
         await self._ended.wait()
 
-    # Called by the stream. An exception would end up in the event loop, where nobody handles it, so
-    # it is reported as the bug that it is.
+    # Called by the stream. An exception would end up in the event loop, where it is not handled, so
+    # it is reported as a bug.
 
     def data_received(self, data: bytes | bytearray | memoryview) -> None:
         try:
@@ -149,7 +149,7 @@ class Connection(Receiver):
     # Called by the driver.
 
     def request_write(self) -> None:
-        """Write what the session has to send: at once, or with whatever joins it until then."""
+        """Write pending frames: at once, or in the next step of the loop to batch several tasks."""
         if self._write_is_due or self._stream is None or not self.line.has_frame:
             return
         if len(self._session.tasks) <= 1:  # a lone task gains nothing from batching: write it now
@@ -159,13 +159,13 @@ class Connection(Receiver):
             self._stream.call_write_ready()
 
     def report_traffic(self, now: float) -> None:
-        """Tell the session what it cannot see: when bytes arrived, and how uploads go on."""
+        """Report to the session when bytes arrived, and how many bytes are unsent."""
         if self._stream is not None and self._opened:
             unsent = self._unwritten_bytes + self._stream.unsent_bytes
             self.line.traffic(self._heard_at, unsent, now)
 
     def _write(self) -> None:
-        """Write frames as long as the stream takes them."""
+        """Write frames while the stream accepts them."""
         stream = self._stream
         if stream is not None and self.is_current and self._websocket.is_open:
             while stream.can_write:
@@ -179,7 +179,7 @@ class Connection(Receiver):
             self._driver.set_timer()
 
     def _write_frame(self, stream: Stream) -> bool:
-        """Write the next frame, or begin to if it is large. Return whether there may be more."""
+        """Write the next frame, or the first piece of a large one. Return whether more may follow."""
         now = self._clock()
         frame = self.line.next_frame(now)
         if frame is None:

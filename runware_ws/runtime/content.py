@@ -1,7 +1,7 @@
-"""The content of an image file on its way: into memory, or into a file.
+"""Collect the content of an image file in memory or in a file.
 
-It is gathered in pieces of bounded size, so that a large image takes no more memory than a small
-one, and a small one is written by a single visit of a worker thread.
+It is collected in pieces of bounded size. So a large image takes no more memory than a small one,
+and a small one is written by a single call in a worker thread.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PathT = TypeVar("PathT", bound=PurePath)
 
 _PIECE_BYTES = 512 * 1024
 _HEAD_BYTES = 64
-# The first bytes of the formats that the service makes, and of some that it may make one day.
+# The first bytes of the formats that the service makes, and of some that it may make later.
 _SIGNATURES = (
     (b"\xff\xd8\xff", ".jpg"),
     (b"\x89PNG\r\n\x1a\n", ".png"),
@@ -37,7 +37,7 @@ _SAME = {".jpeg": ".jpg", ".tif": ".tiff"}
 
 
 class WrongDigestError(Exception):
-    """The content is not that of which the server told the digest."""
+    """The content does not match the digest from the server."""
 
 
 class Content(abc.ABC, Generic[T]):
@@ -52,11 +52,11 @@ class Content(abc.ABC, Generic[T]):
         self.begin()
 
     def begin(self, algorithm: str | None = None, digest: bytes = b"") -> None:
-        """Begin anew, with nothing.
+        """Discard the content so far, and start again.
 
         Args:
             algorithm: the name of a hash in `hashlib`, or None.
-            digest: what the hash of the whole content must be.
+            digest: the expected hash of the whole content.
         """
         self.size = 0
         self.head = b""
@@ -67,7 +67,7 @@ class Content(abc.ABC, Generic[T]):
 
     @property
     def is_checked(self) -> bool:
-        """True if a digest of the whole is known."""
+        """True if the digest of the whole content is known."""
         return self._hash is not None
 
     async def add(self, chunk: bytes) -> None:
@@ -85,16 +85,16 @@ class Content(abc.ABC, Generic[T]):
             await run_in_thread(self._write_pieces)
 
     async def finish(self) -> T:
-        """Return the whole.
+        """Return the whole content.
 
         Raises:
-            WrongDigestError: it is not what the digest says.
+            WrongDigestError: it does not match the digest.
             OSError: it cannot be written.
         """
         return await run_in_thread(self._finish_checked)
 
     async def discard(self) -> None:
-        """Remove what there is of it."""
+        """Remove the content."""
 
     def _finish_checked(self) -> T:
         self._write_pieces()
@@ -114,15 +114,15 @@ class Content(abc.ABC, Generic[T]):
 
     @abc.abstractmethod
     def _write(self, pieces: list[bytes]) -> None:
-        """Write pieces after those that were written."""
+        """Append pieces to the content."""
 
     @abc.abstractmethod
     def _finish(self) -> T:
-        """Return the whole, once all is written."""
+        """Return the whole content after all of it was written."""
 
 
 class MemoryContent(Content[bytes]):
-    """Content that is kept in memory, once."""
+    """Content in memory, without a second copy."""
 
     def begin(self, algorithm: str | None = None, digest: bytes = b"") -> None:
         super().begin(algorithm, digest)
@@ -141,15 +141,14 @@ class MemoryContent(Content[bytes]):
 
 
 class FileContent(Content[Path]):
-    """Content that becomes a file, whole or not at all.
+    """Content in a file, which is written atomically.
 
-    It is written to a temporary file beside its target, which replaces the target at the end.
+    It is written to a temporary file in the same folder, which replaces the target at the end.
 
     Args:
         path: the target, or an existing folder for it. Its suffix becomes that of the content.
-        name: the name of the file in a folder.
-        durable: whether it must be on the disk before `finish` returns, and not only with the
-            system.
+        name: the name of the file, if `path` is a folder.
+        durable: whether it must be synced to the disk before `finish` returns.
     """
 
     def __init__(self, path: Path, name: str, *, durable: bool) -> None:
@@ -207,7 +206,7 @@ class FileContent(Content[Path]):
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the system write down the names in a folder, where it knows that."""
+    """Sync the names in a folder to the disk, if the system supports that."""
     flags = getattr(os, "O_DIRECTORY", None)
     if flags is None:
         return
@@ -221,12 +220,12 @@ def _sync_folder(folder: Path) -> None:
 def is_image(head: bytes, media_type: str) -> bool:
     """Return whether content may be an image.
 
-    A format that this package does not know is believed to the server, unless it is a text, such as
-    the page of a server that calls everything an image.
+    If the format is unknown to this package, the media type decides, unless the content is text:
+    some servers call every page an image.
 
     Args:
         head: its first bytes.
-        media_type: its type, as the server calls it.
+        media_type: its media type according to the server.
     """
     if _suffix_of(head) != _UNKNOWN:
         return True
@@ -246,7 +245,7 @@ def _with_suffix(path: Path, suffix: str) -> Path:
 
 
 def without_image_suffix(path: PathT) -> PathT:
-    """Return a path without the suffix of an image; other suffixes are part of its name."""
+    """Return a path without the suffix of an image format. Other suffixes are part of its name."""
     return path.with_suffix("") if path.suffix.lower() in _IMAGE_SUFFIXES else path
 
 

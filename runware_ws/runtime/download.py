@@ -1,4 +1,4 @@
-"""The downloads of one client, over connections that they share."""
+"""The downloads of one client, over shared connections."""
 
 from __future__ import annotations
 
@@ -50,13 +50,12 @@ class Downloads:
     """Downloads links.
 
     Between `open` and `aclose` it keeps connections for the next download. A download before or
-    after that has a connection of its own, and so has one on another event loop or in another
-    process.
+    after that, on another event loop or in another process has its own connection.
 
     Args:
         limits: the limits of each download.
-        client: the caller's own client, which is used in place of all that; None for none.
-        tls: the TLS settings, as for the WebSocket; None for the default ones.
+        client: the caller's HTTP client, which replaces these connections; or None.
+        tls: the TLS settings, as for the WebSocket; None for the default.
     """
 
     def __init__(
@@ -74,10 +73,10 @@ class Downloads:
         return Downloads, (self._limits,)
 
     async def fetch(self, link: str, content: Content[T]) -> T:
-        """Download a link, and return what its content becomes.
+        """Download a link into `content`, and return its result.
 
         Raises:
-            DownloadError: it cannot be had.
+            DownloadError: it cannot be downloaded.
             MissingExtraError: httpx is not installed.
             OSError: the content cannot be written.
         """
@@ -93,11 +92,11 @@ class Downloads:
         raise DownloadError(link, f"it took longer than {self._limits.timeout:g} s")
 
     def open(self) -> None:
-        """Keep connections from now on, on this event loop."""
+        """Start to keep connections, on this event loop."""
         self._kept = _KeptPool()
 
     async def aclose(self) -> None:
-        """Keep connections no longer. Downloads that run go on to their end."""
+        """Stop keeping connections. Running downloads continue to their end."""
         if self._kept is not None:
             kept, self._kept = self._kept, None
             await kept.aclose()
@@ -126,7 +125,7 @@ class Downloads:
 
 
 class _KeptPool:
-    """The connections of an open client. They are closed when nobody uses them any more."""
+    """The connections of an open client. They are closed when they are not used any more."""
 
     def __init__(self) -> None:
         self._home = Home()
@@ -136,7 +135,7 @@ class _KeptPool:
         self._is_closed = False
 
     def is_here(self) -> bool:
-        """Return whether this is their event loop."""
+        """Return whether this is the event loop of the connections."""
         try:
             self._home.check()
         except RuntimeError:
@@ -145,7 +144,7 @@ class _KeptPool:
 
     @asynccontextmanager
     async def use(self, make: Callable[[], Pool]) -> AsyncIterator[Pool]:
-        """Use them within the block, once there is room."""
+        """Wait until a connection is free, and use the pool within the block."""
         async with self._room:
             self._users += 1
             pool = self._pool = self._pool or make()
@@ -156,7 +155,7 @@ class _KeptPool:
                 await self._close_unused()
 
     async def aclose(self) -> None:
-        """Close them as soon as nobody uses them."""
+        """Close the connections as soon as they are not used."""
         self._is_closed = True
         await self._close_unused()
 
@@ -178,7 +177,7 @@ def download_limits(settings: Settings) -> DownloadLimits:
 
 
 def downloads_of_environment() -> Downloads:
-    """Return downloads for a result without a client: from the service of ``RUNWARE_URL``."""
+    """Return downloads for a result without a client, from the service of ``RUNWARE_URL``."""
     return Downloads(DownloadLimits(find_url(None)))
 
 
@@ -186,7 +185,7 @@ def require_http(need: str) -> None:
     """Raise MissingExtraError unless the extra ``http`` is installed.
 
     Args:
-        need: what it is needed for.
+        need: the feature that needs it.
     """
     try:
         import httpcore  # noqa: F401

@@ -1,10 +1,10 @@
-"""The loop that performs the session's effects: it moves bytes and keeps time.
+"""Perform the effects of the session on real connections, and call it when timers are due.
 
-One background task keeps time. Each connection lives in a task of its own, as a `Connection`; each
-line of the session hears only of its current one.
+One background task waits for the timers. Each connection runs in its own task, as a `Connection`.
+Each line of the session receives events only from its current connection.
 
-`step` is the one way out of the session: it performs the effects in their order, has the connection
-write, and sets the timer. Whoever calls the session calls `step` afterwards.
+`step` performs the effects in order, lets the connections write, and sets the timer. It must be
+called after each call of the session.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from ..journal.store import Journal
 
 _log = logging.getLogger("runware_ws")
-# While there is a connection, it is looked so often whether the machine slept.
+# The interval at which sleep of the machine is detected while there is a connection.
 _LOOK = 1.0
 _LEVELS = {"lost": logging.WARNING, "key_refused": logging.ERROR}
 
@@ -69,10 +69,10 @@ class Driver:
         session: the session, not started.
         settings: the client's settings.
         settled: called with each task and its outcome. It must not raise or wait.
-        retried: called with each task that is run again, and the code of the error. Likewise.
-        sending: called with tasks that begin to be written. Likewise.
-        key: the key, which may have to be asked for again.
-        journal: where tasks and outcomes are recorded, or None. The driver closes it.
+        retried: called with each retried task and the code of the error. It must not raise or wait.
+        sending: called with tasks that are about to be written. It must not raise or wait.
+        key: the key; its function may have to be called again.
+        journal: the journal for tasks and outcomes, or None. The driver closes it.
 
     Attributes:
         home: the event loop of the client.
@@ -117,7 +117,7 @@ class Driver:
         self._has_failed = False
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start to connect."""
         self.session.start(self.clock())
         if self.writer is not None and self._loader is not None:
             for function, name in ((self.writer.run, "journal"), (self._loader.run, "loader")):
@@ -133,7 +133,7 @@ class Driver:
         await self._first_attempt.wait()
 
     def check_open(self) -> None:
-        """Raise the error that ended the client, or RuntimeError elsewhere than at its home."""
+        """Raise the error that ended the client, or RuntimeError outside its event loop."""
         self.home.check()
         if not self.session.ended:
             return
@@ -143,7 +143,7 @@ class Driver:
         raise ClientClosedError(self.session.main.reconnector.reason)
 
     async def ping(self) -> float:
-        """Return the seconds that a ping takes to come back.
+        """Return the round-trip time of a ping in seconds.
 
         Raises:
             ConnectionLostError: there is no connection, or it was lost meanwhile.
@@ -176,16 +176,16 @@ class Driver:
             warnings.warn("a RunwareClient was never closed", ResourceWarning, stacklevel=3)
 
     def forked(self) -> None:
-        """Leave everything to the process from which this one was forked."""
+        """Release everything to the process from which this one was forked."""
         self.home.is_another_process = True
         self.writer = None
 
     # Effects.
 
     def step(self) -> None:
-        """Perform what a call to the session has brought about.
+        """Perform the effects of the last call of the session.
 
-        An effect that fails ends the client, and keeps no other caller from his outcome.
+        An effect that fails ends the client, but does not withhold outcomes from other callers.
         """
         failure = self._perform_all() if self.session.effects else None
         try:
@@ -314,7 +314,7 @@ class Driver:
             await background.wait()
 
     def _release_late(self, now: float) -> float:
-        """Let nobody wait past a deadline for the journal. Return when to look again."""
+        """Release outcomes that the journal delays past a deadline; return the next such time."""
         if self.writer is None:
             return math.inf
         self.writer.release(
@@ -336,13 +336,13 @@ class Driver:
             self._timer_is_sooner = one_shot_event()
             self.step()
             look_at = now + _LOOK if self._connections else math.inf
-            # The deadline of an outcome that comes later is among the session's timers until then.
+            # Until then, the deadline of a later outcome is among the session's timers.
             release_at = self._release_late(now)
             with anyio.CancelScope(deadline=min(self._timer_at, look_at, release_at)):
                 await self._timer_is_sooner.wait()
 
     def set_timer(self) -> None:
-        """Have the session called when it wants to be, if that is sooner than planned."""
+        """Set the timer to the next time of the session, if that is sooner than planned."""
         when = self.session.next_timer()
         if when is not None and when < self._timer_at:
             self._timer_is_sooner.set()
@@ -368,7 +368,7 @@ class Driver:
         self._connecting.add(background)
 
     def _forget(self, line: int) -> Connection | None:
-        """Return the present connection of a line, which is no more."""
+        """Detach and return the line's connection."""
         for connection in self._connections:
             if connection.line.index == line:
                 self._connections = tuple(one for one in self._connections if one is not connection)
@@ -389,19 +389,19 @@ class Driver:
         self._end()
 
     def _end(self) -> None:
-        """Let the end of the session take effect."""
+        """Stop all background work after the end of the session."""
         self.step()
         self._timer_is_sooner.set()
 
     async def _watch(self, function: Callable[[], Awaitable[None]]) -> None:
-        """Run a part of the client for whose end nobody waits."""
+        """Run a background function. If it raises, fail the client."""
         try:
             await function()
         except Exception as error:  # noqa: BLE001
             self.failed(error)
 
     def failed(self, error: Exception) -> None:
-        """End the client over an error that is a bug of this package, and log it."""
+        """End the client because of a bug in this package, and log the error."""
         _clear_locals(error)  # one of them may be the frame with the key
         if not self._has_failed:  # or it is in the middle of this
             self._has_failed = True
@@ -422,7 +422,7 @@ def _clear_locals(error: BaseException | None) -> None:
 
 
 class _Ping:
-    """Somebody who waits for a ping to come back."""
+    """A caller that waits for the answer to a ping."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()

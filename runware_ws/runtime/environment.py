@@ -1,4 +1,4 @@
-"""Values that come from the environment unless the caller gives them: key, URL and settings."""
+"""Read the key, the URL and settings from the environment, unless the caller passes them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ..transport.proxy import ProxyError, parse_proxy
 F = TypeVar("F", bound=Callable[..., None])
 
 _NONE = "none"
-# By their annotations, which are texts. True and False are none of them: whether the key may travel
-# unencrypted, for example, is to be read where the client is made.
+# By their annotations, which are texts. Booleans are left out: it must be visible in the code, for
+# example, whether the key may be sent unencrypted.
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "int": int,
     "float": float,
@@ -32,8 +32,8 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 def from_environment(init: F) -> F:
     """Decorate the constructor of a client, so that settings come from the environment.
 
-    A number or a text that the caller does not give is that of ``RUNWARE_WS_…``, if there is one,
-    for example of ``RUNWARE_WS_MAX_IN_FLIGHT``.
+    A number or text that the caller does not pass is read from ``RUNWARE_WS_`` plus its name, for
+    example ``RUNWARE_WS_MAX_IN_FLIGHT``, if that is set.
     """
     settings = [one for one in signature(init).parameters.values() if _reader_of(one) is not None]
 
@@ -66,15 +66,15 @@ def _read(parameter: Parameter, name: str, text: str) -> Any:
 
 
 def find_url(url: str | None) -> str:
-    """Return the URL given, that of ``RUNWARE_URL``, or the service's."""
+    """Return the given URL, or ``RUNWARE_URL``, or else the URL of the service."""
     return os.environ.get("RUNWARE_URL") or DEFAULT_URL if url is None else url
 
 
 def find_key(api_key: object) -> Secret:
-    """Return the key given, or that of ``RUNWARE_API_KEY``.
+    """Return the given key, or ``RUNWARE_API_KEY``.
 
     Raises:
-        InputError: there is none, or it cannot be a key.
+        InputError: there is no key, or it is not valid.
     """
     key = os.environ.get("RUNWARE_API_KEY") if api_key is None else api_key
     del api_key  # so that no dump of local variables holds it
@@ -85,10 +85,10 @@ def find_key(api_key: object) -> Secret:
 
 
 def check_key(key: object) -> str:
-    """Return a key without white space around it.
+    """Return a key without surrounding whitespace.
 
     Raises:
-        InputError: it cannot be a key.
+        InputError: it is not a valid key.
     """
     remedy = "pass api_key=… or set RUNWARE_API_KEY; keys are made at https://my.runware.ai/keys"
     if problem := _problem_with_key(key):
@@ -108,7 +108,7 @@ def _problem_with_key(key: object) -> str:
 
 
 def check_journal(path: object) -> None:
-    """Raise InputError unless `path` can be the path of a file, or is None."""
+    """Raise InputError unless `path` is a valid path for a file, or None."""
     remedy = "pass the path of a file, or leave it out"
     if path is None:
         return
@@ -126,13 +126,13 @@ def check_ssl(context: object) -> SSLContext | None:
     """Return TLS settings. Raise InputError unless they are an SSLContext or None."""
     if context is None or isinstance(context, SSLContext):
         return context
-    remedy = "pass one such as ssl.create_default_context(), or leave it out"
+    remedy = "pass a value such as ssl.create_default_context(), or leave it out"
     raise InputError("ssl", f"is of type {type(context).__name__}", remedy)
 
 
 def check_proxy(proxy: object) -> str | bool:
-    """Return a proxy. Raise InputError, which does not quote it, unless it can be one."""
-    remedy = "pass one such as http://host:3128, or True or False"
+    """Return a proxy, or raise InputError if it is not valid. The error does not quote it."""
+    remedy = "pass a value such as http://host:3128, or True or False"
     if isinstance(proxy, bool):
         return proxy
     if not isinstance(proxy, str):

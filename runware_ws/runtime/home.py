@@ -14,13 +14,13 @@ from .concurrency import one_shot_event_type
 
 
 class Home:
-    """The event loop, thread and process in which it is made.
+    """The event loop, thread and process in which it is created.
 
     Attributes:
         clock: returns the time of the event loop, in seconds.
-        new_event: returns a new event for it.
-        is_another_process: whether this process was forked from the one of the client; kept by
-            `Driver.forked`, since asking the system at each call takes longer than the check.
+        new_event: returns a new event for the event loop.
+        is_another_process: whether this process was forked from that of the client. `Driver.forked`
+            sets it, because asking the system at each call takes longer than the check.
     """
 
     def __init__(self) -> None:
@@ -48,11 +48,11 @@ class Home:
             self._refuse()
 
     def is_another_thread(self) -> bool:
-        """Return whether this is another thread than that of the event loop."""
+        """Return whether the current thread is not the one of the event loop."""
         return get_ident() != self._thread
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Call a function in the event loop, from any thread; if that has ended, do nothing."""
+        """Call a function in the event loop, from any thread. If the loop has ended, do nothing."""
         with suppress(RuntimeError):  # trio's RunFinishedError is one too
             if hasattr(self._loop, "call_soon_threadsafe"):
                 self._loop.call_soon_threadsafe(function)
@@ -62,21 +62,21 @@ class Home:
     def _refuse(self) -> None:
         if self.is_another_process:
             raise RuntimeError(
-                "the client belongs to the process from which this one was forked: open one here"
+                "the client belongs to the process from which this one was forked: open a new one"
             )
         if self.is_another_thread():
             raise RuntimeError(
                 "the client belongs to the event loop that opened it, in another thread: use "
-                "`asyncio.run_coroutine_threadsafe`, `anyio.from_thread.run` or the like"
+                "`asyncio.run_coroutine_threadsafe`, `anyio.from_thread.run` or similar"
             )
         raise RuntimeError(
-            "the client belongs to the event loop that opened it, which is not the one that runs: "
+            "the client belongs to the event loop that opened it, which is not the running one: "
             "open a client in each"
         )
 
 
 class SleepDetector:
-    """Notices that the machine slept: the wall clock went on while the event loop's did not."""
+    """Detects sleep of the machine: the wall clock advanced more than the event loop's clock."""
 
     _MIN_SLEEP = 5.0
 

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that have none."""
+"""An event loop in a background thread, for callers without one."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LOOK_INTERVAL = 1.0
 
 
 class LoopThread:
-    """Calls functions in an event loop, from any thread but its own, and waits for them.
+    """Calls functions in an event loop, from any other thread, and waits for them.
 
-    While it is not running, each call has a short-lived event loop. It stops by itself when nobody
-    holds it any more, or when the main thread has ended. The latter is the reason why the thread is
-    no daemon: the interpreter waits for it, and it says goodbye to the service.
+    While it is not running, each call gets a short-lived event loop. It stops automatically when it
+    is not referenced any more, or when the main thread has ended. The thread is not a daemon, so
+    that the interpreter waits until it has closed the connection to the service.
     """
 
     def __init__(self) -> None:
@@ -37,18 +37,18 @@ class LoopThread:
         self._pid = os.getpid()
 
     def __reduce__(self) -> tuple[type[LoopThread], tuple[()]]:
-        return LoopThread, ()  # a copy in another process has a loop for each call
+        return LoopThread, ()  # a copy in another process uses a loop for each call
 
     @property
     def was_forked(self) -> bool:
-        """Tell a copy in another process, to which the thread did not come along."""
+        """Return whether this is a copy in a forked process, where the thread does not exist."""
         return self._thread is not None and self._pid != os.getpid()
 
     def start(self, last: Callable[[], Awaitable[None]]) -> None:
-        """Start the thread, unless it runs.
+        """Start the thread, unless it is running.
 
         Args:
-            last: is called in the event loop if nobody calls `stop`.
+            last: called in the event loop at its end, if `stop` was not called.
         """
         self._refuse_after_fork()
         with self._lock:
@@ -61,7 +61,7 @@ class LoopThread:
                 self._portal, self._loop = started.result()
 
     def stop(self) -> None:
-        """Stop the thread, unless it is stopped. Calls of other threads come to their end."""
+        """Stop the thread, unless it is stopped. Running calls of other threads are completed."""
         with self._lock:
             portal, self._portal = self._portal, None
             if portal is not None:
@@ -84,9 +84,9 @@ class LoopThread:
     def call(self, function: Callable[[], R]) -> R: ...
 
     def call(self, function: Callable[[], Any]) -> Any:
-        """Call a function, and wait for what it returns or, if that can be awaited, for its result.
+        """Call a function, and return its result. An awaitable result is awaited.
 
-        An exception in the thread that waits, such as KeyboardInterrupt, cancels the call.
+        An exception in the waiting thread, such as KeyboardInterrupt, cancels the call.
         """
         self._refuse_after_fork()
         with ExitStack() as stack:
@@ -100,7 +100,7 @@ class LoopThread:
                 raise
 
     def post(self, function: Callable[[], object]) -> None:
-        """Have a function called soon, without waiting: from any thread, also in a destructor."""
+        """Schedule a function, without waiting. Any thread may do this, even in a destructor."""
         if self._loop is not None and not self.was_forked:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(function)
@@ -108,8 +108,8 @@ class LoopThread:
     def _refuse_after_fork(self) -> None:
         if self.was_forked:
             raise ClientClosedError(
-                "the client was opened before a fork, and its thread did not come along: "
-                "make one in each process"
+                "the client was opened before a fork, and has no thread in this process: open a "
+                "client in each process"
             )
 
 
@@ -118,7 +118,7 @@ async def _serve(
     owner: ReferenceType[LoopThread],
     last: Callable[[], Awaitable[None]],
 ) -> None:
-    """Serve calls until the portal is stopped, or nobody is left to stop it."""
+    """Serve calls until the portal is stopped, or is not referenced any more."""
     async with BlockingPortal() as portal:
         started.set_result((portal, get_running_loop()))
         while main_thread().is_alive() and owner() is not None:

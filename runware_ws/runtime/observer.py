@@ -1,4 +1,4 @@
-"""The interface of telemetry: it is told of each task as it happens."""
+"""The interface of telemetry, which is notified of each task."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _log = logging.getLogger("runware_ws")
 
 
 class Observer(Protocol):
-    """Is told of each task, in the event loop of the client. It must not wait."""
+    """Receives notifications of each task, in the event loop of the client. It must not wait."""
 
     def submitted(self, submission: Submission, waited: float) -> None:
-        """Take note of a task that was handed to the session, `waited` seconds after the call."""
+        """Record a task that was handed to the session, `waited` seconds after the call."""
 
     def retried(self, submission: Submission, code: str) -> None:
-        """Take note that a task is run again after an error with this code."""
+        """Record that a task is retried after an error with this code."""
 
     def settled(self, submission: Submission, seconds: float | None) -> None:
-        """Take note of the outcome of a task, and of the time since the call, if it is known."""
+        """Record the outcome of a task, and the seconds since the call, if known."""
 
 
 class GuardedObserver(Observer):
-    """Tells another observer, whose errors are logged: they are no reason to end the client.
+    """Passes notifications on to another observer, and logs its errors.
 
     Args:
-        observer: the other one.
+        observer: the other observer.
     """
 
     def __init__(self, observer: Observer) -> None:

@@ -1,4 +1,4 @@
-"""Inputs that the service has already, so that they can travel by reference."""
+"""Inputs that the service has already, so that they can be sent by reference."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Reuse(NamedTuple):
 
 
 class References:
-    """The UUIDs that the service gave to inputs, by the hashes of these; those used last."""
+    """The UUIDs of recently used inputs at the service, by the hashes of their contents."""
 
     def __init__(self) -> None:
         self._uuids: OrderedDict[str, str] = OrderedDict()
 
     async def shorten(self, request: Payload, before: int, after: int) -> tuple[Payload, Reuse]:
-        """Return a request with its image by reference, if the service has that.
+        """Return a request with its image by reference, if the service has the image.
 
         Args:
             request: the request.
@@ -58,7 +58,7 @@ class References:
         return request
 
     def settled(self, submission: Submission) -> None:
-        """Learn from the outcome of a task, and let go of its image."""
+        """Store the reference from the outcome of a task, and release its image."""
         content, submission.content, submission.inline = submission.content, "", None
         outcome = submission.outcome
         if isinstance(outcome, TaskError):  # perhaps because of the reference

@@ -1,4 +1,4 @@
-"""A task of the session with its outcome, for the callers who wait for it."""
+"""A task of the session with its outcome, for the callers that wait for it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .concurrency import OneShotEvent
 
 
 class Submission(Task):
-    """A task of the session with its outcome, for the callers who wait for it.
+    """A task of the session with its outcome, for the callers that wait for it.
 
     Attributes:
-        size: bytes of input that it holds at the gate.
+        size: bytes of input for which it was admitted.
         tag: the caller's tag, or None.
-        began: when it was handed in, or None if that was in another process.
+        began: time of the call, or None if that was in another process.
         outcome: its result or its error; None while it is pending.
         is_sent: whether it was sent, at least in part.
-        sharers: number of further callers who named the same job, and have not given it up.
+        sharers: number of further callers with the same job that have not cancelled it.
         content: the hash of its image if the image may be reused; else "".
-        event: set when it is settled; made when somebody waits for that.
+        event: set when it is settled; created by the first waiter.
     """
 
     size = 0
@@ -36,7 +36,7 @@ class Submission(Task):
     _callbacks: Sequence[Callable[[], None]] = ()
 
     def shared(self) -> Submission:
-        """Return it for one more caller, who gives it up for himself alone."""
+        """Add a caller; each cancels independently."""
         self.sharers += 1
         return self
 
@@ -47,7 +47,7 @@ class Submission(Task):
         raise self.outcome or RuntimeError("not settled")
 
     def discard(self) -> None:
-        """Have the journal forget the result of a settled task: its caller has given up."""
+        """Remove the result of a settled task from the journal, because its caller has given up."""
         if isinstance(self.outcome, UpscaleResult):
             self.outcome.ack()
 
@@ -59,7 +59,7 @@ class Submission(Task):
             self._callbacks = (*self._callbacks, callback)
 
     def finish(self, outcome: UpscaleResult | RunwareError) -> None:
-        """Set the outcome, and wake everybody who waits for it."""
+        """Set the outcome, and wake all waiters."""
         self.outcome = outcome
         if self.event is not None:
             self.event.set()

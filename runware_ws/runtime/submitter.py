@@ -1,4 +1,4 @@
-"""From an image and its options to a task of the session, and from its outcome to the caller."""
+"""Turn images into tasks of the session, and their outcomes into results for the callers."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Submitter:
     Args:
         settings: the client's settings.
         key: the API key.
-        journal: where tasks are recorded, or None.
+        journal: the journal for tasks, or None.
         downloads: downloads the results.
-        observer: is told of each task, or None.
+        observer: receives notifications of each task; or None.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Submitter:
         """Submit an image once there is room for it; see `RunwareClient.submit`.
 
         Args:
-            is_awaited: whether the caller awaits the result, and so would wait at the gate as well.
+            is_awaited: whether the caller waits for the result, and so may wait for admission too.
         """
         if priority:
             check_priority(priority)
@@ -124,7 +124,7 @@ class Submitter:
         submission.tag, submission.began = tag, began
         if names is None and self._is_plain and source.is_quick:
             if source.is_read:
-                # Others have a turn between two files; who waits for the result gives them one.
+                # Others run between two files. A caller that waits for the result lets them run.
                 await (checkpoint_if_cancelled() if is_awaited else checkpoint())
                 self.driver.check_open()
             if self._may_enter(source, is_awaited):
@@ -136,10 +136,10 @@ class Submitter:
         )
 
     def _may_enter(self, source: Source, is_awaited: bool) -> bool:
-        """Enter the gate if that is possible without waiting.
+        """Enter if that is possible without waiting.
 
-        A caller who waits for the result of a tiny input enters over the limit, unless others wait:
-        it holds no more then than when it waits at the gate.
+        A caller that waits for the result of a tiny input enters above the limit, unless others are
+        waiting: it holds no more memory then than while it waits for admission.
         """
         if self.admission.try_enter(source.size):
             return True
@@ -149,7 +149,7 @@ class Submitter:
         return True
 
     def _encode(self, submission: Submission, source: Source, template: RequestTemplate) -> None:
-        """Encode a small image that has entered."""
+        """Encode a small image that was admitted."""
         head, tail = template.before_image(submission.uuid), template.tail
         try:
             submission.payload = source.encode(head, tail)
@@ -169,7 +169,7 @@ class Submitter:
         names: TaskNames | None,
         tag: bytes | None,
     ) -> Submission:
-        """Submit an image that may have to wait for room, for a thread, or for its name."""
+        """Submit an image that may have to wait for admission, a thread, or its name."""
         if names is not None:
             names.check(source)
         if not self.admission.try_enter(source.size):
@@ -200,7 +200,7 @@ class Submitter:
         template: RequestTemplate,
         names: TaskNames | None,
     ) -> None:
-        """Read and encode an image that has entered; a name may follow from it."""
+        """Read and encode an admitted image. The name of the task may be derived from it."""
         head, tail = template.before_image(submission.uuid), template.tail
         if not source.is_quick:
             payload = await source.encode_in_thread(head, tail)
@@ -213,14 +213,14 @@ class Submitter:
             submission.uuid = submission.wire_uuid = names.uuid
             submission.uuid_of_attempt = names.uuid_of_attempt
         self._correct_size(source, len(payload) - len(head) - len(tail))
-        # Other processes follow the UUIDs of a key's attempts, which must not depend on this one.
+        # Other processes derive the same UUIDs from a key, so they cannot depend on this process.
         if self._references is not None and source.has_content and not submission.uuid_of_attempt:
             payload, reuse = await self._references.shorten(payload, len(head), len(tail))
             submission.content, submission.inline = reuse
         submission.payload = payload
 
     def _already_named(self, names: TaskNames) -> Submission | None:
-        """Return the task in flight that is the same job as one with a name of the caller's.
+        """Return the task in flight for the same job, if there is one.
 
         Raises:
             InputError: another task has the caller's UUID.
@@ -232,8 +232,10 @@ class Submitter:
         return None
 
     def _is_untaken(self, names: TaskNames) -> bool:
-        """Return whether a job was finished by an earlier process, whose result is still in the
-        journal. The service gives it again."""
+        """Return whether the result of an earlier process for this job is still in the journal.
+
+        The service returns it again.
+        """
         writer = self.driver.writer
         return (
             names.uuid_of_attempt is not None
@@ -244,7 +246,7 @@ class Submitter:
     async def run(
         self, members: dict[str, Any], wanted: int, timeout: float | None
     ) -> list[dict[str, Any]]:
-        """Run a task that is no upscale task; see `RunwareClient.run`."""
+        """Run a task that is not an upscale task; see `RunwareClient.run`."""
         uuid, payload = members["taskUUID"], encode_task(members)
         deadline = None if timeout is None else self.driver.clock() + timeout
         with time_limit(uuid, timeout, deadline, _AT_GATE):
@@ -288,7 +290,7 @@ class Submitter:
         return submission
 
     def take_up(self, submission: Submission) -> None:
-        """Find out about a task that this session did not send. It has been admitted already."""
+        """Ask the service about a task that this session did not send. It is admitted already."""
         self.session.attach(submission, self.driver.clock())
         if self.observer is not None:
             self.observer.submitted(submission, 0.0)
@@ -304,7 +306,7 @@ class Submitter:
         return event.wait()
 
     async def recorded(self, submission: Submission) -> None:
-        """Wait until a task that was just submitted is in the journal, if there is one.
+        """Wait until a task that was just submitted is recorded in the journal, if there is one.
 
         If that fails, takes longer than the task's timeout, or is cancelled, the task is given up.
         """
@@ -318,7 +320,7 @@ class Submitter:
             raise
 
     def cancel(self, submission: Submission) -> None:
-        """Give a task up, unless another caller wants the same job."""
+        """Cancel a task, unless another caller waits for the same job."""
         if submission.sharers:
             submission.sharers -= 1
         elif submission.stage is not Stage.SETTLED:
@@ -326,14 +328,14 @@ class Submitter:
             self.driver.step()
 
     def abandon(self, submission: Submission) -> None:
-        """Give a task up, and its result, which may be on its way already."""
+        """Cancel a task, and discard its result if it came already."""
         was_shared = submission.sharers > 0
         self.cancel(submission)
         if not was_shared:
             submission.when_settled(submission.discard)
 
     def forget(self, uuid: str) -> None:
-        """Have the journal forget a task: its result was acknowledged."""
+        """Remove a task from the journal, because its result was acknowledged."""
         if self.driver.writer is not None:
             self.driver.writer.forget(uuid)
 
@@ -387,7 +389,7 @@ class Submitter:
     def _hand_in(
         self, submission: Submission, size: int, now: float, has_large_answer: bool = False
     ) -> None:
-        """Give a task that has entered with so many bytes to the session."""
+        """Hand a task that was admitted with `size` bytes to the session."""
         submission.size = size
         is_large = len(submission.payload) > self._settings.max_frame_bytes
         submission.bulk = has_large_answer or is_large
@@ -409,14 +411,14 @@ class Submitter:
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 
     def _check_size(self, size: int) -> None:
-        """Raise InputError if the service is known to refuse an input of this size."""
+        """Raise InputError if the service is known to refuse inputs of this size."""
         limit = self._settings.max_input_bytes
         if limit is not None and size >= limit:
             problem = f"has {size} bytes in base64, and the service refuses {limit} (profile)"
             raise InputError("image", problem, "pass a smaller image, or its URL")
 
     def _correct_size(self, source: Source, size: int) -> None:
-        """Correct the size of an image at the gate, which was an estimate."""
+        """Replace the estimated size of an admitted image by its true size."""
         if size != source.size:
             self._check_size(size)
             self.admission.resize(source.size, size)
@@ -428,7 +430,7 @@ def _time_limit(submission: Submission, obstacle: str) -> AbstractContextManager
 
 
 async def _origin(image: Image, template: RequestTemplate, submission: Submission) -> Origin:
-    """Return what the journal keeps of a task's input: a file by its path and hash."""
+    """Return the data that the journal keeps of a task's input: a file by its path and hash."""
     payload, uuid = submission.payload, submission.uuid
     if isinstance(image, Path):
         start = len(template.before_image(uuid)) + 1  # without the quotes

@@ -1,4 +1,4 @@
-"""The names of a task that is to be submitted."""
+"""The names of a task before it is submitted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .concurrency import run_off_loop
 
 
 class TaskNames:
-    """The taskUUID of a task that is to be submitted: the caller's, a new one, or one of a key.
+    """The taskUUID of a new task: the caller's, a generated one, or one derived from a key.
 
     Attributes:
-        uuid: the UUID; one that follows from the content is known only after `complete`.
-        follow_content: whether the UUID follows from the content of the image.
+        uuid: the UUID; one that is derived from the content is known only after `complete`.
+        follow_content: whether the UUID is derived from the content of the image.
         uuid_of_attempt: see `Task`.
 
     Args:
@@ -52,7 +52,7 @@ class TaskNames:
             self._follow_from(key)
 
     def check(self, source: Source) -> None:
-        """Raise InputError if the UUID is to follow from a content that is not known here."""
+        """Raise InputError if the UUID is derived from the content, and that is unknown here."""
         if self.follow_content and not source.has_content:
             remedy = "pass a key of your own: a URL or UUID has no content to follow from"
             raise InputError("idempotency_key", "is 'content'", remedy)
@@ -60,7 +60,7 @@ class TaskNames:
     async def complete(
         self, payload: bytes | bytearray, before: int, after: int
     ) -> bytes | bytearray:
-        """Return a request with the UUID that follows from its image, if it does."""
+        """Return a request with the UUID that is derived from its image, if it is."""
         if not self.follow_content:
             return payload
         encoded = memoryview(payload)[before : len(payload) - after]

@@ -1,7 +1,7 @@
 """Byte streams to the service on asyncio and on trio, and the WebSocket protocol on top of them.
 
 `WebSocket` is the protocol without I/O. `open_stream` opens a TCP or TLS connection, through the
-proxy of the environment if there is one, and hands what arrives to a `Receiver`.
+proxy of the environment if there is one, and passes received bytes to a `Receiver`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def running_on_trio() -> bool:
 
 
 def open_stream(target: Target, receiver: Receiver) -> AbstractAsyncContextManager[Stream]:
-    """Open a stream for the length of an ``async with``; it is aborted at the end.
+    """Open a stream for the duration of an ``async with`` block, and abort it at the end.
 
     Raises:
         OSError: the server or its proxy cannot be reached, or refuses the connection.

@@ -1,7 +1,7 @@
-"""From the name of a host to a connection: one address after the other.
+"""Connect to a host by its name, trying one address after the other.
 
-The functions of asyncio and trio for this wait for the program's own worker threads, which may all
-be waiting for the client.
+The functions of asyncio and trio for this use the program's own worker threads, which may all be
+waiting for the client.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import anyio
 from .threads import run_in_thread
 
 T = TypeVar("T")
-# Seconds for an address while there are others: a network may swallow one kind of them.
+# Seconds for an address while there are others. A network may drop packets of one kind of address.
 _PATIENCE = 2.0
 
 
@@ -46,7 +46,7 @@ async def addresses_of(host: str, port: int) -> list[str]:
     """Return the addresses of a host, each once.
 
     Raises:
-        OSError: it has none.
+        OSError: it has no address.
     """
     try:
         found = _look_up(host, port, socket.AI_NUMERICHOST)

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from .fork import replace_socket
 from .proxy import proxy_for
 
-# Seconds for a goodbye, in either direction.
+# Seconds for the closing handshake, in either direction.
 CLOSE_TIMEOUT = 1.0
-# The system holds back little that is unsent, so that a ping written behind an upload leaves soon
-# and the progress of an upload can be seen.
+# The system buffers few unsent bytes, so that a ping after an upload is sent soon, and the progress
+# of the upload is visible.
 _UNSENT_LIMIT_BYTES = 128 * 1024
 
 
@@ -25,10 +25,10 @@ class Receiver(Protocol):
     """The user of a stream. Its methods are called in the event loop; they do not wait or raise."""
 
     def data_received(self, data: bytes | bytearray | memoryview) -> None:
-        """Take bytes that arrived. `data` is valid only during the call."""
+        """Handle received bytes. `data` is valid only during the call."""
 
     def write_ready(self) -> None:
-        """Write what is pending: the stream can take it."""
+        """Write pending data, because the stream accepts more."""
 
 
 class Stream(abc.ABC):
@@ -37,20 +37,20 @@ class Stream(abc.ABC):
     @property
     @abc.abstractmethod
     def can_write(self) -> bool:
-        """Return whether the stream takes more data without piling it up in memory."""
+        """Return whether the stream accepts more data without buffering it in memory."""
 
     @property
     @abc.abstractmethod
     def unsent_bytes(self) -> int:
-        """Bytes that were written and have not left this machine."""
+        """Number of written bytes that have not left this machine."""
 
     @abc.abstractmethod
     def write(self, data: bytes) -> None:
-        """Send `data` after everything that was written before. It does not wait."""
+        """Send `data` after all earlier data. It does not wait."""
 
     @abc.abstractmethod
     def call_write_ready(self) -> None:
-        """Have `Receiver.write_ready` called soon, after what the event loop does at present."""
+        """Schedule a call of `Receiver.write_ready` in the event loop."""
 
     @abc.abstractmethod
     async def run(self) -> BaseException | None:
@@ -61,22 +61,22 @@ class Stream(abc.ABC):
 
     @abc.abstractmethod
     def abort(self) -> None:
-        """End the stream at once. What is unsent is discarded."""
+        """End the stream at once, and discard unsent data."""
 
     @abc.abstractmethod
     def descriptor(self) -> int:
         """Return the number of the socket, or -1 if it is closed."""
 
     def forked(self) -> None:
-        """Let go of the socket in a process that was forked, which has it too."""
+        """Release the socket in a forked process, which has a copy of it."""
         if (descriptor := self.descriptor()) >= 0:
             replace_socket(descriptor)
 
 
 class Pace:
-    """Decides how much to read at once: little where it takes long to handle.
+    """Decides how much to read at once: less if handling it takes long.
 
-    A server may send a hundred thousand frames in what is read at once for an image.
+    A read that is sized for an image may contain a hundred thousand small frames.
 
     Attributes:
         read_bytes: the number of bytes to read next.
@@ -90,7 +90,7 @@ class Pace:
         self.read_bytes = 16 * 1024
 
     def hand_over(self, data: bytes | bytearray | memoryview, receiver: Receiver) -> None:
-        """Have the receiver handle what was read."""
+        """Pass received bytes to the receiver."""
         begun = time.perf_counter()
         receiver.data_received(data)
         if time.perf_counter() - begun > self._MAX_SECONDS:
@@ -104,12 +104,12 @@ class Target:
 
     Attributes:
         url: URL of the service, ``ws://`` or ``wss://``.
-        host, port: where a connection is made to, if there is no proxy.
+        host, port: the address of the service.
 
     Args:
         url: see above.
-        tls: the TLS settings of ``wss://``; None for the default ones.
-        proxy: URL of a proxy; True for that of the environment; False for none.
+        tls: the TLS settings for ``wss://``; None for the default.
+        proxy: URL of a proxy; True for the proxy of the environment; False for none.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Target:
 
     @cached_property
     def tls(self) -> ssl.SSLContext | None:
-        """Return the TLS settings, made once since it takes longer than a small task; or None."""
+        """Return the TLS settings, or None. They are cached, as making them takes long."""
         if not self.is_secure:
             return None
         return self._tls or ssl.create_default_context()
@@ -140,7 +140,7 @@ class Target:
 
 
 def limit_unsent_bytes(raw: Any) -> None:
-    """Set how much the system holds back unsent, where it lets one."""
+    """Limit the number of unsent bytes that the system buffers, if it supports that."""
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if option is not None:
         with suppress(OSError):  # a socket that is closed already: reading will tell

@@ -1,6 +1,7 @@
-"""A forked process keeps away from the connections of the process that it was forked from.
+"""Keep forked processes away from the connections of their parent process.
 
-It has their sockets: whatever it wrote would reach the service, and be heard by nobody.
+They have copies of its sockets. Anything that they wrote would reach the service, but the answers
+would be lost.
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ from weakref import WeakSet
 
 
 class Forkable(Protocol):
-    """An object that has something of its process."""
+    """An object that holds resources of its process."""
 
     def forked(self) -> None:
-        """Give it up: this is another process, a moment after the fork."""
+        """Release the resources. It is called in the new process right after the fork."""
 
 
 _guarded: WeakSet[Forkable] = WeakSet()
 
 
 def guard(thing: Forkable) -> None:
-    """Have `thing.forked` called in each process that is forked from this one."""
+    """Call `thing.forked` in each process that is forked from this one."""
     _guarded.add(thing)
 
 
 def replace_socket(descriptor: int) -> None:
-    """Put a socket in the place of another one whose peer has closed.
+    """Replace a socket by one whose peer has closed.
 
-    The other one itself stays as it is, also where an event loop still watches it: the processes
-    share what the system watches for them.
+    The original socket is not changed, even if an event loop still watches it: the processes share
+    the system's watches.
     """
     ours, theirs = socket.socketpair()
     theirs.close()

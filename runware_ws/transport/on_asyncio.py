@@ -21,10 +21,10 @@ from .proxy import (
 
 
 class AsyncioStream(asyncio.BufferedProtocol, Stream):
-    """A stream that reads into one buffer, which it keeps.
+    """A stream that reads into one permanent buffer.
 
-    asyncio's other kind of protocol gets a new buffer of 256 KiB for each read, which the C library
-    takes from the system and gives back each time.
+    With asyncio's other kind of protocol, the C library would get a new buffer of 256 KiB from the
+    system for each read, and return it.
     """
 
     def __init__(self, receiver: Receiver) -> None:

@@ -1,4 +1,4 @@
-"""Proxies of the environment: which one to use, and the handshake with an HTTP proxy.
+"""Proxies: the choice from the environment, and the handshake with an HTTP proxy.
 
 SOCKS proxies need the package python-socks, as in the websockets library.
 """
@@ -26,8 +26,8 @@ class ProxyError(OSError):
 def proxy_for(host: str, port: int, *, is_secure: bool) -> str | None:
     """Return the URL of the proxy for a host, or None for a direct connection.
 
-    A loopback address is never reached through a proxy. A proxy for WebSockets comes before a SOCKS
-    proxy, and that before one for HTTPS or HTTP, as RFC 6455 advises.
+    A loopback address is never reached through a proxy. A proxy for WebSockets is preferred to a
+    SOCKS proxy, and that to one for HTTPS or HTTP, as RFC 6455 advises.
     """
     if is_loopback(host) or proxy_bypass(f"{host}:{port}"):
         return None
@@ -43,8 +43,8 @@ def parse_proxy(url: str) -> SplitResult:
     """Split the URL of a proxy.
 
     Raises:
-        ProxyError: it is not the URL of a proxy; the text does not quote it, since it may hold a
-            password.
+        ProxyError: it is not the URL of a proxy. The text does not quote it, because it may contain
+            a password.
     """
     with suppress(ValueError):
         parts = urlsplit(url)
@@ -87,7 +87,7 @@ def tunnel_request(proxy: SplitResult, host: str, port: int) -> bytes:
 
 
 def check_tunnel_response(head: bytes) -> bool:
-    """Return whether the proxy's answer is complete; more bytes are needed if it is not.
+    """Return whether the answer of the proxy is complete, or more bytes are needed.
 
     Raises:
         ProxyError: the proxy refused the connection, or does not speak HTTP.

@@ -1,4 +1,4 @@
-"""Worker threads of the client's own, apart from those of the program."""
+"""Worker threads of the client, separate from those of the program."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ async def run_in_thread(
 ) -> R:
     """Call a function in a worker thread.
 
-    The threads are counted apart from those of the program: it may need all of its own to wait for
-    this client. What must not wait for anything else that runs here has a limiter of its own.
+    The threads have their own limit: the program may need all of its threads to wait for this
+    client. A call that must not wait for other calls passes its own limiter.
     """
     limiter = limiter or _limiter.get(None)
     if limiter is None:

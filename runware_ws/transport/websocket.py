@@ -1,15 +1,15 @@
 """The WebSocket protocol without I/O: bytes in, messages out, and the other way around.
 
-It wraps the Sans-I/O client of the websockets library. Messages that are sent go past it, and so do
-those that arrive whole in one read: a busy connection carries little else, and the library would
-take a sixth of the client's time for them (rows `a` and `c` of the benchmarks). It handles the
-handshake, control frames, fragments, what arrives in several reads, and whatever is wrong.
+It wraps the Sans-I/O client of the websockets library. Outgoing messages bypass the library, and so
+do incoming messages that arrive whole in one read. A busy connection has few others, and the
+library would take a sixth of the client's time for them (rows `a` and `c` of the benchmarks). The
+library handles the handshake, control frames, fragments, messages in several reads, and errors.
 
-There is no compression, since images do not shrink, and there are no pings of its own: Runware
-documents that the application's ping keeps a connection open, and says nothing of control frames.
+Compression is off, because images are not compressible. No WebSocket pings are sent: Runware
+documents that the application's ping keeps a connection open, and does not mention control frames.
 
-Errors become a `DisconnectedError` that holds nothing of the library, whose objects refer to frames
-that may hold the API key.
+Errors become a `DisconnectedError` without references to the library's objects, which refer to
+frames that may contain the API key.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ except ImportError:  # without the library's part in C
     from websockets.utils import apply_mask
 
 Data = bytes | bytearray | memoryview
-# A multiple of 4, the size of a mask; small enough for the C library to keep its memory from one
-# piece to the next.
+# A multiple of 4, the size of a mask. It is small enough for the C library to reuse its memory for
+# the next piece.
 PIECE_BYTES = 128 * 1024
 _CONNECTING, _OPEN = State.CONNECTING, State.OPEN  # looked up once, since that takes long
-# By RFC 6455: the first byte of a whole message, a bit of the second, and two sizes which stand for
-# another one in 2 or 8 bytes.
+# By RFC 6455: the first byte of a whole message, a bit of the second, and two sizes that announce a
+# size in the next 2 or 8 bytes.
 _TEXT, _BINARY = 0x81, 0x82
 _WHOLE = (_TEXT, _BINARY)
 _OPCODE, _OPCODES = 0x0F, (0x0, 0x1, 0x2, 0x8, 0x9, 0xA)
@@ -51,9 +51,9 @@ class DisconnectedError(Exception):
     """The connection ended, or could not be made.
 
     Attributes:
-        reason: why, in words.
-        too_large: ``sent`` if the server found a message too large, ``heard`` if one of its own was
-            larger than the limit; else None.
+        reason: the reason.
+        too_large: ``sent`` if the server refused a message as too large, ``heard`` if a message
+            from the server was larger than the limit; else None.
     """
 
     def __init__(self, reason: str, too_large: Literal["sent", "heard"] | None = None) -> None:
@@ -100,7 +100,7 @@ class WebSocket:
 
     @property
     def is_over(self) -> bool:
-        """Return whether nothing more is to come: the server closed, or broke the protocol.
+        """Return whether the server has closed the connection, or broken the protocol.
 
         Some servers keep the TCP connection open after that.
         """
@@ -116,7 +116,7 @@ class WebSocket:
         return self.replies()
 
     def receive(self, data: Data) -> list[Data]:
-        """Take bytes from the server and return the messages that they complete."""
+        """Handle bytes from the server, and return the messages that they complete."""
         messages: list[Data] = []
         view = memoryview(self._begun + data if self._begun else data)
         self._begun = b""
@@ -139,11 +139,11 @@ class WebSocket:
         return messages
 
     def _may_bypass(self, size: int) -> bool:
-        """Return whether the library need not see a whole message of this size."""
+        """Return whether a whole message of this size may bypass the library."""
         return self.is_open and self._message is None and size <= self._max_size
 
     def _go_on(self, data: memoryview, start: int, messages: list[Data]) -> int:
-        """Feed the rest of what the library has begun to read. Return where that ends."""
+        """Pass the rest of a frame that the library has begun to read. Return its end in `data`."""
         if self._missing:
             end = min(len(data), start + self._missing)
             self._missing -= end - start
@@ -154,7 +154,7 @@ class WebSocket:
         return end
 
     def _feed(self, data: memoryview, messages: list[Data]) -> None:
-        """Have the library take bytes, and take its messages."""
+        """Pass bytes to the library, and collect its messages."""
         self.has_replies = True
         self._protocol.receive_data(data)  # type: ignore[arg-type]  # it appends them to a bytearray
         for event in self._protocol.events_received():
@@ -166,7 +166,7 @@ class WebSocket:
                 event.data = b""  # the parser keeps its last frame
 
     def _add_fragment(self, frame: Frame, messages: list[Data]) -> None:
-        """Add to a message. Its fragments may be tiny, and so are not kept one by one."""
+        """Append a fragment to the message. Fragments may be tiny, so they are joined at once."""
         if self._message is None:
             self._message = bytearray()
         self._message += frame.data
@@ -175,12 +175,12 @@ class WebSocket:
             self._message = None
 
     def release(self) -> None:
-        """Let go of what has arrived of a message: the rest will not come."""
+        """Discard an incomplete message, as the rest will not come."""
         self._message = None
         self._protocol.reader.discard()
 
     def replies(self) -> bytes:
-        """Return the control frames that are to be sent: pongs, and the answer to a close frame."""
+        """Return the control frames to send: pongs, and the answer to a close frame."""
         self.has_replies = False
         return b"".join(self._protocol.data_to_send())
 
@@ -192,10 +192,10 @@ class WebSocket:
 
     @staticmethod
     def large_message(data: bytes | bytearray) -> Iterator[bytes]:
-        """Return the same in pieces, so that a message of more than one is not copied as a whole.
+        """Return a text message in pieces, so that a large message is not copied as a whole.
 
-        Fresh memory for megabytes costs more than the masking. No other bytes may be sent between
-        the pieces.
+        Getting new memory for megabytes costs more than the masking. No other bytes may be sent
+        between the pieces.
         """
         mask = os.urandom(4)
         yield _masked_head(len(data)) + mask
@@ -212,7 +212,7 @@ class WebSocket:
         return self.replies()
 
     def why_ended(self, error: BaseException | None) -> DisconnectedError:
-        """Return why the connection ended, after its stream has: by `error`, or by its end."""
+        """Return the reason why the connection ended. The stream has ended, maybe with `error`."""
         self._protocol.receive_eof()
         if self._protocol.handshake_exc is not None:
             return DisconnectedError(_handshake_failure(self._protocol.handshake_exc, error))
@@ -223,7 +223,7 @@ class WebSocket:
 
 
 def _frame_at(data: memoryview, start: int) -> tuple[int, int]:
-    """Return where the payload of a frame begins and ends; (0, 0) without its whole header.
+    """Return the start and end of a frame's payload; (0, 0) if the header is incomplete.
 
     A frame with a mask or an unknown opcode is refused by the library after two bytes.
     """
@@ -243,7 +243,7 @@ def _frame_at(data: memoryview, start: int) -> tuple[int, int]:
 
 
 def _masked_head(size: int) -> bytes:
-    """Return the header of a text message of so many bytes, without its mask."""
+    """Return the header of a text message of this size, without its mask."""
     if size < _SIZE_16_BIT:
         return struct.pack("!BB", _TEXT, _MASKED | size)
     if size < 2**16:

@@ -116,6 +116,6 @@ with client:
 """
     with ScriptedServer() as server:
         output = output_of(program(server, code.replace("{url}", server.url)))
-        assert output.count("make one in each process") == 8
+        assert output.count("open a client in each process") == 8
         assert output.count("True") == 2
         assert len(server.connections) == 2

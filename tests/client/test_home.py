@@ -51,7 +51,7 @@ def test_another_event_loop_of_the_same_thread_is_refused(use: str) -> None:
             home.run(client.connect())
 
             async def elsewhere() -> None:
-                with pytest.raises(RuntimeError, match="not the one that runs"):
+                with pytest.raises(RuntimeError, match="not the running one"):
                     await asyncio.wait_for(USES[use](client), 5)
 
             other.run(elsewhere())
@@ -84,9 +84,9 @@ def test_a_task_cannot_be_awaited_or_cancelled_in_another_event_loop() -> None:
         task = home.run(client.submit(IMAGE))
 
         async def elsewhere() -> None:
-            with pytest.raises(RuntimeError, match="not the one that runs"):
+            with pytest.raises(RuntimeError, match="not the running one"):
                 await asyncio.wait_for(task.result(), 5)
-            with pytest.raises(RuntimeError, match="not the one that runs"):
+            with pytest.raises(RuntimeError, match="not the running one"):
                 task.cancel()
 
         other.run(elsewhere())

@@ -201,7 +201,7 @@ WAYS = ("upscale", "submit", "attach", "ping", "upscale_many")
 @pytest.mark.parametrize("how", WAYS)
 async def test_a_client_that_was_never_opened_says_how_to(how: str) -> None:
     client = RunwareClient(KEY, url="ws://127.0.0.1:1/v1")
-    with pytest.raises(ClientClosedError, match="async with"):
+    with pytest.raises(ClientClosedError, match="`with` block"):
         await use(client, how)
     await client.aclose()
     assert client.state == "closed"
@@ -218,7 +218,7 @@ async def test_a_closed_client_refuses(how: str) -> None:
 async def test_a_closed_client_cannot_be_opened_again() -> None:
     async with served() as (_, client):
         await client.aclose()
-        with pytest.raises(ClientClosedError, match="make one"):
+        with pytest.raises(ClientClosedError, match="make a new one"):
             await client.connect()
 
 
