@@ -1,12 +1,11 @@
-"""A local Runware, for trying, testing and working offline; needs the extra ``emulator``.
+"""A local emulator of Runware, to try, test and work offline; needs the extra ``emulator``.
 
-`Emulator` is the service, `runware_ws.emulator.faults` has the faults that it can be told to have,
-and `Relay` is a line to it that can fail. `ServiceSettings` are the settings of an `Emulator`, and
-`Rules` those of them of which nobody knows how they are in the service; `PRESETS` has a name for
-some sets of rules.
+`Emulator` is the service, `runware_ws.emulator.faults` contains faults to inject, and `Relay` is a
+network connection to it that can fail. `ServiceSettings` are the settings of an `Emulator`. `Rules`
+are behaviour that Runware does not document; `PRESETS` are named sets of rules.
 
-The pure core, `runware_ws.emulator.service`, needs nothing of the extra, so `Emulator` and `Relay`
-are imported only when they are used.
+The pure core, `runware_ws.emulator.service`, does not need the extra, so `Emulator` and `Relay` are
+imported only when they are used.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Downloads over HTTP, on httpx and httpcore (extra ``http``).
+"""Downloads over HTTP, with httpx and httpcore (extra ``http``).
 
-`transfer` makes one download out of as many requests as it takes. The requests are made by `pool`,
-over connections that are kept, or by an httpx client of the caller's (`borrowed`). `links` and
-`network` hold the rules for where a download may lead.
+`transfer` downloads one link, with as many requests as necessary. The requests are made by `pool`,
+over kept connections, or by the caller's own httpx client (`borrowed`). `links` and `network` hold
+the rules for the hosts and addresses that may be connected to.
 """

@@ -1,4 +1,4 @@
-"""Requests made by an httpx client that the caller brings."""
+"""Requests with the caller's own httpx client."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .response import READ_TIMEOUT, Response, TransferError
 
 
 class BorrowedClient:
-    """Makes requests with a client that belongs to the caller, who closes it.
+    """Makes requests with the caller's client, which the caller closes.
 
-    Its proxies, certificates and limits hold. The addresses that names lead to are its own affair.
+    Its proxies, certificates and limits apply. Addresses of host names are not checked.
     """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -34,7 +34,7 @@ class BorrowedClient:
             await answer.aclose()
 
     async def aclose(self) -> None:
-        """Do nothing: the client is the caller's."""
+        """Do nothing, because the client belongs to the caller."""
 
 
 async def _chunks(answer: httpx.Response) -> AsyncGenerator[bytes, None]:

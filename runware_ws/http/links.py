@@ -1,9 +1,8 @@
-"""Rules for links: where a download may lead.
+"""Rules for links that may be downloaded.
 
-A link comes from the service, and a redirect from whoever serves the link. So neither is trusted
-with this machine's network: only https is followed, and only to public addresses. The exception is
-the host of the service itself, as the caller's URL names it: the emulator serves its images over
-http on this machine.
+A link comes from the service, and a redirect from any host that serves a link. So neither may reach
+the local network: only https is followed, and only to public addresses. The exception is the host
+in the caller's own URL of the service: the emulator serves its images over http on this machine.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class LinkRules:
     """The rules for the links of one service.
 
     Args:
-        service_url: URL of the service, as the caller gave it.
+        service_url: URL of the service, as given by the caller.
     """
 
     def __init__(self, service_url: str) -> None:
@@ -38,7 +37,7 @@ class LinkRules:
         """Return a link as a URL, if it may be followed.
 
         Raises:
-            DownloadError: it may not, or it is not a URL.
+            DownloadError: it may not be followed, or is not a URL.
         """
         try:
             url = httpx.URL(link)
@@ -58,13 +57,13 @@ class LinkRules:
             DownloadError: it may not be followed.
         """
         if not location:
-            raise DownloadError(str(url), "it redirects to nowhere")
+            raise DownloadError(str(url), "it redirects without a location")
         try:
             return self.check(url.join(location))
         except DownloadError as error:
             raise DownloadError(str(url), f"it redirects to {location}: {error.reason}") from None
         except (httpx.InvalidURL, ValueError):
-            raise DownloadError(str(url), "it redirects to what is not a URL") from None
+            raise DownloadError(str(url), "it redirects to an invalid URL") from None
 
     def is_own(self, host: str) -> bool:
         """Return whether a host is that of the service, which the caller has chosen."""
@@ -73,7 +72,7 @@ class LinkRules:
 
 
 def is_public(address: IPAddress) -> bool:
-    """Return whether an address belongs to the public internet, however it is wrapped."""
+    """Return whether an address is public, even if it is embedded in an IPv6 address."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:

@@ -1,7 +1,7 @@
-"""The network below the downloads: names are resolved once, and only checked addresses connected.
+"""Network connections for downloads. Names are resolved once, and only to checked addresses.
 
-A name that is resolved for a check and once more for the connection may have another address the
-second time. Here the address that was checked is the one that is connected to.
+If a name were resolved once for the check and once for the connection, its address might change in
+between. Here the connection uses the address that was checked.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from .response import ForbiddenAddressError
 
 
 class Network(httpcore.AsyncNetworkBackend):
-    """Connects to hosts as the rules allow, through the proxy of the environment if there is one.
+    """Connects to allowed hosts, through the proxy of the environment if there is one.
 
-    A proxy resolves the names itself, so that behind one only the links are checked.
+    A proxy resolves names itself, so with a proxy only the links are checked.
     """
 
     def __init__(self, rules: LinkRules) -> None:
@@ -81,7 +81,7 @@ class Network(httpcore.AsyncNetworkBackend):
         self, proxy: SplitResult, host: str, port: int
     ) -> httpcore.AsyncNetworkStream:
         if is_socks(proxy):
-            raise ProxyError("downloads take no SOCKS proxy: pass http_client=…")
+            raise ProxyError("downloads do not support SOCKS proxies: pass http_client=…")
         is_secure = proxy.scheme == "https"
         name = proxy.hostname or ""
         proxy_port = proxy.port or (443 if is_secure else 80)

@@ -1,8 +1,8 @@
 """HTTP connections that are kept for the next request.
 
-httpcore's own pool looks at each of its connections several times for each request: with 32 of
-them, that is nine tenths of what a small download costs. So its connections are used without it.
-The one used last is used next, and those at the other end expire.
+httpcore's own pool checks all connections several times for each request. With 32 connections, that
+takes nine tenths of the time of a small download. So httpcore's connections are used without its
+pool. The most recently used connection is used next, and the others expire.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ class _Server:
 
 
 class Pool:
-    """Makes requests over connections that are kept, as many as there are requests at once.
+    """Makes requests over kept connections, one for each request in flight.
 
-    HTTP/2 is offered where the package h2 is installed, as httpx does it, unless TLS settings are
-    given: the offer would change them.
+    HTTP/2 is offered if the package h2 is installed, unless TLS settings are given, because the
+    offer would change them.
 
     Args:
-        rules: says where connections may lead.
-        connect_timeout: seconds for a connection.
-        tls: the TLS settings; None for the default ones.
+        rules: the rules for hosts and addresses.
+        connect_timeout: seconds to open a connection.
+        tls: the TLS settings; None for the default.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Pool:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        """Made at the first need, and once: it takes longer than a small download."""
+        """Return the TLS settings. They are cached, as making them takes longer than a download."""
         return self._given_tls or ssl.create_default_context()
 
     @asynccontextmanager
@@ -97,7 +97,7 @@ class Pool:
                 await self._keep(server, connection)
 
     async def aclose(self) -> None:
-        """Close the connections, also those in use."""
+        """Close all connections, including those in use."""
         servers, self._servers = list(self._servers.values()), {}
         for server in servers:
             for connection in server.every:
@@ -137,7 +137,7 @@ class Pool:
         return connection, answer
 
     async def _take(self, server: _Server) -> httpcore.AsyncHTTPConnection:
-        """Return a connection that takes a request: one that is kept, or a new one."""
+        """Return a kept connection that can take a request, or a new one."""
         if server.shared is not None:
             if server.shared.is_available() and not server.shared.has_expired():
                 return server.shared
@@ -179,9 +179,10 @@ async def _chunks(answer: httpcore.Response) -> AsyncGenerator[bytes, None]:
 
 
 async def _exhaust(chunks: AsyncGenerator[bytes, None]) -> None:
-    """Let the generators in httpcore end that a body left early would leave to the collector.
+    """Run httpcore's generators to their end after a body was left early.
 
-    Trio warns of them. Their connection is closed, so that they end with what they hold already.
+    Trio warns of generators that are left to the garbage collector. The connection is closed, so
+    they end after the data that they hold already.
     """
     with suppress(TransferError):
         async for _ in chunks:

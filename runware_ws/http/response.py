@@ -1,4 +1,4 @@
-"""The answer to an HTTP request, and the errors of one, whichever client makes the request."""
+"""The answer and the errors of an HTTP request, independent of the client that makes it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TransferError(Exception):
 
 
 class ForbiddenAddressError(Exception):
-    """A public name leads to no public address."""
+    """A public host name has no public address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Response:
     Attributes:
         status: the HTTP status.
         headers: the headers by their names in lower case.
-        chunks: the bytes of the body as they are on the wire, as they arrive. It raises
-            `TransferError` if the answer breaks off.
+        chunks: yields the raw bytes of the body as they arrive. It raises `TransferError` if the
+            answer breaks off.
     """
 
     status: int
@@ -37,12 +37,12 @@ class Response:
 
 
 class Requester(Protocol):
-    """Makes HTTP requests. It follows no redirects."""
+    """Makes HTTP requests without following redirects."""
 
     def get(
         self, url: httpx.URL, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[Response]:
-        """Request a URL, and hand over the answer for the length of an ``async with``.
+        """Request a URL, and yield the answer for the duration of an ``async with`` block.
 
         Raises:
             TransferError: the request failed.
@@ -50,4 +50,4 @@ class Requester(Protocol):
         """
 
     async def aclose(self) -> None:
-        """Close the connections that are kept."""
+        """Close the kept connections."""

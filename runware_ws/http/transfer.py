@@ -1,4 +1,4 @@
-"""One download: as many requests as it takes, and nothing taken for an image that is none."""
+"""Download one link, with as many requests as necessary, and check that the content is an image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DRAINED_BYTES = 64 * 1024
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT = frozenset({408, 425, 429})
-# Nothing is gained by compressing an image, and a small answer could become a huge one.
+# Images are not compressible, and a small compressed answer could expand to a huge one.
 _HEADERS = {
     "Accept": "image/*",
     "Accept-Encoding": "identity",
@@ -42,8 +42,8 @@ class Transfer(Generic[T]):
 
     Args:
         link: the link.
-        content: takes the bytes.
-        max_bytes: how many there may be.
+        content: receives the bytes.
+        max_bytes: maximum number of bytes.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Transfer(Generic[T]):
         self._media_type = ""
 
     async def run(self) -> T:
-        """Return what the content becomes. What breaks off is resumed, or tried again.
+        """Download the link, and return the result of `content`. Resume or retry if it breaks off.
 
         Raises:
-            DownloadError: the link leads to no image, or not where it may lead.
+            DownloadError: the link does not lead to an image, or may not be followed.
             OSError: the content cannot be written.
         """
         failures, reached = 0, 0
@@ -94,7 +94,7 @@ class Transfer(Generic[T]):
         raise self._failed(f"it redirects more than {_MAX_REDIRECTS} times")
 
     def _headers(self) -> dict[str, str]:
-        """Ask for the rest of what broke off, if it can be told from that of another file."""
+        """Return the headers. They ask for the rest of a broken download if that is possible."""
         if not self._content.size:
             return _HEADERS
         rest = {"Range": f"bytes={self._content.size}-"}
@@ -120,7 +120,7 @@ class Transfer(Generic[T]):
         return await self._finish()
 
     def _begin(self, response: Response) -> None:
-        """Take up a whole file, whatever came before."""
+        """Start with a whole file, and discard earlier content."""
         headers = response.headers
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise self._failed(f"it is compressed: {headers['content-encoding']}")
@@ -134,14 +134,14 @@ class Transfer(Generic[T]):
         self._content.begin(*_digest(headers))
 
     def _check_range(self, response: Response) -> None:
-        """Make sure that a part begins where the content ends."""
+        """Check that a part begins at the end of the content so far."""
         found = _RANGE.fullmatch(response.headers.get("content-range", ""))
         size = self._content.size
         if found and int(found[1]) == size and self._length in (None, int(found[2])):
             self._length = int(found[2])
             return
         self._content.begin()
-        raise TransferError("another part than that was asked for came")
+        raise TransferError("the server sent another part than requested")
 
     def _refuse(self, status: int) -> None:
         if status == 416 and self._content.size:  # it cannot be continued
@@ -157,7 +157,7 @@ class Transfer(Generic[T]):
         if not size:
             raise self._failed("it is empty")
         if not is_image(self._content.head, self._media_type):
-            raise self._failed(f"it is no image ({self._media_type or 'of no type'})")
+            raise self._failed(f"it is not an image ({self._media_type or 'of no type'})")
         try:
             return await self._content.finish()
         except WrongDigestError as error:
@@ -172,7 +172,7 @@ class Transfer(Generic[T]):
 
 
 async def _drain(response: Response) -> None:
-    """Read a small body that nobody needs, so that the connection can be used again."""
+    """Read and discard a small body, so that the connection can be reused."""
     length = response.headers.get("content-length", "")
     if length.isdecimal() and int(length) <= _DRAINED_BYTES:
         async for _ in response.chunks:
@@ -180,7 +180,7 @@ async def _drain(response: Response) -> None:
 
 
 def _digest(headers: Mapping[str, str]) -> tuple[str | None, bytes]:
-    """Return the hash that the server names, as in `hashlib`, and the digest; or None."""
+    """Return the algorithm (as in `hashlib`) and the digest from the headers, or None."""
     told = {"md5": headers["content-md5"]} if "content-md5" in headers else {}
     for name in ("digest", "repr-digest"):
         told.update(_DIGEST_MEMBER.findall(headers.get(name, "").lower() and headers[name]))

@@ -1,1 +1,1 @@
-"""Tasks and results in a file, so that they survive the process."""
+"""The journal: a file with tasks and results, so that they survive the process."""

@@ -34,13 +34,13 @@ class Origin:
 
 
 def digest(image: bytes | bytearray | memoryview) -> str:
-    """Return the hash of an image in base64."""
+    """Return the SHA-256 of an encoded image in hexadecimal."""
     return hashlib.sha256(image).hexdigest()
 
 
 @dataclass(slots=True)
 class Keep:
-    """Record a task with its present attempt."""
+    """Record a task with its current attempt."""
 
     uuid: str
     wire_uuid: str

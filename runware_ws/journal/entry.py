@@ -1,4 +1,4 @@
-"""An entry of the journal: a task as it was found there."""
+"""An entry of the journal: a task as it was recorded."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 EntryRow = tuple[Any, ...]
-"""An entry as it comes out of the database; many of them cost the garbage collector nothing."""
+"""An entry as the database returns it. The garbage collector does not track such tuples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A task as it was found in the journal, without what can be large; see the table.
+    """A task in the journal, without its large columns; see `runware_ws.journal.schema`.
 
     Attributes:
-        row: its place in the order in which tasks were recorded.
+        row: its position in the order in which tasks were recorded.
     """
 
     row: int

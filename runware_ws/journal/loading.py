@@ -1,8 +1,8 @@
-"""Tasks of an earlier process that must be sent again: their bytes are loaded in their turn.
+"""Load the bytes of tasks of an earlier process that must be sent again.
 
-A journal may hold more than the memory does, and its files are on disks that may be slow. So what
-is asked for by its UUID alone takes no bytes, and the rest is loaded one at a time in a thread, as
-much as may be in flight.
+A journal may be larger than the memory, and its disk may be slow. So a task that is only asked for
+by its UUID is not loaded. The others are loaded one at a time in a thread, up to the number of
+bytes that may be in flight.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Request:
     Attributes:
         wire_uuid: the taskUUID in it.
         payload: its bytes; b"" if it must not be sent again.
-        why_not: why not, in words; "" if there never was a request.
+        why_not: the reason for that; "" if there never was a request.
     """
 
     wire_uuid: str
@@ -44,13 +44,13 @@ class Request:
 
 
 class Loader:
-    """Loads tasks in a task of its own.
+    """Loads tasks in a background task.
 
     Args:
         journal: the journal.
-        session: the session that wants them.
+        session: the session that needs them.
         settings: the client's settings.
-        loaded: called after the session was given a task.
+        loaded: called after a task was passed to the session.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class Loader:
         self._changed.notify()
 
     def settled(self, task: Task) -> None:
-        """Take note that a task holds no bytes any more."""
+        """Record that a task holds no bytes any more."""
         if (size := self._sizes.pop(task, None)) is not None:
             self._bytes -= size
             self._changed.notify()
 
     async def run(self) -> None:
-        """Load whatever is wanted, until cancelled."""
+        """Load the added tasks, until cancelled."""
         while True:
             while not (self._wanted and self._has_room):
                 await self._changed.wait()
@@ -86,7 +86,7 @@ class Loader:
 
     @property
     def _has_room(self) -> bool:
-        """Return whether one more may be loaded. Its size is not known yet; it may be too large."""
+        """Return whether another task may be loaded. Its size is not known yet."""
         return len(self._sizes) < self._session.limit and self._bytes < self._max_bytes
 
     async def _load(self, task: Task) -> None:
@@ -120,7 +120,7 @@ def read_request(journal: Journal, uuid: str) -> Request:
 
 
 def _is_whole(request: bytes, wire_uuid: str) -> bool:
-    """Return whether a request is what was written: a damaged one would spoil its frame."""
+    """Return whether a request is intact. A damaged one would spoil the frame that contains it."""
     try:
         return [task.get("taskUUID") for task in decode_tasks(request)] == [wire_uuid]
     except ProtocolError:

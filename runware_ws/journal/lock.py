@@ -1,8 +1,8 @@
-"""The lock by which one client at a time uses a journal.
+"""A lock that allows one client at a time to use a journal.
 
-SQLite's own lock is not enough on POSIX systems: it vanishes as soon as anything in this process
-that has read the file closes it again. The lock of an open file of its own does not. It ends with
-the process, however that ends.
+SQLite's own lock is not enough on POSIX systems: it is lost as soon as any code in this process
+closes the file. So this lock is on another file, which stays open. The system releases it when the
+process ends for any reason.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ class LockedError(Exception):
 
 
 class Lock:
-    """A lock that is held from now on.
+    """A lock, which is acquired by its constructor.
 
     Args:
-        path: its file, which is created, and removed at the end.
+        path: path of its file, which is created, and removed at the end.
 
     Raises:
-        LockedError: somebody else holds it.
+        LockedError: it is held by another process or client.
         OSError: the file cannot be created.
     """
 
@@ -35,20 +35,20 @@ class Lock:
             self._descriptor = _lock(path)
 
     def release(self) -> None:
-        """Let others in."""
+        """Release the lock, and remove its file."""
         with suppress(OSError):
             self._path.unlink()
         self.leave_to_parent()
 
     def leave_to_parent(self) -> None:
-        """Let go of the lock in a process that was forked, so that its parent alone holds it."""
+        """Release the lock in a forked process, so that only its parent holds it."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
 
 def _lock(path: Path) -> int:
-    """Return the descriptor of a file that is locked, or -1 if it was removed meanwhile."""
+    """Return the descriptor of the locked file, or -1 if it was removed meanwhile."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if sys.platform != "win32":  # there, SQLite's own lock is of this kind

@@ -1,4 +1,4 @@
-"""The tasks that an earlier process left in the journal: taken up again, and handed over."""
+"""Continue the tasks that an earlier process left in the journal, and return their outcomes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 RecoveredSource = Path | str | None
 _log = logging.getLogger("runware_ws")
 
-# So many entries are read at a time: a few milliseconds of the event loop.
+# The number of entries that are read at a time, which takes a few milliseconds of the event loop.
 _SLICE = 200
-# So many tasks are asked for at a time; the others wait. Each one that is settled makes room.
+# The least number of tasks that are asked for at a time. The others wait until these are settled.
 _MIN_WINDOW = 1000
 
 
@@ -62,7 +62,7 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         submitter.session.take_up_from(self._find)
 
     def _store(self, uuid: str, submitter: Submitter) -> None:
-        """Note a task whose result is in the journal."""
+        """Record a task whose result is in the journal."""
         self._stored.append(uuid)
         if submitter.driver.writer is not None:
             submitter.driver.writer.untaken.add(uuid)
@@ -77,7 +77,7 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         return submission
 
     def _find(self, uuid: str) -> Submission | None:
-        """Take a task up before its turn, if there is one of this name."""
+        """Continue a task before its turn, if there is one with this name."""
         row = self._waiting.pop(uuid, None)
         if row is None or self._submitter is None:
             return None
@@ -140,10 +140,10 @@ class Recovered(OutcomeIterator[RecoveredSource]):
 
 
 async def take_up(journal: Journal, submitter: Submitter) -> Recovered:
-    """Hand what a journal holds to a session that has not begun to connect.
+    """Attach the tasks in a journal to a session that has not connected yet.
 
-    The replay may be the first thing that arrives, and must find the tasks there. They are read in
-    slices, so that neither the memory nor the event loop has to do with all of them at once.
+    A replay may be the first frame to arrive, so the tasks must be known before. They are read in
+    slices, so that they do not fill the memory or block the event loop.
     """
     recovered = Recovered(submitter, journal)
     submitter.session.main.reconnector.session_uuid = await run_in_thread(journal.session)
@@ -152,10 +152,10 @@ async def take_up(journal: Journal, submitter: Submitter) -> Recovered:
 
 
 def task_options(entry: Entry) -> dict[str, Any]:
-    """Return the arguments that make a task of an entry.
+    """Return the arguments for a task that continues an entry.
 
-    It has no deadline: nobody waits for it, and if it ended by one, its image would be upscaled
-    again under another name. It is asked for until the service has said what became of it.
+    It has no deadline: no caller waits for it, and if it timed out, the program would upscale its
+    image again as another task. The service is asked until it tells the outcome.
     """
     return {
         "wire_uuid": entry.wire_uuid,
@@ -163,13 +163,13 @@ def task_options(entry: Entry) -> dict[str, Any]:
         "polled": entry.polled,
         "origin": Origin(b"", entry.source, entry.digest, entry.tag, entry.wire_uuid),
         "attempts": entry.attempts,
-        "writes": 1,  # perhaps: nobody knows how far it came
+        "writes": 1,  # it may have been sent
         "stored": entry.has_request,
     }
 
 
 def _read_result(journal: Journal, uuid: str) -> tuple[Entry, Item | None]:
-    """Read a task and its answer; None if that is damaged. It blocks."""
+    """Return a task and its answer, or None if the answer is damaged. It blocks."""
     entry = journal.entry(uuid)
     if entry is None:
         raise RuntimeError(f"task {uuid} left the journal before it was acknowledged")
@@ -180,8 +180,8 @@ def _read_result(journal: Journal, uuid: str) -> tuple[Entry, Item | None]:
 
 
 def _unreadable(entry: Entry, submitter: Submitter) -> Failure[RecoveredSource]:
-    """Set a result apart that cannot be read, so that it costs nobody else and no later process."""
-    known = "its result in the journal is damaged, and was set apart in the table 'unreadable'"
+    """Move an unreadable result to another table, so that it affects no other task or process."""
+    known = "its result in the journal is damaged, and was moved to the table 'unreadable'"
     error = ResultLostError(entry.uuid, known)
     _log.error("%s", error)
     if submitter.driver.writer is not None:

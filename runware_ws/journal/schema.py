@@ -1,4 +1,4 @@
-"""The tables of a journal, and the way from those of earlier versions to the present ones."""
+"""The tables of a journal, and the migration from earlier versions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ VERSION = 4
 
 # Large columns come last, so that the others are read without them.
 _TASK = """CREATE TABLE task (
-    uuid TEXT PRIMARY KEY,  -- its name for its whole life
-    wire_uuid TEXT NOT NULL,  -- the taskUUID of its present attempt
+    uuid TEXT PRIMARY KEY,  -- its name, which never changes
+    wire_uuid TEXT NOT NULL,  -- the taskUUID of its current attempt
     attempts INTEGER NOT NULL,
     polled INTEGER NOT NULL,
     owned INTEGER NOT NULL,
@@ -24,8 +24,8 @@ _TASK = """CREATE TABLE task (
 _UNREADABLE = "CREATE TABLE unreadable (uuid TEXT NOT NULL, result BLOB)"
 _SESSION = "CREATE TABLE session (uuid TEXT NOT NULL, seen REAL NOT NULL)"
 
-# The columns of the present table, as expressions over the table of an earlier version. The first
-# one kept a request as an object instead of a frame, which is an array of objects.
+# The columns of the current table, as expressions over the table of an earlier version. The first
+# version kept a request as an object. Now it is a frame, which is an array of objects.
 _COLUMNS = {
     1: "uuid, uuid, attempts, polled, owned, CAST(source AS BLOB), digest, NULL,"
     " CAST('[' || request || ']' AS BLOB), result",
@@ -35,14 +35,14 @@ _COLUMNS = {
 
 
 class UnknownDatabaseError(Exception):
-    """The database is none that this package has made; the text says why."""
+    """The database was not made by this package; the text gives the reason."""
 
 
 def version_of(database: sqlite3.Connection) -> int:
     """Return the version of a journal, or 0 for an empty file. Nothing is changed.
 
     Raises:
-        UnknownDatabaseError: it is another program's, or its version is unknown.
+        UnknownDatabaseError: it belongs to another program, or its version is unknown.
     """
     (application,) = database.execute("PRAGMA application_id").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -57,9 +57,9 @@ def version_of(database: sqlite3.Connection) -> int:
 
 
 def bring_up_to_date(database: sqlite3.Connection, version: int) -> None:
-    """Create the tables, or move what a journal of an earlier version holds to the present ones.
+    """Create the tables, or migrate those of an earlier version.
 
-    It belongs into a transaction.
+    It must be called in a transaction.
     """
     if version == VERSION:
         return

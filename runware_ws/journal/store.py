@@ -1,11 +1,11 @@
-"""The journal: what must survive the process, in one SQLite file.
+"""The journal: one SQLite file with everything that must survive the process.
 
-Written before a task is sent and before its outcome is handed over, many changes to a commit. It
-holds the session, every task that is not settled, and every result that was not acknowledged. An
-input file is kept by its path and hash; any other input is kept whole. The key is not in it.
+It is written before a task is sent, and before its outcome is returned, with many changes in one
+commit. It holds the session, all unsettled tasks, and all results that were not acknowledged. An
+input file is kept as its path and hash; any other input is kept whole. The key is not in it.
 
-A process that is killed loses nothing. If the whole machine loses its power, the last commits may
-be missing (``synchronous=NORMAL``): a task may then have been sent that the journal does not know.
+A process that is killed loses nothing. After a power failure the last commits may be missing
+(``synchronous=NORMAL``): then a task that was sent may be unknown to the journal.
 """
 
 from __future__ import annotations
@@ -50,11 +50,10 @@ class Journal:
 
     Args:
         path: its file.
-        clock: returns the time, which must mean the same to the next process. Default: the wall
-            clock.
+        clock: returns the time, which must be comparable across processes. Default: the wall clock.
 
     Attributes:
-        path: as it was given.
+        path: the given path.
 
     Raises:
         JournalError: the file is not a journal, is damaged, cannot be written, or is in use.
@@ -69,7 +68,7 @@ class Journal:
         self._is_parents = False
         self._identity: list[_Identity] = [None, None]
         with self._clear_errors():
-            # Links are followed once, so that whoever comes by another way finds the same lock.
+            # Links are resolved once, so that another path to the same file leads to the same lock.
             self._file = Path(os.path.realpath(path))
             self._wal = _beside(self._file, "-wal")
             self._lock = Lock(_beside(self._file, "-lock")) if sys.platform != "win32" else None
@@ -92,10 +91,10 @@ class Journal:
         guard(self)
 
     def _create(self) -> None:
-        """Create the file so that others may not read it: it holds images and links.
+        """Create the file with access for its owner only: it may contain images and links.
 
-        A file that exists is not opened here: closing it again would drop the lock of SQLite that
-        another program in this process may have on it (POSIX).
+        An existing file is not opened here: closing it would drop the lock of SQLite that other
+        code in this process may have on it (POSIX).
         """
         with suppress(FileExistsError):
             os.close(os.open(self._file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -103,7 +102,7 @@ class Journal:
         if not stat.S_ISREG(status.st_mode):
             raise OSError("it is not a file")
         size = status.st_size
-        # SQLite would take all this for a new database.
+        # SQLite would treat such a file as a new database.
         if 0 < size < _SMALLEST_PAGE or (not size and _size(self._wal)):
             raise OSError(f"it is not a journal, or it is damaged (it has only {size} bytes)")
 
@@ -125,7 +124,7 @@ class Journal:
     # Reading.
 
     def session(self) -> str | None:
-        """Return the session that was open last, if it is young enough to be resumed."""
+        """Return the last session, if it is recent enough to be resumed."""
         with self._clear_errors():
             row = self._database.execute("SELECT uuid, seen FROM session").fetchone()
         if row is None or not 0 <= self._clock() - row[1] < _SESSION_AGE:
@@ -133,11 +132,11 @@ class Journal:
         return str(row[0])
 
     def rows(self, after: int = -1, limit: int = -1) -> list[EntryRow]:
-        """Return the rows of entries in the order in which these were recorded.
+        """Return the rows of entries in the order in which they were recorded.
 
         Args:
-            after: the `Entry.row` of the last one that is known already.
-            limit: how many at most; -1, the default, for no limit.
+            after: the `Entry.row` of the last row that was read before.
+            limit: the maximum number of rows; -1, the default, for no limit.
         """
         query = f"SELECT {_ENTRY} FROM task WHERE rowid>? ORDER BY rowid LIMIT ?"  # noqa: S608
         with self._clear_errors():
@@ -159,7 +158,7 @@ class Journal:
         return self._bytes("SELECT request FROM task WHERE uuid=?", uuid)
 
     def answer(self, uuid: str) -> bytes:
-        """Return the answer of a task as it is kept; b"" if there is none."""
+        """Return the encoded answer of a task; b"" if there is none."""
         return self._bytes("SELECT result FROM task WHERE uuid=?", uuid)
 
     def _bytes(self, query: str, uuid: str) -> bytes:
@@ -170,7 +169,7 @@ class Journal:
     # Writing.
 
     def commit(self, changes: Iterable[Change], session: str | None) -> None:
-        """Make changes, all or none, and note that the session is alive."""
+        """Commit changes in one transaction, and record that the session is alive."""
         with self._clear_errors():
             self._database.execute("BEGIN")
             try:
@@ -187,12 +186,12 @@ class Journal:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
-            # Looked at afterwards: what was written to a file that is gone is lost.
+            # Checked afterwards: data that was written to a deleted file is lost.
             if self._identify() != self._identity:
                 raise OSError("it was deleted, moved or replaced while it was in use")
 
     def _identify(self) -> list[_Identity]:
-        """Return what tells the files of this journal from others of their names."""
+        """Return the identities of this journal's files, to detect that they were replaced."""
         return [_identity(path) for path in (self._file, self._wal)]
 
     # The end.
@@ -207,9 +206,9 @@ class Journal:
         self._release()
 
     def _part_from_log(self) -> None:
-        """If the file is gone from its place, do not leave its log to another one there.
+        """Remove the log if the file was moved or replaced.
 
-        SQLite would take the log for that of the other file, and write it into that.
+        Otherwise SQLite would apply the log to another file at the same path.
         """
         file, log = self._identity
         if file and _identity(self._file) != file:
@@ -224,10 +223,10 @@ class Journal:
             self._lock.release()
 
     def forked(self) -> None:
-        """Let go of the file in a process that was forked, without closing it.
+        """Release the file in a forked process, without closing it.
 
-        SQLite would take the parent's lock for this process's own, and delete the log that the
-        parent writes. So its connection is kept for ever, also when the interpreter ends.
+        On closing, SQLite would treat the parent's lock as its own, and delete the parent's log. So
+        the connection is never closed, not even when the interpreter ends.
         """
         import ctypes
 

@@ -1,7 +1,7 @@
-"""Records effects in the journal before they are performed.
+"""Record effects in the journal before they are performed.
 
-Changes that come while a commit is being written make up the next one, so that each change costs
-less the more there are.
+Changes that come while a commit is being written are collected for the next one. So the cost of a
+change falls as their number grows.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _OWN = (*_CLIENT_ENDED, *_GIVEN_UP)
 
 
 class JournalWriter:
-    """Writes the journal in a task of its own.
+    """Writes the journal in a background task.
 
     Args:
         journal: the journal.
-        session_uuid: returns the UUID of the session that is open, or None.
-        recorded: called with the effects of each commit, in their order.
+        session_uuid: returns the UUID of the current session, or None.
+        recorded: called with the effects of each commit, in order.
         failed: called once, when the journal cannot be written any more.
 
     Attributes:
-        untaken: UUIDs of the tasks whose results are in the journal, or about to be.
+        untaken: UUIDs of the tasks with unacknowledged results in the journal, or on the way to it.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class JournalWriter:
         self._failed = failed
         self._broken = False
         self._failure: JournalError | None = None
-        # What was acknowledged was written in an earlier commit, so it can go before the rest;
-        # equal changes in a row cost less.
+        # Acknowledged results were written in an earlier commit, so these changes may come first.
+        # Equal changes in a row cost less.
         self._acknowledged: list[Change] = []
         self._changes: list[Change] = []
         self._effects: list[Record | Settle] = []
         self._in_commit: list[Record | Settle] = []  # the effects of the commit that is under way
-        # Others in threads may be slow, such as those that save results.
+        # Other calls in threads may be slow, such as those that save results.
         self._thread = anyio.CapacityLimiter(1)
         self._written = anyio.Event()
         self._being_written: anyio.Event | None = None
@@ -77,10 +77,10 @@ class JournalWriter:
         self._has_work = False
 
     def add(self, effect: Record | Settle) -> None:
-        """Record an effect, and report it once it and all before it are written.
+        """Record an effect, and report it when it and all earlier effects are written.
 
-        An ending that does not come from the service is reported at once: a disk that hangs holds
-        up no timeout.
+        An outcome that does not come from the service is reported at once, so that a disk that
+        hangs does not delay a timeout.
         """
         is_own = isinstance(effect, Settle) and isinstance(effect.outcome, _OWN)
         if self._broken or is_own:
@@ -97,10 +97,10 @@ class JournalWriter:
         self.touch()
 
     async def flush(self) -> None:
-        """Wait until all that was added so far is written. Many may wait for one commit.
+        """Wait until all effects so far are written. Many callers may wait for one commit.
 
         Raises:
-            JournalError: it cannot be written.
+            JournalError: they cannot be written.
         """
         written = self._written if self._has_work else self._being_written
         if written is not None and not self._broken:
@@ -109,7 +109,7 @@ class JournalWriter:
             raise type(self._failure)(*self._failure.args)
 
     def next_deadline(self) -> float:
-        """Return the first deadline of a task whose outcome is not written yet; or infinity."""
+        """Return the earliest deadline of the tasks with unwritten outcomes, or infinity."""
         waiting = (*self._in_commit, *self._effects)
         deadlines = (one.task.deadline for one in waiting if isinstance(one, Settle))
         return min((one for one in deadlines if one is not None), default=math.inf)
@@ -117,13 +117,13 @@ class JournalWriter:
     def release(
         self, is_due: Callable[[Task], bool], error_for: Callable[[Task], RunwareError]
     ) -> None:
-        """Let callers wait no longer for outcomes to be written: the disk may hang.
+        """Release callers that wait for outcomes to be written, because the disk may hang.
 
-        A result stays here, is written as soon as that is possible, and waits for the next process.
+        A result is still written as soon as that is possible, and left to the next process.
 
         Args:
-            is_due: returns whether the callers of a task are to wait no longer.
-            error_for: returns the error that takes the place of a result.
+            is_due: returns whether to release the callers of a task.
+            error_for: returns the error for the callers instead of a result.
         """
         for effect in (*_take_due(self._in_commit, is_due), *_take_due(self._effects, is_due)):
             is_error = isinstance(effect.outcome, RunwareError)
@@ -137,18 +137,18 @@ class JournalWriter:
         self.touch()
 
     def set_apart(self, uuid: str) -> None:
-        """Put a result that cannot be read where nobody reads it again."""
+        """Move an unreadable result to a table that is never read."""
         self._acknowledged.append(SetApart(uuid))
         self.forget(uuid)
 
     def touch(self) -> None:
-        """Write soon, with the session that is open and the time."""
+        """Schedule a commit with the current session and the time."""
         if not self._has_work:
             self._has_work = True
             self._work.set()
 
     async def run(self) -> None:
-        """Write whatever comes, until cancelled. A commit that was begun is finished first."""
+        """Write changes until cancelled. A commit that has begun is completed first."""
         while not self._broken:
             await self._work.wait()
             self._work, self._has_work = anyio.Event(), False
@@ -167,7 +167,7 @@ class JournalWriter:
                 written.set()
 
     def close(self) -> None:
-        """Write what is left, report it, and close the journal."""
+        """Write and report the remaining effects, and close the journal."""
         changes, effects, written = self._take()
         try:
             if not self._broken:
@@ -187,7 +187,7 @@ class JournalWriter:
         return changes, effects, written
 
     def _give_up(self, effects: list[Record | Settle], error: Exception) -> None:
-        """Hand outcomes over all the same. What was not written is not sent."""
+        """Return the outcomes in spite of the failure. Tasks that were not written are not sent."""
         if not isinstance(error, JournalError):
             reason = f"a bug in runware_ws: {type(error).__name__}"
             error = JournalError(str(self._journal.path), reason)
@@ -197,7 +197,7 @@ class JournalWriter:
 
 
 def _take_due(effects: list[Record | Settle], is_due: Callable[[Task], bool]) -> list[Settle]:
-    """Take the outcomes of the tasks that are due out of a list."""
+    """Remove the outcomes of due tasks from a list, and return them."""
     due = [one for one in effects if isinstance(one, Settle) and is_due(one.task)]
     taken = set(map(id, due))
     effects[:] = [one for one in effects if id(one) not in taken]
@@ -205,7 +205,7 @@ def _take_due(effects: list[Record | Settle], is_due: Callable[[Task], bool]) ->
 
 
 def change_of(effect: Record | Settle) -> Change | None:
-    """Return what an effect changes in the journal, or None."""
+    """Return the change to the journal by an effect, or None."""
     task = effect.task
     if task.origin is None:  # asked for by its UUID alone; what is under that is another task's
         return None

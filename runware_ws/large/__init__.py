@@ -1,10 +1,10 @@
-"""Pictures of any size: cut into tiles, upscaled side by side, and put together without seams.
+"""Upscale pictures of any size: in overlapping tiles, which are joined without seams.
 
     result = await client.upscale_large(Path("map.tif"), factor=4, output="map-large.tif")
 
 It needs Pillow. With the extra ``large`` (pyvips), pictures that are larger than the memory are
 read and written in strips, and the output may be a DeepZoom pyramid (``.dzi``). See
-`RunwareClient.upscale_large` for what is kept of a picture.
+`RunwareClient.upscale_large` for the properties of a picture that are kept.
 """
 
 from ..errors import MissingExtraError

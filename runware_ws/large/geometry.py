@@ -1,10 +1,10 @@
-"""The tiles of a picture: where they lie, and where one fades into the next.
+"""The positions of the tiles of a picture, and of the fades between them.
 
 All tiles of a picture have the same size, and are spread evenly. Neighbours share at least twice
-the overlap. They fade into each other in the middle of what they share, over the width of the
-overlap, so that half an overlap of each tile beside the fade is context only: the pixels near an
-edge that is not one of the picture are never used. At the edges of the picture a tile ends where
-the picture does, so that the model treats them as it treats those of the whole picture.
+the overlap. They are blended in the middle of the shared area, over the width of the overlap. So
+half an overlap of each tile beside the fade is only context: pixels near the edge of a tile are
+never used, except at the edges of the picture. There a tile ends with the picture, so that the
+model gets the same pixels as with the whole picture.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Span:
 
     Attributes:
         start: its first pixel.
-        end: the pixel after its last one.
-        fade_in: the first pixel of it that is used, where the fade from the one before begins.
-        fade_out: the pixel after the last one of it that is used.
+        end: the pixel after its last pixel.
+        fade_in: its first pixel that is used, where the fade from the previous tile begins.
+        fade_out: the pixel after its last pixel that is used.
     """
 
     start: int
@@ -41,8 +41,8 @@ class Side:
     """The tiles along one side of a picture.
 
     Attributes:
-        size: pixels of the side.
-        fade: pixels over which two tiles fade into each other.
+        size: length of the side in pixels.
+        fade: width of the fade between two tiles in pixels.
         spans: the tiles.
     """
 
@@ -129,5 +129,5 @@ def _line(size: int, side: int, overlap: int) -> Side:
 
 
 def raised_cosine(count: int) -> bytes:
-    """Return the weights of a fade of so many pixels, of 255: from nearly none to nearly all."""
+    """Return the weights (0 to 255) of a fade over `count` pixels, from nearly 0 to nearly 255."""
     return bytes(round(255 * (1 - cos(pi * (one + 0.5) / count)) / 2) for one in range(count))

@@ -1,4 +1,4 @@
-"""The tiles of a picture and their cost, known before anything is sent."""
+"""Plan the tiles of a picture and their cost before anything is sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TiledPicture:
     Attributes:
         picture: the picture.
         grid: the tiles.
-        keys: the content of each tile as a hash, row by row.
+        keys: a hash of the content of each tile, row by row.
     """
 
     picture: OpenPicture
@@ -31,7 +31,7 @@ class TiledPicture:
     keys: tuple[str, ...]
 
     def plan(self, price: float) -> LargePlan:
-        """Return the plan, at a price in US dollars a task."""
+        """Return the plan, with a price in US dollars per task."""
         tasks = len(Counter(self.keys))
         column, row = self.grid.columns.spans[0], self.grid.rows.spans[0]
         tile_size = (column.end - column.start, row.end - row.start)
@@ -51,11 +51,11 @@ def plan(
     """Return the number of tiles of a picture, and their cost. It reads the picture, and blocks.
 
     Args:
-        image: see `RunwareClient.upscale_large`; so are `factor`, `tile_size` and `overlap`.
+        image: the picture; see `RunwareClient.upscale_large`.
         factor: 2 or 4.
         tile_size: the longest side of a tile.
         overlap: pixels of context on each side of a tile.
-        price: of a task, in US dollars.
+        price: price of a task in US dollars.
 
     Raises:
         InputError: an argument is wrong, or the picture cannot be read.

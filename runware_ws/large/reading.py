@@ -1,13 +1,13 @@
-"""Reading a picture in strips, from top to bottom: with pyvips where it is installed, else Pillow.
+"""Read a picture in strips from top to bottom, with pyvips if it is installed, else with Pillow.
 
-Both give the same picture: upright (the EXIF orientation is applied, and the tag dropped), in
-8 bits a channel (16 are cut to the upper 8, since the service makes 8), as grey or RGB, each with
-or without transparency. Palettes become RGB; CMYK becomes RGB, without its ICC profile. Any other
-ICC profile and the resolution are kept. Other metadata are not.
+Both return the same picture: upright (the EXIF orientation is applied, and the tag removed), with
+8 bits a channel (16 are reduced to the upper 8, because the service makes 8), grey or RGB, each
+with or without transparency. Palettes become RGB; CMYK becomes RGB, without its ICC profile. Any
+other ICC profile and the resolution are kept. Other metadata are not kept.
 
-Pillow holds the whole picture. libvips decodes the lines of a file as they come, and holds none
-that are done. But it decodes whole a picture that EXIF turns or flips upside down (up to
-100 MB of pixels in memory, more in a temporary file), a progressive JPEG, an interlaced PNG, WebP,
+Pillow holds the whole picture in memory. libvips decodes line by line, and frees the lines that
+were read. But it decodes some pictures as a whole: those that EXIF turns or flips upside down (up
+to 100 MB of pixels in memory, more in a temporary file), progressive JPEG, interlaced PNG, WebP,
 HEIC and AVIF (all in memory).
 """
 
@@ -33,10 +33,10 @@ _MILLIMETRES = 25.4  # of an inch
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The properties of a picture that its result has, too.
+    """The properties of a picture that are kept in its result.
 
     Attributes:
-        mode: mode in Pillow's words: ``L``, ``LA``, ``RGB`` or ``RGBA``.
+        mode: mode as in Pillow: ``L``, ``LA``, ``RGB`` or ``RGBA``.
         profile: the ICC profile, or None.
         resolution: dots per inch, horizontally and vertically; or None.
     """
@@ -51,17 +51,17 @@ class OpenPicture(Protocol):
 
     Attributes:
         size: width and height in pixels.
-        look: what its result has, too.
+        look: the properties that are kept in its result.
     """
 
     size: tuple[int, int]
     look: Look
 
     def strips(self, rows: Sequence[tuple[int, int]]) -> Iterator[Image.Image]:
-        """Read the picture from its beginning, and yield strips of it, in its full width.
+        """Read the picture from its beginning, and yield strips of its full width.
 
         Args:
-            rows: the first line of each, and the one after its last. They may overlap.
+            rows: the first line of each strip, and the line after its last. Strips may overlap.
 
         Raises:
             InputError: the picture cannot be read.
@@ -81,7 +81,7 @@ def open_picture(source: LargeInput) -> OpenPicture:
     """Open a picture. It blocks.
 
     Raises:
-        InputError: it is no picture that can be read, or of a kind that is not supported.
+        InputError: it cannot be read, or its kind is not supported.
     """
     content = _content_of(source)
     return _VipsPicture(content) if has_pyvips() else _PillowPicture(content)
@@ -101,7 +101,7 @@ def _content_of(source: Any) -> Path | bytes:
 
 
 class _PillowPicture:
-    """A picture that is in memory as a whole."""
+    """A picture that is held in memory as a whole."""
 
     def __init__(self, source: Path | bytes) -> None:
         try:
@@ -188,7 +188,7 @@ class _VipsPicture:
 
         if isinstance(self._source, bytes):
             return pyvips.Image.new_from_buffer(self._source, "", **options)
-        # libvips remembers what it has read under a name.
+        # libvips caches the files that it has read by their names.
         return pyvips.Image.new_from_file(str(self._source), revalidate=True, **options)
 
 

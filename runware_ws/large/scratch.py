@@ -1,8 +1,8 @@
-"""The file in which the pixels of a result lie until the output is made.
+"""A temporary file for the pixels of a result until the output is written.
 
-It is a TIFF without compression: all pixels are in one block behind its header, line by line, so
-that each has its place in the file. libvips reads such a file in strips, while it would map a file
-of mere pixels into memory as a whole.
+It is an uncompressed TIFF: all pixels are in one block after its header, line by line, so the
+position of each pixel is known. libvips reads such a file in strips. A file of raw pixels would be
+mapped into memory as a whole.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _ENTRIES_AT = 16  # behind the file's own header
 
 
 def header(size: tuple[int, int], bands: int) -> bytes:
-    """Return what stands before the pixels of a picture, as a BigTIFF.
+    """Return the header of a picture as a BigTIFF.
 
     Args:
         size: width and height in pixels.
-        bands: bytes of a pixel: 1 or 2 are grey, 3 or 4 RGB, and an even number has transparency.
+        bands: bytes per pixel: 1 or 2 for grey, 3 or 4 for RGB; an even number has transparency.
     """
     width, height = size
     line = width * bands

@@ -1,9 +1,9 @@
-"""Putting tiles together: each one is written at its place, and fades into those before it.
+"""Join tiles: each one is painted at its position, and blended with its earlier neighbours.
 
-The fade is separable: a tile fades first into the one on its left, and then into those above. Where
-tiles fade from left to right, pixels are held back until the tile on the right has come, so that
-the canvas always has what a picture of one row of tiles would have. Besides the canvas, only one
-tile and the last columns of the one before are in memory.
+The fade is separable: a tile is first blended with its left neighbour, and then with those above.
+Pixels in a horizontal fade are held back until the right neighbour has come, so that each row on
+the canvas is complete before the next row is blended with it. Besides the canvas, only one tile and
+the last columns of its left neighbour are in memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Box = tuple[int, int, int, int]  # left, top, right and bottom
 
 
 class Canvas(Protocol):
-    """A picture of which any part can be written, and read again. Its methods block."""
+    """A picture with random access for writing and reading. Its methods block."""
 
     def paint(self, image: Image.Image, box: Box, place: tuple[int, int]) -> None:
         """Write a part of an image.
@@ -26,7 +26,7 @@ class Canvas(Protocol):
         Args:
             image: the image, in the mode of the picture.
             box: the part.
-            place: where its left and top come to lie.
+            place: left and top of the part in the picture.
 
         Raises:
             SaveError: it cannot be written.
@@ -41,11 +41,11 @@ class Canvas(Protocol):
 
 
 class Stitcher:
-    """Puts the results of tiles together, which come row by row, each from left to right.
+    """Joins the results of tiles, which come row by row, from left to right.
 
     Args:
         grid: the tiles.
-        canvas: the picture that they make.
+        canvas: the picture to paint.
     """
 
     def __init__(self, grid: Grid, canvas: Canvas) -> None:
@@ -56,7 +56,7 @@ class Stitcher:
         self._down = _fade(grid.rows.fade * grid.factor).transpose(Image.Transpose.ROTATE_270)
 
     def add(self, column: int, row: int, tile: Image.Image) -> None:
-        """Add the result of a tile, which is changed.
+        """Add the result of a tile. The image is modified.
 
         Raises:
             SaveError: it cannot be written.
@@ -86,7 +86,7 @@ def _fade(pixels: int) -> Image.Image:
 def _fade_in(
     tile: Image.Image, before: Image.Image, fade: Image.Image, at: tuple[int, int]
 ) -> None:
-    """Let a part of a tile begin as what is there before it."""
+    """Blend a part of a tile with the pixels that are there already."""
     part = tile.crop((*at, at[0] + before.width, at[1] + before.height))
     before.paste(part, (0, 0), fade.resize(before.size, Image.Resampling.NEAREST))
     tile.paste(before, at)

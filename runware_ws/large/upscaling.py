@@ -1,4 +1,4 @@
-"""The way of a picture through the service: tiles out, results in, lines into the output."""
+"""Upscale a picture: send its tiles, join their results, and write the output."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class _TileRun:
     """The tasks of one picture.
 
     Attributes:
-        cost: of the tiles that are done, in US dollars.
+        cost: cost of the finished tiles in US dollars.
     """
 
     def __init__(
@@ -138,21 +138,21 @@ class _TileRun:
             await outcomes.aclose()
 
     async def _tiles(self) -> AsyncIterator[_Tile]:
-        """Yield each content once, in the order of the tiles."""
+        """Yield the tiles in order, but each content only once."""
         tiles = _encoded_tiles(self._job)
         while (tile := await run_in_thread(next, tiles, None)) is not None:
             await self._budget.reserve()
             yield tile
 
     async def _files(self, outcome: Outcome[_Tile]) -> tuple[bytes, bytes]:
-        """Return the file of a tile and its result."""
+        """Return the files of a tile and of its result."""
         result = await self._result(outcome)
         files = (outcome.source, await result.read())
         result.ack()
         return files
 
     async def _result(self, outcome: Outcome[_Tile]) -> UpscaleResult:
-        """Return the result of a tile. If it failed, it is run again alone, under the same key."""
+        """Return the result of a tile. If it failed, it is retried alone, under the same key."""
         reruns = _RERUNS
         while isinstance(outcome, Failure):
             if not isinstance(outcome.error, TaskError):  # its end is not known
@@ -176,7 +176,7 @@ class _TileRun:
             return Failure(tile, error)
 
     def _add(self, place: tuple[int, int], key: str, files: tuple[bytes, bytes] | None) -> None:
-        """Put a tile in its place: from its file and its result, or from those of its like."""
+        """Add a tile to the picture, from its own files or from those of an equal tile."""
         self._uses[key] -= 1
         # In files, since they may be many.
         kept = [self._writer.folder / f"{key.removeprefix('tile:')}-{end}" for end in ("in", "out")]
@@ -189,10 +189,10 @@ class _TileRun:
 
 
 def _encoded_tiles(job: TiledPicture) -> Iterator[_Tile]:
-    """Yield each content once, in the order of the tiles. It blocks.
+    """Yield the tiles in order, but each content only once. It blocks.
 
     Raises:
-        InputError: the picture cannot be read any more, or is not the one that it was.
+        InputError: the picture cannot be read any more, or has changed.
     """
     sent: set[str] = set()
     for tile, key in zip(tiles_of(job.picture, job.grid), job.keys, strict=True):
@@ -222,7 +222,7 @@ def _decoded(content: bytes, source: bytes, job: TiledPicture) -> Image.Image:
     """Return the result of a tile in the mode of the picture.
 
     Raises:
-        ProtocolError: it is no image, or not of the size that was asked for.
+        ProtocolError: it is not an image of the expected size.
     """
     try:
         result: Image.Image = Image.open(BytesIO(content))
@@ -232,7 +232,7 @@ def _decoded(content: bytes, source: bytes, job: TiledPicture) -> Image.Image:
     with Image.open(BytesIO(source)) as tile:
         size = (tile.width * job.grid.factor, tile.height * job.grid.factor)
         if result.size != size:
-            raise ProtocolError(f"the result of a tile is {result.size}, and not {size}")
+            raise ProtocolError(f"the size of a tile's result is {result.size}, not {size}")
         mode = job.picture.look.mode
         if mode.endswith("A") and not result.has_transparency_data:  # the model knows none
             alpha = tile.getchannel("A").resize(size, Image.Resampling.LANCZOS)

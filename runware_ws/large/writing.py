@@ -1,9 +1,9 @@
-"""Writing a picture part by part: with pyvips where it is installed, else with Pillow.
+"""Write a picture part by part, with pyvips if it is installed, else with Pillow.
 
-Pillow holds the whole picture in memory. For pyvips, the pixels are written to a temporary file
-beside the output, each at its place; in the end libvips reads that from top to bottom and writes
-the output. Memory then holds some lines of the picture, and no more; but WebP is encoded whole.
-Either way the output appears as a whole or not at all.
+Pillow holds the whole picture in memory. With pyvips, the pixels are written to a temporary file
+in the folder of the output. At the end, libvips reads that file from top to bottom and writes the
+output, with only some lines of the picture in memory; but WebP is encoded as a whole. In both cases
+the output is written atomically.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def check_output(output: Path, size: tuple[int, int]) -> None:
     """Check that a picture can be written.
 
     Raises:
-        InputError: the format is not known, or cannot hold so large a picture.
+        InputError: the format is unknown, or does not support a picture of this size.
     """
     form = _FORMATS.get(output.suffix.lower())
     if form is None:
@@ -57,30 +57,30 @@ class Writer(Canvas, Protocol):
     """A picture that is being written. Its methods block.
 
     Attributes:
-        folder: what is temporary lies here until the end.
+        folder: folder for temporary files.
     """
 
     folder: Path
 
     def finish(self) -> None:
-        """Make the output, in place of any file of its name.
+        """Write the output. An existing file is replaced.
 
         Raises:
             SaveError: it cannot be written.
         """
 
     def discard(self) -> None:
-        """Remove what is temporary."""
+        """Remove the temporary files."""
 
 
 def writer_for(output: Path, size: tuple[int, int], look: Look, quality: int) -> Writer:
-    """Return what writes a picture.
+    """Return a writer for a picture.
 
     Args:
-        output: the file; its suffix says the format. ``.dzi`` has a folder beside it.
+        output: the file; its suffix sets the format. A ``.dzi`` file comes with a folder.
         size: width and height in pixels.
-        look: what the picture has besides pixels.
-        quality: of JPEG and WebP, 1 to 100.
+        look: the properties of the picture.
+        quality: quality of JPEG and WebP, 1 to 100.
 
     Raises:
         SaveError: the folder of the output cannot be created or written to.
@@ -100,7 +100,7 @@ class _Base:
         self._quality = quality
         self._form = _FORMATS[output.suffix.lower()]
         output.parent.mkdir(parents=True, exist_ok=True)
-        # Under one name, so that the next run removes what a killed one has left.
+        # Always with the same name, so that the next run removes the files of a killed one.
         self.folder = output.with_name(f".{output.name}.unfinished")
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
@@ -158,7 +158,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 class _VipsWriter(_Base):
     def __init__(self, output: Path, size: tuple[int, int], look: Look, quality: int) -> None:
         super().__init__(output, size, look, quality)
-        # libvips remembers what it has read under a name.
+        # libvips caches the files that it has read by their names.
         self._pixels = self.folder / f"pixels-{uuid4().hex}.tif"
         self._file: IO[bytes] = self._pixels.open("x+b", buffering=0)
         self._bands = len(look.mode)

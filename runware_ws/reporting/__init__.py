@@ -1,4 +1,4 @@
-"""A report on many images: one page with each image before and after, that needs no network."""
+"""A report on many images: one self-contained page with each image before and after."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def report(
 ) -> Path:
     """Write a page that shows each image before and after, and each failure with its reason.
 
-    The page is one file that works without a network. With Pillow (extra ``images``) it holds small
-    pictures; the originals are linked, so save the results first: see `UpscaleResult.save`. Without
-    Pillow it shows the originals themselves. Nothing is downloaded.
+    The page is one file that works without a network. With Pillow (extra ``images``) it contains
+    thumbnails with links to the original files, so save the results first: see
+    `UpscaleResult.save`. Without Pillow it shows the original files. Nothing is downloaded.
 
-    It blocks: in an event loop, call it in a thread, as with `anyio.to_thread.run_sync`.
+    It blocks: in an event loop, call it in a thread, for example with `anyio.to_thread.run_sync`.
 
     Args:
-        outcomes: outcomes of `RunwareClient.upscale_many`, or of its blocking twin. They are taken
+        outcomes: outcomes of `RunwareClient.upscale_many`, asynchronous or blocking. They are read
             a few at a time.
-        path: path of the page. It is written whole or not at all.
-        title: its title.
+        path: path of the page. It is written atomically.
+        title: title of the page.
 
     Returns:
         The path.

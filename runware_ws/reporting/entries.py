@@ -1,4 +1,4 @@
-"""One image in a report: its pictures, its links and its figures."""
+"""One image in a report, with its pictures, links and numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ReportEntry:
         error: the reason why it failed; "" if it did not.
         seconds: the time that it took, or None.
         cost: its cost in US dollars, or None.
-        attempts: how often its task was run.
+        attempts: number of times that its task was run.
         task_uuid: UUID of its task, or None.
     """
 
@@ -47,7 +47,7 @@ class ReportEntry:
     task_uuid: str | None = None
 
     def described(self, folder: Path) -> dict[str, Any]:
-        """Return the entry as JSON has it, for a page in a folder. It reads the pictures."""
+        """Return the entry as JSON values, for a page in a folder. It reads the pictures."""
         return {
             "name": self.name,
             "before": _described(self.before, folder),
@@ -61,7 +61,7 @@ class ReportEntry:
 
 
 def entry_of(outcome: Outcome[Any], number: int) -> ReportEntry:
-    """Return the entry for an outcome; its number names an image that has no other name."""
+    """Return the entry for an outcome. The number is used for an image without a name."""
     before = _picture_of(outcome.source)
     result = outcome.result
     if result is None:
@@ -142,7 +142,7 @@ def _described(picture: ReportImage, folder: Path) -> dict[str, Any] | None:
 
 
 def _link_to(path: Path, folder: Path) -> str:
-    """Return a link that holds when the page and the images move together."""
+    """Return a link that still works if the page and the images are moved together."""
     try:
         relative = Path(os.path.relpath(path, folder))
     except ValueError:  # on another drive

@@ -1,4 +1,4 @@
-"""The page of a report: written once all its entries are described."""
+"""Write the page of a report after all its entries are described."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MARK = re.compile(r"\{(policy|style|script|title|data)\}")
 
 
 def write_page(outcomes: Iterable[Outcome[Any] | ReportEntry], target: Path, title: str) -> Path:
-    """Write the page, whole or not at all. Return its path."""
+    """Write the page atomically, and return its path."""
     described: list[str] = []
     describe = partial(_described, folder=target.parent)
     entries = _entries(outcomes)
@@ -52,13 +52,13 @@ def _entries(outcomes: Iterable[Outcome[Any] | ReportEntry]) -> Iterator[ReportE
 
 
 def _described(entry: ReportEntry, folder: Path) -> str:
-    """Return an entry as JSON that can stand in a page: no markup can begin in it."""
+    """Return an entry as JSON that is safe in a page, because no markup can begin in it."""
     return json.dumps(entry.described(folder)).replace("<", "\\u003c")
 
 
 def _page(title: str, data: str) -> str:
     parts = {name: _part(f"page.{name}") for name in ("html", "css", "js")}
-    # A page from elsewhere, in a frame or after an injection, could run nothing else.
+    # Other content, in a frame or after an injection, cannot run scripts.
     policy = (
         "default-src 'none'; img-src 'self' data: file: http: https:; "
         f"style-src {_hash_of(parts['css'])}; script-src {_hash_of(parts['js'])}; base-uri 'none'"

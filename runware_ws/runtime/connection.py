@@ -179,7 +179,7 @@ class Connection(Receiver):
             self._driver.set_timer()
 
     def _write_frame(self, stream: Stream) -> bool:
-        """Write the next frame, or the first piece of a large one. Return whether more may follow."""
+        """Write the next frame, or prepare the pieces of a large one. Return False at the end."""
         now = self._clock()
         frame = self.line.next_frame(now)
         if frame is None:

@@ -308,7 +308,7 @@ def test_a_port_that_is_taken_is_an_error_at_once(relay: Relay) -> None:
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:80", "ftp://host", "ws://"])
 def test_a_target_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(InputError, match="is no server"):
+    with pytest.raises(InputError, match="is not a server"):
         Relay(url)
 
 

@@ -218,10 +218,10 @@ PAGE = b"<!doctype html><title>Sign in to the network</title>"
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (response(PAGE, Content_Type="text/html"), "no image"),
-        (response(PAGE), "no image"),
-        (response(PAGE, Content_Type="image/jpeg"), "no image"),
-        (response(b"\x00\x01\x02", Content_Type="application/octet-stream"), "no image"),
+        (response(PAGE, Content_Type="text/html"), "not an image"),
+        (response(PAGE), "not an image"),
+        (response(PAGE, Content_Type="image/jpeg"), "not an image"),
+        (response(b"\x00\x01\x02", Content_Type="application/octet-stream"), "not an image"),
         (response(b"", Content_Type="image/jpeg"), "empty"),
         (response(b"", length=None), "empty"),
         (response(b"", "204 No Content", length=None), "HTTP 204"),

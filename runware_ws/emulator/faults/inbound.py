@@ -1,4 +1,4 @@
-"""Inbound faults: those of connections, keys, tasks and HTTP requests that arrive."""
+"""Inbound faults, which affect connections, keys, tasks and HTTP requests that arrive."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CODES = {
 
 
 class InboundFaults:
-    """Lets faults strike at what arrives, before the service sees it."""
+    """Applies faults to inbound events before the service sees them."""
 
     def __init__(self, service: Service, triggers: Iterable[Trigger], held: Schedule[Held]) -> None:
         self._service = service
@@ -42,13 +42,13 @@ class InboundFaults:
         return next((fault.status for fault in self._striking("connection", Refuse)), None)
 
     def connected(self, line: FaultyLine, now: float) -> None:
-        """Let faults strike at a new connection."""
+        """Apply faults to a new connection."""
         for fault in self._striking("connection", (Drop, Silence)):
             self._takes(fault, line, {}, now)
         line.end_frame()
 
     def filter(self, line: FaultyLine, frame: bytes | str, now: float) -> Sequence[Item] | None:
-        """Return the tasks of a frame that get through; None if all do, as they are."""
+        """Return the tasks of a frame that get through; None if all do, unchanged."""
         tasks = self._tasks_of(frame)
         passing = [task for task in tasks if self._passes(line, task, now)]
         return None if len(passing) == len(tasks) else passing
@@ -65,7 +65,7 @@ class InboundFaults:
         return None
 
     def _tasks_of(self, frame: bytes | str) -> list[Item]:
-        """Return the tasks of a frame, if there is a fault to see them."""
+        """Return the tasks of a frame, if there is a fault that watches them."""
         if not self._triggers:
             return []
         try:
@@ -76,7 +76,7 @@ class InboundFaults:
     def _striking(
         self, event: str, kind: type[_F] | tuple[type[_F], ...], *tasks: Item
     ) -> Iterator[_F]:
-        """Yield the faults of a kind that strike at an event, each counted when it is reached."""
+        """Yield the faults of a kind that strike at an event. Each counts it when reached."""
         for trigger in self._triggers:
             fault = trigger.fault
             if isinstance(fault, kind) and fault.of == event and trigger.strikes(lambda: tasks):
@@ -89,7 +89,7 @@ class InboundFaults:
         return not line.is_dead
 
     def _takes(self, fault: Fault, line: FaultyLine, task: Item, now: float) -> bool:
-        """Carry a fault out, and return True if the task does not get through, or not now."""
+        """Apply a fault, and return True if the task does not get through, or not now."""
         match fault:
             case Expire():
                 expire_session(self._service, line)
@@ -111,7 +111,7 @@ class InboundFaults:
 
 
 def event_of(task: Item) -> str:
-    """Return the event that the arrival of a task is."""
+    """Return the kind of event for an inbound task."""
     kind = task.get("taskType")
     if kind == "authentication":
         return "authentication"

@@ -1,11 +1,11 @@
-"""The fault injector: it stands between the host and the service, and looks like the service.
+"""The fault injector, a layer between the host and the service with the interface of the service.
 
-An event takes one way through it::
+Each event passes it in one direction::
 
     event ─▶ inbound faults ─▶ service ─▶ outbound faults ─▶ effects
 
-Like the service it is pure: the time and the random numbers are arguments. Without faults it
-changes nothing.
+Like the service it is pure: time and random numbers are arguments. Without faults it changes
+nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class FaultInjector:
     Args:
         service: the service without faults.
         faults: the faults, in order.
-        random_for: returns the random numbers, from 0 up to 1, for the fault at a place.
+        random_for: returns a source of random numbers, from 0 up to 1, for the fault at an index.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class FaultInjector:
     # Way out
 
     def _pass_on(self, now: float, *, anonymous: bool = False) -> None:
-        """Let the effects of the service pass the outbound faults."""
+        """Pass the effects of the service through the outbound faults."""
         for effect in self._service.take_effects():
             if isinstance(effect, Push):
                 is_stripped = anonymous and effect.is_result
@@ -159,7 +159,7 @@ class FaultInjector:
                 self._effects.append(effect)
 
     def _failure_of(self, job: Job) -> Fail | None:
-        """Return the fault that lets a job fail, if one strikes."""
+        """Return the fault that makes a job fail, if one strikes."""
         for trigger in self._failing:
             if isinstance(trigger.fault, Fail) and trigger.strikes(lambda: (job.request,)):
                 return trigger.fault

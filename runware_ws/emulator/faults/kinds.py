@@ -67,22 +67,22 @@ def _of(*events: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Base class of all faults. It says when a fault strikes.
+    """Base class of all faults. It defines when a fault strikes.
 
     A fault strikes at each event that it watches, unless one of `nth`, `every` and `probability`
     is given.
 
     Attributes:
-        kind: the name of its class in lower case; scripts name faults by it.
+        kind: the name of its class in lower case, as in scripts.
         of: the kind of event that it watches.
         nth: strike at this event, counted from 1.
         every: strike at each event whose number is a multiple of this.
         probability: strike with this probability, drawn from the emulator's seed.
-        times: strike at most so often. With `nth`, strike at so many events in a row; 1 by
-            default.
+        times: the maximum number of strikes. With `nth`, the number of events in a row at which to
+            strike; default 1.
         match: count only events of tasks that have these members, by their names on the wire. A
             ``*`` in a text matches anything, and case does not matter. For a result, the members
-            of its request are looked at.
+            of its request are compared.
 
     Raises:
         InputError: a value is not allowed.
@@ -113,7 +113,7 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Refuse(Fault):
-    """Answer a connection with an HTTP error in place of the upgrade, or refuse a valid key.
+    """Answer a connection with an HTTP error instead of the upgrade, or refuse a valid key.
 
     Attributes:
         status: the HTTP status of a refused connection.
@@ -158,15 +158,15 @@ class Drop(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Lose(Fault):
-    """Lose it on a connection that lives on. The service treats a lost result as delivered, and
-    never sees a lost request."""
+    """Lose the event, without ending the connection. The service treats a lost result as
+    delivered, and never sees a lost request."""
 
     of: str = _of("result", "answer", "request", "question", "authentication")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicate(Fault):
-    """Send it `copies` more times, at once or `seconds` later."""
+    """Send the frame `copies` more times, at once or `seconds` later."""
 
     of: str = _of("result", "answer")
     copies: int = _checked(1, partial(_number, int, 1, 1000, False))
@@ -176,7 +176,7 @@ class Duplicate(Fault):
 @dataclass(frozen=True, kw_only=True)
 class Reorder(Fault):
     """Hold frames back until there are `size`, and send them in reverse order. After `timeout`
-    seconds, send those that there are."""
+    seconds, send the frames so far."""
 
     of: str = _of("result", "answer")
     size: int = _checked(2, _size)
@@ -186,7 +186,7 @@ class Reorder(Fault):
 @dataclass(frozen=True, kw_only=True)
 class Mix(Fault):
     """Hold frames back until there are `size`, and send their items and errors in one frame.
-    After `timeout` seconds, send those that there are."""
+    After `timeout` seconds, send the frames so far."""
 
     of: str = _of("result", "answer")
     size: int = _checked(10, _size)
@@ -210,14 +210,14 @@ class Anonymous(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Fail(Fault):
-    """Let a task fail. A failed ``request`` is refused, not run, and unknown afterwards. A failed
+    """Make a task fail. A failed ``request`` is refused, not run, and unknown afterwards. A failed
     ``result`` is that of a task that was run.
 
     Attributes:
         code, message, parameter: the members of the error; any code is allowed.
         anonymous: leave the taskUUID out of the error.
-        finished: let the task succeed all the same, so that polling gives its result, as after a
-            synchronous wait that ended with ``timeout``. Only for results.
+        finished: the task succeeds in spite of the error, so that polling returns its result, as
+            after a synchronous wait that ended with ``timeout``. Only for results.
     """
 
     of: str = _of("result", "request")
@@ -235,7 +235,7 @@ class Fail(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Stray(Fault):
-    """Send an error that belongs to no task before the frame."""
+    """Send an error that belongs to no task, before the frame."""
 
     of: str = _of("result", "answer")
     code: str = _checked("internalServerError", partial(_text, False))
@@ -244,16 +244,15 @@ class Stray(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Expire(Fault):
-    """Forget the session of the connection, so that it cannot be resumed. The connection goes on;
-    drop it to see the effect: ``[Expire(nth=5), Drop(nth=5)]``."""
+    """Forget the session of the connection, so that it cannot be resumed. The connection stays
+    open; drop it to see the effect: ``[Expire(nth=5), Drop(nth=5)]``."""
 
     of: str = _of("result", "answer", "request", "question")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Silence(Fault):
-    """Make the connection half-open: send nothing more, ignore all that arrives, and leave TCP
-    open.
+    """Make the connection half-open: send nothing more, ignore all input, and leave TCP open.
 
     Attributes:
         written: treat results as written, so that they are lost. Otherwise they are replayed to

@@ -1,4 +1,4 @@
-"""Outbound faults: those of results and other answers that are about to be sent."""
+"""Outbound faults, which affect results and other answers that are about to be sent."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from .state import FaultyLine, Held, Trigger
 
 
 class OutboundFaults:
-    """Lets faults strike at frames, between the service and the network.
+    """Applies faults to frames, between the service and the network.
 
-    A frame passes the faults in order. Each may let it pass, change it, or put other frames in
-    its place, none included; these go on to the faults after it.
+    A frame passes the faults in order. Each fault may pass it on, change it, or replace it by any
+    number of frames, which then pass the faults after it.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class OutboundFaults:
         self._held = held
 
     def send(self, push: Push, now: float, start: int = 0) -> None:
-        """Send a frame past the faults from the place `start` on."""
+        """Send a frame through the faults from index `start` on."""
         line = self._lines[push.connection]
         # A frame that cannot get through any more is not counted: it comes again in the replay.
         for place in range(start, 0 if line.is_dead else len(self._triggers)):
@@ -63,7 +63,7 @@ class OutboundFaults:
         line.send(push)
 
     def release(self, held: Held, now: float) -> None:
-        """Send frames that were held back past the faults that are still to come."""
+        """Send frames that were held back through the remaining faults."""
         held.line.gathering.pop(held.place, None)
         pushes: Sequence[Push] = held.pushes
         fault = self._triggers[held.place].fault
@@ -75,7 +75,7 @@ class OutboundFaults:
             self.send(push, now, held.place + 1)
 
     def _tasks_of(self, push: Push) -> list[Mapping[str, Any]]:
-        """Return what `Fault.match` looks at: of results the requests, of answers the items."""
+        """Return the tasks for `Fault.match`: the requests of results, the items of answers."""
         items = [item for part in _items_of(push.frame) for item in part]
         if not push.is_result:
             return list(items)
@@ -83,7 +83,7 @@ class OutboundFaults:
         return [job.request for job in jobs if job is not None]
 
     def _strike(self, fault: Fault, line: FaultyLine, push: Push, place: int, now: float) -> None:
-        """Carry a fault out, and send the frames that it leaves past the next ones."""
+        """Apply a fault, and send the resulting frames through the next faults."""
         match fault:
             case Expire():
                 expire_session(self._service, line)
@@ -131,7 +131,7 @@ def _watches(fault: Fault, push: Push) -> bool:
 
 
 def _passing(fault: Fault, push: Push) -> Sequence[Push]:
-    """Return the frames that go on to the next fault."""
+    """Return the frames for the next fault."""
     frame = push.frame
     match fault:
         case Lose() | Garble() | Delay() | Reorder() | Mix() | Drop(moment="before", written=True):

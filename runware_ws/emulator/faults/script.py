@@ -1,7 +1,6 @@
-"""The reader of fault scripts: files in TOML or JSON, and single faults as lines of text.
+"""Read fault scripts: files in TOML or JSON, and single faults as lines of text.
 
-`runware_ws.emulator.faults` describes the format. This is the one module of the folder that reads
-files.
+`runware_ws.emulator.faults` describes the format. No other module of the folder reads files.
 """
 
 from __future__ import annotations
@@ -92,7 +91,7 @@ def fault_of(text: str) -> Fault:
 
 
 def _value(text: str) -> Any:
-    """Return the JSON value that a text is, or else the text itself."""
+    """Return a text as a JSON value if it is one, else the text itself."""
     try:
         return json.loads(text)
     except ValueError:
@@ -119,12 +118,12 @@ def _fault(entry: Any, where: str) -> Fault:
 
 
 def _within(where: str, error: InputError) -> InputError:
-    """Return an error that says where its parameter is."""
+    """Return an error with the location of its parameter."""
     return InputError(where + error.parameter, error.problem, error.remedy)
 
 
 def _suggestion(word: Any, known: Iterable[str]) -> str:
-    """Return a remedy: the known word that is nearest, or all of them."""
+    """Return a remedy: the most similar known word, or all of them."""
     names = list(known)
     near = difflib.get_close_matches(str(word), names, 1)
     return f"did you mean {near[0]}?" if near else f"give one of: {', '.join(names)}"

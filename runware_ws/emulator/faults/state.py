@@ -1,4 +1,4 @@
-"""The state of the faults: what each has counted, and what they did to each connection."""
+"""The state of the faults: the counts of each, and their effects on each connection."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .kinds import Drop, Fault, Silence
 
 
 class Trigger:
-    """A fault, with the number of events that it has seen, and at which it struck.
+    """A fault, with the number of events that it has seen, and of those at which it struck.
 
     Each trigger draws its own random numbers, from 0 up to 1, so that they do not depend on the
-    events that other faults see.
+    events of other faults.
     """
 
     def __init__(self, fault: Fault, draw: Callable[[], float]) -> None:
@@ -68,12 +68,12 @@ def _is_equal(wanted: Any, value: Any) -> bool:
 
 
 class FaultyLine:
-    """One connection, as far as faults have changed it.
+    """One connection, with the effects of faults on it.
 
     Attributes:
-        drop_after: the fault that ends the connection once the current frame was handled.
-        gathering: the frames that are held back until there are enough, by the place of the fault.
-        is_dead: True once it was cut or silenced: nothing that arrives is heard.
+        drop_after: the fault that ends the connection after the current frame.
+        gathering: the frames that are held back until there are enough, by the index of the fault.
+        is_dead: True after it was cut or silenced; all input is then ignored.
         unsent: the pushes that were not sent because of a silence.
     """
 
@@ -87,7 +87,7 @@ class FaultyLine:
         self._silence: Silence | None = None
 
     def send(self, effect: Push | Close | Cut) -> None:
-        """Let an effect on the connection happen, unless it is silent."""
+        """Perform an effect on the connection, unless it is silent."""
         if self._silence is None:
             self._effects.append(effect)
         elif isinstance(effect, Push) and not self._silence.written:
@@ -106,22 +106,22 @@ class FaultyLine:
             self.send(Cut(self.connection, drop.how))
 
     def end_frame(self) -> None:
-        """End the connection if a fault said so of the frame that was just handled."""
+        """End the connection if a fault requires that after the current frame."""
         if self.drop_after is not None:
             drop, self.drop_after = self.drop_after, None
             self.cut(drop)
 
     def silence(self, fault: Silence) -> None:
-        """Send nothing more, and hear nothing more."""
+        """Stop sending and receiving."""
         self.is_dead = True
         self._silence = self._silence or fault
 
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """Frames on their way out, or tasks on their way in, that are held back together.
+    """Outbound frames, or inbound tasks, that are held back together.
 
-    `place` is that of the fault that holds frames; the faults after it are still to come.
+    `place` is the index of the fault that holds frames; the faults after it are applied later.
     """
 
     line: FaultyLine

@@ -1,1 +1,1 @@
-"""The image work of the emulator: upscaling, and the store of the images that it serves."""
+"""The image processing of the emulator: upscaling, and the store of the images that it serves."""

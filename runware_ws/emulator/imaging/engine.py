@@ -1,4 +1,4 @@
-"""The engine: does the jobs of the service in worker threads, and stores the images."""
+"""The engine, which runs the jobs of the service in worker threads, and stores the images."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class StoredImage:
 
 
 class ImageStore:
-    """Files by UUID regardless of case.
+    """Files by UUID, ignoring case.
 
     Args:
-        max_bytes: their total size. Beyond it the oldest are dropped, but never the newest.
+        max_bytes: their total size. Above it the oldest are dropped, but never the newest.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -58,7 +58,7 @@ class ImageStore:
         self._bytes = 0
 
     def put(self, uuid: str, image: StoredImage) -> None:
-        """Store a file, in place of any other with the same UUID."""
+        """Store a file, and replace any other with the same UUID."""
         self.remove(uuid)
         self._images[uuid.lower()] = image
         self._bytes += len(image.content)
@@ -80,13 +80,13 @@ class ImageStore:
 
 
 class Engine:
-    """Fetches images, works on them in threads, and stores the results.
+    """Downloads images, processes them in threads, and stores the results.
 
     Args:
-        store: holds inputs and results by UUID.
+        store: the store of inputs and results by UUID.
         clock: returns the time of the service.
         http: returns the client for downloads.
-        upscaler: makes the file of a result; see `pictures.upscale`.
+        upscaler: returns the file of a result; see `pictures.upscale`.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Engine:
         self._pool = _started_pool(settings.workers or min(os.cpu_count() or 1, _MAX_WORKERS))
 
     async def run(self, job: Job) -> JobOutcome:
-        """Do a job. An error becomes a `Failed` with the words of the service."""
+        """Run a job. An error becomes a `Failed` with a message as from the service."""
         try:
             if self._settings.latency and not job.is_upload:
                 await asyncio.sleep(self._settings.latency)
@@ -130,7 +130,7 @@ class Engine:
             return Failed("internalServerError", "The emulator failed; see its log.")
 
     def close(self) -> None:
-        """Wait for the images that are worked on, and drop the others."""
+        """Wait for the images that are being processed, and drop the others."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     async def _run(self, job: Job) -> Succeeded:
@@ -172,7 +172,7 @@ class Engine:
             return bytes(content)
 
     async def _made(self, job: Job, source: bytes | None) -> _Made:
-        """Return what `_make` makes, which is made once of the same input and options."""
+        """Return the result of `_make`, which is cached for each input with its options."""
 
         def make() -> asyncio.Future[_Made]:
             loop = asyncio.get_running_loop()
@@ -198,7 +198,7 @@ class Engine:
 
 
 def _started_pool(workers: int) -> ThreadPoolExecutor:
-    """Return a pool with all its threads, so that detectors of leaked threads see none start."""
+    """Return a pool with all threads started, so that leak detectors see none start later."""
     pool = ThreadPoolExecutor(workers, "runware-engine")
     all_there = threading.Barrier(workers)
     for _ in range(workers):
@@ -211,4 +211,4 @@ def _size_of_made(key: Any, made: _Made) -> int:
 
 
 class _MediaNotFoundError(Exception):
-    """No image has the UUID that a request names."""
+    """No image has the UUID in a request."""

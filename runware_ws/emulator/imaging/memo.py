@@ -1,4 +1,4 @@
-"""A memory of what was made before, so that nothing is made twice."""
+"""A cache of computed values, so that no value is computed twice."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ T = TypeVar("T")
 
 
 class Memo(Generic[T]):
-    """Values by what they are made of.
+    """A cache of computed values.
 
-    Whoever asks for one that is being made waits for it. One that cannot be made is not remembered.
+    If a value is being computed, other callers wait for it. A failed computation is not cached.
 
     Args:
         size_of: returns the size of a value with its key, in bytes.
-        max_bytes: their total size. Beyond it, those that were not asked for the longest are
-            forgotten.
-        lifetime: seconds for which a value is remembered; None for no limit.
+        max_bytes: the total size. Above it, the least recently used values are dropped.
+        lifetime: seconds for which a value is cached; None for no limit.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class Memo(Generic[T]):
         self._bytes = 0
 
     async def get(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
-        """Return the value for a key, which is made unless it is there."""
+        """Return the value for a key, and compute it if it is not cached."""
         value = self._values.get(key)
         if value is None:
             value = self._values[key] = asyncio.ensure_future(make())

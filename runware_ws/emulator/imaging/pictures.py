@@ -1,7 +1,7 @@
-"""The image work itself: bytes in, bytes out.
+"""Process images: bytes in, bytes out.
 
-Lanczos resampling stands in for Real-ESRGAN: the result has the right size, format and colours,
-but none of the detail that the model would add.
+Lanczos resampling replaces Real-ESRGAN: the result has the right size, format and colours, but not
+the detail that the model would add.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ UpscaleFunction: TypeAlias = Callable[[bytes, int, str, int], bytes]
 
 MAX_SIDE = 4096  # of a result, as the service documents
 MAX_UPLOAD_SIDE = 2048  # of an uploaded image, as the service documents
-# A file of kilobytes may unfold to gigabytes of pixels.
+# A file of kilobytes may expand to gigabytes of pixels.
 _MAX_PIXELS = 8192 * 8192
 _PILLOW_NAMES = {"JPG": "JPEG", "PNG": "PNG", "WEBP": "WEBP"}
-# The exceptions that Pillow raises for files that are damaged, or made to exhaust the reader.
+# The exceptions that Pillow raises for damaged files, and for decompression bombs.
 _DAMAGED = (
     OSError,
     ValueError,
@@ -57,8 +57,8 @@ def from_base64(text: str) -> bytes:
 def upscale(content: bytes, factor: int, output_format: str, quality: int) -> bytes:
     """Return an image `factor` times as wide and high.
 
-    If the result would be larger than 4096 px a side, the image is shrunk first, as the service
-    does it: 2048² by 4 is made from 1024².
+    If the result would be larger than 4096 px a side, the image is shrunk first, as in the service:
+    the result of 2048² with factor 4 is made from 1024².
 
     Args:
         content: the file of the image, in any format that Pillow reads.
@@ -75,11 +75,11 @@ def upscale(content: bytes, factor: int, output_format: str, quality: int) -> by
 
 
 def with_jitter(upscaler: UpscaleFunction, jitter: float) -> UpscaleFunction:
-    """Return an upscaler whose results are a little brighter or darker, each by its own measure.
+    """Return an upscaler whose results are a little brighter or darker, depending on the image.
 
     Args:
-        upscaler: makes the results.
-        jitter: the largest change: 0.02 for a factor of brightness from 0.98 to 1.02.
+        upscaler: the original upscaler.
+        jitter: the largest change: 0.02 for a brightness factor from 0.98 to 1.02.
     """
 
     def upscale_with_jitter(content: bytes, factor: int, output_format: str, quality: int) -> bytes:

@@ -1,4 +1,4 @@
-"""A line between a client and a server that can be cut, silenced, delayed and throttled."""
+"""A TCP relay between clients and a server that can be cut, silenced, delayed and throttled."""
 
 from __future__ import annotations
 

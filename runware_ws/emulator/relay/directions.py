@@ -1,4 +1,4 @@
-"""One direction of a relayed line: bytes arrive, and go on as the link conditions allow."""
+"""One direction of relayed connections, which forwards bytes under link conditions."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class LinkConditions:
     """The conditions of one direction.
 
     Attributes:
-        silence: ``hold`` keeps the bytes, ``swallow`` drops them, "" lets them through.
-        delay: seconds that each byte takes.
+        silence: ``hold`` keeps the bytes, ``swallow`` drops them, "" forwards them.
+        delay: seconds by which each byte is delayed.
         rate: bytes per second; None for no limit.
-        piece_bytes: the largest piece in which bytes are sent on; None for any.
+        piece_bytes: the size of the largest piece that is forwarded at once; None for no limit.
     """
 
     silence: Literal["", "hold", "swallow"] = ""
@@ -41,7 +41,7 @@ class RelayDirection:
 
     Attributes:
         conditions: its link conditions.
-        passed_bytes: the number of bytes that were sent on.
+        passed_bytes: the number of bytes that were forwarded.
         swallowed_bytes: the number of bytes that were dropped.
     """
 
@@ -53,16 +53,15 @@ class RelayDirection:
         self._changed = asyncio.Event()
 
     def change(self, conditions: LinkConditions) -> None:
-        """Change the conditions, also for the bytes in flight."""
+        """Change the conditions, including those for the bytes in flight."""
         self.conditions = conditions
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry bytes until they end or the receiver has gone.
+        """Forward bytes until the stream ends or the receiver has gone.
 
-        The end is passed on as well: FIN, or RST after an error. It does not get through a
-        silence either.
+        The end is forwarded too: FIN, or RST after an error. A silence also holds the end back.
         """
         arrived: _Arrivals = asyncio.Queue(_QUEUED_CHUNKS)
         async with anyio.create_task_group() as tasks:
@@ -121,13 +120,13 @@ class RelayDirection:
             await self._pause(None)
 
     async def _pause(self, seconds: float | None) -> None:
-        """Wait for so long, or until the conditions change."""
+        """Wait for `seconds`, or until the conditions change."""
         with anyio.move_on_after(seconds):
             await self._changed.wait()
 
 
 async def _read(reader: asyncio.StreamReader, arrived: _Arrivals) -> None:
-    """Queue the bytes that arrive, each with its time; then b"" for an end, None for an error."""
+    """Queue received bytes with their times; then b"" for the end, or None for an error."""
     now = asyncio.get_running_loop().time
     try:
         while chunk := await reader.read(CHUNK_BYTES):

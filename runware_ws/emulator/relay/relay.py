@@ -1,4 +1,4 @@
-"""The relay: a line between clients and a server that can be cut, silenced and slowed down."""
+"""A TCP relay between clients and a server that can be cut, silenced and slowed down."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ _GOODBYE_TIMEOUT = 2.0  # seconds for both ends to close after a clean cut
 
 
 class Relay(BackgroundServer):
-    """Relays TCP connections to a server, and does to them what networks do.
+    """Relays TCP connections to a server, and simulates problems of a network.
 
         async with Emulator() as emulator, Relay(emulator.url) as relay:
             client = RunwareClient(api_key=emulator.api_key, url=relay.url)
             ...
-            relay.silence()          # half-open: both ends still believe in it
+            relay.silence()          # half-open: neither end notices
             relay.cut(reset=True)
 
-    It runs in a thread of its own, so it can be used from any event loop, or none. Its methods may
-    be called at any time and from any thread, and have taken effect when they return. Conditions
-    hold for the connections that there are and for new ones, until `resume`. The direction ``up``
-    is from the client to the server.
+    It runs in a background thread, so it can be used from any event loop, or none. Its methods may
+    be called at any time and from any thread. They take effect before they return. Conditions apply
+    to existing and new connections, until `resume`. The direction ``up`` is from the client to the
+    server.
 
     Args:
-        target_url: the server: ``ws://…``, ``http://…``, or with TLS, which is passed on as it is.
+        target_url: the server: ``ws://…``, ``http://…``, or with TLS, which is forwarded as it is.
         host: the address to listen on.
         port: the port to listen on; 0 for a free one.
-        seed: the seed of the sizes of pieces; see `split`.
+        seed: the seed for random sizes of pieces; see `split`.
 
     Attributes:
-        connections: the number of connections that were ever accepted.
+        connections: the number of connections accepted so far.
 
     Raises:
-        InputError: `target_url` is no such URL.
+        InputError: `target_url` is not such a URL.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Relay(BackgroundServer):
         super().__init__(host, port)
         self._target = urlsplit(target_url)
         if self._target.scheme not in _PORTS or not self._target.hostname:
-            raise InputError("target_url", f"{target_url!r} is no server", "pass one as ws://…")
+            raise InputError("target_url", f"{target_url!r} is not a server", "pass a URL such as ws://…")
         self._up, self._down = (
             RelayDirection(random.Random(f"{seed}/{name}"))  # noqa: S311 - no secret
             for name in ("up", "down")
@@ -69,7 +69,7 @@ class Relay(BackgroundServer):
 
     @property
     def url(self) -> str:
-        """The URL of the target with the relay's address; the port is known once it was started."""
+        """The URL of the target with the relay's address. The port is known after `start`."""
         return urlunsplit(self._target._replace(netloc=self._authority))
 
     @property
@@ -79,12 +79,12 @@ class Relay(BackgroundServer):
 
     @property
     def bytes_up(self) -> int:
-        """The number of bytes that were sent on to the server."""
+        """The number of bytes that were forwarded to the server."""
         return self._up.passed_bytes
 
     @property
     def bytes_down(self) -> int:
-        """The number of bytes that were sent on to clients."""
+        """The number of bytes that were forwarded to clients."""
         return self._down.passed_bytes
 
     @property
@@ -96,7 +96,7 @@ class Relay(BackgroundServer):
         return f"<Relay {self.url} {self._state}, {self.open_connections} open>"
 
     def cut(self, *, reset: bool = False) -> None:
-        """End all connections at both ends. New ones are accepted.
+        """End all connections at both ends. New connections are accepted.
 
         Args:
             reset: end them with RST, which may overtake bytes that were sent before. Otherwise
@@ -109,12 +109,12 @@ class Relay(BackgroundServer):
         self._is_refusing = True
 
     def silence(self, direction: Direction = "both", *, swallow: bool = False) -> None:
-        """Let nothing through while TCP stays open, so that connections are half-open.
+        """Forward nothing while TCP stays open, so that connections are half-open.
 
         Args:
-            direction: the direction that falls silent.
-            swallow: drop the bytes. The stream is then torn, and makes no sense after `resume`.
-                Otherwise they are held, at most some MiB, and arrive after `resume`. The ends of
+            direction: the direction to silence.
+            swallow: drop the bytes. The stream then has a gap, and is not usable after `resume`.
+                Otherwise up to some MiB are held, and arrive after `resume`. The ends of
                 connections are always held.
         """
         self._change(direction, silence="swallow" if swallow else "hold")
@@ -133,20 +133,20 @@ class Relay(BackgroundServer):
         self._change(direction, rate=bytes_per_second)
 
     def split(self, max_bytes: int = 1, direction: Direction = "both") -> None:
-        """Send bytes on in pieces of 1 to `max_bytes`. A slow receiver may see several at once."""
+        """Forward bytes in pieces of 1 to `max_bytes`. A slow receiver may see several at once."""
         if max_bytes < 1:
             raise InputError("max_bytes", f"{max_bytes} is out of range", "pass 1 or more")
         self._change(direction, piece_bytes=max_bytes)
 
     def resume(self, direction: Direction = "both") -> None:
-        """Be an ordinary line again. Bytes that were held or delayed arrive at once."""
+        """Forward bytes normally again. Bytes that were held or delayed arrive at once."""
         self._is_refusing = False
         self._change(direction, **asdict(LinkConditions()))
 
     def _chosen(self, direction: Direction) -> Iterable[RelayDirection]:
         chosen = {"up": (self._up,), "down": (self._down,), "both": (self._up, self._down)}
         if direction not in chosen:
-            raise InputError("direction", f"{direction!r} is none", "pass 'up', 'down' or 'both'")
+            raise InputError("direction", f"{direction!r} is not a direction", "pass 'up', 'down' or 'both'")
         return chosen[direction]
 
     def _change(self, direction: Direction, **conditions: Any) -> None:
@@ -201,7 +201,7 @@ class _RelayedConnection:
         self._is_reset = False
 
     async def run(self, host: str, port: int, up: RelayDirection, down: RelayDirection) -> None:
-        """Connect to the server, and carry bytes both ways until both have ended."""
+        """Connect to the server, and forward bytes in both directions until both have ended."""
         try:
             with self._scope:
                 reader, writer = await asyncio.open_connection(host, port, limit=CHUNK_BYTES)

@@ -1,4 +1,4 @@
-"""A server on an event loop of its own, in a thread of its own; and its sockets."""
+"""A server with its own event loop in a background thread, and its sockets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BACKLOG = 1024
 
 
 class BackgroundServer(ABC):
-    """A server that runs in a thread, so that it serves any event loop, and plain threads.
+    """A server in a background thread, so that it can be used from any event loop or thread.
 
-    A subclass says how to serve a socket. This class starts and stops it, with `start` and
-    `stop`, ``with``, or ``async with`` on asyncio and on trio.
+    A subclass defines how to serve a socket. This class starts and stops the server, with `start`
+    and `stop`, ``with``, or ``async with`` on asyncio and on trio.
 
     Args:
         host: the address to listen on.
@@ -42,9 +42,9 @@ class BackgroundServer(ABC):
         """Return a context manager within which a listening socket is served, on asyncio."""
 
     def start(self) -> None:
-        """Start the server, and return once it accepts connections.
+        """Start the server, and return when it accepts connections.
 
-        Started again after `stop`, it has the same port.
+        After `stop` it can be started again, with the same port.
 
         Raises:
             OSError: the address cannot be listened on.
@@ -60,7 +60,7 @@ class BackgroundServer(ABC):
             self._portal, self._running = portal, stack.pop_all()
 
     def stop(self) -> None:
-        """Close all connections and stop, within seconds. It may be called again."""
+        """Close all connections and stop, within seconds. It may be called repeatedly."""
         with self._lock:
             self._portal, running, self._running = None, self._running, ExitStack()
         running.close()
@@ -82,7 +82,7 @@ class BackgroundServer(ABC):
 
     @property
     def _authority(self) -> str:
-        """The address as URLs have it."""
+        """The address in the form of a URL."""
         host, port = self._address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -99,9 +99,9 @@ class BackgroundServer(ABC):
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket.
 
-    The protocol is named, which accepted sockets inherit: asyncio sets TCP_NODELAY only on a
-    socket that says it is TCP. Without it, an answer in two writes waits 40 ms for the client's
-    delayed acknowledgment.
+    It is created with the protocol number of TCP, which accepted sockets inherit: asyncio sets
+    TCP_NODELAY only on sockets with it. Otherwise, an answer in two writes would wait 40 ms for the
+    client's delayed acknowledgment.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -112,7 +112,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def reset(transport: asyncio.WriteTransport) -> None:
-    """End a connection at once: with no time to linger, the system sends RST in place of FIN."""
+    """End a connection at once. With a linger time of 0, the system sends RST instead of FIN."""
     with contextlib.suppress(OSError):  # it has ended by itself
         peer = transport.get_extra_info("socket")
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

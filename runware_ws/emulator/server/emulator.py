@@ -34,38 +34,39 @@ def _new_http_client() -> httpx.AsyncClient:
 
 
 class Emulator(BackgroundServer):
-    """A Runware on this machine, which needs no key, no credit and no network.
+    """A local emulator of Runware, which needs no key, no credit and no network.
 
-    It keeps the promises of the service, and really upscales, with Lanczos resampling in place of
-    Real-ESRGAN. One port serves all: ``/v1`` is the WebSocket and, for POST, the REST twin;
-    ``/openapi.json`` describes the latter; ``/image/…`` serves the results.
+    It behaves like the service, and really upscales, with Lanczos resampling instead of
+    Real-ESRGAN. One port serves everything: ``/v1`` is the WebSocket and, for POST, the REST API;
+    ``/openapi.json`` describes the REST API; ``/image/…`` serves the results.
 
     Use it with ``async with`` on asyncio or trio::
 
         async with Emulator() as emulator:
             client = RunwareClient(api_key=emulator.api_key, url=emulator.url)
 
-    or with ``with`` in a plain thread. It runs in a thread of its own, so it can be used from any
+    or with ``with`` in a plain thread. It runs in a background thread, so it can be used from any
     event loop, or none.
 
     Args:
         host: the address to listen on. The key travels in clear text: keep it on loopback.
         port: the port to listen on; 0 for a free one.
         api_key: the key to accept; None for a random one.
-        faults: the faults that it has; see `runware_ws.emulator.faults`. They start anew with
-            each `start`.
-        seed: the seed of random faults; None to draw one.
-        upscaler: makes the file of a result, in place of the Lanczos resampling: called in a
-            worker thread with the file of the image, the factor, the output format and the
-            quality, and once for the same of them.
+        faults: faults to inject; see `runware_ws.emulator.faults`. Their counts are reset by each
+            `start`.
+        seed: the seed of random faults; None for a random one.
+        upscaler: replaces the Lanczos resampling. It is called in a worker thread with the content
+            of the image file, the factor, the output format and the quality, and returns the
+            content of the result. Results are cached.
         allow_hosts: the hosts to which webhooks and uploads may go, besides this machine; ``"*"``
-            stands for all. Whoever has the key could make the emulator call any other.
+            for all. Without this limit, any client with the key could make the emulator send
+            requests to any host.
         http_client: returns the client for downloads, webhooks and uploads.
-        rules: how it behaves where nobody knows how the service does.
+        rules: behaviour that Runware does not document.
         settings: the other attributes of `ServiceSettings`, such as `latency` or `credit`.
 
     Raises:
-        TypeError: a setting is unknown, or a fault is none.
+        TypeError: a setting is unknown, or a fault is not a `Fault`.
         ValueError: a setting is not allowed.
     """
 
@@ -89,7 +90,7 @@ class Emulator(BackgroundServer):
         self._faults = tuple(faults)
         for fault in self._faults:
             if not isinstance(fault, Fault):
-                raise TypeError(f"{fault!r} is no fault; pass faults such as Drop(every=10)")
+                raise TypeError(f"{fault!r} is not a Fault; pass faults such as Drop(every=10)")
         self._upscaler = upscaler
         self._http_client = http_client
         self._allow_hosts = tuple(allow_hosts)
@@ -98,12 +99,12 @@ class Emulator(BackgroundServer):
 
     @property
     def url(self) -> str:
-        """The URL for WebSocket clients; the port is known once it was started."""
+        """The URL for WebSocket clients. The port is known after `start`."""
         return f"ws://{self._authority}/v1"
 
     @property
     def http_url(self) -> str:
-        """The root for HTTP; the REST twin is at ``/v1`` below it."""
+        """The root URL for HTTP. The REST API is at ``/v1`` below it."""
         return f"http://{self._authority}"
 
     @property
@@ -113,7 +114,7 @@ class Emulator(BackgroundServer):
 
     @property
     def requests(self) -> list[ReceivedTask]:
-        """The tasks that have arrived, in order. Keys are masked, long texts cut."""
+        """The tasks that have arrived, in order. Keys are masked, and long texts are cut."""
         return self.look(lambda service: list(service.history.requests))
 
     @property
@@ -127,10 +128,10 @@ class Emulator(BackgroundServer):
         return self._call(lambda: self._injector.struck)
 
     def look(self, view: Callable[[Service], _T]) -> _T:
-        """Read from the service, from any thread, also after it was stopped.
+        """Inspect the service, from any thread, even after it was stopped.
 
         Args:
-            view: reads from the service, without changing it, and returns copies only.
+            view: a function that reads from the service without changing it, and returns copies.
         """
         return self._call(lambda: view(self._service))
 
@@ -138,7 +139,7 @@ class Emulator(BackgroundServer):
         return f"<Emulator {self.url} {self._state}>"
 
     def _reset(self) -> None:
-        """Begin with a service that remembers nothing."""
+        """Create a new service without any state."""
 
         def random_for(place: int) -> Callable[[], float]:
             return random.Random(f"{self.seed}/{place}").random  # noqa: S311 - no secret

@@ -1,4 +1,4 @@
-"""The host: tells the service what happens, and performs its effects, on one event loop."""
+"""The host, which reports events to the service and performs its effects, on one event loop."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _log = logging.getLogger(__name__)
 
 
 class Host:
-    """Tells the service what happens, and performs its effects in order.
+    """Reports events to the service, and performs its effects in order.
 
-    All of it happens on the event loop's thread, so nothing is locked.
+    Everything runs in the thread of the event loop, so there are no locks.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Host:
     def connect(
         self, write: Callable[[Push | Close | Cut], None], *, dry_run: bool = False
     ) -> ServiceConnection:
-        """Note a new connection and return its handle; `write` performs effects on it."""
+        """Report a new connection, and return its handle. `write` performs effects on it."""
         connection = self._service.connect(self.now, dry_run=dry_run)
         self._writers[connection] = write
         self._perform()
@@ -91,13 +91,13 @@ class Host:
         self._perform()
 
     def disconnect(self, connection: ServiceConnection, unsent: Sequence[Push]) -> None:
-        """Note the end of a connection, and the pushes that could not be written."""
+        """Report the end of a connection, and the pushes that could not be written."""
         del self._writers[connection]
         self._service.disconnect(connection, self.now, unsent)
         self._perform()
 
     def max_body_bytes(self, beginning: bytes | bytearray, key: str | None) -> int:
-        """Return how large the body of an HTTP request with the key may be; 0 without the key."""
+        """Return the size limit for the body of an HTTP request with the key; 0 without the key."""
         expected = self._settings.api_key
         is_known = key == expected or expected.encode() in beginning
         return self._settings.max_frame_bytes if is_known else 0
@@ -115,14 +115,14 @@ class Host:
             self._service.hang_up(call)
 
     def refuse_requests(self) -> None:
-        """Answer all pending HTTP requests with 503, since the emulator stops."""
+        """Answer all pending HTTP requests with 503, because the emulator stops."""
         error = {"code": "serviceUnavailable", "message": "The emulator was stopped."}
         for call, reply in self._replies.items():
             if not reply.done():
                 reply.set_result(Respond(call, 503, encode_answer(errors=[error])))
 
     async def aclose(self) -> None:
-        """Cancel all that is in progress."""
+        """Cancel all jobs and deliveries in progress."""
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:

@@ -1,4 +1,4 @@
-"""The HTTP server: the routes, and uvicorn's HTTP protocol and our WebSockets on one socket."""
+"""The HTTP server: the routes, and uvicorn's HTTP protocol and WebSockets on one socket."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def _http_protocol(
 ) -> Callable[[], asyncio.Protocol]:
     """Return a factory of uvicorn's HTTP protocol, which hands upgraded connections over.
 
-    `uvicorn.Server` polls every 100 ms whether it should stop, and sleeps 100 ms more when it
-    does. So its protocol is used without it, made as it is made there.
-    `tests/emulator/test_uvicorn.py` tells when uvicorn changes that.
+    `uvicorn.Server` checks every 100 ms whether it should stop, and sleeps another 100 ms when it
+    does. So its protocol is used without it, and is created in the same way as there.
+    `tests/emulator/test_uvicorn.py` fails when uvicorn changes that.
     """
     config = uvicorn.Config(
         app,
@@ -72,7 +72,7 @@ def _http_protocol(
 
 
 async def _close(http: ServerState, websockets: set[WebSocketConnection]) -> None:
-    """Close the connections, and abort those whose peers do not take the end in time."""
+    """Close the connections, and abort those whose peers do not read the end in time."""
     for connection in [*http.connections, *websockets]:
         connection.shutdown()
     pending = [*http.tasks, *(connection.closed for connection in websockets)]
@@ -120,7 +120,7 @@ async def _body(request: Request, host: Host, key: str | None) -> bytes:
     """Read the body of a request.
 
     Raises:
-        HTTPException: it is too large, or large and without the key near its beginning.
+        HTTPException: it is too large, or is large and has no key near its beginning.
     """
     body = bytearray()
     async for chunk in request.stream():
@@ -134,7 +134,7 @@ async def _body(request: Request, host: Host, key: str | None) -> bytes:
 
 
 def openapi_document() -> dict[str, object]:
-    """Return the OpenAPI document of the service as it publishes it, but for the address."""
+    """Return the OpenAPI document that the service publishes, with this server's address."""
     path = files(__package__) / "real-esrgan.openapi.json"
     document: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
     return document | {"servers": [{"url": "/v1", "description": "The emulator"}]}
@@ -146,7 +146,7 @@ def _bearer(request: Request) -> str | None:
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
-    """Answer a request that reaches no task, in the shape of the service's errors."""
+    """Answer a request that was refused before its tasks, in the shape of the service's errors."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
     code = _CODES.get(error.status_code, "invalidRequest")
     body = encode_answer(errors=[{"code": code, "message": error.detail}])
@@ -154,6 +154,6 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:
-    """Answer a request on which the emulator itself failed; the server logs why."""
+    """Answer a request after a failure of the emulator itself. The server logs the reason."""
     error = {"code": "internalServerError", "message": "The emulator failed; see its log."}
     return Response(encode_answer(errors=[error]), 500, media_type=_JSON)

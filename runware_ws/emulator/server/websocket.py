@@ -1,7 +1,7 @@
-"""A WebSocket connection: bytes to frames for the host, and effects of the service to bytes.
+"""A WebSocket connection, which converts bytes to frames for the host, and effects to bytes.
 
-uvicorn hands a connection over when it is upgraded. From then on the Sans-I/O protocol of the
-library websockets reads and writes it, through its public parts alone.
+uvicorn hands a connection over when it is upgraded. From then on it is read and written with the
+Sans-I/O protocol of the library websockets, of which only public parts are used.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .background import reset
 from .host import Host
 
 _PATHS = ("/v1", "/v1/")
-# Bytes that wait for a peer to read: beyond the first, nothing more is taken from it; beyond the
-# second, which it can only reach with what it had asked for before, its connection ends.
+# Bytes that wait for a peer to read them. Above the first limit, no more input is read from it.
+# Above the second, which only earlier requests can reach, its connection ends.
 _PATIENT_BYTES = 16 * 1024 * 1024
 _MAX_UNSENT_BYTES = 256 * 1024 * 1024
 _MAX_STRANGER_BYTES = 64 * 1024  # that are taken from a peer before it has authenticated
@@ -109,7 +109,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def shutdown(self) -> None:
-        """Close the connection, since the server stops."""
+        """Close the connection, because the server stops."""
         self._is_ended = True
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(CloseCode.SERVICE_RESTART)
@@ -152,7 +152,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._connection = self._host.connect(self.perform, dry_run=dry_run)
 
     def _take(self, frame: Frame) -> None:
-        """Take a frame, and hand the message over when it is complete."""
+        """Handle a frame, and pass its message on when it is complete."""
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return  # the protocol answers control frames by itself
         self._message += frame.data
@@ -163,7 +163,7 @@ class WebSocketConnection(asyncio.Protocol):
     # Outbound
 
     def _write(self) -> None:
-        """Write the waiting effects, as long as the transport takes them."""
+        """Write the pending effects while the transport accepts them."""
         while self._unsent and not (self._is_paused or self._is_ended):
             if self._protocol.state is not State.OPEN:
                 return  # the peer has closed: what is left stays unsent

@@ -1,6 +1,6 @@
-"""Questions about the account and the models, in the shapes of Runware's documentation and SDKs.
+"""Answer questions about the account and the models, as in Runware's documentation and SDKs.
 
-They run nothing and cost nothing. What the emulator has no equivalent of, it makes up.
+They run nothing and cost nothing. Values without an equivalent in the emulator are made up.
 """
 
 from __future__ import annotations

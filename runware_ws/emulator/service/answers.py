@@ -1,4 +1,4 @@
-"""Answers to tasks: items, error objects, and the one answer of an HTTP request."""
+"""Answers to tasks: items, error objects, and the answer to an HTTP request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RefusedError(Exception):
     """A task, or a whole request, is answered with an error and not run.
 
     Attributes:
-        code, message: as the error object carries them.
+        code, message: members of the error object.
         parameter: the member of the request that is wrong; None if it is not about one.
         details: further members of the error object, such as ``allowedValues``.
     """
@@ -51,9 +51,9 @@ def error_item(refused: RefusedError, task: Mapping[str, Any], *, name_task: boo
 def http_status(errors: Sequence[Mapping[str, Any]], *, any_data: bool) -> int:
     """Return the HTTP status of an answer.
 
-    The errors of an answer belong to single tasks, so no one status fits them all. An answer with
-    any data is a 200, so that a caller sees the results. An answer without data has the status of
-    its first error, the one that callers look at.
+    The errors of an answer belong to single tasks, so no single status fits all of them. An answer
+    with any data has status 200, so that a caller sees the results. An answer without data has the
+    status of its first error.
     """
     if any_data or not errors:
         return 200
@@ -66,8 +66,8 @@ class Answer:
 
     Attributes:
         data, errors: the items and the error objects.
-        group: answers to the tasks of one frame that have the same group share a frame; "" for an
-            answer with a frame of its own.
+        group: answers to the tasks of one frame share a frame if they have the same group; "" for a
+            separate frame.
     """
 
     data: list[Item] = field(default_factory=list, repr=False)
@@ -81,13 +81,13 @@ class Answer:
 
 
 class HttpCall:
-    """An HTTP request, which is answered once, when all its tasks have their answers.
+    """An HTTP request, which is answered when all its tasks have answers.
 
-    Its answers have the order of its tasks, not that in which they became known.
+    The answers are in the order of the tasks.
 
     Attributes:
-        dry_run: True if its tasks are to be checked and priced, and not run.
-        is_open: False once the request was answered, or its client has gone.
+        dry_run: True if its tasks are checked and priced, but not run.
+        is_open: False after the request was answered, or its client has gone.
     """
 
     __slots__ = ("_answers", "_pending", "dry_run", "is_open")
@@ -99,7 +99,7 @@ class HttpCall:
         self._pending = 0
 
     def reserve(self, key: object) -> None:
-        """Reserve the place of an answer that comes later, for the task `key`."""
+        """Reserve a place for a later answer to the task `key`."""
         self._answers[key] = Answer()
         self._pending += 1
 
@@ -109,7 +109,7 @@ class HttpCall:
         self._pending -= 1
 
     def add(self, answer: Answer) -> None:
-        """Add an answer that is known at once."""
+        """Add an answer that is already known."""
         self._answers[object()] = answer
 
     @property

@@ -1,4 +1,4 @@
-"""Authentication: the keys that are accepted, and the session that is asked for."""
+"""Authentication: check keys, and read the session to resume."""
 
 from __future__ import annotations
 

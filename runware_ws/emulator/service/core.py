@@ -1,4 +1,4 @@
-"""The service as a pure state machine: what Runware promises, without its network.
+"""The service as a pure state machine, with the behaviour of Runware and without its network.
 
 Nothing here does I/O, reads a clock or draws a random number. The owner of the sockets reports
 events (`connect`, `receive`, `disconnect`, `request`, `finished`, `delivered`, `handle_timer`),
@@ -8,12 +8,12 @@ calls `handle_timer` at the time that `next_timer` returns.
 Invariants:
 
 - A taskUUID is run at most once; a task with a known one is refused with ``conflictTaskUUID``.
-  `Rules` can take this promise back.
-- An accepted task is run to its end and billed, also when its client has gone. Its outcome is
-  pushed once: on the connection that has the task's session, or on the one that resumes it.
-- An error is scoped to its task; the other tasks of the same frame go on.
-- Every effect leaves through one list, so that faults can be injected between the service and
-  the network without its knowledge.
+  `Rules` can change this.
+- An accepted task is run to its end and billed, even if its client has gone. Its outcome is pushed
+  once: on the connection with the task's session, or on the one that resumes it.
+- An error affects only its task, not the other tasks of the same frame.
+- All effects are returned in one list, so that faults can be injected between the service and the
+  network.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class Service:
     # Events
 
     def connect(self, now: float, *, dry_run: bool = False) -> ServiceConnection:
-        """Note that a WebSocket connection was opened, and return its handle.
+        """Register a new WebSocket connection, and return its handle.
 
-        With `dry_run`, tasks that come on it are to be checked and priced, and not run.
+        With `dry_run`, its tasks are checked and priced, but not run.
         """
         connection = ServiceConnection(next(self._numbers), dry_run=dry_run)
         self._touch(connection, now)
@@ -77,9 +77,9 @@ class Service:
     def disconnect(
         self, connection: ServiceConnection, now: float, unsent: Iterable[Push] = ()
     ) -> None:
-        """Note that a connection has ended, also one that the service has closed.
+        """Handle the end of a connection, even if the service has closed it.
 
-        Of the pushes that could not be written, `unsent`, the results are kept for the session.
+        `unsent` are the pushes that could not be written. Their results are kept for the session.
         """
         self._release(connection, now)
         if connection.session is not None:
@@ -103,11 +103,11 @@ class Service:
     def request(
         self, body: bytes, key: str | None, now: float, *, dry_run: bool = False
     ) -> HttpCall:
-        """Handle an HTTP request; it is answered with one `Respond`.
+        """Handle an HTTP request. It is answered with one `Respond`.
 
-        A request with an invalid task is refused as a whole and runs nothing, so that it can be
-        corrected and sent again. Later errors concern single tasks; see `http_status`. The key is
-        the bearer token, if there was one; else the first task must be an authentication.
+        A request with an invalid task is refused as a whole, so that it can be corrected and sent
+        again. Later errors affect single tasks; see `http_status`. The key is the bearer token, if
+        there is one; else the first task must be an authentication.
         """
         call = HttpCall(dry_run=dry_run)
         try:
@@ -122,11 +122,11 @@ class Service:
         return call
 
     def hang_up(self, call: HttpCall) -> None:
-        """Note that the client of an HTTP request has gone. Its tasks go on."""
+        """Handle the disconnect of an HTTP client. Its tasks continue."""
         call.is_open = False
 
     def finished(self, job: Job, outcome: JobOutcome, now: float) -> None:
-        """Take the outcome of a job; a second report for the same job is ignored."""
+        """Handle the outcome of a job. A second report for the same job is ignored."""
         if job.state != "processing":
             return
         job.forget_at = now + self.settings.task_memory
@@ -142,9 +142,9 @@ class Service:
         job.owner = None  # the job is kept for long, and must not keep its session
 
     def delivered(self, delivery: Delivery, accepted: bool, now: float) -> None:
-        """Take the outcome of a webhook or upload, and retry it if it was not accepted.
+        """Handle the outcome of a webhook or upload, and retry it if it was not accepted.
 
-        It is accepted with a 2xx status.
+        A status of 2xx accepts it.
         """
         if accepted:
             return
@@ -156,13 +156,13 @@ class Service:
         self._schedule.set(replace(delivery, attempt=delivery.attempt + 1), now + delay)
 
     def expire_session(self, uuid: str) -> None:
-        """Let a session expire now. Its connection stays usable."""
+        """Expire a session now. Its connection remains usable."""
         if session := self.sessions.find(uuid):
             self._schedule.discard(session)
             self.sessions.forget(session)
 
     def find(self, task_uuid: str) -> Job | None:
-        """Return the job of a task, to be read only; None if it is unknown."""
+        """Return the job of a task (read-only); None if it is unknown."""
         return self._handler.jobs.find(task_uuid)
 
     # Time
@@ -172,7 +172,7 @@ class Service:
         return self._schedule.first()
 
     def handle_timer(self, now: float) -> None:
-        """Do all that is due by `now`."""
+        """Perform everything that is due by `now`."""
         for due in self._schedule.pop_due(now):
             match due:
                 case ServiceConnection():
@@ -261,7 +261,7 @@ class Service:
             self._effects += missed
 
     def _resumed(self, connection: ServiceConnection, uuid: str) -> ServiceSession | None:
-        """Return the session that is asked for, else that of the connection, else a new one.
+        """Return the requested session, else that of the connection, else a new one.
 
         Return None if the connection must be closed instead.
         """
@@ -313,7 +313,7 @@ class Service:
     # Outcomes
 
     def _deliver(self, job: Job, answer: Answer, now: float) -> None:
-        """Give the answer to a job to its owner, who then waits for it no longer."""
+        """Pass the answer to a job to its owner, which does not wait for it any more."""
         job.awaited = False
         if isinstance(job.owner, HttpCall):
             job.owner.fill(job, answer)
@@ -338,7 +338,7 @@ class Service:
         self._schedule.set(job, job.forget_at)
 
     def _stop_waiting(self, job: Job, now: float) -> None:
-        """End the wait for a synchronous task, which goes on and can be polled."""
+        """End the wait for a synchronous task. The task continues, and can be polled."""
         job.awaited = False
         if self.settings.rules.sync_wait_ends == "error" or isinstance(job.owner, HttpCall):
             failed = Failed("timeout", "The task takes longer than a synchronous wait.")
@@ -377,7 +377,7 @@ class Service:
         self._detach(connection, now)
 
     def _detach(self, connection: ServiceConnection, now: float) -> None:
-        """Take the session from a connection; it expires unless it is resumed."""
+        """Detach the session from a connection. It expires unless it is resumed."""
         session = connection.session
         if session is not None and session.connection is connection:
             session.connection = None

@@ -1,4 +1,4 @@
-"""The effects of the service: what it wants done, in the order in which it must be done."""
+"""The effects of the service, which the host performs in order."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .sessions import ServiceConnection
 class Push:
     """Send a text frame.
 
-    `is_result` is True for the outcome of a task, which is kept for the session if it could not
-    be written. Other answers are lost with their connection.
+    `is_result` is True for the outcome of a task. If that cannot be written, it is kept for the
+    session. Other answers are lost with their connection.
     """
 
     connection: ServiceConnection
@@ -46,7 +46,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Do a job, then call `Service.finished`."""
+    """Run a job, then call `Service.finished`."""
 
     job: Job
 

@@ -21,7 +21,7 @@ class ReceivedTask:
     Attributes:
         at: the time, on the clock of the service.
         connection: the number of the connection; 0 for an HTTP request.
-        task: its members. The key is masked, a long text is cut.
+        task: its members. The key is masked, and long texts are cut.
     """
 
     at: float
@@ -33,10 +33,10 @@ class History:
     """The tasks that arrived and those that were run, the newest `limit` of each.
 
     Attributes:
-        executions: how often each task was run, by taskUUID in lower case. It is more than once
-            only if the rules of the service allow it.
-        requests: the tasks that arrived, also those that were refused, except those of an HTTP
-            request without a valid key.
+        executions: number of times that each task was run, by taskUUID in lower case. It is more
+            than 1 only if the rules allow it.
+        requests: the tasks that arrived, including refused ones, except those of an HTTP request
+            without a valid key.
         billed: the cost of all executions.
         webhooks_failed: the tasks whose webhook or upload failed for good, by taskUUID.
     """
@@ -59,7 +59,7 @@ class History:
 
 
 def _shortened(task: Mapping[str, Any]) -> Item:
-    """Copy a task without its bulk, and without the key."""
+    """Return a copy of a task with long texts cut and the key masked."""
     return {name: "***" if name == "apiKey" else _short(task[name], _MAX_DEPTH) for name in task}
 
 

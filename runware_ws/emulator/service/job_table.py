@@ -1,4 +1,4 @@
-"""The table of jobs: all tasks that the service knows, and for how long."""
+"""The table of jobs, with all tasks that the service knows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .jobs import Job
 
 
 class JobTable:
-    """All tasks that are known, by UUID regardless of case; finished ones are kept within limits.
+    """All known tasks by UUID, ignoring case. Finished ones are kept within limits.
 
-    A UUID has several jobs if the rules of the service let it run again.
+    A UUID has several jobs if the rules allow it to run again.
 
     Args:
         max_finished: the number of finished jobs that are kept.
@@ -43,7 +43,7 @@ class JobTable:
     def finish(self, job: Job, size: int) -> list[Job]:
         """Keep a finished job with a result of `size` bytes.
 
-        Return the jobs that are forgotten in favour of it.
+        Return the jobs that are forgotten to make room.
         """
         self.running -= 1
         self._finished[job] = None
@@ -58,7 +58,7 @@ class JobTable:
         return forgotten
 
     def expire(self, job: Job) -> None:
-        """Drop the result of a job that has succeeded; the job stays known."""
+        """Drop the result of a successful job. The job stays known."""
         self._result_bytes -= self._result_sizes.pop(job, 0)
         job.state, job.answer = "expired", None
 

@@ -1,4 +1,4 @@
-"""Jobs: the tasks that were accepted, their progress and their outcome."""
+"""Jobs: accepted tasks, with their progress and outcome."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Failed:
     """The engine could not make the image.
 
     Attributes:
-        code, message: as the error object carries them.
+        code, message: members of the error object.
         parameter: the member of the request that is wrong; None if it is not about one.
     """
 
@@ -48,7 +48,7 @@ JobOutcome: TypeAlias = Succeeded | Failed
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A task that was accepted: an upscale, an upload, or the deletion of an image.
+    """An accepted task: an upscale, an upload, or the deletion of an image.
 
     Attributes:
         task_uuid: its taskUUID as it was sent; answers repeat it.
@@ -60,16 +60,16 @@ class Job:
         options: the other members of the request, with defaults.
         request: the request as `getTaskDetails` shows it.
         answer_type: the taskType of the answer to an upscale.
-        owner: who gets the result: a session or an HTTP request; None once it is finished.
+        owner: the session or HTTP request that gets the result; None once it is finished.
         arrived: the time at which it arrived.
-        forget_at: the time at which it is forgotten; without end before it is finished.
+        forget_at: the time at which it is forgotten; infinite before it is finished.
         awaited: True while the owner waits for the result to be pushed.
         state: ``processing``, ``success``, ``error``, or ``expired`` for a success whose result
             was dropped.
         answer: the item that reports the success.
         error: the error object that reports the failure.
-        last_error: the last error that was said of its taskUUID without ending it: the refusal
-            of a second sending, or the end of a wait; None once it is finished.
+        last_error: the last error about its taskUUID that did not end it: the refusal of a resend,
+            or the end of a wait; None once it is finished.
     """
 
     task_uuid: str
@@ -100,17 +100,17 @@ class Job:
 
     @property
     def reference(self) -> Item:
-        """The members by which errors name the task."""
+        """The members that identify the task in errors."""
         return {"taskType": self.task_type, "taskUUID": self.task_uuid}
 
     @property
     def is_acknowledged(self) -> bool:
-        """True if it is acknowledged, and its result is not pushed."""
+        """True if it is acknowledged and its result is not pushed."""
         return self.options["deliveryMethod"] == "async" or "webhookURL" in self.options
 
     @property
     def is_upload(self) -> bool:
-        """True if it stores or deletes an image, and upscales none."""
+        """True if it stores or deletes an image instead of upscaling."""
         return self.task_type not in UPSCALE_TYPES
 
     @property
@@ -125,7 +125,7 @@ class Job:
 
     @property
     def image_parameter(self) -> str:
-        """The member of the request that holds the image, as errors name it."""
+        """The name of the image's member in the request, as in errors."""
         if self.is_upload:
             return "media" if self.is_media else "image"
         return "inputImage" if "inputImage" in self.request else "inputs.image"
@@ -146,7 +146,7 @@ class Job:
         return not self.is_upload and self.options["outputType"] != "URL"
 
     def header(self) -> Item:
-        """Return the members that every answer about this task begins with.
+        """Return the first members of every answer about this task.
 
         The taskType of an answer to an upscale is a rule of the service.
         """
@@ -154,7 +154,7 @@ class Job:
         return {"taskType": kind, "taskUUID": self.task_uuid}
 
     def succeed(self, outcome: Succeeded, *, image_url: str, cost: float) -> None:
-        """Note the success, and write the item that reports it."""
+        """Record the success, and create the item that reports it."""
         self.state, self.image, self.last_error = "success", "", None
         if self.is_media:
             self.answer = self.header() | self._media(image_url)
@@ -181,7 +181,7 @@ class Job:
         return {"operation": operation, "mediaUUID": self.image_uuid, "mediaURL": url}
 
     def fail(self, error: Item) -> None:
-        """Note the failure and the error object that reports it."""
+        """Record the failure, and the error object that reports it."""
         self.state, self.image, self.last_error = "error", "", None
         self.error = error
 

@@ -1,4 +1,4 @@
-"""Questions about tasks: the answers of getResponse and getTaskDetails, under the rules."""
+"""Answer questions about tasks, getResponse and getTaskDetails, according to the rules."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Questions:
         return job.reference if self._rules.retention == "ttl" else job.request
 
     def _recorded(self, job: Job) -> Item | None:
-        """Return the response to a task as its details have it."""
+        """Return the response to a task as it appears in its details."""
         if self._rules.details == "null" or self._rules.retention == "ttl":
             return None
         if self._rules.details == "last_response" and job.last_error is not None:

@@ -1,4 +1,4 @@
-"""The rules of the service: what is not known of it for sure, each as a setting."""
+"""The rules of the service: undocumented behaviour, as settings."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from ...errors import InputError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The behaviour of the service where its documentation says nothing, or sources disagree.
+    """Behaviour of the service that is not documented, or about which sources disagree.
 
-    Each rule names its source. "Unknown" means that no source says anything; then all behaviours
-    that are plausible are offered.
+    Each rule names its source. "Unknown" means that there is no source; then all plausible
+    behaviours are offered.
 
     Attributes:
         conflicts: refuse a taskUUID that is known already with ``conflictTaskUUID``: ``always``
             (Runware's SDKs know the code, and its documentation calls the UUID unique per task),
             only while a task with it is ``running`` (an integration called aflow relies on that:
-            a task that has finished runs again), or ``never``.
-        conflict_delay: seconds for which the check for conflicts does not see a task that has
-            arrived; 0 for a check that sees it at once. Runware's Python SDK 1.8 sends an
-            asynchronous task again no sooner than 1 s after it was written, as if the check were
-            late.
-        conflict_names_task: put the taskUUID into a conflict, provided that `errors_name_task`
-            is True. Unknown.
+            a finished task runs again), or ``never``.
+        conflict_delay: seconds after its arrival during which a task does not cause conflicts; 0
+            for none. Runware's Python SDK 1.8 resends an asynchronous task no sooner than 1 s after
+            it was written, as if there were such a delay.
+        conflict_names_task: put the taskUUID into a conflict, if `errors_name_task` is True.
+            Unknown.
         errors_name_task: put the taskUUID into errors. The documentation calls the member
             optional; it is missing from many of its examples.
         known_tasks: the tasks that getResponse knows: ``all`` (Runware's command line finds
@@ -41,36 +40,35 @@ class Rules:
             (Runware's SDKs), or ``empty`` data (seen in community code).
         visible_after: seconds after which a task that has arrived is visible to getResponse and
             getTaskDetails; 0 for at once. Unknown.
-        details: what getTaskDetails has of a task: its request with its own ``answer``, as
-            documented; its request with the ``last_response`` to its taskUUID, also if that is
-            the refusal of a second sending, or the end of a wait (seen in community code); its
-            request with ``null`` for the response (seen in community code); or ``nothing``, the
-            error taskNotFound.
+        details: the answer of getTaskDetails: the request with its own ``answer``, as documented;
+            the request with the ``last_response`` to its taskUUID, even if that is the refusal of
+            a resend, or the end of a wait (seen in community code); the request with ``null`` for
+            the response (seen in community code); or ``nothing``, the error taskNotFound.
         replay: when a resumed session gets the results that it missed: ``before`` or ``after``
-            the answer to its authentication, or never: ``none``. The documentation promises the
+            the answer to its authentication, or never (``none``). The documentation promises the
             replay; Runware's Python SDK relied on it until 1.7.6, and does not any more.
         unknown_session: the answer to a session UUID that is unknown or has expired: a ``new``
-            session, the ``same`` UUID as if it were known, an ``error``, or the connection is
-            closed without an answer: ``close``. Unknown.
+            session, the ``same`` UUID as if it were known, an ``error``, or ``close``: the
+            connection is closed without an answer. Unknown.
         sync_wait_ends: the end of the wait for a synchronous task on a WebSocket: the ``error``
-            timeout, or ``silence``. Unknown. The task goes on in either case.
+            timeout, or ``silence``. Unknown. The task continues in either case.
         retention: the time for which a result can be asked for: ``long`` (the setting
             `task_memory`), or the task's ``ttl``, after which its image is deleted as well.
             Runware documents the latter for organisations with Zero Data Retention; community
-            code reports that details hold no content there.
+            code reports that their details contain no content.
         answer_type: the taskType of an answered upscale: ``imageUpscale`` as documented, or
-            ``upscale``, then without inputImageUUID, as the schema in Runware's Python SDK has it.
+            ``upscale`` without inputImageUUID, as in the schema of Runware's Python SDK.
         accepts_uuid7: take a taskUUID that is a UUID v7. The documentation demands v4; community
             code sends v7.
         dry_run: the effect of asking for a dry run: it is ``honoured``, so that a task is checked
             and priced but not run, or ``ignored``, so that it runs. Runware's skills describe the
-            former; the form of the answer is unknown.
+            former; the shape of the answer is unknown.
         webhook_body: the body of a webhook: the ``flat`` result, or ``wrapped`` in
-            ``{"data": [...]}``. Runware's SDKs have both.
+            ``{"data": [...]}``. Runware's SDKs contain both.
         upload_data: the ``data`` of an answered imageUpload on a WebSocket: an ``object`` as
             documented, or an ``array``, the only form that Runware's Python SDKs read.
         balance: the balance in the details of an account: a ``number`` as documented, or an
-            ``object`` as in Runware's Python SDK, which does not say what it holds.
+            ``object`` as in Runware's Python SDK, which does not define its members.
 
     Raises:
         InputError: a value is not allowed.
@@ -111,7 +109,7 @@ class Rules:
         """
         for name in values:
             if name not in _KINDS:
-                raise InputError(name, "is no rule", f"give {_one_of(_KINDS)}")
+                raise InputError(name, "is not a rule", f"give {_one_of(_KINDS)}")
         return cls(**values)
 
     def names_task(self, code: str) -> bool:

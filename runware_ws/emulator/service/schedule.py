@@ -1,4 +1,4 @@
-"""Things that are due at a time: the one mechanism behind every timer of the emulator."""
+"""A schedule of keys and due times, used by all timers of the emulator."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SLACK = 100
 class Schedule(Generic[K]):
     """Keys, each with the time at which it is due.
 
-    It is a heap with one live entry per key. Most keys only ever move to a later time: a
-    connection's idle timeout moves with each message. Such a move changes one number; the entry
-    in the heap is corrected when it comes to the top. An entry whose number is not that of its
-    key is stale, and is dropped there.
+    It is a heap with one valid entry per key. Most keys only move to later times: a connection's
+    idle timeout moves with each message. Such a move changes one number; the entry in the heap is
+    corrected when it comes to the top. An entry with another number than its key is stale, and is
+    dropped there.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Schedule(Generic[K]):
         self._numbers = count()  # also keeps the heap from comparing keys
 
     def set(self, key: K, due: float) -> None:
-        """Make `key` due at `due`, whenever it was due before."""
+        """Make `key` due at `due`, and replace its earlier time."""
         known = self._due.get(key)
         if known is not None and known[0] <= due:
             self._due[key] = (due, known[1])

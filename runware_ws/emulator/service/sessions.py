@@ -1,4 +1,4 @@
-"""Connections as the service knows them, and the sessions that outlive them."""
+"""The connections of the service, and the sessions that outlive them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections import deque
 
 
 class ServiceConnection:
-    """One WebSocket connection: a handle that names it in events and effects.
+    """A handle of a WebSocket connection in events and effects.
 
     Attributes:
-        number: counts the connections, from 1.
+        number: the number of the connection, from 1.
         session: the session it authenticated for; None before that.
-        dry_run: True if its tasks are to be checked and priced, and not run.
+        dry_run: True if its tasks are checked and priced, but not run.
         is_open: False once either side has closed it.
     """
 
@@ -30,7 +30,7 @@ class ServiceConnection:
 
 
 class ServiceSession:
-    """The state that belongs to one connectionSessionUUID.
+    """The state of one connectionSessionUUID.
 
     Attributes:
         uuid: the connectionSessionUUID.
@@ -49,14 +49,14 @@ class ServiceSession:
         self._missed_bytes = 0
 
     def keep(self, frame: bytes, max_bytes: int) -> None:
-        """Keep a frame until the session is resumed; beyond `max_bytes`, drop the oldest."""
+        """Keep a frame until the session is resumed. Above `max_bytes`, drop the oldest frames."""
         self._missed.append(frame)
         self._missed_bytes += len(frame)
         while self._missed_bytes > max_bytes:
             self._missed_bytes -= len(self._missed.popleft())
 
     def take_missed(self) -> list[bytes]:
-        """Return the kept frames in order, and keep them no longer."""
+        """Remove the kept frames, and return them in order."""
         frames = list(self._missed)
         self._missed.clear()
         self._missed_bytes = 0
@@ -67,7 +67,7 @@ class ServiceSession:
 
 
 class SessionTable:
-    """All sessions that can be resumed, by UUID regardless of case."""
+    """All sessions that can be resumed, by UUID, ignoring case."""
 
     def __init__(self) -> None:
         self._by_uuid: dict[str, ServiceSession] = {}
@@ -80,7 +80,7 @@ class SessionTable:
         return self._by_uuid.get(uuid.lower())
 
     def forget(self, session: ServiceSession) -> None:
-        """Let a session expire now."""
+        """Expire a session now."""
         self._by_uuid.pop(session.uuid.lower(), None)
         session.is_known = False
         session.take_missed()

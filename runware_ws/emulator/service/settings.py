@@ -16,37 +16,37 @@ class ServiceSettings:
 
     Attributes:
         api_key: the key that is accepted.
-        rules: how the service behaves where its documentation says nothing.
+        rules: behaviour that Runware does not document.
         restricted_keys: keys that are known but have no permission; they get ``forbidden``.
         image_url: the URL below which results are served; `Emulator` sets it.
-        idle_timeout: a connection on which no message was exchanged for this long is closed.
+        idle_timeout: time without a message after which a connection is closed.
         session_memory: how long a session without a connection is kept, with its results.
-        sync_wait: how long the result of a synchronous task is waited for. The task goes on after
-            that, and its result can be polled.
-        default_ttl: how long a result without a ``ttl`` of its own is kept, where the rules say
-            that it is kept for its ttl.
-        webhook_timeout: how long the answer to a webhook is waited for.
-        webhook_attempts: how often a webhook, or the upload of a result, is tried in all.
+        sync_wait: how long the service waits for the result of a synchronous task. After that the
+            task continues, and its result can be polled.
+        default_ttl: how long a result without ``ttl`` is kept, if the rules say that results are
+            kept for their ttl.
+        webhook_timeout: time limit for the answer to a webhook.
+        webhook_attempts: total number of attempts of a webhook, or of the upload of a result.
         webhook_delay: the delay before the first retry of a webhook. It doubles with each retry.
         webhook_delay_max: the longest delay between two attempts.
         default_upscale_factor: the factor of a request that has none.
         cost: the cost of one upscaled image.
-        credit: the credit of the account; None for no limit. A task that it does not cover gets
+        credit: the credit of the account; None for no limit. A task that costs more is refused with
             ``insufficientCredits``.
-        made_up_balance: the balance that an account without a limit has in its details.
-        max_running: the number of unfinished tasks; None for no limit. A further task gets
-            ``rateLimitExceeded``.
+        made_up_balance: the balance in the details of an account without a limit.
+        max_running: maximum number of unfinished tasks; None for no limit. Further tasks are
+            refused with ``rateLimitExceeded``.
         task_memory: how long the UUID and the result of a finished task are known.
-        max_tasks: how many finished tasks are known at most; the oldest are forgotten.
-        max_result_bytes: the total size of the base64 results that can be polled; of the oldest,
-            only ``taskExpired`` is left. The results that one session missed have the same limit.
-        max_records: how many requests and executions `Emulator.requests` and
-            `Emulator.executions` hold.
-        latency: seconds that each upscale takes longer, as if a model were at work. Any number of
-            tasks wait side by side.
-        brightness_jitter: how much brighter or darker a result may be than its image, as results of
-            a model are; 0.02 is 2 %. It follows from the content of the image.
-        workers: how many images are worked on at once; None for one per processor, 8 at most.
+        max_tasks: maximum number of finished tasks that are known; the oldest are forgotten.
+        max_result_bytes: the total size of the base64 results that can be polled. The oldest are
+            replaced by ``taskExpired``. Results that a session missed have the same limit.
+        max_records: maximum number of entries in `Emulator.requests` and `Emulator.executions`.
+        latency: seconds added to each upscale, to simulate a model. Any number of tasks wait in
+            parallel.
+        brightness_jitter: how much brighter or darker a result may be than its image, as with a
+            model; 0.02 is 2 %. It is derived from the content of the image.
+        workers: number of images that are processed in parallel; None for one per processor, at
+            most 8.
         max_frame_bytes: the largest WebSocket message that is accepted.
         max_image_bytes: the total size of the inputs and results in memory; the oldest are
             dropped.
@@ -91,14 +91,14 @@ class ServiceSettings:
                 raise ValueError(f"{member.name} must not be negative, nor without end")
 
     def image_lifetime(self, options: Mapping[str, Any]) -> float | None:
-        """Return how long the image of a task with these options is kept; None for no limit."""
+        """Return the seconds for which the image of a task is kept; None for no limit."""
         if self.rules.retention == "ttl":
             return self.result_lifetime(options)
         ttl: float | None = options.get("ttl") if options["outputType"] == "URL" else None
         return ttl
 
     def result_lifetime(self, options: Mapping[str, Any]) -> float:
-        """Return how long the result of a task with these options can be asked for."""
+        """Return the seconds for which the result of a task can be asked for."""
         if self.rules.retention == "ttl":
             return min(float(options.get("ttl", self.default_ttl)), self.task_memory)
         return self.task_memory

@@ -1,4 +1,4 @@
-"""The task handler: accepts tasks as jobs, and reports their outcomes."""
+"""The task handler, which accepts tasks as jobs, and reports their outcomes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULTS = {member.wire: member.default for member in MEMBERS if member.default
 
 
 class TaskHandler:
-    """Handles tasks, without regard to the connection or request that brought them."""
+    """Handles tasks, independent of the connection or request that they came with."""
 
     def __init__(
         self, settings: ServiceSettings, history: History, new_uuid: Callable[[], str]
@@ -38,8 +38,8 @@ class TaskHandler:
     ) -> tuple[Answer | None, Job | None]:
         """Handle a task, and return its answer, its job, or both.
 
-        With a job comes at most an acknowledgment; its outcome is reported later. A task of a dry
-        run has no job.
+        With a job, the answer is an acknowledgment or None; the outcome is reported later. A task
+        of a dry run has no job.
 
         Raises:
             RefusedError: the task is known already, or exceeds a limit.
@@ -53,7 +53,7 @@ class TaskHandler:
         return (None if job.awaited else acknowledgment), job
 
     def settle(self, job: Job, outcome: JobOutcome) -> list[Job]:
-        """Note the outcome of a job, and return the jobs that are forgotten in favour of it."""
+        """Record the outcome of a job, and return the jobs that are forgotten to make room."""
         if isinstance(outcome, Failed):
             job.fail(self.error(job, outcome))
             return self.jobs.finish(job, 0)
@@ -80,7 +80,7 @@ class TaskHandler:
         return self.frame(job, job.outcome())
 
     def _answer(self, task: ValidTask, now: float) -> Answer | None:
-        """Return the answer to a task that is a question; None for one that is run."""
+        """Return the answer to a question; None for a task that is run."""
         match task.task_type:
             case "ping":
                 return Answer([{"taskType": "ping", "pong": True}])
@@ -160,7 +160,7 @@ class TaskHandler:
 
 
 def _with_image(task: Item, image: str) -> Item:
-    """Return a task with another image, as `getTaskDetails` shows one that was sent inline."""
+    """Return a task with another image, as `getTaskDetails` shows it for an inline image."""
     if "inputs" in task:
         return task | {"inputs": {"image": image}}
     (member,) = task.keys() & {"inputImage", "image", "media"}

@@ -1,7 +1,7 @@
-"""Validation: a task as it was sent becomes a `ValidTask`, or is refused for its first mistake.
+"""Validate tasks: each becomes a `ValidTask`, or is refused because of its first mistake.
 
-The members of an upscale and their limits come from the one table of
-`runware_ws.protocol.request`, which the client checks its arguments against, too.
+The members of an upscale and their limits come from the table in `runware_ws.protocol.request`,
+which the client also uses to check its arguments.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _TASK_TYPES = [
 
 
 class TaskImage(NamedTuple):
-    """The image of a task, and which of its forms it has: inline is base64 or a data URI."""
+    """The image of a task, and its form: ``inline`` is base64 or a data URI."""
 
     text: str
     form: ImageForm
@@ -78,7 +78,7 @@ def parse_task(task: Item, *, accepts_uuid7: bool = False) -> ValidTask:
 
     Args:
         task: the task as it was sent.
-        accepts_uuid7: take a taskUUID that is a UUID v7, too.
+        accepts_uuid7: also accept a taskUUID that is a UUID v7.
 
     Raises:
         RefusedError: the first mistake in it.
@@ -131,7 +131,7 @@ def _task_uuid(task: Mapping[str, Any], accepts_uuid7: bool) -> str:
 def _upscale(task: Mapping[str, Any], *, older: bool) -> tuple[TaskImage, Item]:
     """Return the image and the options of an upscale.
 
-    The older form, which Runware's SDKs still send, may have the image as ``inputImage``, and
+    The older form, which Runware's SDKs still send, may contain the image as ``inputImage``, and
     needs no model.
     """
     refuse_unknown(task, _UPSCALE | {"inputImage"} if older else _UPSCALE)
@@ -166,7 +166,7 @@ def _check_model(model: Any, factor: Any) -> None:
 
 
 def _media(task: Mapping[str, Any]) -> TaskImage:
-    """Return the image to be stored, or the UUID of the one to be deleted."""
+    """Return the image to store, or the UUID of the image to delete."""
     refuse_unknown(task, _MEDIA)
     _check_operation(task, _MEDIA_OPERATIONS)
     media = _image(_required(task, "media"), "media")
@@ -240,7 +240,7 @@ def _required(mapping: Mapping[str, Any], name: str, path: str = "") -> Any:
 
 
 def refuse_unknown(mapping: Mapping[str, Any], known: Collection[str], path: str = "") -> None:
-    """Raise RefusedError for the first member that is not known; `path` is where they are."""
+    """Raise RefusedError for the first unknown member. `path` is the prefix of their names."""
     for name in mapping:
         if name not in known:
             parameter = path + name[:100]
