@@ -1,10 +1,12 @@
-"""Upscale a folder so that the process may be killed at any moment: started again, it takes up
-what was under way and runs no image twice.
+"""Upscale a folder in a process that may be killed at any moment.
+
+When it is started again, it continues the tasks in flight, and runs no image twice.
 
 python examples/crash_safe.py [FOLDER]
 
-To see it, run `runware-ws emulate --latency 2` in another terminal, export what that says, start
-this, kill it with SIGKILL, and start it again. (The emulator that it starts itself dies with it.)
+To see it, run `runware-ws emulate --latency 2` in another terminal, export the two variables that
+it prints, start this program, kill it with SIGKILL, and start it again. (Without the variables it
+starts an emulator of its own, which dies with it.)
 """
 
 import asyncio

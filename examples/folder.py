@@ -1,4 +1,4 @@
-"""Upscale a folder, many images at once and in flat memory however many there are.
+"""Upscale a folder of any size, with many images in flight and constant memory.
 
 python examples/folder.py [FOLDER]
 """
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 
 def images_in(folder: Path) -> Iterator[Path]:
-    """A generator: the client takes the next image when it has room for it."""
+    """Yield the images. The client takes the next one when it has room for it."""
     for path in folder.iterdir():
         if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
             yield path

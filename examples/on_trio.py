@@ -1,4 +1,4 @@
-"""Upscale a folder by two factors at once on trio, over one connection.
+"""Upscale a folder with two factors in parallel on trio, over one connection.
 
 python examples/on_trio.py [FOLDER]
 """

@@ -1,10 +1,10 @@
-"""Upscale the images of a folder with Ray Data, on as many machines as the cluster has.
+"""Upscale the images of a folder with Ray Data, on all machines of a cluster.
 
 pip install "runware-ws[ray]"
 python examples/ray_data.py [FOLDER]
 
-An image has its path as its id, and so as its idempotency key: what Ray runs again, because an
-actor or a machine died, is neither run nor billed twice.
+The path of an image is its id, and so its idempotency key: if Ray repeats a batch because an actor
+or a machine died, its images are neither run nor billed twice.
 """
 
 import os

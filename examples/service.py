@@ -1,4 +1,4 @@
-"""A web service that upscales what is POSTed to it, and tells Prometheus how it fares.
+"""A web service that upscales images from POST requests, with metrics for Prometheus.
 
 python examples/service.py
 
@@ -26,14 +26,14 @@ from runware_ws.emulator import Emulator
 
 
 class State(TypedDict):
-    """What requests find in `request.state`."""
+    """The content of `request.state`."""
 
     client: RunwareClient
 
 
 @asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncIterator[State]:
-    """One client serves all requests; what is in flight at the end is finished."""
+    """Open one client for all requests, and finish the tasks in flight at the end."""
     async with RunwareClient() as client:
         yield {"client": client}
         await client.drain(timeout=30)
@@ -66,14 +66,14 @@ def lines_of(stats: Stats) -> Iterator[str]:
         "refused": "Tasks refused for lack of room.",
         "resent": "Tasks in doubt sent again.",
         "reconnects": "Connections after the first.",
-        "dropped": "Answers that nobody waited for.",
+        "dropped": "Answers without a waiting task.",
         "bytes_sent": "Content of frames sent.",
         "bytes_received": "Content of frames received.",
         "cost": "Cost of the results in US dollars.",
     }
     yield from family("runware_up", "gauge", "1 while connected.")
     yield f"runware_up {int(stats.state == 'connected')}"
-    yield from family("runware_tasks_in_flight", "gauge", "Tasks that are not settled.")
+    yield from family("runware_tasks_in_flight", "gauge", "Unsettled tasks.")
     for stage in ("queued", "sent", "accepted", "reconciling"):
         yield f'runware_tasks_in_flight{{state="{stage}"}} {stats.tasks.get(stage, 0)}'
     yield from family("runware_tasks_limit", "gauge", "Tasks that may be in flight.")

@@ -1,9 +1,9 @@
-"""Receive results as webhooks: answer at once, work afterwards, and take each result once.
+"""Receive results as webhooks: answer at once, work afterwards, and process each result once.
 
 python examples/webhooks.py [FOLDER]
 
 It submits a folder and ends when the webhook of each image has come. For the real service, set PORT
-to listen on, and PUBLIC_URL to an address that reaches it, such as that of a tunnel.
+to the port to listen on, and PUBLIC_URL to an address that leads to it, such as that of a tunnel.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 
 class Receiver:
-    """Takes deliveries into a queue. A program that must not lose one puts it into a database."""
+    """Puts deliveries into a queue. A program that must not lose any would use a database."""
 
     def __init__(self) -> None:
         self.secret = secrets.token_urlsafe()
@@ -36,7 +36,7 @@ class Receiver:
         self.app = Starlette(routes=[Route("/hook", self.receive, methods=["POST"])])
 
     async def receive(self, request: Request) -> Response:
-        """Answer within the five seconds that the service waits: nothing slow is done here."""
+        """Answer within the five seconds that the service waits. Nothing slow may be done here."""
         if not has_secret(str(request.url), self.secret):
             return Response(status_code=403)
         try:
@@ -50,7 +50,7 @@ class Receiver:
 
 
 async def work(receiver: Receiver, names: dict[str, str]) -> None:
-    """Do what takes time, for each result once."""
+    """Do the slow work once for each result."""
     for _ in range(len(names)):
         outcome = await receiver.queue.get()
         name = names[outcome.task_uuid or ""]

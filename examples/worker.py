@@ -1,5 +1,6 @@
-"""A worker that runs until Ctrl-C or SIGTERM: it takes orders, tells what becomes of the
-connection, and ends without losing what is under way.
+"""A worker that runs until Ctrl-C or SIGTERM.
+
+It takes orders, prints events of the connection, and finishes the tasks in flight at the end.
 
 python examples/worker.py
 """
@@ -19,14 +20,14 @@ HERE = Path(__file__).parent
 
 
 async def orders() -> AsyncIterator[Path]:
-    """Stands for a message queue."""
+    """Yield orders. It stands for a message queue."""
     for photograph in cycle([HERE / "coffee.jpg", HERE / "rocket.jpg", HERE / "cat.png"]):
         yield photograph
         await asyncio.sleep(0.1)
 
 
 async def take_orders(client: RunwareClient, group: asyncio.TaskGroup) -> None:
-    """Submit each order. `submit` waits while `max_in_flight` are under way, and so does this."""
+    """Submit each order. `submit` waits while `max_in_flight` tasks are in flight."""
     async for image in orders():
         task = await client.submit(image, upscale_factor=2)
         group.create_task(deliver(image, task))
@@ -42,7 +43,7 @@ async def deliver(image: Path, task: UpscaleTask) -> None:
 
 
 async def watch(client: RunwareClient) -> None:
-    """What happens to the connection; it needs nobody's help."""
+    """Print events of the connection. It reconnects automatically."""
     async for event in client.events():
         print(f"[{event.kind}] {event.detail}", flush=True)
 

@@ -103,7 +103,7 @@ class Telemetry:
     ) -> None:
         self._tracer = get_tracer(_NAME, __version__, tracer_provider)
         self._watchers: dict[int, _Watcher] = {}
-        self._former: Counter[Key] = Counter()  # the counts of clients that are no more
+        self._former: Counter[Key] = Counter()  # the counts of deleted clients
         meter = get_meter(_NAME, __version__, meter_provider)
         self._duration = meter.create_histogram(
             "runware.task.duration",

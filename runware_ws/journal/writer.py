@@ -207,7 +207,7 @@ def _take_due(effects: list[Record | Settle], is_due: Callable[[Task], bool]) ->
 def change_of(effect: Record | Settle) -> Change | None:
     """Return the change to the journal by an effect, or None."""
     task = effect.task
-    if task.origin is None:  # asked for by its UUID alone; what is under that is another task's
+    if task.origin is None:  # it was attached by its UUID; an entry with it is of another task
         return None
     if isinstance(effect, Settle):
         return _ending(task, effect.outcome)

@@ -8,7 +8,7 @@ _SMALL_BYTES = 64 * 1024
 _SHORTEST = 8  # a shorter one, as in tests, may be a part of other words
 _MAX_DEPTH = 100
 _IN_ITS_PLACE = "(the key)"
-# The image itself is no words, and takes long to search.
+# The members with the image itself need no search, which would take long.
 _IMAGES = frozenset({"imageBase64Data", "imageDataURI", "mediaBase64Data", "mediaDataURI"})
 
 

@@ -48,7 +48,7 @@ class AsyncioStream(asyncio.BufferedProtocol, Stream):
         self._pace.hand_over(self._buffer[:nbytes], self.receiver)
 
     def eof_received(self) -> None:
-        self.abort()  # or the rest of an upload would still be sent, to nobody
+        self.abort()  # or the rest of an upload would still be sent
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._closed.done():

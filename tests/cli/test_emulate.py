@@ -93,7 +93,7 @@ def test_rules_come_from_a_file_and_are_kept(start: Start, folder: Path) -> None
     ("text", "message"),
     [
         ('{"replay": "twice"}', "replay: 'twice' is not allowed; give one of: after, before, none"),
-        ('{"relpay": "none"}', "relpay: is no rule; give one of: conflicts, "),
+        ('{"relpay": "none"}', "relpay: is not a rule; give one of: conflicts, "),
         ('["replay"]', 'is not an object; give one such as {"replay": "none"}'),
         ("{replay: none}", "is not JSON: "),
         (None, "cannot be read: "),

@@ -65,12 +65,12 @@ def test_each_member_of_each_kind_refuses_what_it_cannot_be(cls: type[Fault]) ->
 @pytest.mark.parametrize(
     ("document", "complaint"),
     [
-        ([], "the script: is no table"),
+        ([], "the script: is not a table"),
         ({"fault": []}, "fault: is unknown"),
         ({"seed": "x"}, "seed: 'x' is not allowed"),
         ({"seed": True}, "seed: True is not allowed"),
-        ({"faults": {}}, "faults: is no list"),
-        ({"faults": [{"kind": "lose"}, 5]}, "fault 2: is no table"),
+        ({"faults": {}}, "faults: is not a list"),
+        ({"faults": [{"kind": "lose"}, 5]}, "fault 2: is not a table"),
         ({"faults": [{}]}, "fault 1, kind: is missing; give one of: refuse, "),
         ({"faults": [{"kind": "dorp"}]}, "fault 1, kind: 'dorp' is unknown; did you mean drop?"),
         ({"faults": [{"kind": 5}]}, "fault 1, kind: 5 is unknown"),

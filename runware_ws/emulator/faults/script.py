@@ -59,7 +59,7 @@ def script_of(document: Any) -> Script:
         InputError: an entry is wrong.
     """
     if not isinstance(document, Mapping):
-        raise InputError("the script", "is no table", 'give {"faults": […]}')
+        raise InputError("the script", "is not a table", 'give {"faults": […]}')
     for name in document.keys() - {"faults", "seed"}:
         raise InputError(name, "is unknown", "a script has the members faults and seed")
     seed = document.get("seed")
@@ -67,7 +67,7 @@ def script_of(document: Any) -> Script:
         raise InputError("seed", f"{seed!r} is not allowed", "give an integer")
     entries = document.get("faults", ())
     if not isinstance(entries, list | tuple):
-        raise InputError("faults", "is no list", "give a list of faults")
+        raise InputError("faults", "is not a list", "give a list of faults")
     return Script(tuple(_fault(entry, f"fault {n}") for n, entry in enumerate(entries, 1)), seed)
 
 
@@ -100,7 +100,7 @@ def _value(text: str) -> Any:
 
 def _fault(entry: Any, where: str) -> Fault:
     if not isinstance(entry, Mapping):
-        raise InputError(where, "is no table", 'give one such as {"kind": "drop", "nth": 3}')
+        raise InputError(where, "is not a table", 'give one such as {"kind": "drop", "nth": 3}')
     kind = entry.get("kind")
     cls = KINDS.get(kind) if isinstance(kind, str) else None
     if cls is None:

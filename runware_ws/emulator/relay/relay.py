@@ -57,7 +57,9 @@ class Relay(BackgroundServer):
         super().__init__(host, port)
         self._target = urlsplit(target_url)
         if self._target.scheme not in _PORTS or not self._target.hostname:
-            raise InputError("target_url", f"{target_url!r} is not a server", "pass a URL such as ws://…")
+            raise InputError(
+                "target_url", f"{target_url!r} is not a server", "pass a URL such as ws://…"
+            )
         self._up, self._down = (
             RelayDirection(random.Random(f"{seed}/{name}"))  # noqa: S311 - no secret
             for name in ("up", "down")
@@ -146,7 +148,9 @@ class Relay(BackgroundServer):
     def _chosen(self, direction: Direction) -> Iterable[RelayDirection]:
         chosen = {"up": (self._up,), "down": (self._down,), "both": (self._up, self._down)}
         if direction not in chosen:
-            raise InputError("direction", f"{direction!r} is not a direction", "pass 'up', 'down' or 'both'")
+            raise InputError(
+                "direction", f"{direction!r} is not a direction", "pass 'up', 'down' or 'both'"
+            )
         return chosen[direction]
 
     def _change(self, direction: Direction, **conditions: Any) -> None:
