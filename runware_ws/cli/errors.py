@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import AuthenticationError, InputError
+from ..words import visible
 
 # Arguments of the client that are options with another name.
 _OPTIONS = {
@@ -64,7 +65,4 @@ def error_message(error: Exception) -> str:
 
 def one_line(text: object) -> str:
     """Return `text` on one line, with control characters escaped for safety in a terminal."""
-    return "".join(
-        character if character.isprintable() else ascii(character)[1:-1]
-        for character in " ".join(str(text).splitlines())
-    )
+    return visible(" ".join(str(text).splitlines()))

@@ -14,13 +14,12 @@ from typing import Any
 import anyio.to_thread
 
 from ..errors import InputError
+from ..protocol.request import DOCUMENTED_PRICE
 from .errors import UsageError
 from .inputs import ImageFinder, InputImage, Tally
 from .picture import MAX_SIDE, Picture, picture_of, problem_with
 from .record import FolderRecord, PathState, ResultOrigin, content_of, looks_of
 
-# The example in Runware's documentation; the price of a model may change.
-_DOCUMENTED_PRICE = 0.0013
 _AT_A_TIME = 16  # a file of 10 MB takes about 10 ms
 
 
@@ -70,7 +69,7 @@ class Plan:
     declined: int = 0
     unusable: list[tuple[InputImage, InputError]] = field(default_factory=list)
     skipped: Tally = field(default_factory=Tally)
-    price: float = _DOCUMENTED_PRICE
+    price: float = DOCUMENTED_PRICE
     price_known: bool = False
 
     @property

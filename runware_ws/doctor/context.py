@@ -12,7 +12,7 @@ from ..error_codes import code_info
 from ..errors import AuthenticationError, ProtocolError
 from ..options import new_uuid
 from ..protocol.answers import Meaning, meaning_of
-from ..protocol.request import MODEL, TASK_TYPE
+from ..protocol.request import DOCUMENTED_PRICE, MODEL, TASK_TYPE
 from ..protocol.secret import Secret
 from ..protocol.wire import ErrorItem, Item, unwrap
 from ..transport import Target
@@ -68,7 +68,7 @@ class Allowance:
     """
 
     limit: float
-    price: float = 0.0013
+    price: float = DOCUMENTED_PRICE
     spent: float = 0.0
 
     def charge(self) -> None:

@@ -142,10 +142,6 @@ class Journal:
         with self._clear_errors():
             return self._database.execute(query, (after, limit)).fetchall()
 
-    def entries(self) -> list[Entry]:
-        """Return all entries in the order in which they were recorded."""
-        return [entry_of(row) for row in self.rows()]
-
     def entry(self, uuid: str) -> Entry | None:
         """Return a task, if it is there."""
         query = f"SELECT {_ENTRY} FROM task WHERE uuid=?"  # noqa: S608

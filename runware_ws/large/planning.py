@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from ..protocol.request import DOCUMENTED_PRICE
 from ..tiling import LargePlan
 from .geometry import Grid, check_tiles, grid_of
 from .reading import LargeInput, OpenPicture, open_picture
-
-PRICE = 0.0013  # US dollars a task: the example in Runware's documentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def plan(
     *,
     tile_size: int | None = None,
     overlap: int = 32,
-    price: float = PRICE,
+    price: float = DOCUMENTED_PRICE,
 ) -> LargePlan:
     """Return the number of tiles of a picture, and their cost. It reads the picture, and blocks.
 

@@ -23,11 +23,12 @@ from ..errors import (
     TaskError,
     TaskTimeoutError,
 )
+from ..protocol.request import DOCUMENTED_PRICE
 from ..results import UpscaleResult
 from ..runtime.budget import Budget
 from ..runtime.concurrency import run_in_thread
 from ..tiling import LargePlan, LargeResult
-from .planning import PRICE, TiledPicture, key_of, tiled, tiles_of
+from .planning import TiledPicture, key_of, tiled, tiles_of
 from .reading import LargeInput
 from .stitching import Stitcher
 from .writing import Writer, check_output, writer_for
@@ -63,7 +64,7 @@ async def upscale_large(
     path = Path(output)
     job = await run_in_thread(tiled, image, factor, tile_size, overlap)
     check_output(path, job.grid.result_size)
-    plan = job.plan(PRICE)
+    plan = job.plan(DOCUMENTED_PRICE)
     if on_plan is not None:
         on_plan(plan)
     if max_cost is not None and plan.cost > max_cost:

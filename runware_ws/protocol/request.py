@@ -254,6 +254,9 @@ def lonely_member(members: Mapping[str, Any]) -> Member | None:
     return None
 
 
+# US dollars for an image: the example in Runware's documentation. The price of a model may change.
+DOCUMENTED_PRICE = 0.0013
+
 # The known upscale models by their identifiers: `MODEL`, and those of Runware's SDKs.
 MODELS = {
     MODEL: "Real-ESRGAN",

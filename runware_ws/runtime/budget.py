@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BudgetError, RunwareError, TaskError
 from ..inputs import Image
 from ..options import RequestTemplate
+from ..protocol.request import DOCUMENTED_PRICE
 from ..protocol.tasks import Task
 from ..settings import Settings
 from .admission import time_limit
@@ -26,8 +27,6 @@ from .submitter import Submitter
 if TYPE_CHECKING:
     from ..journal.store import Journal
 
-# The price in Runware's documentation, until a result has another cost.
-_FIRST_ESTIMATE = 0.0013
 # Sums of costs such as 0.0013 are not exact.
 _ROUNDING = 1e-9
 
@@ -75,7 +74,7 @@ class Budget:
 
     @property
     def _estimate(self) -> float:
-        return _FIRST_ESTIMATE if self._highest is None else self._highest
+        return DOCUMENTED_PRICE if self._highest is None else self._highest
 
     def _fits(self, tasks: int) -> bool:
         return self.spent + tasks * self._estimate <= self._limit + _ROUNDING

@@ -9,7 +9,7 @@ from uuid import uuid4
 from runware_ws import RunwareClient
 from runware_ws.batch import Outcome
 from runware_ws.journal.entry import Entry
-from tests.journal.files import opened
+from tests.journal.files import entries_of, opened
 
 __all__ = ["in_file", "left_by", "snapshot"]
 
@@ -27,7 +27,7 @@ def snapshot(path: Path) -> Path:
 def in_file(path: Path) -> list[Entry]:
     """Return what is in a journal, by its UUID; it is not in use."""
     with opened(path) as journal:
-        return sorted(journal.entries(), key=lambda entry: entry.uuid)
+        return sorted(entries_of(journal), key=lambda entry: entry.uuid)
 
 
 async def left_by(client: RunwareClient) -> list[Outcome[Path | str | None]]:

@@ -13,10 +13,12 @@ from pathlib import Path
 from uuid import UUID
 
 from runware_ws.journal.changes import Keep, Origin
+from runware_ws.journal.entry import Entry, entry_of
 from runware_ws.journal.store import Journal
 from runware_ws.protocol.wire import encode_task
 
 __all__ = [
+    "entries_of",
     "in_another_process",
     "keep",
     "limited_files",
@@ -36,6 +38,11 @@ def uuid_of(number: int) -> str:
 def uuid_ending_in(number: int) -> str:
     """One of the UUIDs in the journals of earlier versions."""
     return f"00000000-0000-4000-8000-{number:012d}"
+
+
+def entries_of(journal: Journal) -> list[Entry]:
+    """Return all entries of a journal in the order in which they were recorded."""
+    return [entry_of(row) for row in journal.rows()]
 
 
 def keep(number: int, image: str | bytes = "https://example.com/a.jpg", **kept: object) -> Keep:

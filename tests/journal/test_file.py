@@ -18,6 +18,7 @@ from runware_ws.journal.loading import read_request
 from runware_ws.journal.store import Journal
 from runware_ws.protocol.wire import decode_item
 from tests.journal.files import (
+    entries_of,
     in_another_process,
     keep,
     limited_files,
@@ -35,7 +36,7 @@ class TestWhatIsKept:
         with opened(path) as journal:
             journal.commit([keep(1, attempts=2, polled=True, owned=False), keep(2, b"x" * 9)], None)
         with opened(path) as journal:
-            first, second = journal.entries()
+            first, second = entries_of(journal)
             request = journal.request(second.uuid)
         assert (first.uuid, first.source) == (uuid_of(1), "https://example.com/a.jpg")
         assert (first.attempts, first.polled, first.owned) == (2, True, False)
@@ -47,7 +48,7 @@ class TestWhatIsKept:
         with opened(path) as journal:
             journal.commit([keep(1), KeepResult(uuid_of(1), RESULT)], None)
         with opened(path) as journal:
-            (entry,) = journal.entries()
+            (entry,) = entries_of(journal)
             assert entry.has_result
             assert not entry.has_request
             assert journal.request(entry.uuid) == b""
@@ -59,7 +60,7 @@ class TestWhatIsKept:
         with opened(path) as journal:
             journal.commit([keep(1), keep(2)], None)
             journal.commit([Forget(uuid_of(1))], None)
-            assert [entry.uuid for entry in journal.entries()] == [uuid_of(2)]
+            assert [entry.uuid for entry in entries_of(journal)] == [uuid_of(2)]
 
     def test_keeps_its_name_when_an_attempt_has_another_uuid(self, path: Path) -> None:
         with opened(path) as journal:
@@ -68,7 +69,7 @@ class TestWhatIsKept:
             assert first.origin.request == b""  # it can be large
             again = keep(1, attempts=2, wire_uuid=uuid_of(2), origin=first.origin)
             journal.commit([again], None)
-            (entry,) = journal.entries()
+            (entry,) = entries_of(journal)
             request = journal.request(entry.uuid)
         assert (entry.uuid, entry.wire_uuid, entry.attempts) == (uuid_of(1), uuid_of(2), 2)
         assert uuid_of(2).encode() in request
@@ -79,14 +80,14 @@ class TestWhatIsKept:
             impossible = keep(2, attempts=2**70)
             with pytest.raises(OverflowError):
                 journal.commit([keep(1), impossible], None)
-            assert journal.entries() == []
+            assert entries_of(journal) == []
 
     def test_may_have_any_name_that_a_file_can_have(self, path: Path) -> None:
         name = os.fsdecode(b"/photos/\xff\n.jpg")
         with opened(path) as journal:
             journal.commit([keep(1, origin=Origin(keep(1).origin.request, name, "hash"))], None)
         with opened(path) as journal:
-            assert journal.entries()[0].source == name
+            assert entries_of(journal)[0].source == name
 
 
 class TestTheSession:
@@ -130,7 +131,7 @@ class TestASecondUser:
             with pytest.raises(JournalError, match="another client, is using it"):
                 Journal(path)
             journal.commit([keep(2)], None)
-            assert len(journal.entries()) == 2
+            assert len(entries_of(journal)) == 2
 
     def test_of_another_process_is_refused(self, path: Path) -> None:
         with opened(path) as journal:
@@ -163,7 +164,7 @@ input()
             assert process.stdout.readline() == b"ready\n"
             process.kill()
         with opened(path) as journal:
-            assert [entry.uuid for entry in journal.entries()] == [uuid_of(1)]
+            assert [entry.uuid for entry in entries_of(journal)] == [uuid_of(1)]
             assert journal.session() == "a session"
 
 
@@ -229,7 +230,7 @@ class TestADamagedFile:
         reason = ""
         try:
             with opened(path) as journal:
-                uuids = [entry.uuid for entry in journal.entries()]
+                uuids = [entry.uuid for entry in entries_of(journal)]
                 assert len(uuids) == 19
                 if not all(read_request(journal, uuid).payload for uuid in uuids):
                     return True
@@ -277,7 +278,7 @@ class TestWhatCannotBeWritten:
                 Journal(folder / "jobs.db")
             folder.chmod(0o700)
             with opened(folder / "jobs.db") as journal:
-                assert len(journal.entries()) == 1
+                assert len(entries_of(journal)) == 1
 
     @pytest.mark.parametrize("mode", [0o400, 0o000])
     def test_a_file(self, mode: int) -> None:
@@ -290,7 +291,7 @@ class TestWhatCannotBeWritten:
                 Journal(path)
             path.chmod(0o600)
             with opened(path) as journal:
-                assert len(journal.entries()) == 1
+                assert len(entries_of(journal)) == 1
 
     def test_a_disk_that_is_full(self, path: Path) -> None:
         with opened(path) as journal:
@@ -298,7 +299,7 @@ class TestWhatCannotBeWritten:
             with limited_files(100_000):
                 with pytest.raises(JournalError, match=r"full|disk I/O error"):
                     journal.commit([keep(2), keep(3, b"x" * 200_000)], None)
-                assert [entry.uuid for entry in journal.entries()] == [uuid_of(1)]
+                assert [entry.uuid for entry in entries_of(journal)] == [uuid_of(1)]
             journal.commit([keep(4)], None)
         with opened(path) as journal:
-            assert [entry.uuid for entry in journal.entries()] == [uuid_of(1), uuid_of(4)]
+            assert [entry.uuid for entry in entries_of(journal)] == [uuid_of(1), uuid_of(4)]

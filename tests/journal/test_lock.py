@@ -16,7 +16,7 @@ import pytest
 from runware_ws import JournalError
 from runware_ws.journal.store import Journal
 from tests.journal.clients import in_file, left_by
-from tests.journal.files import in_another_process, keep, opened, uuid_of
+from tests.journal.files import entries_of, in_another_process, keep, opened, uuid_of
 from tests.support.clients import IMAGE, client_of, outcome_of, served
 from tests.support.scripted import ScriptedServer, silent
 
@@ -66,7 +66,7 @@ def test_it_is_the_same_file_by_whatever_name(path: Path, monkeypatch: pytest.Mo
         path.read_bytes()
         assert "another process" in in_another_process(link)
     with opened(link) as journal:
-        assert len(journal.entries()) == 1
+        assert len(entries_of(journal)) == 1
         with pytest.raises(JournalError, match="is using it"):
             Journal(path)
 

@@ -13,7 +13,7 @@ from runware_ws.journal.changes import Change, KeepResult
 from runware_ws.journal.store import Journal
 from tests.journal.brake import Brake
 from tests.journal.clients import in_file, snapshot
-from tests.journal.files import opened
+from tests.journal.files import entries_of, opened
 from tests.support.answers import error, result
 from tests.support.clients import IMAGE, outcome_of, served, submitted
 from tests.support.scripted import Connection
@@ -73,7 +73,7 @@ async def test_a_retry_has_its_new_uuid_in_the_journal_before_it_is_sent(path: P
         await connection.send(errors=[error("internalServerError", first)])
         (second,) = await connection.take()
         with opened(snapshot(path)) as journal:
-            kept = journal.entries()
+            kept = entries_of(journal)
             request = journal.request(kept[0].uuid)
         seen.append((second["taskUUID"], [one.wire_uuid for one in kept]))
         assert kept[0].attempts == 2

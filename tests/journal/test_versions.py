@@ -13,7 +13,7 @@ import pytest
 
 from runware_ws import UpscaleResult
 from tests.journal.clients import in_file, left_by
-from tests.journal.files import opened, uuid_ending_in
+from tests.journal.files import entries_of, opened, uuid_ending_in
 from tests.support.clients import client_of
 from tests.support.scripted import Connection, ScriptedServer
 
@@ -48,7 +48,7 @@ def written_by(version: int, folder: Path, photo: Path) -> Path:
 def test_what_an_earlier_version_kept_is_there(version: int, tmp_path: Path, photo: Path) -> None:
     path = written_by(version, tmp_path, photo)
     with opened(path) as journal:
-        entries = {entry.uuid: entry for entry in journal.entries()}
+        entries = {entry.uuid: entry for entry in entries_of(journal)}
         assert journal.session() == SESSION
     again = uuid_ending_in(
         4 if version == 3 else 9

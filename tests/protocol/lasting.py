@@ -20,6 +20,7 @@ from runware_ws.journal.store import Journal
 from runware_ws.journal.writer import change_of
 from runware_ws.protocol.effects import Load, Notify, Pong, Record, Settle
 from runware_ws.protocol.wire import decode_item
+from tests.journal.files import entries_of
 from tests.protocol.world import NumberedTask, Outcome, World, number_of
 
 __all__ = ["LastingWorld"]
@@ -69,7 +70,7 @@ class LastingWorld(World):
     def take_up(self) -> None:
         self.journal = Journal(self._path, clock=lambda: self.now)
         self.client.main.reconnector.session_uuid = self.journal.session()
-        for entry in self.journal.entries():
+        for entry in entries_of(self.journal):
             number = self._numbers[entry.uuid]
             assert number not in self.forgotten
             if entry.has_result:

@@ -91,7 +91,7 @@ class LoadedWorld(World):
         self.client.main.receive(push.frame, self.now)
         self.pump()
 
-    def _server_wants(self, effect: server_effects.Effect) -> None:
+    def _server_wants(self, effect: server_effects.ServiceEffect) -> None:
         super()._server_wants(effect)
         if isinstance(effect, server_effects.Run):
             seconds = self._latency * (0.9 + 0.2 * self.rng.random())

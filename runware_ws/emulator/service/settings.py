@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from math import inf
 from typing import Any
 
+from ...protocol.request import DOCUMENTED_PRICE
 from .rules import Rules
 
 
@@ -69,7 +70,7 @@ class ServiceSettings:
     webhook_delay: float = 0.25
     webhook_delay_max: float = 8.0
     default_upscale_factor: int = 2
-    cost: float = 0.0013
+    cost: float = DOCUMENTED_PRICE
     credit: float | None = None
     made_up_balance: float = 1000.0
     max_running: int | None = None
