@@ -20,6 +20,9 @@ class Timing:
         answer_timeout: time after which a question without an answer counts as having found
             nothing.
         unnamed_grace: how long to wait for answers that name a task, after one that names none.
+        errors_quiet, errors_limit: errors that name no task often come together. The search for
+            their owners begins after `errors_quiet` without one, and at the latest after
+            `errors_limit`.
         replay_quiet, replay_limit: a replay is over after `replay_quiet` without a frame, and at
             the latest after `replay_limit`.
         living_window: how long a task must be missing before it is sent again, while its connection
