@@ -1,7 +1,7 @@
-"""Errors that name no task, and frames that are too large: whose they are.
+"""Find the owners of errors that name no task, and of frames that are too large.
 
 Runware documents that an error often names no task, also an error of one task. It must not fail the
-others, so it is no task's error until all whose it may be have been asked for:
+others, so it belongs to no task before all candidates have been asked for:
 
 - Such errors come together, so they are collected for a moment (`Timing.errors_quiet`).
 - Candidates are all tasks that were written on the connection and have no outcome. They are asked
@@ -33,7 +33,7 @@ TooLarge = Literal["sent", "heard"]
 
 
 class Attribution:
-    """Finds the tasks to which errors belong that name none."""
+    """Finds the tasks that errors without a taskUUID, and oversized frames, belong to."""
 
     def __init__(self, table: TaskTable, reconciler: Reconciler, settings: Settings) -> None:
         self._table = table
@@ -43,7 +43,7 @@ class Attribution:
         self._timing = settings.timing
 
     def look_into_garbled(self, link: ConnectionState, now: float) -> None:
-        """Look into frames that could not be read: each may have been the result of any task."""
+        """Ask for all tasks that were sent: an unreadable frame may have been the result of any."""
         link.missed_answer = False
         self._reconciler.doubt(link, self._sent(link), now)
 
@@ -54,14 +54,14 @@ class Attribution:
         return [task for task in self._table.in_flight() if task.link is link]
 
     def conclude(self, link: ConnectionState, now: float) -> None:
-        """Look for the owners of errors that named no task, and conclude what can be by now."""
+        """Begin the search for owners when it is time, and conclude what can be concluded."""
         if link.unattributed and link.look_at <= now:
             self._inquire(link, now)
         if link.inquiry is not None:
             self._conclude(link, link.inquiry, now)
 
     def _inquire(self, link: ConnectionState, now: float) -> None:
-        """Ask for all tasks to which the errors may belong that came since this was last done."""
+        """Ask for all candidates of the errors that have come since the last search began."""
         inquiry = link.inquiry
         if inquiry is None:
             inquiry = link.inquiry = Inquiry()
@@ -79,9 +79,9 @@ class Attribution:
                 self._table.refused_unnamed(error, now)
 
     def _conclude(self, link: ConnectionState, inquiry: Inquiry, now: float) -> None:
-        """Conclude the search once every suspect was found or is absent, or after long.
+        """Conclude the search once every suspect was found or is absent, or when it times out.
 
-        Until then, those that are absent have their error if all candidates must be owners.
+        Before that, absent tasks get their errors if every candidate must be an owner.
         """
         self._drop_surplus(link, inquiry)
         if not inquiry.candidates:
@@ -95,9 +95,9 @@ class Attribution:
             self._drop(inquiry, len(absent))
 
     def _drop_surplus(self, link: ConnectionState, inquiry: Inquiry) -> None:
-        """Drop errors that can have no owner: no more than there are candidates can have one.
+        """Drop the errors beyond the number of candidates: they cannot have an owner.
 
-        Those that came while questions were open have then answered these: see `_inquire`.
+        If questions were open when they came, they answered these questions: see `_inquire`.
         """
         surplus = len(inquiry.errors) - inquiry.candidates
         if surplus > 0 and inquiry.are_alike:
@@ -123,9 +123,9 @@ class Attribution:
         self._end(link, inquiry)
 
     def _hand_out(self, inquiry: Inquiry, owners: Sequence[Task], now: float) -> None:
-        """Give each of these tasks an error, unless an error may be of none of them.
+        """Give each of these tasks an error.
 
-        Then they are sent again alone, if they were not before.
+        If an error may belong to none of them, they are sent again alone first.
         """
         if inquiry.is_doubtful and not all(task.suspicions for task in owners):
             self._send_again_alone(inquiry, owners)
@@ -163,7 +163,7 @@ class Attribution:
             self._reconciler.poll_later(task, now)
 
     def too_large(self, link: ConnectionState, which: TooLarge) -> None:
-        """Find the task whose frame, or whose answer, was larger than the other side accepts."""
+        """Find the task whose request or answer exceeded the size limit of the other side."""
         if which == "sent":
             remedy = "the server refuses a frame of this size: send a smaller image, or its URL"
             self._request_too_large(link, remedy)
@@ -173,7 +173,7 @@ class Attribution:
             self._answer_too_large(link, remedy)
 
     def _request_too_large(self, link: ConnectionState, remedy: str) -> None:
-        """Fail the task whose frame was the largest, or send those apart that shared it."""
+        """Fail the task of the largest frame; if several shared it, send each alone next time."""
         written = self._written(link)
         sent = {task.wire_uuid: task for task in written if task.stage is not Stage.ACCEPTED}
         largest = self._largest_frame(link, sent)
@@ -196,7 +196,7 @@ class Attribution:
         return largest
 
     def _answer_too_large(self, link: ConnectionState, remedy: str) -> None:
-        """Fail the task that an answer was awaited for, or have those asked for one at a time."""
+        """Fail the only task that awaits an answer; if there are several, ask for one at a time."""
         candidates = {*link.asked.values(), *self._sent(link)}
         if len(candidates) == 1:
             (task,) = candidates

@@ -1,4 +1,4 @@
-"""The number of tasks that may be in flight at once, found at run time.
+"""Find at run time how many tasks may be in flight at once.
 
 Runware has no fixed limits: it refuses a task for lack of room when its queue is full, and advises
 to begin low and to grow. So the limit is found as congestion control finds the bandwidth of a line:
@@ -90,7 +90,7 @@ class ConcurrencyLimit:
 
     @property
     def is_paused(self) -> bool:
-        """True while nothing may be sent: there was no room even for one task."""
+        """True during a backoff: the service refused a task with nothing else in flight."""
         return self._resume_at is not None
 
     def room(self, waiting: int = 0) -> int:
@@ -104,7 +104,7 @@ class ConcurrencyLimit:
         return self.limit - self.in_flight + self.unattributed + waiting
 
     def is_full(self, now: float) -> bool:
-        """Note that tasks are waiting without room. Return whether there is a new timer."""
+        """Record that tasks wait for room. Return whether that has set a timer."""
         may_grow = self._growing and self.limit < min(_UNPROVED, self._ceiling)
         if not may_grow or self._grow_at is not None:
             return False
@@ -112,7 +112,7 @@ class ConcurrencyLimit:
         return True
 
     def succeeded(self, level: int, seconds: float) -> None:
-        """Note that a task succeeded.
+        """Record that a task succeeded.
 
         Args:
             level: the number of tasks in flight when it was sent, itself included.
@@ -132,7 +132,7 @@ class ConcurrencyLimit:
             self._grow_by_result()
 
     def refused(self, level: int, sent_at: float, now: float) -> None:
-        """Note that a task was refused for lack of room, and so is in flight no more.
+        """Record that a task was refused for lack of room, and is no longer in flight.
 
         Args:
             level: the number of tasks in flight when it was sent, itself included.
@@ -144,7 +144,7 @@ class ConcurrencyLimit:
         self._pause_if_idle(now)
 
     def refused_unnamed(self, now: float) -> None:
-        """Note that a task was refused for lack of room, and it is not known which."""
+        """Record a refusal for lack of room whose task is not known."""
         self.unattributed += 1
         if self._adaptive:
             present = self.in_flight - self.unattributed

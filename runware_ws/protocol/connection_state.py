@@ -1,5 +1,5 @@
-"""Keep what is known of one connection. It begins and ends with the connection, so that nothing of
-an old one can be mistaken for the new one's."""
+"""Keep the state of one connection. It is created and dropped with the connection, so that nothing
+of an old connection is mistaken for the new one's."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class UnattributedError:
 
     @property
     def is_of_room(self) -> bool:
-        """True if it says that the service has no room."""
+        """True if the service refused a task for lack of room."""
         return code_info(self.error.code).no_room
 
     @property
     def kind(self) -> str:
-        """The code; "" for lack of room: which is told to which task makes no difference."""
+        """The code; "" for all codes that mean lack of room, since they are handled alike."""
         return "" if self.is_of_room else self.error.code
 
 
@@ -75,32 +75,32 @@ class Inquiry:
 
     @property
     def is_doubtful(self) -> bool:
-        """True if an error may be of none of the candidates."""
+        """True if one of the errors may belong to no candidate."""
         return any(error.is_doubtful for error in self.errors)
 
     def add(self, errors: Iterable[UnattributedError]) -> None:
-        """Look for the owners of more errors."""
+        """Add errors to the search."""
         for error in errors:
             self.errors.append(error)
             self.kinds[error.kind] += 1
 
     def drop(self, count: int) -> list[UnattributedError]:
-        """Drop so many of the errors, the oldest first. Return them."""
+        """Remove the oldest `count` errors and return them."""
         dropped = [self.errors.popleft() for _ in range(count)]
         self.kinds -= Counter(error.kind for error in dropped)
         return dropped
 
     def suspects_owner(self, task: Task) -> bool:
-        """Return whether one of the errors may belong to a task."""
+        """Return whether a task is a candidate for one of the errors."""
         return task in self.suspects or task in self.absent
 
     def set_absent(self, task: Task) -> None:
-        """Note that a candidate could not be found."""
+        """Mark a candidate as absent."""
         self.suspects.discard(task)
         self.absent[task] = None
 
     def clear(self, task: Task) -> None:
-        """Rule a task out."""
+        """Rule a task out as an owner."""
         self.suspects.discard(task)
         self.absent.pop(task, None)
 
@@ -109,25 +109,25 @@ class ConnectionState:
     """The state of one connection.
 
     Attributes:
-        resuming: the session UUID that the authentication named, or None.
-        named_session: whether it named one at first.
+        resuming: the session UUID that the authentication names, or None.
+        named_session: whether the first authentication on this connection named one.
         ready: whether the server has accepted the key.
         auth_written: whether the authentication was handed to the writer.
-        auth_deadline: when a missing reply to it means failure.
-        early_error: an error before that reply, which is perhaps the reply.
-        replay_end: until when the replay is awaited; None when it is over.
-        replay_limit: when it is over even if it is not quiet.
-        keepalive: its liveness.
-        asked: tasks with a question that has no answer yet, by the UUID that the question named.
-        missed_answer: whether a frame came that could not be read, and is to be looked into.
-        unnamed: answers to questions that named no task, since a question was last settled.
-        is_spoiled: whether one of them was an error, of whichever task.
-        is_hurried: whether the open questions have no more than a short grace.
+        auth_deadline: when a missing reply to the authentication counts as a failure, or None.
+        early_error: an error that came before that reply, and may be the reply.
+        replay_end: when the replay counts as over, unless more of it comes; None once it is over.
+        replay_limit: when the replay is over in any case.
+        keepalive: the liveness of the connection.
+        asked: tasks with an open question, by the UUID that the question named.
+        missed_answer: whether an unreadable frame has come since this was last looked into.
+        unnamed: number of answers without a taskUUID since the last question was closed.
+        is_spoiled: whether one of these was an error.
+        is_hurried: whether the wait for the open questions was shortened.
         questions: tasks to be asked for, by the way of asking.
-        unattributed: errors that named no task and are to be looked into.
-        look_at: when they are.
-        inquiry: the search for the owners of such errors, or None.
-        refuses_questions: whether questions were answered with such errors.
+        unattributed: errors without a taskUUID, whose owners are looked for from `look_at` on.
+        look_at: see above.
+        inquiry: the search for the owners of earlier such errors, or None.
+        refuses_questions: whether the service has answered questions with such errors.
         ended: whether the connection has ended.
         frames: the taskUUIDs of frames that were written, in order, but for those with a larger or
             equal one after them: each is smaller than the one before.
@@ -163,7 +163,7 @@ class ConnectionState:
 
     @property
     def asks_alone(self) -> bool:
-        """True if a question is open that no other may be beside."""
+        """True if the only open question is one that must not share the line with others."""
         return len(self.asked) == 1 and next(iter(self.asked.values())).asked_alone
 
     @property
@@ -174,12 +174,12 @@ class ConnectionState:
 
     @property
     def has_questions(self) -> bool:
-        """Return whether a task is to be asked for."""
+        """Return whether questions are waiting to be sent."""
         results, details = self._queues
         return bool(results or details)
 
     def writes(self, tasks: Sequence[Task], frame_bytes: int) -> None:
-        """Note that a frame of tasks is being written."""
+        """Record that a frame of tasks is being written."""
         while self._frame_sizes and self._frame_sizes[-1] <= frame_bytes:
             self._frame_sizes.pop()
             self.frames.pop()
@@ -187,11 +187,11 @@ class ConnectionState:
         self.frames.append([task.wire_uuid for task in tasks])  # which holds no task alive
 
     def age(self, now: float) -> float:
-        """Return the seconds since it was opened."""
+        """Return the seconds since the connection was opened."""
         return now - self._born
 
     def next_timer(self) -> float | None:
-        """Return when it is to be looked at next, or None."""
+        """Return when the connection needs attention next, or None."""
         keepalive = self.keepalive
         times = (
             self.auth_deadline,
@@ -204,7 +204,7 @@ class ConnectionState:
         return min((time for time in times if time is not None), default=None)
 
     def why_dead(self, now: float) -> str:
-        """Return why the connection is no good any more; "" while it is."""
+        """Return why the connection is dead; "" while it is alive."""
         if self.auth_deadline is not None and self.auth_deadline <= now:
             return "no reply to the authentication"
         if self.keepalive.dead_at <= now:
@@ -213,7 +213,7 @@ class ConnectionState:
 
 
 def answered(task: Task) -> Question | None:
-    """Note that the question about `task` has its answer. Return the question."""
+    """Close the open question about `task` and return it."""
     question, task.asked = task.asked, None
     link, task.asked_on = task.asked_on, None
     if question is not None and link is not None:

@@ -1,4 +1,4 @@
-"""The meaning of an answer for its task: result, error, sign of life, or a doubt to follow up."""
+"""Dispatch answers to their tasks: results, errors, signs of life, and doubts to follow up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FOUND_BY = {None: "replayed", Question.RESULT: "asked", Question.DETAILS: "aske
 
 
 class Dispatcher:
-    """Handles answers about tasks."""
+    """Dispatches answers to tasks."""
 
     def __init__(self, table: TaskTable, reconciler: Reconciler, timing: Timing) -> None:
         self._table = table
@@ -83,7 +83,7 @@ class Dispatcher:
     def _recorded_error(
         self, link: ConnectionState, task: Task, error: ErrorItem, now: float
     ) -> None:
-        """Handle an error in the details: the server's record of what it last answered.
+        """Handle an error in the details, the server's record of its last answer.
 
         That may be the refusal of a later sending, or of a wait that ended.
         """
@@ -125,8 +125,11 @@ class Dispatcher:
     def _error_of_task(
         self, link: ConnectionState, task: Task, error: ErrorItem, now: float
     ) -> None:
-        """Handle an error that came unasked, and so is the task's unless it was sent or asked for
-        before: then it may be late, or refuse a later sending."""
+        """Handle an error that answers no question.
+
+        It is the task's own, unless the task was sent or asked for before: then it may be late, or
+        the refusal of a later sending.
+        """
         info = code_info(error.code)
         if info.not_found or info.timed_out:  # neither says that the task failed
             self._reconciler.doubt(link, (task,), now)
@@ -159,7 +162,7 @@ class Dispatcher:
     def nothing_found(
         self, link: ConnectionState, now: float, failure: ErrorItem | None = None
     ) -> None:
-        """Handle an answer that names no task, and so may answer an open question with nothing.
+        """Handle an answer that names no task: it may be "none" for any question.
 
         One such answer may stand for one question or for a whole frame of them. Once there are as
         many as questions, all are answered; until then the rest have a short grace. An empty answer
@@ -180,7 +183,7 @@ class Dispatcher:
             self._reconciler.nothing(link, task, question, now, failure, spoiled=is_spoiled)
 
     def _hurry(self, link: ConnectionState, now: float) -> None:
-        """Await the answers to open questions for a short grace: one may have come."""
+        """Shorten the wait for the answers to open questions: one of them may have come."""
         if link.is_hurried:
             return
         link.is_hurried = True
@@ -201,7 +204,7 @@ def _was_resent_though_known(task: Task) -> bool:
 
 
 def _is_conflict(task: Task, error: ErrorItem) -> bool:
-    """Return whether an error says that the taskUUID is known, as it is because of this client."""
+    """Return whether an error says that the server knows the taskUUID from an earlier sending."""
     code = error.code.lower()
     if code_info(code).conflict:
         return task.owned or task.writes > 1

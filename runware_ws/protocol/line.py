@@ -96,7 +96,7 @@ class Line:
     # What the connection does.
 
     def connected(self, now: float) -> None:
-        """Take note of a connection that is open."""
+        """Handle a connection that has been opened."""
         self._table.timers.moved = True
         self.reconnector.state = "authenticating"
         settings = self._parts.settings
@@ -108,7 +108,7 @@ class Line:
         )
 
     def receive(self, frame: bytes | bytearray | memoryview | str, now: float) -> None:
-        """Take a frame. Whatever it holds, this does not raise."""
+        """Handle a frame. It never raises, whatever the frame holds."""
         link = self.link
         if link is None:
             return
@@ -162,7 +162,7 @@ class Line:
         return frame
 
     def _takes(self, now: float) -> Takes:
-        """Return what may travel here.
+        """Return which kinds of tasks may be sent here.
 
         Small ones travel on the first line that is ready. It takes large ones, too, as long as
         there is no other line, or none small has come for a while.
@@ -176,7 +176,7 @@ class Line:
         return Takes(bulk=is_alone or now >= self._table.small_until, has_other=bool(others))
 
     def written(self, frame: Frame, now: float) -> None:
-        """Take note that all bytes of a frame have been handed over, so that it may arrive."""
+        """Record that all bytes of a frame were handed over, so that it may arrive."""
         self._writing = None
         self.occupied_since = None
         if self.link is not None and self.link.keepalive.wrote(frame, now):
@@ -197,14 +197,14 @@ class Line:
         return link.has_questions or (bool(table.resends) and table.room_for_resends() > 0)
 
     def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
-        """Take note of what is below the level of frames: see `Keepalive`."""
+        """Record traffic below the level of frames: see `Keepalive`."""
         if self.link is not None:
             self._table.timers.moved = True
             self.link.keepalive.heard(heard_at)
             self.link.keepalive.moved(unsent_bytes, now)
 
     def lost(self, reason: str, now: float, *, too_large: TooLarge | None = None) -> None:
-        """Take note that the connection ended, or could not be made.
+        """Handle a connection that ended, or could not be made.
 
         Args:
             reason: why, in words.

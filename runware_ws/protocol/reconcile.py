@@ -1,4 +1,4 @@
-"""Reconcile: the one mechanism for every doubt about a task.
+"""Reconcile tasks in doubt: the one mechanism for every kind of doubt.
 
 A task is in doubt when its connection ended, when a frame could not be read, when an error came
 that names no task, when an error may or may not be the task's own, and when the server is silent
@@ -123,12 +123,12 @@ class Reconciler:
         link.replay_limit = now + self._timing.replay_limit
 
     def replay_goes_on(self, link: ConnectionState, now: float) -> None:
-        """Await more of a replay, of which a part has come."""
+        """Wait for more of a replay, after a part of it has come."""
         if link.replay_end is not None:
             link.replay_end = min(now + self._timing.replay_quiet, link.replay_limit)
 
     def replay_over(self, link: ConnectionState, now: float) -> None:
-        """Ask for all that the replay has not settled."""
+        """Ask for all tasks that the replay has not settled."""
         link.replay_end = None
         waiting = [
             task
@@ -142,7 +142,7 @@ class Reconciler:
             self._table.notify("reconciling", text, count=len(waiting))
 
     def doubt(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
-        """Ask for tasks of which the present connection leaves something unclear."""
+        """Put tasks of the present connection in doubt, and ask for them."""
         for task in tasks:
             move(task, Transition.DOUBT)
             self.ask(link, task, now)
@@ -166,14 +166,14 @@ class Reconciler:
         self._timers.schedule(task, None)  # the clock starts when the question is written
 
     def _is_unanswered(self, task: Task, now: float) -> bool:
-        """Return whether no answer came in time. A line that is silent as a whole says nothing."""
+        """Return whether the answer is overdue. Silence of the whole connection proves nothing."""
         timeout, link = self._timing.answer_timeout, task.asked_on
         if link is None or now - task.asked_at < timeout:
             return False
         return now - link.keepalive.heard_at < timeout
 
     def asked(self, link: ConnectionState, task: Task, question: Question, now: float) -> None:
-        """Note that a question about a task is being written."""
+        """Record that a question about a task is being written."""
         link.asked[task.wire_uuid] = task
         link.is_hurried = False
         task.asked, task.asked_at, task.asked_on = question, now, link
@@ -181,7 +181,7 @@ class Reconciler:
         self._timers.schedule(task, now + self._timing.answer_timeout)
 
     def written(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
-        """Note that tasks are being written."""
+        """Record that tasks are being written."""
         overdue = now + self._timing.overdue
         for task in tasks:
             move(task, WRITE)
@@ -203,7 +203,7 @@ class Reconciler:
         return max(self._timing.early_look, self._poll_delay(task.asks))
 
     def due(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Do what is due for a task that was written; `link` is one on which to ask."""
+        """Do what is due for a task that was written; questions go out on `link`."""
         asked_on = task.asked_on
         if asked_on is None:
             if task.stage is Stage.SENT and not task.polled:
@@ -230,13 +230,13 @@ class Reconciler:
         self._timers.schedule(task, tick / _TICKS_PER_SECOND)
 
     def _poll_delay(self, asks: int) -> float:
-        """Return the delay before the next question: late by a quarter of its time at most."""
+        """Return the delay before the next question: a quarter of the time so far, at most."""
         return ceiling(asks, self._timing.poll, _POLL_FACTOR)
 
     # Answers.
 
     def alive(self, task: Task, now: float) -> None:
-        """Take a sign that the server knows the task and is not done."""
+        """Handle a sign that the server is working on the task."""
         task.evidence = Evidence.KNOWN
         move(task, Transition.ACCEPT)
         task.forget_doubt()
@@ -244,7 +244,7 @@ class Reconciler:
         self.poll_later(task, now)
 
     def known_alone(self, task: Task, now: float) -> None:
-        """Take a sign that the server knows the task, but says nothing of its state."""
+        """Handle a sign that the server knows the task, without its state."""
         task.evidence = Evidence.KNOWN
         move(task, Transition.ACCEPT)
         if task.spoiled:
@@ -264,7 +264,7 @@ class Reconciler:
         *,
         spoiled: bool = False,
     ) -> None:
-        """Go on after a question that found nothing, or was answered by an error.
+        """Continue after a question that found nothing, or was answered by an error.
 
         The error is `failure` if it is known to be about this task; else it has only `spoiled` the
         round.
@@ -294,7 +294,7 @@ class Reconciler:
             self._not_answered(task, now)
 
     def _missed(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Draw the conclusion from a round in which neither way of asking found the task."""
+        """Conclude a round in which neither way of asking found the task."""
         if task.spoiled:
             self._not_answered(task, now)
             return
@@ -329,12 +329,12 @@ class Reconciler:
         return was_sent_elsewhere or (task.writes > 1 and task.evidence is Evidence.WRITTEN)
 
     def only_a_refusal_known(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Go on after details that hold a refusal which proves nothing of the last sending."""
+        """Continue after details with a refusal that may be older than the last sending."""
         task.spoiled = False
         self._missed(link, task, now)
 
     def _not_answered(self, task: Task, now: float) -> None:
-        """Draw the conclusion from a round in which an error answered in place of the task.
+        """Conclude a round in which an error answered in place of the task.
 
         The end of a wait, and lack of room, are held to be the task's error only after long.
         """
@@ -377,7 +377,7 @@ class Reconciler:
             self.send_again(task)
 
     def _is_safe_to_resend(self, link: ConnectionState, task: Task, now: float) -> bool:
-        """Return whether the service is known to refuse the task, should it have arrived."""
+        """Return whether the service would refuse the task if it had arrived."""
         safe = self._timing.safe_resend
         if safe is None or now - task.sent_at < safe or not task.payload:
             return False
@@ -410,7 +410,7 @@ class Reconciler:
         self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
 
     def known(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Take a conflict: the server knows the task, and did not tell its outcome."""
+        """Handle a conflict: the server knows the task, and has not sent its outcome."""
         task.evidence = Evidence.KNOWN
         move(task, Transition.ACCEPT)
         self._table.clear(task)
