@@ -65,10 +65,11 @@ class Attribution:
         inquiry = link.inquiry
         if inquiry is None:
             inquiry = link.inquiry = Inquiry()
+        latest = link.unattributed[-1].came_at  # it is of no task that was sent later
         inquiry.add(link.unattributed)
         link.unattributed.clear()
         for task in self._written(link):
-            if inquiry.suspects_owner(task) or self._table.is_to_be_sent_again(task):
+            if not self._may_own(task, latest) or inquiry.suspects_owner(task):
                 continue
             inquiry.suspects.add(task)
             if task.stage is not Stage.RECONCILING:  # else it is asked for already
@@ -77,6 +78,11 @@ class Attribution:
         for error in inquiry.errors:
             if not (error.is_counted or (error.may_answer and link.refuses_questions)):
                 self._table.refused_unnamed(error, now)
+
+    def _may_own(self, task: Task, latest: float) -> bool:
+        """Return whether an error that came by `latest` may belong to a task."""
+        is_waiting = task.had_error or self._table.is_to_be_sent_again(task)
+        return task.sent_at <= latest and not is_waiting
 
     def _conclude(self, link: ConnectionState, inquiry: Inquiry, now: float) -> None:
         """Conclude the search once every suspect was found or is absent, or when it times out.
@@ -113,21 +119,34 @@ class Attribution:
         frame with one error, so they are sent again, each in a frame of its own.
         """
         absent = list(inquiry.absent)
+        if absent and not inquiry.suspects:
+            self._drop_doubtful(inquiry)
         are_too_many = len(absent) > len(inquiry.errors)
         if are_too_many and now - inquiry.since < self._timing.living_window:
             return
         if inquiry.are_alike and not are_too_many:
             self._hand_out(inquiry, absent, now)
-        else:  # the errors that differ may be of tasks that were told them by name since
+        else:  # errors that differ may be of tasks that were told theirs by name since
+            for task in absent:
+                task.had_error = not are_too_many
             self._send_again_alone(inquiry, absent)
         self._end(link, inquiry)
+
+    def _drop_doubtful(self, inquiry: Inquiry) -> None:
+        """Drop errors that may be of no task, if there are enough others for all candidates."""
+        certain = [error for error in inquiry.errors if not error.is_doubtful]
+        if inquiry.candidates <= len(certain) < len(inquiry.errors):
+            self._drop(inquiry, len(inquiry.errors))
+            inquiry.add(certain)
+            self._table.limit.unattributed += sum(error.is_counted for error in certain)
 
     def _hand_out(self, inquiry: Inquiry, owners: Sequence[Task], now: float) -> None:
         """Give each of these tasks an error.
 
         If an error may belong to none of them, they are sent again alone first.
         """
-        if inquiry.is_doubtful and not all(task.suspicions for task in owners):
+        is_doubtful = inquiry.is_doubtful or self._table.has_abandoned(now)  # by now
+        if is_doubtful and not all(task.suspicions for task in owners):
             self._send_again_alone(inquiry, owners)
             return
         for task, error in zip(owners, list(inquiry.errors), strict=False):

@@ -133,7 +133,7 @@ class Line:
                 self._on_error(link, error, now)
         if not items and not errors:
             self._parts.dispatcher.nothing_found(link, now)
-        if link.inquiry is not None:
+        if link.inquiry is not None and self.link is link:
             self._parts.attribution.conclude(link, now)
         if self.reconnector.unproved and link.ready:
             is_good = counters.succeeded > successes or link.age(now) > self._timing.proof

@@ -247,6 +247,7 @@ class Reconciler:
         """Handle a sign that the server knows the task, without its state."""
         task.evidence = Evidence.KNOWN
         move(task, Transition.ACCEPT)
+        self._table.clear(task)
         if task.spoiled:
             self._not_answered(task, now)
         else:
@@ -353,7 +354,8 @@ class Reconciler:
         elif self.is_unproven(task, failure):
             self.send_again(task)
         else:
-            self.retries.failed(task, failure, now)
+            was_named = failure.task_uuid is not None
+            self.retries.failed(task, failure, now, was_named=was_named)
 
     def _known_but_not_found(self, task: Task, now: float) -> None:
         lasted = now - task.missed_since
@@ -371,10 +373,18 @@ class Reconciler:
         elif link.inquiry is not None and link.inquiry.suspects_owner(task):
             link.inquiry.set_absent(task)
             self.poll_later(task, now)  # until the search has come to its end
-        elif lasted < self._timing.living_window:
+        elif lasted < self._wait_for_answer(task, link):
             self.poll_later(task, now)  # its answer may still come on this connection
         else:
             self.send_again(task)
+
+    def _wait_for_answer(self, task: Task, link: ConnectionState) -> float:
+        """Return how long a task must be absent before it is sent again on a live connection.
+
+        One that has had an error waits for the search for others: its next error would join it.
+        """
+        is_search_open = task.had_error and link.inquiry is not None
+        return self._timing.inquiry_limit if is_search_open else self._timing.living_window
 
     def _is_safe_to_resend(self, link: ConnectionState, task: Task, now: float) -> bool:
         """Return whether the service would refuse the task if it had arrived."""
@@ -397,6 +407,7 @@ class Reconciler:
             self._table.counters.resent += 1
             task.forget_doubt()
             move(task, Transition.DOUBT)
+            answered(task)  # a question that is open needs the timer
             self._timers.schedule(task, None)
             if task.stored:
                 self._table.load(task)

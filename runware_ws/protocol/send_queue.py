@@ -106,8 +106,10 @@ class SendQueue:
             batch = self._pending(table.bulk, self._room_for_bulk())
             if batch:
                 self._small_in_a_row = 0
-        limit.wanted = table.small.count > 0 or table.bulk.count > 0
-        if limit.wanted and limit.room() <= len(batch):
+        is_waiting = table.small.count > 0 or table.bulk.count > 0
+        limit.wanted = is_waiting or bool(table.resends)
+        room = table.room_for_resends() if table.resends else limit.room() - len(batch)
+        if limit.wanted and room <= 0:
             table.timers.moved |= limit.is_full(now)
         if not batch:
             return None

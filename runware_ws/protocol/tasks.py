@@ -147,6 +147,7 @@ class Task:
         spoiled: whether an error answered a question of the current round.
         rejection: an error that may be the answer to its sending, until the server confirms it.
         refusal: the error by which the server last refused it for lack of room, or None.
+        had_error: whether an error without a name is its own, so that no later one can be.
         suspicions: number of times that it may have caused an error that named no task.
         alone: whether it must be written in a frame without other tasks.
         found_by: how a task in doubt was found, as in `Stats.recovered`; "" if it was never in
@@ -178,6 +179,7 @@ class Task:
     spoiled = False
     rejection: ErrorItem | None = None
     refusal: ErrorItem | None = None
+    had_error = False
     suspicions = 0
     alone = False
     found_by = ""
@@ -250,6 +252,7 @@ class Task:
         """Reset the counts, because the server mentioned the task, or it is written again."""
         self.misses = self.failures = 0
         self.failure = self.rejection = None
+        self.had_error = False
 
     def __repr__(self) -> str:
         return f"<Task {self.uuid} {self.stage.value}, {len(self.payload)} bytes>"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runware_ws.protocol.effects import Settle
 from runware_ws.protocol.tasks import Stage, Task
 from runware_ws.protocol.wire import encode_answer
 from tests.client.test_moments import connected, hear, submit, write_all
@@ -128,6 +129,28 @@ def test_what_was_refused_is_not_told_the_error_of_a_task_that_has_failed_since(
                 hear(session, now, errors=[error("taskNotFound", one)])
         assert refused.stage is not Stage.SETTLED
     assert failed.stage is Stage.SETTLED
+
+
+def test_tasks_whose_errors_differ_are_told_theirs_one_after_another() -> None:
+    """None of the errors names its task, and the service finds none of them."""
+    session = connected()
+    tasks = submit(session, 3)
+    names = [task.uuid for task in tasks]
+    codes = dict(zip(names, ("novelty", "invalidImage", "oddity"), strict=True))
+    now = sent = 0
+    while session.tasks and now < 400:
+        now += 1
+        session.handle_timer(now)
+        for one in [one for frame in write_all(session, now) for one in frame]:
+            if "taskType" not in one:
+                sent += 1
+                hear(session, now, errors=[error(codes[one["taskUUID"]])])
+            elif one["taskType"] != "ping":
+                hear(session, now, errors=[error("taskNotFound", one)])
+    settled = [effect for effect in session.take_effects() if isinstance(effect, Settle)]
+    outcomes = {effect.task.uuid: effect.outcome for effect in settled}
+    assert {uuid: getattr(one, "code", one) for uuid, one in outcomes.items()} == codes
+    assert sent <= 3 * 3
 
 
 def test_a_task_that_conflicts_twice_is_asked_for_once() -> None:
