@@ -36,24 +36,24 @@ class UpscaleResult:
         seconds: seconds from the call to the result, or None if unknown.
     """
 
+    _saved_to: Path | None = None
+
     def __init__(
         self,
         task_uuid: str,
         raw: Mapping[str, Any],
         attempts: int = 1,
-        *,
-        attempt_uuids: tuple[str, ...] = (),
         tag: Any = None,
         seconds: float | None = None,
-        on_ack: Callable[[], None] | None = None,
         downloads: Downloads | None = None,
+        attempt_uuids: tuple[str, ...] = (),
+        on_ack: Callable[[], None] | None = None,
     ) -> None:
         self.task_uuid = task_uuid
         self.raw = raw
         self.attempts = attempts
         self.tag = tag
         self.seconds = seconds
-        self._saved_to: Path | None = None
         self._attempt_uuids = attempt_uuids
         self._on_ack = on_ack
         self._downloads = downloads or downloads_of_environment()

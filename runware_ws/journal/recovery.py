@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..batch import Failure, Outcome, OutcomeIterator, Success, outcome_of
 from ..errors import ProtocolError, ResultLostError
+from ..protocol.tasks import Task
 from ..protocol.wire import Item, decode_item, decode_value
 from ..results import UpscaleResult
 from ..runtime.concurrency import Notification, run_in_thread, uninterruptible
@@ -68,7 +69,8 @@ class Recovered(OutcomeIterator[RecoveredSource]):
             submitter.driver.writer.untaken.add(uuid)
 
     def _take_up(self, entry: Entry, submitter: Submitter) -> Submission:
-        submission = Submission(entry.uuid, b"", **task_options(entry))
+        submission = Submission(entry.uuid)
+        restore(submission, entry)
         submission.tag = _tag(entry)
         submitter.admission.enter_anyway(0)
         self._in_flight += 1
@@ -129,12 +131,7 @@ class Recovered(OutcomeIterator[RecoveredSource]):
             return _unreadable(entry, submitter)
         on_ack = partial(submitter.forget, uuid)
         result = UpscaleResult(
-            uuid,
-            answer,
-            entry.attempts,
-            tag=_tag(entry),
-            on_ack=on_ack,
-            downloads=submitter.downloads,
+            uuid, answer, entry.attempts, _tag(entry), downloads=submitter.downloads, on_ack=on_ack
         )
         return Success(_source(entry), result)
 
@@ -151,21 +148,19 @@ async def take_up(journal: Journal, submitter: Submitter) -> Recovered:
     return recovered
 
 
-def task_options(entry: Entry) -> dict[str, Any]:
-    """Return the arguments for a task that continues an entry.
+def restore(task: Task, entry: Entry) -> None:
+    """Turn a new task into the one that an entry tells of.
 
     It has no deadline: no caller waits for it, and if it timed out, the program would upscale its
     image again as another task. The service is asked until it tells the outcome.
     """
-    return {
-        "wire_uuid": entry.wire_uuid,
-        "owned": entry.owned,
-        "polled": entry.polled,
-        "origin": Origin(b"", entry.source, entry.digest, entry.tag, entry.wire_uuid),
-        "attempts": entry.attempts,
-        "writes": 1,  # it may have been sent
-        "stored": entry.has_request,
-    }
+    task.wire_uuid = entry.wire_uuid
+    task.owned = entry.owned
+    task.polled = entry.polled
+    task.origin = Origin(b"", entry.source, entry.digest, entry.tag, entry.wire_uuid)
+    task.attempts = entry.attempts
+    task.writes = 1  # perhaps: nobody knows how far it came
+    task.stored = entry.has_request
 
 
 def _read_result(journal: Journal, uuid: str) -> tuple[Entry, Item | None]:

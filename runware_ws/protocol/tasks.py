@@ -155,6 +155,17 @@ class Task:
     """
 
     # Most tasks never set these, so they cost nothing for each.
+    owned = True
+    wanted = 0
+    priority = 0
+    bulk = False
+    polled = False
+    timeout: float | None = None
+    deadline: float | None = None
+    origin: Any = None
+    attempts = 1
+    writes = 0
+    stored = False
     former_uuids: tuple[str, ...] = ()
     uuid_of_attempt: Callable[[int], str] | None = None
     inline: Callable[[], bytes | bytearray] | None = None
@@ -184,38 +195,15 @@ class Task:
     alone = False
     found_by = ""
 
-    def __init__(
-        self,
-        uuid: str,
-        payload: bytes | bytearray = b"",
-        *,
-        wire_uuid: str = "",
-        owned: bool = True,
-        wanted: int = 0,
-        priority: int = 0,
-        bulk: bool = False,
-        polled: bool = False,
-        timeout: float | None = None,
-        deadline: float | None = None,
-        origin: Any = None,
-        attempts: int = 1,
-        writes: int = 0,
-        stored: bool = False,
-    ) -> None:
-        self.uuid = uuid
-        self.wire_uuid = wire_uuid or uuid
+    def __init__(self, uuid: str, payload: bytes | bytearray = b"") -> None:
+        self.uuid = self.wire_uuid = uuid
         self.payload = payload
-        self.owned = owned
-        self.wanted = wanted
-        self.priority = priority
-        self.bulk = bulk
-        self.polled = polled
-        self.timeout = timeout
-        self.deadline = deadline
-        self.origin = origin
-        self.stored = stored
-        self.attempts = attempts
-        self.writes = writes
+
+    def limit_time(self, now: float, timeout: float | None) -> None:
+        """Have the task end after so many seconds from now; None for no limit."""
+        if timeout is not None:
+            self.timeout = timeout
+            self.deadline = now + timeout
 
     @property
     def attempt_uuids(self) -> tuple[str, ...]:

@@ -113,15 +113,13 @@ class Submitter:
                 return await self.attach(names.uuid, timeout)
         source = source_of(image)
         self._check_size(source.size)
-        submission = Submission(
-            new_uuid() if names is None else names.uuid,
-            owned=task_uuid is None,
-            polled=template.polled,
-            priority=priority,
-            timeout=timeout,
-            deadline=None if timeout is None else began + timeout,
-        )
-        submission.tag, submission.began = tag, began
+        submission = Submission(new_uuid() if names is None else names.uuid)
+        submission.owned = task_uuid is None
+        submission.polled = template.polled
+        submission.priority = priority
+        submission.tag = tag
+        submission.began = began
+        submission.limit_time(began, timeout)
         if names is None and self._is_plain and source.is_quick:
             if source.is_read:
                 # Others run between two files. A caller that waits for the result lets them run.
@@ -248,18 +246,13 @@ class Submitter:
     ) -> list[dict[str, Any]]:
         """Run a task that is not an upscale task; see `RunwareClient.run`."""
         uuid, payload = members["taskUUID"], encode_task(members)
-        deadline = None if timeout is None else self.driver.clock() + timeout
-        with time_limit(uuid, timeout, deadline, _AT_GATE):
-            await self.admission.enter(len(payload))
-        submission = Submission(
-            uuid,
-            payload,
-            wanted=wanted,
-            polled=members.get("deliveryMethod") == "async" or "webhookURL" in members,
-            timeout=timeout,
-            deadline=deadline,
-        )
+        submission = Submission(uuid, payload)
+        submission.wanted = wanted
+        submission.polled = members.get("deliveryMethod") == "async" or "webhookURL" in members
+        submission.limit_time(self.driver.clock(), timeout)
         submission.size = len(payload)
+        with _time_limit(submission, _AT_GATE):
+            await self.admission.enter(submission.size)
         with self.admission.given_back_on_error(submission):
             self.driver.check_open()
             self._refuse_used(uuid)
@@ -276,8 +269,9 @@ class Submitter:
         """Find a task by its UUID; see `RunwareClient.attach`."""
         if (known := self._in_flight(task_uuid)) is not None:
             return known
-        deadline = None if timeout is None else self.driver.clock() + timeout
-        with time_limit(task_uuid, timeout, deadline, _AT_GATE):
+        submission = Submission(task_uuid)
+        submission.limit_time(self.driver.clock(), timeout)
+        with _time_limit(submission, _AT_GATE):
             await self.admission.enter(0)
         known = self._in_flight(task_uuid)
         if known is not None or self.session.ended:
@@ -285,7 +279,6 @@ class Submitter:
             self.driver.check_open()
         if known is not None:
             return known
-        submission = Submission(task_uuid, b"", timeout=timeout, deadline=deadline)
         self.take_up(submission)
         return submission
 
@@ -339,8 +332,8 @@ class Submitter:
         if self.driver.writer is not None:
             self.driver.writer.forget(uuid)
 
-    def _settled(self, task: Task, outcome: dict[str, Any] | RunwareError) -> None:
-        submission = cast(Submission, task)
+    def _settled(self, task: Any, outcome: dict[str, Any] | RunwareError) -> None:
+        submission: Submission = task
         began = submission.began
         seconds = None if began is None else self.driver.clock() - began
         try:
@@ -367,11 +360,11 @@ class Submitter:
             submission.uuid,
             item,
             submission.attempts,
-            attempt_uuids=submission.attempt_uuids if submission.former_uuids else (),
-            tag=submission.tag,
-            seconds=seconds,
-            on_ack=partial(self.forget, submission.uuid) if is_recorded else None,
-            downloads=self.downloads,
+            submission.tag,
+            seconds,
+            self.downloads,
+            submission.attempt_uuids if submission.former_uuids else (),
+            partial(self.forget, submission.uuid) if is_recorded else None,
         )
 
     def _retried(self, task: Task, code: str) -> None:

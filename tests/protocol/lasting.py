@@ -15,7 +15,7 @@ from typing import Any
 from runware_ws.emulator.service import effects as server_effects
 from runware_ws.journal.changes import Change, Forget, Keep, Origin
 from runware_ws.journal.loading import read_request
-from runware_ws.journal.recovery import task_options
+from runware_ws.journal.recovery import restore
 from runware_ws.journal.store import Journal
 from runware_ws.journal.writer import change_of
 from runware_ws.protocol.effects import Load, Notify, Pong, Record, Settle
@@ -77,7 +77,8 @@ class LastingWorld(World):
                 answer = decode_item(self.journal.answer(entry.uuid))
                 self._hand_over(number, entry.uuid, answer)
                 continue
-            task = NumberedTask(number, entry.uuid, b"", **task_options(entry))
+            task = NumberedTask(number, entry.uuid)
+            restore(task, entry)
             self.expect(task)
             self.client.attach(task, self.now)
 

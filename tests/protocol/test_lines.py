@@ -23,7 +23,8 @@ LARGE = 100_000
 def task_of(session: Session, now: float, *, bulk: bool = False) -> Task:
     uuid = new_uuid()
     members = [{"taskType": "upscale", "taskUUID": uuid, "x": "y" * (LARGE if bulk else 0)}]
-    task = Task(uuid, json.dumps(members, separators=(",", ":")).encode(), bulk=bulk)
+    task = Task(uuid, json.dumps(members, separators=(",", ":")).encode())
+    task.bulk = bulk
     session.submit(task, now)
     return task
 

@@ -49,8 +49,8 @@ class NumberedTask(Task):
 
     __slots__ = ("number",)
 
-    def __init__(self, number: int, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, number: int, uuid: str, payload: bytes = b"") -> None:
+        super().__init__(uuid, payload)
         self.number = number
 
 
@@ -135,15 +135,9 @@ class World:
         number = self.submitted
         self.submitted += 1
         image = image or image_of(number)
-        deadline = None if timeout is None else self.now + timeout
-        task = NumberedTask(
-            number,
-            uuid,
-            encode_task({**members, "inputs": {"image": image}}),
-            polled=delivery == "async",
-            timeout=timeout,
-            deadline=deadline,
-        )
+        task = NumberedTask(number, uuid, encode_task({**members, "inputs": {"image": image}}))
+        task.polled = delivery == "async"
+        task.limit_time(self.now, timeout)
         self.expect(task)
         self.client.submit(task, self.now)
         self.pump()
