@@ -36,6 +36,7 @@ class UpscaleResult:
         seconds: seconds from the call to the result, or None if unknown.
     """
 
+    _attempt_uuids: tuple[str, ...] = ()
     _saved_to: Path | None = None
 
     def __init__(
@@ -43,10 +44,10 @@ class UpscaleResult:
         task_uuid: str,
         raw: Mapping[str, Any],
         attempts: int = 1,
-        tag: Any = None,
         seconds: float | None = None,
         downloads: Downloads | None = None,
-        attempt_uuids: tuple[str, ...] = (),
+        *,
+        tag: Any = None,
         on_ack: Callable[[], None] | None = None,
     ) -> None:
         self.task_uuid = task_uuid
@@ -54,7 +55,6 @@ class UpscaleResult:
         self.attempts = attempts
         self.tag = tag
         self.seconds = seconds
-        self._attempt_uuids = attempt_uuids
         self._on_ack = on_ack
         self._downloads = downloads or downloads_of_environment()
 

@@ -131,7 +131,12 @@ class Recovered(OutcomeIterator[RecoveredSource]):
             return _unreadable(entry, submitter)
         on_ack = partial(submitter.forget, uuid)
         result = UpscaleResult(
-            uuid, answer, entry.attempts, _tag(entry), downloads=submitter.downloads, on_ack=on_ack
+            uuid,
+            answer,
+            entry.attempts,
+            downloads=submitter.downloads,
+            tag=_tag(entry),
+            on_ack=on_ack,
         )
         return Success(_source(entry), result)
 

@@ -11,7 +11,7 @@ import anyio
 
 from ..errors import TaskTimeoutError
 from ..protocol.priority_queue import PriorityQueue
-from .concurrency import Notification, one_shot_event
+from .concurrency import Notification, new_waiter, wake
 
 __all__ = ["Admission", "time_limit"]
 
@@ -34,12 +34,12 @@ class Sized(Protocol):
 
 
 class _Waiter:
-    __slots__ = ("admitted", "event", "priority", "size")
+    __slots__ = ("admitted", "entrance", "priority", "size")
 
     def __init__(self, size: int, priority: int) -> None:
         self.size = size
         self.priority = priority
-        self.event = one_shot_event()
+        self.entrance = new_waiter()
         self.admitted = False
 
 
@@ -109,7 +109,7 @@ class Admission:
         queue = self._large if size > _LARGE_BYTES else self._small
         queue.add(waiter, priority)
         try:
-            await waiter.event.wait()
+            await waiter.entrance
         except BaseException:
             if waiter.admitted:
                 self.leave(size)
@@ -190,7 +190,7 @@ class Admission:
             self._small_in_a_row = self._small_in_a_row + 1 if is_small and self._large.count else 0
             self.enter_anyway(waiter.size)
             waiter.admitted = True
-            waiter.event.set()
+            wake(waiter.entrance)
 
     def _next_queue(self) -> PriorityQueue[_Waiter] | None:
         """Return the queue whose next caller may enter; None if there is none.

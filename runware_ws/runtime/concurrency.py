@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
 from types import FunctionType
 from typing import Any, Protocol, TypeVar
@@ -18,12 +18,13 @@ __all__ = [
     "LARGE_BYTES",
     "Background",
     "Notification",
-    "OneShotEvent",
-    "one_shot_event",
-    "one_shot_event_type",
+    "Waiter",
+    "new_waiter",
     "run_in_thread",
     "run_off_loop",
     "uninterruptible",
+    "waiter_type",
+    "wake",
 ]
 
 T = TypeVar("T")
@@ -41,53 +42,53 @@ async def run_off_loop(function: Callable[[T], R], argument: T, size: int) -> R:
     return await run_in_thread(function, argument)
 
 
-class OneShotEvent(Protocol):
-    """An event that is set once. It costs a third of `anyio.Event`, and each task may have one."""
+class Waiter(Protocol):
+    """Something that one task awaits until another wakes it: a future of asyncio, or its like.
 
-    def set(self) -> None: ...
+    It costs a fifth of `anyio.Event`, and each task may have one.
+    """
 
-    def wait(self) -> Awaitable[Any]: ...
+    def done(self) -> bool: ...
 
+    def set_result(self, result: None, /) -> None: ...
 
-class _AsyncioEvent:
-    """An event for asyncio that takes a tenth of the memory of `asyncio.Event` with one waiter."""
-
-    __slots__ = ("_is_set", "_waiters")
-
-    def __init__(self) -> None:
-        self._is_set = False
-        self._waiters: list[asyncio.Future[None]] = []
-
-    def set(self) -> None:
-        self._is_set = True
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def wait(self) -> asyncio.Future[None]:
-        waiter = asyncio.get_running_loop().create_future()
-        if self._is_set:
-            waiter.set_result(None)
-            return waiter
-        count = len(self._waiters)
-        if count and not count & (count - 1):  # now and then, as it takes time: some were cancelled
-            self._waiters = [one for one in self._waiters if not one.done()]
-        self._waiters.append(waiter)
-        return waiter
+    def __await__(self) -> Generator[Any, Any, Any]: ...
 
 
-def one_shot_event_type() -> Callable[[], OneShotEvent]:
-    """Return the type of event for the running event loop."""
+class _TrioWaiter:
+    __slots__ = ("_event",)
+
+    def __init__(self, event: Any) -> None:
+        self._event = event
+
+    def done(self) -> bool:
+        return bool(self._event.is_set())
+
+    def set_result(self, _: None, /) -> None:
+        self._event.set()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._event.wait().__await__()  # type: ignore[no-any-return]
+
+
+def waiter_type() -> Callable[[], Waiter]:
+    """Return what makes waiters for the event loop that runs."""
     if running_on_trio():
         import trio
 
-        return trio.Event
-    return _AsyncioEvent
+        return lambda: _TrioWaiter(trio.Event())
+    return asyncio.get_running_loop().create_future
 
 
-def one_shot_event() -> OneShotEvent:
-    """Return a new event for the running event loop."""
-    return one_shot_event_type()()
+def new_waiter() -> Waiter:
+    """Return a new waiter for the event loop that runs."""
+    return waiter_type()()
+
+
+def wake(waiter: Waiter) -> None:
+    """Wake the task that awaits a waiter, unless it was woken or cancelled before."""
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class Notification:
@@ -96,7 +97,7 @@ class Notification:
     __slots__ = ("_event",)
 
     def __init__(self) -> None:
-        self._event: OneShotEvent | None = None  # made when waited for: no event loop may run yet
+        self._event: anyio.Event | None = None  # made when waited for: no event loop may run yet
 
     def notify(self) -> None:
         """Wake all current waiters."""
@@ -107,7 +108,7 @@ class Notification:
     async def wait(self) -> None:
         """Wait for the next `notify`. Cancelling one waiter does not affect the others."""
         if self._event is None:
-            self._event = one_shot_event()
+            self._event = anyio.Event()
         await self._event.wait()
 
 

@@ -49,7 +49,7 @@ from ..transport import DisconnectedError, Target
 from ..transport.base import CLOSE_TIMEOUT
 from ..transport.fork import guard
 from .api_key import ApiKey
-from .concurrency import Background, one_shot_event
+from .concurrency import Background, new_waiter, wake
 from .connection import Connection
 from .home import Home, SleepDetector
 
@@ -110,7 +110,7 @@ class Driver:
         self._first_attempt = anyio.Event()
         self._connections: tuple[Connection, ...] = ()  # the present one of each line
         self._connecting: set[Background] = set()  # also those that are ending
-        self._timer_is_sooner = one_shot_event()
+        self._timer_is_sooner = new_waiter()
         self._timer_at = -math.inf
         self._pings: list[_Ping] = []
         self._at_journal: list[Background] = []
@@ -333,19 +333,19 @@ class Driver:
             self.session.handle_timer(now)
             when = self.session.next_timer()
             self._timer_at = math.inf if when is None else when
-            self._timer_is_sooner = one_shot_event()
+            self._timer_is_sooner = new_waiter()
             self.step()
             look_at = now + _LOOK if self._connections else math.inf
             # Until then, the deadline of a later outcome is among the session's timers.
             release_at = self._release_late(now)
             with anyio.CancelScope(deadline=min(self._timer_at, look_at, release_at)):
-                await self._timer_is_sooner.wait()
+                await self._timer_is_sooner
 
     def set_timer(self) -> None:
         """Set the timer to the next time of the session, if that is sooner than planned."""
         when = self.session.next_timer()
         if when is not None and when < self._timer_at:
-            self._timer_is_sooner.set()
+            wake(self._timer_is_sooner)
 
     # Connections.
 
@@ -391,7 +391,7 @@ class Driver:
     def _end(self) -> None:
         """Stop all background work after the end of the session."""
         self.step()
-        self._timer_is_sooner.set()
+        wake(self._timer_is_sooner)
 
     async def _watch(self, function: Callable[[], Awaitable[None]]) -> None:
         """Run a background function. If it raises, fail the client."""

@@ -10,7 +10,7 @@ from threading import get_ident
 from typing import Any
 
 from ..transport import running_on_trio
-from .concurrency import one_shot_event_type
+from .concurrency import waiter_type
 
 
 class Home:
@@ -18,14 +18,14 @@ class Home:
 
     Attributes:
         clock: returns the time of the event loop, in seconds.
-        new_event: returns a new event for the event loop.
-        is_another_process: whether this process was forked from that of the client. `Driver.forked`
-            sets it, because asking the system at each call takes longer than the check.
+        new_waiter: returns a new waiter for it.
+        is_another_process: whether this process was forked from the one of the client; kept by
+            `Driver.forked`, since asking the system at each call takes longer than the check.
     """
 
     def __init__(self) -> None:
         self.clock: Callable[[], float]
-        self.new_event = one_shot_event_type()
+        self.new_waiter = waiter_type()
         self._current: Callable[[], Any]
         self.is_another_process = False
         self._thread = get_ident()

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import RunwareError
 from ..protocol.tasks import Task
 from ..results import UpscaleResult
-from .concurrency import OneShotEvent
+from .concurrency import Waiter, wake
 
 
 class Submission(Task):
@@ -22,7 +22,6 @@ class Submission(Task):
         is_sent: whether it was sent, at least in part.
         sharers: number of further callers with the same job that have not cancelled it.
         content: the hash of its image if the image may be reused; else "".
-        event: set when it is settled; created by the first waiter.
     """
 
     size = 0
@@ -32,7 +31,7 @@ class Submission(Task):
     tag: Any = None
     began: float | None = None
     outcome: UpscaleResult | RunwareError | None = None
-    event: OneShotEvent | None = None
+    _waiters: list[Waiter] | None = None
     _callbacks: Sequence[Callable[[], None]] = ()
 
     def shared(self) -> Submission:
@@ -58,11 +57,23 @@ class Submission(Task):
         else:
             self._callbacks = (*self._callbacks, callback)
 
+    def wake_when_settled(self, waiter: Waiter) -> None:
+        """Wake a waiter once the task is settled."""
+        waiters = self._waiters
+        if self.outcome is not None:
+            wake(waiter)
+        elif waiters is None:
+            self._waiters = [waiter]
+        else:
+            if not len(waiters) & (len(waiters) - 1):  # now and then: some were cancelled
+                waiters[:] = [one for one in waiters if not one.done()]
+            waiters.append(waiter)
+
     def finish(self, outcome: UpscaleResult | RunwareError) -> None:
         """Set the outcome, and wake all waiters."""
         self.outcome = outcome
-        if self.event is not None:
-            self.event.set()
+        for waiter in self._waiters or ():
+            wake(waiter)
         if self._callbacks:
             callbacks, self._callbacks = self._callbacks, ()  # they may hold this task
             for callback in callbacks:

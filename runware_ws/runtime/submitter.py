@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from ..results import UpscaleResult
 from ..settings import Settings
 from .admission import Admission, time_limit
 from .api_key import ApiKey
-from .concurrency import LARGE_BYTES, run_off_loop
+from .concurrency import LARGE_BYTES, Waiter, run_off_loop
 from .download import Downloads
 from .driver import Driver
 from .observer import Observer
@@ -82,6 +82,7 @@ class Submitter:
             key=key,
             journal=journal,
         )
+        self._new_waiter = self.driver.home.new_waiter
 
     async def submit(
         self,
@@ -289,14 +290,11 @@ class Submitter:
             self.observer.submitted(submission, 0.0)
         self.driver.step()
 
-    def wait(self, submission: Submission) -> Awaitable[Any]:
-        """Wait until a task is settled. Cancelling the waiter does not cancel the task."""
-        event = submission.event
-        if event is None:
-            event = submission.event = self.driver.home.new_event()
-            if submission.outcome is not None:
-                event.set()
-        return event.wait()
+    def wait(self, submission: Submission) -> Waiter:
+        """Return what to await until a task is settled. Cancelled, it does not cancel the task."""
+        waiter = self._new_waiter()
+        submission.wake_when_settled(waiter)
+        return waiter
 
     async def recorded(self, submission: Submission) -> None:
         """Wait until a task that was just submitted is recorded in the journal, if there is one.
@@ -355,17 +353,13 @@ class Submitter:
     def _result(
         self, submission: Submission, item: dict[str, Any], seconds: float | None
     ) -> UpscaleResult:
-        is_recorded = submission.origin is not None
-        return UpscaleResult(
-            submission.uuid,
-            item,
-            submission.attempts,
-            submission.tag,
-            seconds,
-            self.downloads,
-            submission.attempt_uuids if submission.former_uuids else (),
-            partial(self.forget, submission.uuid) if is_recorded else None,
-        )
+        result = UpscaleResult(submission.uuid, item, submission.attempts, seconds, self.downloads)
+        result.tag = submission.tag
+        if submission.former_uuids:
+            result._attempt_uuids = submission.attempt_uuids
+        if submission.origin is not None:  # it is in the journal
+            result._on_ack = partial(self.forget, submission.uuid)
+        return result
 
     def _retried(self, task: Task, code: str) -> None:
         if self.observer is not None:
