@@ -7,6 +7,11 @@ from typing import Any
 _SMALL_BYTES = 64 * 1024
 _SHORTEST = 8  # a shorter one, as in tests, may be a part of other words
 _MAX_DEPTH = 100
+_BACKSLASH = ord("\\")
+_USUAL_ANSWER = (
+    b'{"data":[{"taskType":"upscale","taskUUID":"0123456789abcdef-4","cost":0.1,"imageUUID":"-",'
+    b'"imageURL":"https://im.runware.ai/image/ws/2/ii/-.jpg"}]}'
+)
 _IN_ITS_PLACE = "(the key)"
 # The members with the image itself need no search, which would take long.
 _IMAGES = frozenset({"imageBase64Data", "imageDataURI", "mediaBase64Data", "mediaDataURI"})
@@ -15,7 +20,7 @@ _IMAGES = frozenset({"imageBase64Data", "imageDataURI", "mediaBase64Data", "medi
 class Secret:
     """Holds the API key, so that no repr, log or dump of local variables shows it."""
 
-    __slots__ = ("_bytes", "_text")
+    __slots__ = ("_bytes", "_rarest", "_text")
 
     def __init__(self, text: str) -> None:
         self.replace(text)
@@ -24,6 +29,7 @@ class Secret:
         """Replace the text by another one."""
         self._text = text
         self._bytes = text.encode()
+        self._rarest = min(self._bytes, key=_USUAL_ANSWER.count, default=0)
 
     def reveal(self) -> str:
         """Return the text itself."""
@@ -37,7 +43,9 @@ class Secret:
         """
         if len(self._text) < _SHORTEST:
             return False
-        return len(frame) > _SMALL_BYTES or b"\\" in frame or self._bytes in frame
+        if len(frame) > _SMALL_BYTES or _BACKSLASH in frame:
+            return True
+        return self._rarest in frame and self._bytes in frame  # a byte is found much faster
 
     def hidden_in(self, value: Any, depth: int = 0) -> Any:
         """Return a value from the server, with the secret removed wherever it is quoted.

@@ -43,7 +43,7 @@ Item = dict[str, Any]
 # allows ten thousand results of six members each, which take at most a tenth of a second.
 _MAX_VALUES = 50_000
 _BYTES_PER_VALUE = 256
-_BYTES_OF_SMALLEST_VALUE = 2  # a digit and a comma, or two brackets
+_MIN_BYTES_OF_MANY = 2 * _MAX_VALUES  # a digit and a comma each, or two brackets
 _BEFORE_IMAGE = (b'Base64Data":"', b";base64,")
 _PIECE_BYTES = 128 * 1024
 _BYTES = (bytes, bytearray)
@@ -84,7 +84,7 @@ def decode(
     """
     if not isinstance(frame, _BYTES):
         frame = frame.encode() if isinstance(frame, str) else bytes(frame)
-    if len(frame) > _BYTES_OF_SMALLEST_VALUE * _MAX_VALUES:
+    if len(frame) > _MIN_BYTES_OF_MANY:
         _refuse_too_many_values(frame)
     try:
         root = orjson.loads(frame)

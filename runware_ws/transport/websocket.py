@@ -45,6 +45,7 @@ _WHOLE = (_TEXT, _BINARY)
 _OPCODE, _OPCODES = 0x0F, (0x0, 0x1, 0x2, 0x8, 0x9, 0xA)
 _MASKED = 0x80
 _SIZE_16_BIT, _SIZE_64_BIT = 126, 127
+_EXTENDED = {_SIZE_16_BIT: struct.Struct("!H"), _SIZE_64_BIT: struct.Struct("!Q")}
 
 
 class DisconnectedError(Exception):
@@ -125,12 +126,11 @@ class WebSocket:
             if self._missing or not self._is_established:
                 start = self._go_on(view, start, messages)
                 continue
-            payload, stop = _frame_at(view, start)
+            payload, stop, is_message = _frame_at(view, start)
             if not payload:
                 self._begun = bytes(view[start:])
                 break
-            is_regular = view[start] in _WHOLE and not view[start + 1] & _MASKED
-            if is_regular and stop <= end and self._may_bypass(stop - payload):
+            if is_message and stop <= end and self._may_bypass(stop - payload):
                 messages.append(bytes(view[payload:stop]))
             else:
                 self._feed(view[start:stop], messages)
@@ -139,8 +139,9 @@ class WebSocket:
         return messages
 
     def _may_bypass(self, size: int) -> bool:
-        """Return whether a whole message of this size may bypass the library."""
-        return self.is_open and self._message is None and size <= self._max_size
+        """Return whether the library need not see a whole message of this size."""
+        is_open = self._protocol.state is _OPEN
+        return is_open and self._message is None and size <= self._max_size
 
     def _go_on(self, data: memoryview, start: int, messages: list[Data]) -> int:
         """Pass the rest of a frame that the library has begun to read. Return its end in `data`."""
@@ -222,24 +223,25 @@ class WebSocket:
         return _closed(closed)
 
 
-def _frame_at(data: memoryview, start: int) -> tuple[int, int]:
-    """Return the start and end of a frame's payload; (0, 0) if the header is incomplete.
+def _frame_at(data: memoryview, start: int) -> tuple[int, int, bool]:
+    """Return where the payload of a frame begins and ends, and whether it is a whole message.
 
-    A frame with a mask or an unknown opcode is refused by the library after two bytes.
+    Without its whole header, both are 0. A frame with a mask or an unknown opcode is refused by the
+    library after two bytes.
     """
-    header = start + 2
-    if header > len(data):
-        return 0, 0
-    second = data[start + 1]
-    size = second & ~_MASKED
-    is_refused = second & _MASKED or data[start] & _OPCODE not in _OPCODES
-    if size >= _SIZE_16_BIT and not is_refused:
-        bytes_of_size = 2 if size == _SIZE_16_BIT else 8
-        size = int.from_bytes(data[header : header + bytes_of_size])
-        header += bytes_of_size
-        if header > len(data):
-            return 0, 0
-    return header, header + size
+    payload = start + 2
+    if payload > len(data):
+        return 0, 0, False
+    first, size = data[start], data[start + 1]
+    if size & _MASKED or (size >= _SIZE_16_BIT and first & _OPCODE not in _OPCODES):
+        return payload, payload + (size & ~_MASKED), False
+    if size >= _SIZE_16_BIT:
+        extended = _EXTENDED[size]
+        header, payload = payload, payload + extended.size
+        if payload > len(data):
+            return 0, 0, False
+        (size,) = extended.unpack_from(data, header)
+    return payload, payload + size, first in _WHOLE
 
 
 def _masked_head(size: int) -> bytes:
