@@ -66,18 +66,31 @@ class Source(ABC):
         return await run_in_thread(self.encode, head, tail, abandon_on_cancel=self.is_read)
 
 
-class _Text(Source):
-    """A string in parts, so that a large one is copied only once."""
+class _Name(Source):
+    """A URL or UUID."""
+
+    is_quick = True
+    has_content = False
+
+    def __init__(self, text: str) -> None:
+        self._json = encode_text(text)
+        self.size = len(self._json)
+
+    def encode(self, head: bytes, tail: bytes) -> bytes:
+        return b"".join((head, self._json, tail))
+
+
+class _Base64(Source):
+    """A data URI or base64, in which nothing needs an escape. Megabytes are copied only once."""
 
     is_quick = True
 
-    def __init__(self, *parts: bytes, has_content: bool) -> None:
-        self._parts = parts
-        self.has_content = has_content
-        self.size = sum(map(len, parts))
+    def __init__(self, text: str) -> None:
+        self._text = text.encode()
+        self.size = len(self._text) + 2
 
     def encode(self, head: bytes, tail: bytes) -> bytes:
-        return b"".join((head, *self._parts, tail))
+        return b"".join((head, b'"', self._text, b'"', tail))
 
 
 class _Bytes(Source):
@@ -211,7 +224,7 @@ def source_of(image: Image) -> Source:
     if isinstance(image, bytes | bytearray | memoryview):
         return _Bytes(image)
     if isinstance(image, UUID):
-        return _Text(encode_text(str(image)), has_content=False)
+        return _Name(str(image))
     if is_pillow_image(image) or is_array(image):
         return _PixelSource(image)
     return _OpenFile(_checked_file(image))
@@ -235,11 +248,11 @@ def _checked_file(image: Any) -> IO[bytes]:
     raise InputError("image", f"is of type {type(image).__name__}", _KINDS)
 
 
-def _checked_text(text: str) -> _Text:
+def _checked_text(text: str) -> Source:
     if is_url(text) or is_uuid(text):
-        return _Text(encode_text(text), has_content=False)
+        return _Name(text)
     if is_data_uri(text) or (len(text) >= _MIN_BASE64 and is_base64(text)):
-        return _Text(b'"', text.encode(), b'"', has_content=True)  # no character needs an escape
+        return _Base64(text)
     raise InputError("image", *_why_not(text))
 
 

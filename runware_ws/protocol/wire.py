@@ -147,7 +147,7 @@ def _open(envelope: Item, items: list[Item], faults: list[ErrorItem]) -> None:
         for item in data:  # nearly every frame is like this: no more is asked of it than needed
             if not isinstance(item, dict):
                 continue
-            if "error" in item or item.get("status") in _FAILED:
+            if "error" in item or "status" in item:
                 _sort(item, items, faults)
             else:
                 items.append(item)
