@@ -114,8 +114,7 @@ class Session:
     def submit(self, task: Task, now: float) -> None:
         """Run a new task, whose UUID must not be among `tasks`."""
         table, timing = self._table, self._timing
-        # Rounded, so that tasks of one second share a timer.
-        table.add(task, float(int(now + timing.overdue)))
+        table.add(task, (now + timing.overdue) // 1)  # so that tasks of one second share a timer
         if not task.bulk:
             table.small_until = now + timing.small_rest
         if table.bulk_tasks and self._closed_lines:
@@ -163,7 +162,7 @@ class Session:
 
     def attach(self, task: Task, now: float) -> None:
         """Find a task that another session may have sent."""
-        self._table.add(task, float(int(now + self._timing.overdue)))
+        self._table.add(task, (now + self._timing.overdue) // 1)
         task.evidence = Evidence.WRITTEN
         self._ask_for(task)
 

@@ -126,7 +126,7 @@ class Submitter:
                 # Others run between two files. A caller that waits for the result lets them run.
                 await (checkpoint_if_cancelled() if is_awaited else checkpoint())
                 self.driver.check_open()
-            if self._may_enter(source, is_awaited):
+            if self.admission.try_enter(source.size) or self._may_exceed(source, is_awaited):
                 self._encode(submission, source, template)
                 self._hand_in(submission, source.size, began, template.has_large_answer)
                 return submission
@@ -134,14 +134,12 @@ class Submitter:
             submission, image, source, template, names=names, tag=encoded_tag
         )
 
-    def _may_enter(self, source: Source, is_awaited: bool) -> bool:
-        """Enter if that is possible without waiting.
+    def _may_exceed(self, source: Source, is_awaited: bool) -> bool:
+        """Enter the gate over the limit if that does no harm.
 
-        A caller that waits for the result of a tiny input enters above the limit, unless others are
-        waiting: it holds no more memory then than while it waits for admission.
+        A caller who waits for the result of a tiny input holds no more then than when it waits at
+        the gate. He jumps no queue.
         """
-        if self.admission.try_enter(source.size):
-            return True
         if source.size > _TINY_BYTES or not is_awaited or source.is_read or self.admission.waiting:
             return False
         self.admission.enter_anyway(source.size)
