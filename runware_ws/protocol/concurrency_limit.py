@@ -119,7 +119,8 @@ class ConcurrencyLimit:
             seconds: the time since.
         """
         if not self._adaptive:
-            self._pauses = max(0, self._pauses - 1)
+            if self._pauses:
+                self._pauses -= 1
             return
         if self._pauses:
             self._pauses = 0

@@ -123,9 +123,10 @@ class Line:
         except ProtocolError:
             self._parts.dispatcher.garbled(link)
             return
+        find, dispatcher = self._table.find, self._parts.dispatcher
         for item in items:
-            if (task := self._table.find(item.get("taskUUID"))) is not None:
-                self._parts.dispatcher.item(link, task, item, now)
+            if (task := find(item.get("taskUUID"))) is not None:
+                dispatcher.item(link, task, item, now)
             else:
                 self._on_item_of_no_task(link, item, now)
         for error in errors:

@@ -18,8 +18,8 @@ from .timers import Timers
 from .timing import Timing
 from .wire import ErrorItem, Item, with_uuid
 
-_COST_UNITS = 10**12  # a dollar in the units in which costs are added
-_MAX_COST = 10**9
+_COST_UNITS = 1e12  # a dollar in the units in which costs are added
+_MAX_COST = 1e9
 _NUMBERS = (int, float)
 # Number of settled tasks to remember, to notice a second result of one that was written repeatedly.
 _MAX_REMEMBERED = 10_000
