@@ -149,7 +149,7 @@ class TaskTable:
         is_suspect = link is not None and link.inquiry is not None
         if self.resends or self.unloaded or self.careful or is_suspect:
             self.clear(task)
-        if isinstance(outcome, RunwareError):
+        if not isinstance(outcome, dict):
             self.counters.failed += 1
         self.effects.append(Settle(task, outcome))
 

@@ -333,10 +333,10 @@ class Submitter:
         began = submission.began
         seconds = None if began is None else self.driver.clock() - began
         try:
-            if isinstance(outcome, RunwareError):
-                submission.finish(outcome)
-            else:
+            if isinstance(outcome, dict):
                 submission.finish(self._result(submission, outcome, seconds))
+            else:
+                submission.finish(outcome)
         except Exception as error:
             bug = ClientClosedError(f"a bug in runware_ws: {type(error).__name__}", task.uuid)
             submission.finish(bug)
