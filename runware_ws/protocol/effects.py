@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -98,8 +99,8 @@ class Frame:
     """A message to send, and its tasks. The repr leaves out the bytes, which may hold the key."""
 
     data: bytes | bytearray = field(repr=False)
+    tasks: Sequence[Task] = field(default=(), repr=False)
     is_ping: bool = False
-    tasks: list[Task] = field(default_factory=list, repr=False)
 
 
 Effect = Settle | Record | Load | Retry | Connect | Disconnect | Pong | Notify

@@ -116,7 +116,7 @@ class SendQueue:
         self._reconciler.written(link, batch, now)
         data = join_tasks([task.payload for task in batch])
         link.writes(batch, len(data))
-        return Frame(data, tasks=batch)
+        return Frame(data, batch)
 
     def _room_for_small(self, takes: Takes) -> int:
         """Return the number of small tasks that may be sent. Large tasks have a reserved share."""

@@ -81,6 +81,7 @@ class WebSocket:
         max_size: size in bytes of the largest message that is accepted.
 
     Attributes:
+        is_open: whether the handshake is done and messages can be sent.
         has_replies: whether there may be `replies`, or it may be over.
     """
 
@@ -91,13 +92,9 @@ class WebSocket:
         self._begun = b""  # a part of the next frame's header
         self._missing = 0  # bytes of the present frame, which the library reads
         self._is_established = False
+        self.is_open = False
         self.has_replies = False
         self._says_goodbye = False
-
-    @property
-    def is_open(self) -> bool:
-        """Return whether the handshake is done and messages can be sent."""
-        return self._protocol.state is _OPEN
 
     @property
     def is_over(self) -> bool:
@@ -140,8 +137,7 @@ class WebSocket:
 
     def _may_bypass(self, size: int) -> bool:
         """Return whether the library need not see a whole message of this size."""
-        is_open = self._protocol.state is _OPEN
-        return is_open and self._message is None and size <= self._max_size
+        return self.is_open and self._message is None and size <= self._max_size
 
     def _go_on(self, data: memoryview, start: int, messages: list[Data]) -> int:
         """Pass the rest of a frame that the library has begun to read. Return its end in `data`."""
@@ -165,6 +161,7 @@ class WebSocket:
                 else:
                     self._add_fragment(event, messages)
                 event.data = b""  # the parser keeps its last frame
+        self.is_open = self._protocol.state is _OPEN
 
     def _add_fragment(self, frame: Frame, messages: list[Data]) -> None:
         """Append a fragment to the message. Fragments may be tiny, so they are joined at once."""
@@ -210,11 +207,13 @@ class WebSocket:
             return b""
         self._says_goodbye = True
         self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
+        self.is_open = False
         return self.replies()
 
     def why_ended(self, error: BaseException | None) -> DisconnectedError:
         """Return the reason why the connection ended. The stream has ended, maybe with `error`."""
         self._protocol.receive_eof()
+        self.is_open = False
         if self._protocol.handshake_exc is not None:
             return DisconnectedError(_handshake_failure(self._protocol.handshake_exc, error))
         closed = self._protocol.close_exc
