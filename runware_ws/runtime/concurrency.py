@@ -45,7 +45,7 @@ async def run_off_loop(function: Callable[[T], R], argument: T, size: int) -> R:
 class Waiter(Protocol):
     """Something that one task awaits until another wakes it: a future of asyncio, or its like.
 
-    It costs a fifth of `anyio.Event`, and each task may have one.
+    It costs a part of `anyio.Event`, and each task may have one.
     """
 
     def done(self) -> bool: ...
@@ -94,22 +94,24 @@ def wake(waiter: Waiter) -> None:
 class Notification:
     """Wakes all tasks that wait for a change, so that they check again."""
 
-    __slots__ = ("_event",)
+    __slots__ = ("_waiters",)
 
     def __init__(self) -> None:
-        self._event: anyio.Event | None = None  # made when waited for: no event loop may run yet
+        self._waiters: dict[Waiter, None] = {}  # in the order in which they came
 
     def notify(self) -> None:
-        """Wake all current waiters."""
-        if self._event is not None:
-            event, self._event = self._event, None
-            event.set()
+        """Wake all who wait at present."""
+        for waiter in self._waiters:
+            wake(waiter)
 
     async def wait(self) -> None:
         """Wait for the next `notify`. Cancelling one waiter does not affect the others."""
-        if self._event is None:
-            self._event = anyio.Event()
-        await self._event.wait()
+        waiter = new_waiter()
+        self._waiters[waiter] = None
+        try:
+            await waiter
+        finally:
+            del self._waiters[waiter]
 
 
 _uninterruptible: list[FunctionType] = []  # not known to trio yet
