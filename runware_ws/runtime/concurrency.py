@@ -68,7 +68,10 @@ class _TrioWaiter:
         self._event.set()
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self._event.wait().__await__()  # type: ignore[no-any-return]
+        try:
+            yield from self._event.wait().__await__()
+        finally:
+            self._event.set()  # also when it was cancelled, as a future is done then
 
 
 def waiter_type() -> Callable[[], Waiter]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+import trio
 
 from runware_ws import RunwareClient
 from tests.journal.clients import in_file
@@ -17,6 +20,7 @@ from tests.support.scripted import Connection, Gate, ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
 WAITERS = 3
+_WAITERS = (asyncio.Future, trio.Event)  # what is awaited, on either library
 URLS = [f"https://example.com/{number}.jpg" for number in range(20)]
 
 
@@ -60,6 +64,21 @@ async def test_everybody_who_drains_learns_that_all_is_settled() -> None:
                 await anyio.wait_all_tasks_blocked()
                 gate.open()
     assert drained == [True] * WAITERS
+
+
+async def test_waits_that_were_given_up_leave_nothing_behind() -> None:
+    async with served(silent) as (_, client):
+        task = await client.submit(IMAGE)
+        left = []
+        for _ in range(3):
+            for _ in range(100):
+                with anyio.move_on_after(0):
+                    await task.result()
+                with anyio.move_on_after(0):
+                    await client.drain()
+            gc.collect()
+            left.append(sum(isinstance(one, _WAITERS) for one in gc.get_objects()))
+    assert left[2] <= left[0]
 
 
 @pytest.mark.parametrize("ordered", [True, False])
