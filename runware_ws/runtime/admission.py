@@ -33,7 +33,7 @@ class Sized(Protocol):
     size: int
 
 
-class _Waiter:
+class _Entrant:
     __slots__ = ("admitted", "entrance", "priority", "size")
 
     def __init__(self, size: int, priority: int) -> None:
@@ -62,8 +62,8 @@ class Admission:
     def __init__(self, max_tasks: int, max_bytes: int) -> None:
         self._max_tasks = max_tasks
         self._max_bytes = max_bytes
-        self._small: PriorityQueue[_Waiter] = PriorityQueue()
-        self._large: PriorityQueue[_Waiter] = PriorityQueue()
+        self._small: PriorityQueue[_Entrant] = PriorityQueue()
+        self._large: PriorityQueue[_Entrant] = PriorityQueue()
         self._large_tasks = 0
         self._large_bytes = 0
         self.unsent_tasks = 0  # of the large ones
@@ -105,7 +105,7 @@ class Admission:
         """Enter, and wait for room if necessary. A cancelled call takes no room."""
         if self.try_enter(size):
             return
-        waiter = _Waiter(size, priority)
+        waiter = _Entrant(size, priority)
         queue = self._large if size > _LARGE_BYTES else self._small
         queue.add(waiter, priority)
         try:
@@ -192,7 +192,7 @@ class Admission:
             waiter.admitted = True
             wake(waiter.entrance)
 
-    def _next_queue(self) -> PriorityQueue[_Waiter] | None:
+    def _next_queue(self) -> PriorityQueue[_Entrant] | None:
         """Return the queue whose next caller may enter; None if there is none.
 
         Small inputs come first, except before some large ones, and those with a higher priority.
