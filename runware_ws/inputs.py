@@ -81,7 +81,7 @@ class _Name(Source):
 
 
 class _Base64(Source):
-    """A data URI or base64, in which nothing needs an escape. Megabytes are copied only once."""
+    """A data URI or base64: no character needs an escape. A large one is copied only once."""
 
     is_quick = True
 

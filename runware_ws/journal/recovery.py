@@ -154,7 +154,7 @@ async def take_up(journal: Journal, submitter: Submitter) -> Recovered:
 
 
 def restore(task: Task, entry: Entry) -> None:
-    """Turn a new task into the one that an entry tells of.
+    """Turn a new task into one that continues an entry.
 
     It has no deadline: no caller waits for it, and if it timed out, the program would upscale its
     image again as another task. The service is asked until it tells the outcome.
@@ -164,7 +164,7 @@ def restore(task: Task, entry: Entry) -> None:
     task.polled = entry.polled
     task.origin = Origin(b"", entry.source, entry.digest, entry.tag, entry.wire_uuid)
     task.attempts = entry.attempts
-    task.writes = 1  # perhaps: nobody knows how far it came
+    task.writes = 1  # it may have been sent
     task.stored = entry.has_request
 
 

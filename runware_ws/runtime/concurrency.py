@@ -75,7 +75,7 @@ class _TrioWaiter:
 
 
 def waiter_type() -> Callable[[], Waiter]:
-    """Return what makes waiters for the event loop that runs."""
+    """Return a function that makes waiters for the running event loop."""
     if running_on_trio():
         import trio
 
@@ -84,7 +84,7 @@ def waiter_type() -> Callable[[], Waiter]:
 
 
 def new_waiter() -> Waiter:
-    """Return a new waiter for the event loop that runs."""
+    """Return a new waiter for the running event loop."""
     return waiter_type()()
 
 
@@ -103,7 +103,7 @@ class Notification:
         self._waiters: dict[Waiter, None] = {}  # in the order in which they came
 
     def notify(self) -> None:
-        """Wake all who wait at present."""
+        """Wake all current waiters."""
         for waiter in self._waiters:
             wake(waiter)
 

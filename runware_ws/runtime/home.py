@@ -18,9 +18,9 @@ class Home:
 
     Attributes:
         clock: returns the time of the event loop, in seconds.
-        new_waiter: returns a new waiter for it.
-        is_another_process: whether this process was forked from the one of the client; kept by
-            `Driver.forked`, since asking the system at each call takes longer than the check.
+        new_waiter: returns a new waiter for the event loop.
+        is_another_process: whether this process was forked from that of the client. `Driver.forked`
+            sets it, because asking the system at each call takes longer than the check.
     """
 
     def __init__(self) -> None:

@@ -135,10 +135,10 @@ class Submitter:
         )
 
     def _may_exceed(self, source: Source, is_awaited: bool) -> bool:
-        """Enter the gate over the limit if that does no harm.
+        """Enter above the limit if that does no harm.
 
-        A caller who waits for the result of a tiny input holds no more then than when it waits at
-        the gate. He jumps no queue.
+        A caller that waits for the result of a tiny input may, unless others are waiting: it holds
+        no more memory then than while it waits for admission.
         """
         if source.size > _TINY_BYTES or not is_awaited or source.is_read or self.admission.waiting:
             return False
@@ -289,7 +289,7 @@ class Submitter:
         self.driver.step()
 
     def wait(self, submission: Submission) -> Waiter:
-        """Return what to await until a task is settled. Cancelled, it does not cancel the task."""
+        """Return a waiter for the end of a task. Cancelling it does not cancel the task."""
         waiter = self._new_waiter()
         submission.wake_when_settled(waiter)
         return waiter

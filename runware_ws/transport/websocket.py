@@ -136,7 +136,7 @@ class WebSocket:
         return messages
 
     def _may_bypass(self, size: int) -> bool:
-        """Return whether the library need not see a whole message of this size."""
+        """Return whether a whole message of this size may bypass the library."""
         return self.is_open and self._message is None and size <= self._max_size
 
     def _go_on(self, data: memoryview, start: int, messages: list[Data]) -> int:
@@ -223,10 +223,10 @@ class WebSocket:
 
 
 def _frame_at(data: memoryview, start: int) -> tuple[int, int, bool]:
-    """Return where the payload of a frame begins and ends, and whether it is a whole message.
+    """Return the start and end of a frame's payload, and whether it is a whole message.
 
-    Without its whole header, both are 0. A frame with a mask or an unknown opcode is refused by the
-    library after two bytes.
+    Start and end are 0 if the header is incomplete. A frame with a mask or an unknown opcode is
+    refused by the library after two bytes.
     """
     payload = start + 2
     if payload > len(data):
