@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["CodeInfo", "code_info"]
-
 
 @dataclass(frozen=True, slots=True)
 class CodeInfo:

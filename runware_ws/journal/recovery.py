@@ -66,7 +66,7 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         """Record a task whose result is in the journal."""
         self._stored.append(uuid)
         if submitter.driver.writer is not None:
-            submitter.driver.writer.untaken.add(uuid)
+            submitter.driver.writer.unacknowledged.add(uuid)
 
     def _take_up(self, entry: Entry, submitter: Submitter) -> Submission:
         submission = Submission(entry.uuid)

@@ -46,7 +46,7 @@ class JournalWriter:
         failed: called once, when the journal cannot be written any more.
 
     Attributes:
-        untaken: UUIDs of the tasks with unacknowledged results in the journal, or on the way to it.
+        unacknowledged: UUIDs of the tasks whose results are in the journal, or on the way to it.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class JournalWriter:
         recorded: Callable[[list[Record | Settle]], None],
         failed: Callable[[JournalError], None],
     ) -> None:
-        self.untaken: set[str] = set()
+        self.unacknowledged: set[str] = set()
         self._journal = journal
         self._session_uuid = session_uuid
         self._recorded = recorded
@@ -91,7 +91,7 @@ class JournalWriter:
         if change is not None:
             self._changes.append(change)
             if isinstance(change, KeepResult):
-                self.untaken.add(change.uuid)
+                self.unacknowledged.add(change.uuid)
         if not is_own:
             self._effects.append(effect)
         self.touch()
@@ -132,7 +132,7 @@ class JournalWriter:
 
     def forget(self, uuid: str) -> None:
         """Forget a task whose result was acknowledged."""
-        self.untaken.discard(uuid)
+        self.unacknowledged.discard(uuid)
         self._acknowledged.append(Forget(uuid))
         self.touch()
 

@@ -221,4 +221,4 @@ class Attribution:
             (task,) = candidates
             self._table.settle(task, ProtocolError(f"task {task.uuid}: {remedy}"))
         else:
-            self._table.careful = candidates
+            self._table.oversize_suspects = candidates

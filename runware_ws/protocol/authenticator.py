@@ -62,8 +62,8 @@ class Authenticator:
             self._reconnector.session_uuid = None
         link.auth_written = False
 
-    def may_be_refusal(self, link: ConnectionState, error: ErrorItem, now: float) -> bool:
-        """Return whether to keep waiting for the reply after an error that may be the reply.
+    def hold_early_error(self, link: ConnectionState, error: ErrorItem, now: float) -> bool:
+        """Keep an error that may be the reply, and wait for another one. Return whether it may be.
 
         After an old session was refused, a further error is probably about a task of that session.
         """

@@ -59,7 +59,7 @@ class ConcurrencyLimit:
         wanted: whether more were waiting when tasks were last sent.
         unattributed: how many of these were refused by an error that named no task, so that it is
             not known yet which.
-        news: why the limit has changed much since this was last read; "" if it has not.
+        change: why the limit has changed much since this was last read; "" if it has not.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ConcurrencyLimit:
         self.in_flight = 0
         self.wanted = False
         self.unattributed = 0
-        self.news = ""
+        self.change = ""
         self._ceiling = ceiling
         self._adaptive = adaptive
         self._timing = timing
@@ -103,7 +103,7 @@ class ConcurrencyLimit:
             return 0
         return self.limit - self.in_flight + self.unattributed + waiting
 
-    def is_full(self, now: float) -> bool:
+    def note_full(self, now: float) -> bool:
         """Record that tasks wait for room. Return whether that has set a timer."""
         may_grow = self._growing and self.limit < min(_UNPROVED, self._ceiling)
         if not may_grow or self._grow_at is not None:
@@ -232,7 +232,7 @@ class ConcurrencyLimit:
 
     def _announce(self, why: str) -> None:
         self._announced = self.limit
-        self.news = why
+        self.change = why
 
 
 class _Latency:

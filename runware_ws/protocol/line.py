@@ -335,7 +335,7 @@ class Line:
         accepted_again = link.ready and self.reconnector.in_doubt
         if subject is Subject.PING:
             self._on_pong(link, now)  # an error is an answer too
-        elif subject is Subject.EARLY and self._authenticator.may_be_refusal(link, error, now):
+        elif subject is Subject.EARLY and self._authenticator.hold_early_error(link, error, now):
             self._table.timers.moved = True
         elif subject is Subject.EARLY or (subject is Subject.KEY and not accepted_again):
             self._on_key_refused(link, error, now)

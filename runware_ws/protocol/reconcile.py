@@ -395,7 +395,7 @@ class Reconciler:
 
     def send_again(self, task: Task) -> None:
         """Send an absent task again, if the caller allows it."""
-        self._table.careful.discard(task)
+        self._table.oversize_suspects.discard(task)
         if not task.can_be_sent:
             self.not_found(task)
         elif not self._table.may_resend:

@@ -70,7 +70,7 @@ class SendQueue:
         """Return the next frame for a connection that is ready, or None."""
         if link.keepalive.ping_wanted:
             return Frame(_PING, is_ping=True)
-        if self._table.careful:
+        if self._table.oversize_suspects:
             return None if link.asked else self._questions(link, now, limit=1)
         frame = None
         if link.has_questions:
@@ -110,7 +110,7 @@ class SendQueue:
         limit.wanted = is_waiting or bool(table.resends)
         room = table.room_for_resends() if table.resends else limit.room() - len(batch)
         if limit.wanted and room <= 0:
-            table.timers.moved |= limit.is_full(now)
+            table.timers.moved |= limit.note_full(now)
         if not batch:
             return None
         self._reconciler.written(link, batch, now)

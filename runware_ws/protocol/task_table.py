@@ -65,8 +65,8 @@ class TaskTable:
             time until which that may happen.
         resends: tasks that were written before and must be written again, in order.
         unloaded: tasks to be written as soon as their bytes are loaded.
-        careful: tasks of which one may have an answer that is too large. They are asked for one at
-            a time, and nothing else is sent meanwhile.
+        oversize_suspects: tasks of which one may have an answer that is too large. They are asked
+            for one at a time, and nothing else is sent meanwhile.
         may_resend: whether a task in doubt may be sent again.
         limit: the limit of tasks in flight.
         small, bulk: small and large tasks to be sent, or to be sent again because they were not
@@ -94,7 +94,7 @@ class TaskTable:
         self.abandoned: dict[str, float] = {}
         self.resends: dict[Task, None] = {}
         self.unloaded: dict[Task, None] = {}
-        self.careful: set[Task] = set()
+        self.oversize_suspects: set[Task] = set()
         self.may_resend = may_resend
         self.limit = limit
         self.small: PriorityQueue[Task] = PriorityQueue()
@@ -147,7 +147,7 @@ class TaskTable:
             self.timers.cancel(task)
         link = task.link
         is_suspect = link is not None and link.inquiry is not None
-        if self.resends or self.unloaded or self.careful or is_suspect:
+        if self.resends or self.unloaded or self.oversize_suspects or is_suspect:
             self.clear(task)
         if not isinstance(outcome, dict):
             self.counters.failed += 1
@@ -214,8 +214,8 @@ class TaskTable:
             self.unloaded.pop(task, None)
         if task.link is not None and task.link.inquiry is not None:
             task.link.inquiry.clear(task)
-        if self.careful:
-            self.careful.discard(task)
+        if self.oversize_suspects:
+            self.oversize_suspects.discard(task)
 
     def succeed(self, task: Task, item: Item, now: float) -> None:
         """Settle a task with its result."""
@@ -223,7 +223,7 @@ class TaskTable:
         counters.succeeded += 1
         if task.level:
             self.limit.succeeded(task.level, now - task.sent_at)
-            if self.limit.news:
+            if self.limit.change:
                 self.tell_limit()
         if task.writes > 1:
             counters.recovered[task.found_by or "sent again"] += 1
@@ -329,10 +329,10 @@ class TaskTable:
     def tell_limit(self) -> None:
         """Report that the limit has changed, if it did."""
         limit = self.limit
-        if limit.news:
-            text = f"{limit.limit} tasks may be in flight: {limit.news}"
+        if limit.change:
+            text = f"{limit.limit} tasks may be in flight: {limit.change}"
             self.notify("limit", text, count=limit.limit)
-            limit.news = ""
+            limit.change = ""
 
     def _rename(self, task: Task) -> None:
         task.former_uuids = (*task.former_uuids, task.wire_uuid)

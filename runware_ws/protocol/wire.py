@@ -19,25 +19,6 @@ from ..errors import ProtocolError
 from ..words import visible
 from .secret import Secret
 
-__all__ = [
-    "ErrorItem",
-    "Item",
-    "around_image",
-    "decode",
-    "decode_item",
-    "decode_tasks",
-    "encode_answer",
-    "encode_item",
-    "encode_task",
-    "encode_tasks",
-    "encode_text",
-    "join_tasks",
-    "split_at_uuid",
-    "unwrap",
-    "with_uuid",
-    "without_image",
-]
-
 Item = dict[str, Any]
 # The number of values that a frame may hold, and the number of bytes for each further value. This
 # allows ten thousand results of six members each, which take at most a tenth of a second.
@@ -67,7 +48,7 @@ class ErrorItem:
     message: str
     task_uuid: str | None = None
     task_type: str | None = None
-    raw: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)  # it may hold an image
 
 
 def decode(

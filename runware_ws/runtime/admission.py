@@ -13,8 +13,6 @@ from ..errors import TaskTimeoutError
 from ..protocol.priority_queue import PriorityQueue
 from .concurrency import Notification, new_waiter, wake
 
-__all__ = ["Admission", "time_limit"]
-
 # Inputs larger than this are read just before they are sent, and wait apart from small ones.
 _LARGE_BYTES = 64 * 1024
 # The share of the bytes that small inputs may use in addition, if large ones use all.

@@ -15,8 +15,6 @@ from .concurrency import uninterruptible
 if TYPE_CHECKING:
     from .driver import Driver
 
-__all__ = ["Connection"]
-
 
 @uninterruptible
 class Connection(Receiver):

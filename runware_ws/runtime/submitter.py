@@ -110,7 +110,7 @@ class Submitter:
             names = TaskNames(task_uuid, idempotency_key, template, self._key)
             if (known := self._already_named(names)) is not None:
                 return known.shared()
-            if self._is_untaken(names):
+            if self._is_unacknowledged(names):
                 return await self.attach(names.uuid, timeout)
         source = source_of(image)
         self._check_size(source.size)
@@ -183,7 +183,7 @@ class Submitter:
                 submission.origin.tag = tag
             self.driver.check_open()  # it may have been closed meanwhile
             known = None if names is None else self._already_named(names)
-        if known is not None or (names is not None and self._is_untaken(names)):
+        if known is not None or (names is not None and self._is_unacknowledged(names)):
             self.admission.leave(source.size)
             uuid, timeout = submission.uuid, submission.timeout
             return known.shared() if known else await self.attach(uuid, timeout)
@@ -224,11 +224,11 @@ class Submitter:
         """
         if names.uuid_of_attempt is not None and (known := self._in_flight(names.uuid)):
             return known
-        if not self._is_untaken(names):
+        if not self._is_unacknowledged(names):
             self._refuse_used(names.uuid)
         return None
 
-    def _is_untaken(self, names: TaskNames) -> bool:
+    def _is_unacknowledged(self, names: TaskNames) -> bool:
         """Return whether the result of an earlier process for this job is still in the journal.
 
         The service returns it again.
@@ -237,7 +237,7 @@ class Submitter:
         return (
             names.uuid_of_attempt is not None
             and writer is not None
-            and names.uuid in writer.untaken
+            and names.uuid in writer.unacknowledged
         )
 
     async def run(
@@ -391,7 +391,7 @@ class Submitter:
         if self._in_flight(task_uuid) is not None:
             remedy = "await the task that there is, or leave it out"
             raise InputError("task_uuid", "is in use by a task in flight", remedy)
-        if self.driver.writer is not None and task_uuid in self.driver.writer.untaken:
+        if self.driver.writer is not None and task_uuid in self.driver.writer.unacknowledged:
             remedy = "await its task, or take it from recovered()"
             raise InputError("task_uuid", "is that of a result in the journal", remedy)
 

@@ -68,7 +68,7 @@ async def test_a_task_for_each_of_1000_saved_outcomes_leaves_nothing_behind(
         assert {kind: alive(kind) for kind in before} == before
         assert client._submitter is not None
         assert client._submitter.driver.writer is not None
-        assert not client._submitter.driver.writer.untaken
+        assert not client._submitter.driver.writer.unacknowledged
     assert in_file(path) == []
 
 

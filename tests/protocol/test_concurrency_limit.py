@@ -74,7 +74,7 @@ def run(
             else:
                 heappush(events, (now + round_trip, number, "refused", level, now))
         if waiting:
-            limit.is_full(now)
+            limit.note_full(now)
         timer = limit.next_timer()
         when = min(events[0][0] if events else 1e9, 1e9 if timer is None else timer)
         capacity += (when - now) * room(now)
