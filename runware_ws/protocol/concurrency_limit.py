@@ -99,7 +99,7 @@ class ConcurrencyLimit:
         Args:
             waiting: how many that are in flight by the count are not at the service.
         """
-        if self.is_paused:
+        if self._resume_at is not None:
             return 0
         return self.limit - self.in_flight + self.unattributed + waiting
 
