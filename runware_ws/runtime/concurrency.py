@@ -104,7 +104,8 @@ class Notification:
 
     def notify(self) -> None:
         """Wake all current waiters."""
-        for waiter in self._waiters:
+        waiters, self._waiters = self._waiters, {}  # the next time, they are not looked at again
+        for waiter in waiters:
             wake(waiter)
 
     async def wait(self) -> None:
@@ -114,7 +115,7 @@ class Notification:
         try:
             await waiter
         finally:
-            del self._waiters[waiter]
+            self._waiters.pop(waiter, None)  # it was not woken
 
 
 _uninterruptible: list[FunctionType] = []  # not known to trio yet
