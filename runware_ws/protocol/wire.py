@@ -70,7 +70,8 @@ def decode(
     try:
         root = orjson.loads(frame)
     except orjson.JSONDecodeError:
-        root = _loads(_mended(frame) or frame)
+        frame = _mended(frame) or frame  # in UTF-8, in which the secret is searched for
+        root = _loads(frame)
     if secret is not None and secret.may_be_in(frame):
         root = secret.hidden_in(root)
     items: list[Item] = []
