@@ -6,6 +6,7 @@ from typing import Any
 
 _SMALL_BYTES = 64 * 1024
 _SHORTEST = 8  # a shorter one, as in tests, may be a part of other words
+_MAX_FORMER = 4  # keys that were replaced, and may still be quoted
 _MAX_DEPTH = 100
 _BACKSLASH = ord("\\")
 _USUAL_ANSWER = (
@@ -20,13 +21,19 @@ _IMAGES = frozenset({"imageBase64Data", "imageDataURI", "mediaBase64Data", "medi
 class Secret:
     """Holds the API key, so that no repr, log or dump of local variables shows it."""
 
-    __slots__ = ("_bytes", "_rarest", "_text")
+    __slots__ = ("_bytes", "_former", "_rarest", "_text")
 
     def __init__(self, text: str) -> None:
-        self.replace(text)
+        self._former: tuple[Secret, ...] = ()
+        self._set(text)
 
     def replace(self, text: str) -> None:
-        """Replace the text by another one."""
+        """Replace the text by another one. The last few are still hidden in answers."""
+        if text != self._text:
+            self._former = (Secret(self._text), *self._former[: _MAX_FORMER - 1])
+            self._set(text)
+
+    def _set(self, text: str) -> None:
         self._text = text
         self._bytes = text.encode()
         self._rarest = min(self._bytes, key=_USUAL_ANSWER.count, default=0)
@@ -41,6 +48,8 @@ class Secret:
         An escape may stand for any of its characters. Searching a large frame takes longer than
         searching its values, because most of it is an image.
         """
+        if self._former and any(former.may_be_in(frame) for former in self._former):
+            return True
         if len(self._text) < _SHORTEST:
             return False
         if len(frame) > _SMALL_BYTES or _BACKSLASH in frame:
@@ -55,6 +64,8 @@ class Secret:
             depth: the depth at which the value itself is nested.
         """
         if isinstance(value, str):
+            for former in self._former:
+                value = former.hidden_in(value)
             hides = len(self._text) >= _SHORTEST and self._text in value
             return value.replace(self._text, _IN_ITS_PLACE) if hides else value
         if depth > _MAX_DEPTH:

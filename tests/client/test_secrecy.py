@@ -15,6 +15,8 @@ import anyio
 import pytest
 
 from runware_ws import RunwareClient, RunwareError
+from runware_ws.protocol.secret import Secret
+from runware_ws.protocol.wire import decode
 from tests.support.answers import base64_of, error, result
 from tests.support.clients import IMAGE, KEY, client_of, submitted
 from tests.support.scripted import Connection, ScriptedServer, drops_a_task, silent
@@ -279,3 +281,21 @@ def test_a_client_cannot_be_pickled_or_encoded_with_its_key() -> None:
         with pytest.raises(TypeError):
             encode(client)
     assert KEY not in repr(vars(client))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_the_key_is_hidden_in_a_frame_of_any_encoding(encoding: str) -> None:
+    item = {"taskUUID": "x", "imageURL": f"https://example.com/{KEY}"}
+    answer = {"data": [item], "errors": [{"code": "x", "message": f"the key {KEY} is bad"}]}
+    frame = json.dumps(answer).encode(encoding)
+    assert KEY not in repr(decode(frame, Secret(KEY)))
+
+
+def test_a_key_that_was_replaced_is_hidden_as_well() -> None:
+    secret = Secret("an-older-key-0123")
+    for number in range(3):
+        secret.replace(f"a-newer-key-{number}")
+    answer = {"errors": [{"code": "x", "message": "an-older-key-0123, a-newer-key-1 and -2"}]}
+    hidden = repr(decode(json.dumps(answer).encode(), secret))
+    assert "an-older-key-0123" not in hidden
+    assert "a-newer-key-1" not in hidden

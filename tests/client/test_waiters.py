@@ -14,6 +14,8 @@ import pytest
 import trio
 
 from runware_ws import RunwareClient
+from runware_ws.runtime import concurrency
+from runware_ws.runtime.concurrency import Notification
 from tests.journal.clients import in_file
 from tests.support.clients import IMAGE, client_of, served, submitted
 from tests.support.scripted import Connection, Gate, ScriptedServer, silent
@@ -152,3 +154,40 @@ async def test_what_a_worker_still_holds_is_not_taken_by_another(tmp_path: Path)
             group.start_soon(all_of, outcomes)
     assert held.result is not None
     assert [entry.uuid for entry in in_file(path)] == [held.result.task_uuid]
+
+
+async def test_who_was_woken_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    notification = Notification()
+    looks: list[Any] = []
+    wake = concurrency.wake
+
+    def counted(waiter: Any) -> None:
+        looks.append(waiter)
+        wake(waiter)
+
+    monkeypatch.setattr(concurrency, "wake", counted)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as waiters:
+            for _ in range(WAITERS):
+                waiters.start_soon(notification.wait)
+            await anyio.wait_all_tasks_blocked()
+            for _ in range(20):  # as when one frame settles many tasks
+                notification.notify()
+    assert len(looks) == WAITERS
+
+
+async def test_a_wait_that_is_given_up_leaves_a_notification_in_order() -> None:
+    notification = Notification()
+    with anyio.move_on_after(0):
+        await notification.wait()
+    async with anyio.create_task_group() as waiters:
+        waiters.start_soon(notification.wait)
+        await anyio.wait_all_tasks_blocked()
+        notification.notify()
+        waiters.cancel_scope.cancel()  # woken, and cancelled at once
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as waiters:
+            waiters.start_soon(notification.wait)
+            await anyio.wait_all_tasks_blocked()
+            notification.notify()
+    assert not notification._waiters
