@@ -55,8 +55,8 @@ class FetchArguments:
 async def fetch(arguments: FetchArguments, connection: ConnectionArguments) -> int:
     """Get the results of tasks that were sent before, without paying again.
 
-    The service keeps results for some time. After an interruption or an error of the
-    disk, `runware-ws upscale` prints the tasks whose results were not saved.
+    The service keeps results for some time. After an interruption or a disk
+    error, `runware-ws upscale` prints the tasks whose results were not saved.
 
     \b
     Examples:

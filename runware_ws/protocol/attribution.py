@@ -149,7 +149,7 @@ class Attribution:
         if is_doubtful and not all(task.suspicions for task in owners):
             self._send_again_alone(inquiry, owners)
             return
-        for task, error in zip(owners, list(inquiry.errors), strict=False):
+        for task, error in zip(owners, inquiry.errors, strict=False):
             self._attribute(task, error.error, now)
 
     def _send_again_alone(self, inquiry: Inquiry, tasks: Sequence[Task]) -> None:
@@ -163,6 +163,7 @@ class Attribution:
             self._reconciler.send_again(task)
 
     def _drop(self, inquiry: Inquiry, count: int) -> list[UnattributedError]:
+        """Drop the oldest errors, which the limit then counts no more. Return them."""
         dropped = inquiry.drop(count)
         self._table.limit.unattributed -= sum(error.is_counted for error in dropped)
         return dropped
