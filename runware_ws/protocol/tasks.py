@@ -125,7 +125,7 @@ class Task:
         level: number of tasks in flight when it was sent, including itself; 0 if `ConcurrencyLimit`
             does not count it as in flight.
         polled: whether the outcome is polled, not pushed: delivery ``async``, or a webhook.
-        timeout: seconds from submission, or None.
+        timeout: seconds from submission until it must be settled, or None.
         deadline: the time at which `timeout` passes, or None.
         origin: data for the journal; not used here.
         stage, evidence: see above.
@@ -195,12 +195,15 @@ class Task:
     alone = False
     found_by = ""
 
-    def __init__(self, uuid: str, payload: bytes | bytearray = b"") -> None:
+    def __init__(
+        self,
+        uuid: str,
+        payload: bytes | bytearray = b"",
+        timeout: float | None = None,
+        now: float = 0.0,
+    ) -> None:
         self.uuid = self.wire_uuid = uuid
         self.payload = payload
-
-    def limit_time(self, now: float, timeout: float | None) -> None:
-        """Have the task end after so many seconds from now; None for no limit."""
         if timeout is not None:
             self.timeout = timeout
             self.deadline = now + timeout

@@ -30,10 +30,12 @@ class Connection(Receiver):
     Attributes:
         line: see above.
         is_current: whether the session gets its events.
+        is_write_due: whether the event loop is about to call `write_ready`.
     """
 
     def __init__(self, driver: Driver, line: Line) -> None:
         self.is_current = True
+        self.is_write_due = False
         self._driver = driver
         self._session = driver.session
         self.line = line
@@ -49,7 +51,6 @@ class Connection(Receiver):
         self._piece: bytes | None = None  # the next to be written
         self._unwritten_bytes = 0
         self._replies = b""
-        self._write_is_due = False
 
     async def run(self) -> DisconnectedError:
         """Connect and exchange frames until the connection ends. Return why it ended."""
@@ -108,7 +109,7 @@ class Connection(Receiver):
 
     def write_ready(self) -> None:
         try:
-            self._write_is_due = False
+            self.is_write_due = False
             self._write()
         except Exception as error:  # noqa: BLE001
             self._driver.failed(error)
@@ -148,12 +149,12 @@ class Connection(Receiver):
 
     def request_write(self) -> None:
         """Write pending frames: at once, or in the next step of the loop to batch several tasks."""
-        if self._write_is_due or self._stream is None or not self.line.has_frame:
+        if self._stream is None or not self.line.has_frame:
             return
         if len(self._session.tasks) <= 1:  # a lone task gains nothing from batching: write it now
             self.write_ready()
         else:
-            self._write_is_due = True
+            self.is_write_due = True
             self._stream.call_write_ready()
 
     def report_traffic(self, now: float) -> None:

@@ -187,20 +187,8 @@ class Driver:
 
         An effect that fails ends the client, but does not withhold outcomes from other callers.
         """
-        failure = self._perform_all() if self.session.effects else None
-        try:
-            for connection in self._connections:
-                connection.request_write()
-            if self.session.timers.moved:
-                self.set_timer()
-        except Exception as error:  # noqa: BLE001
-            failure = error
-        if failure is not None:
-            self.failed(failure)
-
-    def _perform_all(self) -> Exception | None:
         failure: Exception | None = None
-        for effect in self.session.take_effects():
+        for effect in self.session.take_effects() if self.session.effects else ():
             try:
                 if isinstance(effect, Settle) and self.writer is None:  # which nearly all are
                     self._settled(effect.task, effect.outcome)
@@ -208,7 +196,16 @@ class Driver:
                     self._perform(effect)
             except Exception as error:  # noqa: BLE001
                 failure = error
-        return failure
+        try:
+            for connection in self._connections:
+                if not connection.is_write_due:
+                    connection.request_write()
+            if self.session.timers.moved:
+                self.set_timer()
+        except Exception as error:  # noqa: BLE001
+            failure = error
+        if failure is not None:
+            self.failed(failure)
 
     def _perform(self, effect: Effect) -> None:
         match effect:

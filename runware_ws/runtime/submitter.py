@@ -113,14 +113,15 @@ class Submitter:
             if self._is_unacknowledged(names):
                 return await self.attach(names.uuid, timeout)
         source = source_of(image)
-        self._check_size(source.size)
-        submission = Submission(new_uuid() if names is None else names.uuid)
+        if self._settings.max_input_bytes is not None:
+            self._check_size(source.size)
+        uuid = new_uuid() if names is None else names.uuid
+        submission = Submission(uuid, b"", timeout, began)
         submission.owned = task_uuid is None
         submission.polled = template.polled
         submission.priority = priority
         submission.tag = tag
         submission.began = began
-        submission.limit_time(began, timeout)
         if names is None and self._is_plain and source.is_quick:
             if source.is_read:
                 # Others run between two files. A caller that waits for the result lets them run.
@@ -245,10 +246,9 @@ class Submitter:
     ) -> list[dict[str, Any]]:
         """Run a task that is not an upscale task; see `RunwareClient.run`."""
         uuid, payload = members["taskUUID"], encode_task(members)
-        submission = Submission(uuid, payload)
+        submission = Submission(uuid, payload, timeout, self.driver.clock())
         submission.wanted = wanted
         submission.polled = members.get("deliveryMethod") == "async" or "webhookURL" in members
-        submission.limit_time(self.driver.clock(), timeout)
         submission.size = len(payload)
         with _time_limit(submission, _AT_GATE):
             await self.admission.enter(submission.size)
@@ -268,8 +268,7 @@ class Submitter:
         """Find a task by its UUID; see `RunwareClient.attach`."""
         if (known := self._in_flight(task_uuid)) is not None:
             return known
-        submission = Submission(task_uuid)
-        submission.limit_time(self.driver.clock(), timeout)
+        submission = Submission(task_uuid, b"", timeout, self.driver.clock())
         with _time_limit(submission, _AT_GATE):
             await self.admission.enter(0)
         known = self._in_flight(task_uuid)
@@ -334,7 +333,15 @@ class Submitter:
         seconds = None if began is None else self.driver.clock() - began
         try:
             if isinstance(outcome, dict):
-                submission.finish(self._result(submission, outcome, seconds))
+                result = UpscaleResult(
+                    submission.uuid, outcome, submission.attempts, seconds, self.downloads
+                )
+                result.tag = submission.tag
+                if submission.former_uuids:
+                    result._attempt_uuids = submission.attempt_uuids
+                if submission.origin is not None:  # it is in the journal
+                    result._on_ack = partial(self.forget, submission.uuid)
+                submission.finish(result)
             else:
                 submission.finish(outcome)
         except Exception as error:
@@ -347,17 +354,6 @@ class Submitter:
             self._references.settled(submission)
         if self.observer is not None:
             self.observer.settled(submission, seconds)
-
-    def _result(
-        self, submission: Submission, item: dict[str, Any], seconds: float | None
-    ) -> UpscaleResult:
-        result = UpscaleResult(submission.uuid, item, submission.attempts, seconds, self.downloads)
-        result.tag = submission.tag
-        if submission.former_uuids:
-            result._attempt_uuids = submission.attempt_uuids
-        if submission.origin is not None:  # it is in the journal
-            result._on_ack = partial(self.forget, submission.uuid)
-        return result
 
     def _retried(self, task: Task, code: str) -> None:
         if self.observer is not None:

@@ -49,8 +49,15 @@ class NumberedTask(Task):
 
     __slots__ = ("number",)
 
-    def __init__(self, number: int, uuid: str, payload: bytes = b"") -> None:
-        super().__init__(uuid, payload)
+    def __init__(
+        self,
+        number: int,
+        uuid: str,
+        payload: bytes = b"",
+        timeout: float | None = None,
+        now: float = 0.0,
+    ) -> None:
+        super().__init__(uuid, payload, timeout, now)
         self.number = number
 
 
@@ -135,9 +142,9 @@ class World:
         number = self.submitted
         self.submitted += 1
         image = image or image_of(number)
-        task = NumberedTask(number, uuid, encode_task({**members, "inputs": {"image": image}}))
+        payload = encode_task({**members, "inputs": {"image": image}})
+        task = NumberedTask(number, uuid, payload, timeout, self.now)
         task.polled = delivery == "async"
-        task.limit_time(self.now, timeout)
         self.expect(task)
         self.client.submit(task, self.now)
         self.pump()
