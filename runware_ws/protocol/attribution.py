@@ -18,6 +18,7 @@ others, so it belongs to no task before all candidates have been asked for:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Literal
 
 from ..error_codes import code_info
@@ -57,11 +58,16 @@ class Attribution:
         """Begin the search for owners when it is time, and conclude what can be concluded."""
         if link.unattributed and link.look_at <= now:
             self._inquire(link, now)
-        if link.inquiry is not None:
-            self._conclude(link, link.inquiry, now)
+        inquiry = link.inquiry
+        if inquiry is not None:
+            self._conclude(link, inquiry, now)
+            if inquiry.ask_at <= now:
+                inquiry.ask_at = inf
+                doubtful = [one for one in inquiry.suspects if one.stage is not Stage.RECONCILING]
+                self._reconciler.doubt(link, doubtful, now)
 
     def _inquire(self, link: ConnectionState, now: float) -> None:
-        """Ask for all candidates of the errors that have come since the last search began."""
+        """Collect all candidates of the errors that have come since the last search began."""
         inquiry = link.inquiry
         if inquiry is None:
             inquiry = link.inquiry = Inquiry()
@@ -69,11 +75,10 @@ class Attribution:
         inquiry.add(link.unattributed)
         link.unattributed.clear()
         for task in self._written(link):
-            if not self._may_own(task, latest) or inquiry.suspects_owner(task):
-                continue
-            inquiry.suspects.add(task)
-            if task.stage is not Stage.RECONCILING:  # else it is asked for already
-                self._reconciler.doubt(link, (task,), now)
+            if self._may_own(task, latest) and not inquiry.suspects_owner(task):
+                inquiry.suspects[task] = None
+        is_exact = self._is_exact(link, inquiry, now)
+        inquiry.ask_at = inquiry.since + self._timing.results_first if is_exact else now
         self._drop_surplus(link, inquiry)
         for error in inquiry.errors:
             if not (error.is_counted or (error.may_answer and link.refuses_questions)):
@@ -94,11 +99,31 @@ class Attribution:
             self._end(link, inquiry)
         elif not inquiry.suspects or now - inquiry.since >= self._timing.inquiry_limit:
             self._conclude_all(link, inquiry, now)
-        elif inquiry.absent and len(inquiry.errors) == inquiry.candidates and inquiry.are_alike:
-            absent = list(inquiry.absent)
-            self._hand_out(inquiry, absent, now)
-            inquiry.absent.clear()
-            self._drop(inquiry, len(absent))
+        elif inquiry.are_alike and len(inquiry.errors) == inquiry.candidates:
+            owners = list(inquiry.absent)
+            if self._is_exact(link, inquiry, now):
+                owners += [task for task in inquiry.suspects if task.misses]
+                inquiry.ask_at = min(inquiry.ask_at, now)
+            self._hand_out(link, inquiry, owners, now)
+            self._drop(inquiry, len(owners))
+            for task in owners:
+                inquiry.clear(task)
+            if not inquiry.candidates:
+                self._end(link, inquiry)
+
+    def _is_exact(self, link: ConnectionState, inquiry: Inquiry, now: float) -> bool:
+        """Return whether each error is the refusal of a candidate, and no two of the same."""
+        may_be_older = link.named_session and link.age(now) < self._timing.known_limit
+        if not inquiry.are_of_room or may_be_older or self._is_doubtful(link, inquiry, now):
+            return False
+        candidates = (*inquiry.suspects, *inquiry.absent)
+        return all(one.writes == 1 or one.evidence is Evidence.REFUSED for one in candidates)
+
+    def _is_doubtful(self, link: ConnectionState, inquiry: Inquiry, now: float) -> bool:
+        """Return whether one of the errors may belong to no candidate."""
+        if self._table.has_abandoned(now):  # by now
+            return True
+        return any(error.is_doubtful or link.may_be_answer(error) for error in inquiry.errors)
 
     def _drop_surplus(self, link: ConnectionState, inquiry: Inquiry) -> None:
         """Drop the errors beyond the number of candidates: they cannot have an owner.
@@ -120,32 +145,36 @@ class Attribution:
         """
         absent = list(inquiry.absent)
         if absent and not inquiry.suspects:
-            self._drop_doubtful(inquiry)
+            self._drop_doubtful(link, inquiry)
         are_too_many = len(absent) > len(inquiry.errors)
         if are_too_many and now - inquiry.since < self._timing.living_window:
             return
         if inquiry.are_alike and not are_too_many:
-            self._hand_out(inquiry, absent, now)
+            self._hand_out(link, inquiry, absent, now)
         else:  # errors that differ may be of tasks that were told theirs by name since
             for task in absent:
                 task.had_error = not are_too_many
             self._send_again_alone(inquiry, absent)
         self._end(link, inquiry)
 
-    def _drop_doubtful(self, inquiry: Inquiry) -> None:
+    def _drop_doubtful(self, link: ConnectionState, inquiry: Inquiry) -> None:
         """Drop errors that may be of no task, if there are enough others for all candidates."""
-        certain = [error for error in inquiry.errors if not error.is_doubtful]
+        certain = [
+            one for one in inquiry.errors if not (one.is_doubtful or link.may_be_answer(one))
+        ]
         if inquiry.candidates <= len(certain) < len(inquiry.errors):
             self._drop(inquiry, len(inquiry.errors))
             inquiry.add(certain)
             self._table.limit.unattributed += sum(error.is_counted for error in certain)
 
-    def _hand_out(self, inquiry: Inquiry, owners: Sequence[Task], now: float) -> None:
+    def _hand_out(
+        self, link: ConnectionState, inquiry: Inquiry, owners: Sequence[Task], now: float
+    ) -> None:
         """Give each of these tasks an error.
 
         If an error may belong to none of them, they are sent again alone first.
         """
-        is_doubtful = inquiry.is_doubtful or self._table.has_abandoned(now)  # by now
+        is_doubtful = self._is_doubtful(link, inquiry, now)
         if is_doubtful and not all(task.suspicions for task in owners):
             self._send_again_alone(inquiry, owners)
             return

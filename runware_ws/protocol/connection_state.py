@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from ..error_codes import code_info
 from .keepalive import Keepalive
@@ -20,8 +21,8 @@ class UnattributedError:
     Attributes:
         error: the error.
         came_at: when it came.
-        may_answer: whether a question was open then, so that it may be the answer.
-        is_doubtful: whether it may be of no task that is in flight.
+        may_answer: whether a question was open then; see `ConnectionState.may_be_answer`.
+        is_doubtful: whether it may be of no task that is in flight, for another reason.
         is_counted: whether `ConcurrencyLimit.unattributed` counts it.
     """
 
@@ -51,12 +52,14 @@ class Inquiry:
         kinds: how many of each kind there are.
         suspects: tasks that are being asked for.
         absent: tasks that could not be found, so that each of them was probably refused.
+        ask_at: when to ask for the suspects that are not asked for yet.
     """
 
     errors: deque[UnattributedError] = field(default_factory=deque)
     kinds: Counter[str] = field(default_factory=Counter)
-    suspects: set[Task] = field(default_factory=set)
+    suspects: dict[Task, None] = field(default_factory=dict)
     absent: dict[Task, None] = field(default_factory=dict)
+    ask_at: float = inf
 
     @property
     def since(self) -> float:
@@ -74,9 +77,9 @@ class Inquiry:
         return len(self.kinds) == 1
 
     @property
-    def is_doubtful(self) -> bool:
-        """True if one of the errors may belong to no candidate."""
-        return any(error.is_doubtful for error in self.errors)
+    def are_of_room(self) -> bool:
+        """True if all errors are refusals for lack of room."""
+        return self.kinds.keys() == {""}
 
     def add(self, errors: Iterable[UnattributedError]) -> None:
         """Add errors to the search."""
@@ -96,12 +99,12 @@ class Inquiry:
 
     def set_absent(self, task: Task) -> None:
         """Mark a candidate as absent."""
-        self.suspects.discard(task)
+        self.suspects.pop(task, None)
         self.absent[task] = None
 
     def clear(self, task: Task) -> None:
         """Rule a task out as an owner."""
-        self.suspects.discard(task)
+        self.suspects.pop(task, None)
         self.absent.pop(task, None)
 
 
@@ -178,6 +181,28 @@ class ConnectionState:
         results, details = self._queues
         return bool(results or details)
 
+    def may_be_answer(self, error: UnattributedError) -> bool:
+        """Return whether an error may answer a question, as far as is known by now.
+
+        A refusal for lack of room does not, once all questions that were open have other answers.
+        """
+        if not error.may_answer or self.refuses_questions or not error.is_of_room:
+            return error.may_answer
+        oldest = next(iter(self.asked.values()), None)
+        return oldest is not None and oldest.asked_at <= error.came_at
+
+    def note_unanswered(self) -> None:
+        """Record that no answer has come that names the task of a question.
+
+        It was one of those that name none, or else a refusal that has come meanwhile.
+        """
+        if self.unnamed:
+            self.unnamed -= 1
+            return
+        inquired = () if self.inquiry is None else self.inquiry.errors
+        errors = (*self.unattributed, *inquired)
+        self.refuses_questions |= any(one.may_answer and one.is_of_room for one in errors)
+
     def writes(self, tasks: Sequence[Task], frame_bytes: int) -> None:
         """Record that a frame of tasks is being written."""
         while self._frame_sizes and self._frame_sizes[-1] <= frame_bytes:
@@ -199,6 +224,7 @@ class ConnectionState:
             keepalive.look_at,
             self.replay_end,
             self.look_at if self.unattributed else None,
+            None if self.inquiry is None else self.inquiry.ask_at,
             keepalive.ping_due_at if self.ready else None,
         )
         return min((time for time in times if time is not None), default=None)

@@ -144,7 +144,7 @@ class Dispatcher:
             self.nothing_found(link, now)
             return
         may_answer = bool(link.asked)
-        is_doubtful = may_answer or link.keepalive.awaits_pong or self._table.has_abandoned(now)
+        is_doubtful = link.keepalive.awaits_pong or self._table.has_abandoned(now)
         unattributed = UnattributedError(error, now, may_answer, is_doubtful)
         link.unattributed.append(unattributed)
         latest = link.unattributed[0].came_at + self._timing.errors_limit
@@ -152,7 +152,10 @@ class Dispatcher:
         self._table.timers.moved = True
         if not may_answer:
             self._table.refused_unnamed(unattributed, now)
-        self.nothing_found(link, now, error)
+        elif unattributed.is_of_room and not link.refuses_questions:
+            self._hurry(link, now)  # so that it is known soon
+        else:
+            self.nothing_found(link, now, error)
 
     def garbled(self, link: ConnectionState) -> None:
         """Count a frame that could not be read. It may have been any task's result."""

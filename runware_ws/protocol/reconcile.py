@@ -210,6 +210,7 @@ class Reconciler:
                 move(task, Transition.DOUBT)
             self.ask(link, task, now)
         elif self._is_unanswered(task, now):
+            asked_on.note_unanswered()
             is_spoiled = asked_on.is_spoiled
             self.nothing(asked_on, task, answered(task), now, spoiled=is_spoiled)
         else:

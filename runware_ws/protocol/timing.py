@@ -23,6 +23,8 @@ class Timing:
         errors_quiet, errors_limit: errors that name no task often come together. The search for
             their owners begins after `errors_quiet` without one, and at the latest after
             `errors_limit`.
+        results_first: how long to wait for results before tasks are asked for, if the results of
+            some will tell which others were refused.
         replay_quiet, replay_limit: a replay is over after `replay_quiet` without a frame, and at
             the latest after `replay_limit`.
         living_window: how long a task must be missing before it is sent again, while its connection
@@ -58,6 +60,7 @@ class Timing:
     unnamed_grace: float = 0.5
     errors_quiet: float = 0.05
     errors_limit: float = 0.5
+    results_first: float = 0.5
     replay_quiet: float = 0.2
     replay_limit: float = 2.0
     living_window: float = 10.0

@@ -13,6 +13,7 @@ from tests.protocol.loaded import LoadedWorld
 from tests.protocol.test_unnamed_errors import NO_IMAGE, STRAY, outcome
 from tests.protocol.world import SETTINGS, World, number_of
 
+NOT_FOUND = encode_answer(errors=[{"code": "taskNotFound", "message": "Not found."}])
 NO_ROOM = encode_answer(errors=[{"code": "queueFull", "message": "No room."}])
 # Rules of the service, and the least part of the ideal throughput.
 SERVICES = [
@@ -42,13 +43,28 @@ def test_all_is_delivered_almost_as_fast_and_with_as_few_refusals_as_if_they_had
 
 
 def overloaded(
-    running: int, refused: int, waiting: int = 0, spare: int = 0, **settings: Any
+    running: int,
+    refused: int,
+    waiting: int = 0,
+    spare: int = 0,
+    *,
+    resumed: bool = False,
+    **settings: Any,
 ) -> World:
-    """A service that runs some tasks and has refused others, which it has not said yet."""
+    """A service that runs some tasks and has refused others, which it has not said yet.
+
+    Args:
+        resumed: whether there was a connection before, whose errors may still come.
+    """
     limit = replace(SETTINGS, max_in_flight=running + refused + spare)
     world = World(client_settings=limit, errors_name_task=False, **settings)
     world.connect()
     world.settle_down()
+    if resumed:
+        world.cut(server_knows=True, frames_count_as_undelivered=False)
+        world.tick(0.1)
+        world.settle_down()
+        world.tick(1.0)
     for _ in range(running):
         world.submit()
     world.settle_down(finish=False)
@@ -96,8 +112,55 @@ def test_refusals_that_come_together_are_looked_into_together() -> None:
     assert world.client.counters.resent == 0  # it is certain whose they are
 
 
+def test_what_was_refused_goes_again_after_the_results_of_others_and_one_question() -> None:
+    """There is no doubt left whose the error is, also under a service without answers."""
+    world = overloaded(running=2, refused=1, on_doubt="fail", **BLIND)
+    *_, refused = world.tasks
+    hear(world, NO_ROOM)
+    world.tick(0.1)
+    assert world.wire is not None
+    assert not world.wire.up  # the results may tell
+    world.finish(0)
+    world.finish(0)
+    world.settle_down(finish=False)
+    world.tick(0.1)
+    world.settle_down(finish=False)
+    assert (refused.writes, refused.stage) == (2, Stage.SENT)
+    world.heal()
+    assert {outcome(world, task) for task in world.tasks} == {"a result"}
+    assert set(world.runs_of_image.values()) == {1}
+
+
+def test_tasks_are_asked_for_if_no_result_tells_which_was_refused() -> None:
+    world = overloaded(running=2, refused=1)
+    *_, refused = world.tasks
+    hear(world, NO_ROOM)
+    go_on(world, 0.7)  # nothing finishes
+    assert refused.stage is Stage.QUEUED  # it goes again as soon as there is room
+    assert world.client.counters.refused == 1
+
+
+def test_a_refusal_is_no_answer_to_a_question_that_has_another() -> None:
+    world = overloaded(running=1, refused=1, spare=1)
+    hear(world, b"what is it?")  # so both are asked for, and one answer names the task
+    third = world.submit()
+    lose(world)
+    world.tick(0.01)
+    first, second = (task for task in world.tasks if task is not third)
+    hear(world, NO_ROOM, NO_ROOM)
+    assert world.client.main.link is not None
+    assert world.client.main.link.asked
+    for task in (first, second):
+        item = {"taskType": "imageInference", "taskUUID": task.wire_uuid, "status": "processing"}
+        hear(world, encode_answer([item]) if task is first else NOT_FOUND)
+    go_on(world, 0.8)
+    assert [first.stage, second.stage, third.stage] == [Stage.ACCEPTED, Stage.QUEUED, Stage.QUEUED]
+    assert world.client.counters.refused == 2
+
+
 def test_what_was_refused_goes_again_when_the_window_ends() -> None:
-    world = overloaded(running=0, refused=1)
+    """The error may be of a task of an earlier connection."""
+    world = overloaded(running=0, refused=1, resumed=True)
     (refused,) = world.tasks
     hear(world, NO_ROOM)
     began = world.now
@@ -108,7 +171,7 @@ def test_what_was_refused_goes_again_when_the_window_ends() -> None:
 
 
 def test_what_was_refused_goes_again_while_owners_of_later_refusals_are_looked_for() -> None:
-    world = overloaded(running=0, refused=1, spare=1)
+    world = overloaded(running=0, refused=1, spare=1, resumed=True)
     (first,) = world.tasks
     hear(world, NO_ROOM)
     go_on(world, 1.5)
@@ -136,7 +199,7 @@ def test_refusals_find_their_owners_among_tasks_that_are_asked_for_already() -> 
 def test_what_is_sent_again_waits_for_room() -> None:
     world = overloaded(running=0, refused=6)
     hear(world, NO_ROOM)
-    world.tick(0.1)  # all are asked for, so that the other refusals may answer questions
+    world.tick(0.6)  # all are asked for, so that the other refusals may answer questions
     lose(world)
     hear(world, *[NO_ROOM] * 5)
     at_once = 0
