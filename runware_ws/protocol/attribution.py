@@ -61,7 +61,7 @@ class Attribution:
         inquiry = link.inquiry
         if inquiry is not None:
             self._conclude(link, inquiry, now)
-            if inquiry.ask_at <= now:
+            if link.inquiry is inquiry and inquiry.ask_at <= now:
                 inquiry.ask_at = inf
                 doubtful = [one for one in inquiry.suspects if one.stage is not Stage.RECONCILING]
                 self._reconciler.doubt(link, doubtful, now)
@@ -77,8 +77,9 @@ class Attribution:
         for task in self._written(link):
             if self._may_own(task, latest) and not inquiry.suspects_owner(task):
                 inquiry.suspects[task] = None
-        is_exact = self._is_exact(link, inquiry, now)
-        inquiry.ask_at = inquiry.since + self._timing.results_first if is_exact else now
+        inquiry.is_exact = False
+        may_wait = self._is_exact(link, inquiry, now)
+        inquiry.ask_at = inquiry.since + self._timing.results_first if may_wait else now
         self._drop_surplus(link, inquiry)
         for error in inquiry.errors:
             if not (error.is_counted or (error.may_answer and link.refuses_questions)):
@@ -100,16 +101,21 @@ class Attribution:
         elif not inquiry.suspects or now - inquiry.since >= self._timing.inquiry_limit:
             self._conclude_all(link, inquiry, now)
         elif inquiry.are_alike and len(inquiry.errors) == inquiry.candidates:
-            owners = list(inquiry.absent)
-            if self._is_exact(link, inquiry, now):
-                owners += [task for task in inquiry.suspects if task.misses]
-                inquiry.ask_at = min(inquiry.ask_at, now)
-            self._hand_out(link, inquiry, owners, now)
-            self._drop(inquiry, len(owners))
-            for task in owners:
-                inquiry.clear(task)
+            if not inquiry.is_exact and self._is_exact(link, inquiry, now):
+                self._confirm(inquiry, now)
+            absent = list(inquiry.absent)
+            self._hand_out(link, inquiry, absent, now)
+            inquiry.absent.clear()
+            self._drop(inquiry, len(absent))
             if not inquiry.candidates:
                 self._end(link, inquiry)
+
+    def _confirm(self, inquiry: Inquiry, now: float) -> None:
+        """Confirm by one round of questions that the candidates were refused."""
+        inquiry.is_exact = True
+        inquiry.ask_at = now
+        for task in [one for one in inquiry.suspects if one.misses]:
+            inquiry.set_absent(task)
 
     def _is_exact(self, link: ConnectionState, inquiry: Inquiry, now: float) -> bool:
         """Return whether each error is the refusal of a candidate, and no two of the same."""
@@ -174,7 +180,7 @@ class Attribution:
 
         If an error may belong to none of them, they are sent again alone first.
         """
-        is_doubtful = self._is_doubtful(link, inquiry, now)
+        is_doubtful = not inquiry.is_exact and self._is_doubtful(link, inquiry, now)
         if is_doubtful and not all(task.suspicions for task in owners):
             self._send_again_alone(inquiry, owners)
             return

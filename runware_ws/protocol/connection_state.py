@@ -53,6 +53,8 @@ class Inquiry:
         suspects: tasks that are being asked for.
         absent: tasks that could not be found, so that each of them was probably refused.
         ask_at: when to ask for the suspects that are not asked for yet.
+        is_exact: whether each candidate certainly has one of the errors, and was refused: then one
+            round of questions that finds nothing makes a suspect absent.
     """
 
     errors: deque[UnattributedError] = field(default_factory=deque)
@@ -60,6 +62,7 @@ class Inquiry:
     suspects: dict[Task, None] = field(default_factory=dict)
     absent: dict[Task, None] = field(default_factory=dict)
     ask_at: float = inf
+    is_exact: bool = False
 
     @property
     def since(self) -> float:

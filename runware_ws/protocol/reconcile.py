@@ -313,7 +313,7 @@ class Reconciler:
             self.retries.failed(task, rejection, now)
         elif task.evidence is Evidence.KNOWN:
             self._known_but_not_found(task, now)
-        elif is_certain:
+        elif is_certain or _was_refused(task):
             self._absent(task, lasted, now)
         elif self._is_safe_to_resend(link, task, now):
             self.send_again(task)
@@ -441,6 +441,12 @@ class Reconciler:
 
 def _is_same(error: ErrorItem, other: ErrorItem | None) -> bool:
     return other is not None and other.code == error.code
+
+
+def _was_refused(task: Task) -> bool:
+    """Return whether an error that named no task is certainly the refusal of this one."""
+    inquiry = None if task.link is None else task.link.inquiry
+    return inquiry is not None and inquiry.is_exact and inquiry.suspects_owner(task)
 
 
 def _lives(link: ConnectionState | None) -> bool:
