@@ -9,9 +9,12 @@ others, so it belongs to no task before all candidates have been asked for:
 - A task that was refused is not known to the server, so each error belongs to a task that is absent
   in the end. As soon as there are as many errors as candidates, each absent one has its own, and
   does not wait for the others.
+- Refusals for lack of room are counted: with as many as candidates, each was refused, and one round
+  of questions confirms it. The results of the others mostly tell before anything is asked.
 - An error may be of no candidate: the answer to a question that was open, or of a task that was
-  given up. More errors than candidates show that. If it is possible, absent tasks are sent again
-  alone first; the same error then is theirs.
+  given up or of an earlier connection. More errors than candidates show that. If it is possible,
+  absent tasks are sent again alone first; the same error then is theirs. A refusal is no answer if
+  each question that was open has another one.
 - Where a service without room refuses questions as well, these refusals do not lower the limit.
 """
 
@@ -103,10 +106,11 @@ class Attribution:
         elif inquiry.are_alike and len(inquiry.errors) == inquiry.candidates:
             if not inquiry.is_exact and self._is_exact(link, inquiry, now):
                 self._confirm(inquiry, now)
-            absent = list(inquiry.absent)
-            self._hand_out(link, inquiry, absent, now)
-            inquiry.absent.clear()
-            self._drop(inquiry, len(absent))
+            if inquiry.absent:
+                absent = list(inquiry.absent)
+                self._hand_out(link, inquiry, absent, now)
+                inquiry.absent.clear()
+                self._drop(inquiry, len(absent))
             if not inquiry.candidates:
                 self._end(link, inquiry)
 
@@ -119,8 +123,7 @@ class Attribution:
 
     def _is_exact(self, link: ConnectionState, inquiry: Inquiry, now: float) -> bool:
         """Return whether each error is the refusal of a candidate, and no two of the same."""
-        may_be_older = link.named_session and link.age(now) < self._timing.known_limit
-        if not inquiry.are_of_room or may_be_older or self._is_doubtful(link, inquiry, now):
+        if not inquiry.are_of_room or self._is_doubtful(link, inquiry, now):
             return False
         candidates = (*inquiry.suspects, *inquiry.absent)
         return all(one.writes == 1 or one.evidence is Evidence.REFUSED for one in candidates)

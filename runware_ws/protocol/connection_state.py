@@ -133,8 +133,13 @@ class ConnectionState:
         unattributed: errors without a taskUUID, whose owners are looked for from `look_at` on.
         look_at: see above.
         inquiry: the search for the owners of earlier such errors, or None.
+        asked_at_refusal: whether such an error was a refusal for lack of room, and came while
+            questions were open. It is reset when none is.
         refuses_questions: whether the service has answered questions with such errors.
         ended: whether the connection has ended.
+        born: when the connection was opened.
+        alone_at: how many tasks had been submitted when none of an earlier connection was left, as
+            far as `TaskTable.has_older` has looked; -1 if it has not.
         frames: the taskUUIDs of frames that were written, in order, but for those with a larger or
             equal one after them: each is smaller than the one before.
     """
@@ -161,11 +166,13 @@ class ConnectionState:
         self.unattributed: list[UnattributedError] = []
         self.look_at = 0.0
         self.inquiry: Inquiry | None = None
+        self.asked_at_refusal = False
         self.refuses_questions = False
         self.ended = False
         self.frames: list[list[str]] = []
         self._frame_sizes: list[int] = []
-        self._born = now
+        self.born = now
+        self.alone_at = -1
 
     @property
     def asks_alone(self) -> bool:
@@ -202,9 +209,7 @@ class ConnectionState:
         if self.unnamed:
             self.unnamed -= 1
             return
-        inquired = () if self.inquiry is None else self.inquiry.errors
-        errors = (*self.unattributed, *inquired)
-        self.refuses_questions |= any(one.may_answer and one.is_of_room for one in errors)
+        self.refuses_questions |= self.asked_at_refusal
 
     def writes(self, tasks: Sequence[Task], frame_bytes: int) -> None:
         """Record that a frame of tasks is being written."""
@@ -216,7 +221,7 @@ class ConnectionState:
 
     def age(self, now: float) -> float:
         """Return the seconds since the connection was opened."""
-        return now - self._born
+        return now - self.born
 
     def next_timer(self) -> float | None:
         """Return when the connection needs attention next, or None."""
@@ -249,5 +254,5 @@ def answered(task: Task) -> Question | None:
         link.asked.pop(task.wire_uuid, None)
         if not link.asked:
             link.unnamed = 0
-            link.is_spoiled = False
+            link.is_spoiled = link.asked_at_refusal = False
     return question

@@ -144,7 +144,8 @@ class Dispatcher:
             self.nothing_found(link, now)
             return
         may_answer = bool(link.asked)
-        is_doubtful = link.keepalive.awaits_pong or self._table.has_abandoned(now)
+        may_be_older = self._table.has_abandoned(now) or self._table.has_older(link)
+        is_doubtful = link.keepalive.awaits_pong or may_be_older
         unattributed = UnattributedError(error, now, may_answer, is_doubtful)
         link.unattributed.append(unattributed)
         latest = link.unattributed[0].came_at + self._timing.errors_limit
@@ -153,7 +154,8 @@ class Dispatcher:
         if not may_answer:
             self._table.refused_unnamed(unattributed, now)
         elif unattributed.is_of_room and not link.refuses_questions:
-            self._hurry(link, now)  # so that it is known soon
+            link.asked_at_refusal = True
+            self._hurry(link, now)  # so that it is known soon which it was
         else:
             self.nothing_found(link, now, error)
 

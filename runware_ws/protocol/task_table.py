@@ -10,7 +10,7 @@ from ..errors import RunwareError
 from ..words import visible
 from .backoff import full_jitter
 from .concurrency_limit import ConcurrencyLimit
-from .connection_state import UnattributedError, answered
+from .connection_state import ConnectionState, UnattributedError, answered
 from .effects import Effect, Event, EventKind, Load, Notify, Settle
 from .priority_queue import PriorityQueue
 from .tasks import SETTLE, Evidence, Stage, Task, Transition, move
@@ -274,6 +274,16 @@ class TaskTable:
             if self.abandoned[oldest] > now:
                 return True
             del self.abandoned[oldest]
+        return False
+
+    def has_older(self, link: ConnectionState) -> bool:
+        """Return whether an error may be about a task that was written on an earlier connection."""
+        if not link.named_session or link.alone_at == self.counters.submitted:
+            return False
+        written = (task for task in self.tasks.values() if task.stage is not Stage.QUEUED)
+        if any(task.sent_at < link.born for task in written):
+            return True
+        link.alone_at = self.counters.submitted  # there is none until another task is attached
         return False
 
     def requeue(self, task: Task, now: float, *, new_uuid: bool, step: int) -> None:

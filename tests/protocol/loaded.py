@@ -25,6 +25,7 @@ class LoadedWorld(World):
     Args:
         room: how many tasks the service works on at once; it refuses the rest.
         latency: seconds that a task takes, give or take a tenth.
+        way: seconds that a frame takes in either direction.
         refuses_questions: whether a service that is full refuses questions as well.
         settings: see `World`.
 
@@ -33,12 +34,17 @@ class LoadedWorld(World):
         refused: how many tasks were refused.
     """
 
-    _WAY = 0.001  # of a frame
-
     def __init__(
-        self, room: int, latency: float, *, refuses_questions: bool = False, **settings: Any
+        self,
+        room: int,
+        latency: float,
+        *,
+        way: float = 0.001,
+        refuses_questions: bool = False,
+        **settings: Any,
     ) -> None:
         self.frames = self.refused = 0
+        self._way = way
         self._room = room
         self._latency = latency
         self._refuses_questions = refuses_questions
@@ -68,9 +74,9 @@ class LoadedWorld(World):
             return
         while wire.up:
             self.frames += 1
-            self._happens_in(self._WAY, partial(self._arrives, wire.up.popleft()))
+            self._happens_in(self._way, partial(self._arrives, wire.up.popleft()))
         while wire.down:
-            self._happens_in(self._WAY, partial(self._comes, wire.down.popleft()))
+            self._happens_in(self._way, partial(self._comes, wire.down.popleft()))
 
     def _arrives(self, frame: bytes) -> None:
         assert self.wire is not None

@@ -15,30 +15,31 @@ from tests.protocol.world import SETTINGS, World, number_of
 
 NOT_FOUND = encode_answer(errors=[{"code": "taskNotFound", "message": "Not found."}])
 NO_ROOM = encode_answer(errors=[{"code": "queueFull", "message": "No room."}])
-# Rules of the service, and the least part of the ideal throughput.
+# Rules of the service, seconds that a frame takes, and the least part of the ideal throughput.
 SERVICES = [
-    pytest.param({}, 0.5, id="documented"),
-    pytest.param({"unknown_task": "empty"}, 0.5, id="empty answers"),
-    pytest.param({"refuses_questions": True}, 0.35, id="questions refused"),
+    pytest.param({}, 0.001, 0.75, id="documented"),
+    pytest.param({}, 0.05, 0.75, id="far away"),
+    pytest.param({"unknown_task": "empty"}, 0.05, 0.75, id="empty answers"),
+    pytest.param({"refuses_questions": True}, 0.001, 0.4, id="questions refused"),
 ]
 # A service that does not find what it runs, and does not refuse to run it again.
 BLIND: dict[str, Any] = {"known_tasks": "async", "details": "nothing", "conflicts": "never"}
 
 
-@pytest.mark.parametrize(("rules", "share"), SERVICES)
+@pytest.mark.parametrize(("rules", "way", "share"), SERVICES)
 @pytest.mark.parametrize("delivery", ["sync", "async"])
 @pytest.mark.parametrize(("room", "images"), [(2, 60), (8, 150), (30, 400)])
 def test_all_is_delivered_almost_as_fast_and_with_as_few_refusals_as_if_they_had_names(
-    room: int, images: int, delivery: str, rules: dict[str, Any], share: float
+    room: int, images: int, delivery: str, rules: dict[str, Any], way: float, share: float
 ) -> None:
     latency = 0.3
-    world = LoadedWorld(room, latency, errors_name_task=False, **rules)
+    world = LoadedWorld(room, latency, way=way, errors_name_task=False, **rules)
     for _ in range(images):
         world.submit(delivery=delivery)
     seconds = world.run()  # on the world's own clock
     assert {outcome(world, task) for task in world.tasks} == {"a result"}
     assert set(world.runs_of_image.values()) == {1}
-    assert images * latency / room / seconds >= share
+    assert images * (latency + 2 * way) / room / seconds >= share
     assert world.refused <= 14 + images * 0.1  # the first 16, and probes
 
 
@@ -48,23 +49,21 @@ def overloaded(
     waiting: int = 0,
     spare: int = 0,
     *,
-    resumed: bool = False,
+    gave_up: bool = False,
     **settings: Any,
 ) -> World:
     """A service that runs some tasks and has refused others, which it has not said yet.
 
     Args:
-        resumed: whether there was a connection before, whose errors may still come.
+        gave_up: whether a task was given up before, whose error may still come.
     """
     limit = replace(SETTINGS, max_in_flight=running + refused + spare)
     world = World(client_settings=limit, errors_name_task=False, **settings)
     world.connect()
     world.settle_down()
-    if resumed:
-        world.cut(server_knows=True, frames_count_as_undelivered=False)
-        world.tick(0.1)
-        world.settle_down()
-        world.tick(1.0)
+    if gave_up:
+        world.client.cancel(world.submit())
+        lose(world)
     for _ in range(running):
         world.submit()
     world.settle_down(finish=False)
@@ -159,9 +158,9 @@ def test_a_refusal_is_no_answer_to_a_question_that_has_another() -> None:
 
 
 def test_what_was_refused_goes_again_when_the_window_ends() -> None:
-    """The error may be of a task of an earlier connection."""
-    world = overloaded(running=0, refused=1, resumed=True)
-    (refused,) = world.tasks
+    """The error may be of a task that was given up."""
+    world = overloaded(running=0, refused=1, gave_up=True)
+    (_, refused) = world.tasks
     hear(world, NO_ROOM)
     began = world.now
     while refused.writes == 1:
@@ -171,8 +170,8 @@ def test_what_was_refused_goes_again_when_the_window_ends() -> None:
 
 
 def test_what_was_refused_goes_again_while_owners_of_later_refusals_are_looked_for() -> None:
-    world = overloaded(running=0, refused=1, spare=1, resumed=True)
-    (first,) = world.tasks
+    world = overloaded(running=0, refused=1, spare=1, gave_up=True)
+    (_, first) = world.tasks
     hear(world, NO_ROOM)
     go_on(world, 1.5)
     later = world.submit()
@@ -182,7 +181,7 @@ def test_what_was_refused_goes_again_while_owners_of_later_refusals_are_looked_f
     go_on(world, 1.0)
     assert (first.writes, later.writes) == (2, 1)
     world.heal()
-    assert {outcome(world, task) for task in world.tasks} == {"a result"}
+    assert [outcome(world, task) for task in (first, later)] == ["a result"] * 2
 
 
 def test_refusals_find_their_owners_among_tasks_that_are_asked_for_already() -> None:
@@ -299,3 +298,17 @@ def test_an_error_may_be_of_a_task_of_an_earlier_connection() -> None:
     assert running.writes == 1
     world.heal()
     assert set(world.runs_of_image.values()) == {1}
+
+
+def test_tasks_of_an_earlier_connection_are_no_cause_for_doubt_once_they_are_settled() -> None:
+    world = overloaded(running=1, refused=0, spare=1)
+    world.cut(server_knows=True, frames_count_as_undelivered=False)
+    world.heal()
+    refused = world.submit()
+    lose(world)
+    world.tick(0.1)
+    hear(world, NO_ROOM)
+    go_on(world, 0.2)
+    assert world.client.counters.refused == 1
+    world.heal()
+    assert outcome(world, refused) == "a result"
