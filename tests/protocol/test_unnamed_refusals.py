@@ -28,10 +28,11 @@ BLIND: dict[str, Any] = {"known_tasks": "async", "details": "nothing", "conflict
 
 @pytest.mark.parametrize(("rules", "way", "share"), SERVICES)
 @pytest.mark.parametrize("delivery", ["sync", "async"])
-@pytest.mark.parametrize(("room", "images"), [(2, 60), (8, 150), (30, 400)])
+@pytest.mark.parametrize("load", [(2, 60), (8, 150), (30, 400)])
 def test_all_is_delivered_almost_as_fast_and_with_as_few_refusals_as_if_they_had_names(
-    room: int, images: int, delivery: str, rules: dict[str, Any], way: float, share: float
+    load: tuple[int, int], delivery: str, rules: dict[str, Any], way: float, share: float
 ) -> None:
+    room, images = load
     latency = 0.3
     world = LoadedWorld(room, latency, way=way, errors_name_task=False, **rules)
     for _ in range(images):
