@@ -83,6 +83,7 @@ class Attribution:
         inquiry.is_exact = False
         may_wait = self._is_exact(link, inquiry, now)
         inquiry.ask_at = inquiry.since + self._timing.results_first if may_wait else now
+        self._table.timers.moved = True
         self._drop_surplus(link, inquiry)
         for error in inquiry.errors:
             if not (error.is_counted or (error.may_answer and link.refuses_questions)):

@@ -47,7 +47,8 @@ class Session:
         find: returns the task with this name or with an attempt of this UUID, or None.
         counters: the counts so far.
         effects: the effects to perform, in order; see `take_effects`.
-        timers: their `moved` tells whether `next_timer` may return an earlier time than before.
+        timers: their `moved` tells whether `next_timer` may return an earlier time than when the
+            caller has last set `moved` to False.
         lines: the connections; the first is the main one.
         main: the main connection.
         ended: whether the state is final.
@@ -233,10 +234,8 @@ class Session:
 
     def next_timer(self) -> float | None:
         """Return the time at which to call `handle_timer`, or None."""
-        table = self._table
-        table.timers.moved = False
         lines = [line.next_timer() for line in self.lines]
-        times = (table.timers.next(), table.limit.next_timer(), self._open_at(), *lines)
+        times = (self.timers.next(), self._table.limit.next_timer(), self._open_at(), *lines)
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
@@ -245,6 +244,7 @@ class Session:
         for line in self.lines:
             line.handle_timer(now)
         self._open_line_if_of_use(now)
+        self._table.forget_abandoned(now)
         self._table.limit.handle_timer(now)
         self._table.tell_limit()
         for task in self._table.timers.pop_due(now):

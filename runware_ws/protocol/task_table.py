@@ -270,11 +270,12 @@ class TaskTable:
 
     def has_abandoned(self, now: float) -> bool:
         """Return whether an error without a taskUUID may be about a task that was given up."""
-        while self.abandoned and (oldest := next(iter(self.abandoned))):
-            if self.abandoned[oldest] > now:
-                return True
+        return any(until > now for until in self.abandoned.values())
+
+    def forget_abandoned(self, now: float) -> None:
+        """Forget the tasks that were given up so long ago that no answer can come any more."""
+        while self.abandoned and self.abandoned[oldest := next(iter(self.abandoned))] <= now:
             del self.abandoned[oldest]
-        return False
 
     def has_older(self, link: ConnectionState) -> bool:
         """Return whether an error may be about a task that was written on an earlier connection."""

@@ -20,8 +20,8 @@ class Timers:
     """The times at which tasks are due.
 
     Attributes:
-        moved: whether any time may be sooner than when the session was last asked for the next one,
-            so that it need not be asked after each change.
+        moved: whether any time may be sooner than before, so that the session need not be asked for
+            the next time after each change. Who asks for it sets this to False.
     """
 
     __slots__ = ("_due", "_empty", "_heap", "moved")

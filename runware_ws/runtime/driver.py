@@ -326,10 +326,10 @@ class Driver:
             now = self.clock()
             for connection in self._connections:
                 connection.report_traffic(now)
-            if sleep_detector.has_slept():
+            if sleep_detector.check():
                 self.session.ping()
             self.session.handle_timer(now)
-            when = self.session.next_timer()
+            when = self._next_timer()
             self._timer_at = math.inf if when is None else when
             self._timer_is_sooner = new_waiter()
             self.step()
@@ -341,9 +341,13 @@ class Driver:
 
     def set_timer(self) -> None:
         """Set the timer to the next time of the session, if that is sooner than planned."""
-        when = self.session.next_timer()
+        when = self._next_timer()
         if when is not None and when < self._timer_at:
             wake(self._timer_is_sooner)
+
+    def _next_timer(self) -> float | None:
+        self.session.timers.moved = False
+        return self.session.next_timer()
 
     # Connections.
 

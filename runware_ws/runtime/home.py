@@ -84,8 +84,8 @@ class SleepDetector:
         self._clock = clock
         self._offset = time.time() - clock()
 
-    def has_slept(self) -> bool:
-        """Return whether the machine slept since the last call."""
+    def check(self) -> bool:
+        """Check for sleep since the last call, and return whether there was any."""
         offset = time.time() - self._clock()
         slept = offset - self._offset > self._MIN_SLEEP
         self._offset = offset
