@@ -78,7 +78,8 @@ class Attribution:
         inquiry.add(link.unattributed)
         link.unattributed.clear()
         for task in self._written(link):
-            if self._may_own(task, latest) and not inquiry.suspects_owner(task):
+            may_own = self._may_own(task, latest, is_of_room=inquiry.are_of_room)
+            if may_own and not inquiry.suspects_owner(task):
                 inquiry.suspects[task] = None
         inquiry.is_exact = False
         may_wait = self._is_exact(link, inquiry, now)
@@ -89,10 +90,14 @@ class Attribution:
             if not (error.is_counted or (error.may_answer and link.refuses_questions)):
                 self._table.refused_unnamed(error, now)
 
-    def _may_own(self, task: Task, latest: float) -> bool:
-        """Return whether an error that came by `latest` may belong to a task."""
+    def _may_own(self, task: Task, latest: float, *, is_of_room: bool) -> bool:
+        """Return whether an error that came by `latest` may belong to a task.
+
+        A task that the server knows is never sent again, so no refusal is taken for its own.
+        """
         is_waiting = task.had_error or self._table.is_to_be_sent_again(task)
-        return task.sent_at <= latest and not is_waiting
+        is_running = is_of_room and task.evidence is Evidence.KNOWN
+        return task.sent_at <= latest and not (is_waiting or is_running)
 
     def _conclude(self, link: ConnectionState, inquiry: Inquiry, now: float) -> None:
         """Conclude the search once every suspect was found or is absent, or when it times out.
@@ -214,7 +219,7 @@ class Attribution:
     def _attribute(self, task: Task, error: ErrorItem, now: float) -> None:
         if not code_info(error.code).conflict:
             self._retries.failed(task, error, now, was_named=False)
-        elif task.evidence is Evidence.REFUSED:
+        elif task.was_refused_by_name:
             self._table.requeue(task, now, new_uuid=True, step=0)
         else:
             task.evidence = Evidence.KNOWN

@@ -92,6 +92,8 @@ class Dispatcher:
             self._reconciler.nothing(link, task, Question.DETAILS, now)
         elif _is_conflict(task, error):
             self._reconciler.known_alone(task, now)
+        elif info.no_room and task.may_be_refused:
+            self._retries.failed(task, error, now, is_recorded=True)
         elif info.timed_out or (info.no_room and _was_resent_though_known(task)):
             self._reconciler.unclear(task, now, error)
         elif self._reconciler.is_unproven(task, error):
@@ -116,7 +118,7 @@ class Dispatcher:
             self._error_of_task(link, task, error, now)
 
     def _conflict(self, link: ConnectionState, task: Task, now: float) -> None:
-        if task.evidence is Evidence.REFUSED and task.stage is Stage.SENT:
+        if task.was_refused_by_name and task.stage is Stage.SENT:
             # The server remembers a UUID that it refused, and will never run it.
             self._table.requeue(task, now, new_uuid=True, step=0)
         else:

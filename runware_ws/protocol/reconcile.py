@@ -239,6 +239,7 @@ class Reconciler:
     def alive(self, task: Task, now: float) -> None:
         """Handle a sign that the server is working on the task."""
         task.evidence = Evidence.KNOWN
+        task.refusal = None
         move(task, Transition.ACCEPT)
         task.forget_doubt()
         self._table.clear(task)
@@ -360,7 +361,10 @@ class Reconciler:
 
     def _known_but_not_found(self, task: Task, now: float) -> None:
         lasted = now - task.missed_since
-        if task.deadline is None and lasted > self._timing.known_limit:
+        if task.may_be_refused and lasted > self._timing.living_window:
+            # The server remembers a UUID that it refused, and will never run it.
+            self._table.requeue(task, now, new_uuid=True, step=0)
+        elif task.deadline is None and lasted > self._timing.known_limit:
             known = "the service had the task, and has no outcome for it"
             self._table.settle(task, ResultLostError(task.uuid, known))
         else:

@@ -146,7 +146,8 @@ class Task:
         asked_alone: whether it must be asked for while no other question is open.
         spoiled: whether an error answered a question of the current round.
         rejection: an error that may be the answer to its sending, until the server confirms it.
-        refusal: the error by which the server last refused it for lack of room, or None.
+        refusal: the error by which the server last refused it for lack of room; None if there is
+            none, or if the server was seen to work on the task since.
         had_error: whether an error without a name is its own, so that no later one can be.
         suspicions: number of times that it may have caused an error that named no task.
         alone: whether it must be written in a frame without other tasks.
@@ -224,6 +225,17 @@ class Task:
         if self.refusal is None or self.evidence is not Evidence.REFUSED:
             return ""
         return f"the service has no room: {self.refusal.code}"
+
+    @property
+    def was_refused_by_name(self) -> bool:
+        """Return whether the server's last word was a refusal for lack of room that named it."""
+        was_named = self.refusal is not None and self.refusal.task_uuid is not None
+        return was_named and self.evidence is Evidence.REFUSED
+
+    @property
+    def may_be_refused(self) -> bool:
+        """Return whether a refusal that named no task may be its own, and is its last trace."""
+        return self.refusal is not None and self.refusal.task_uuid is None
 
     def count_miss(self, now: float) -> None:
         """Count a round in which no question found the task or its state."""

@@ -11,7 +11,7 @@ from runware_ws.protocol.tasks import Stage
 from runware_ws.protocol.wire import encode_answer
 from tests.protocol.loaded import LoadedWorld
 from tests.protocol.test_unnamed_errors import NO_IMAGE, STRAY, outcome
-from tests.protocol.world import SETTINGS, World, number_of
+from tests.protocol.world import SETTINGS, NumberedTask, World, number_of
 
 NOT_FOUND = encode_answer(errors=[{"code": "taskNotFound", "message": "Not found."}])
 NO_ROOM = encode_answer(errors=[{"code": "queueFull", "message": "No room."}])
@@ -261,6 +261,51 @@ def test_an_error_that_came_before_a_task_was_sent_again_is_not_its_own() -> Non
         world.tick(0.1)
     world.heal()
     assert [outcome(world, task) for task in (bad, other)] == ["invalidImage", "a result"]
+
+
+def test_a_task_that_the_service_knows_is_not_taken_for_refused() -> None:
+    world = overloaded(running=0, refused=0, spare=1, visible_after=30.0)
+    task = world.submit(delivery="async")
+    world.settle_down(finish=False)
+    go_on(world, 1.0)  # it is acknowledged, and not found
+    hear(world, NO_ROOM)
+    go_on(world, 3.0)
+    assert task.writes == 1
+    world.heal()
+    assert outcome(world, task) == "a result"
+
+
+def conflict_after_refusal(answer: bytes) -> tuple[World, NumberedTask]:
+    """A task is sent again after a refusal without a name; the service knows its taskUUID."""
+    world = overloaded(running=0, refused=1, **BLIND)
+    (task,) = world.tasks
+    hear(world, NO_ROOM)
+    while task.writes < 2:
+        world.settle_down(finish=False)
+        world.tick(0.1)
+    lose(world)
+    hear(world, encode_answer(errors=[{"code": "conflictTaskUUID", "taskUUID": task.wire_uuid}]))
+    assert world.wire is not None
+    (question,) = world.wire.up
+    assert b"getResponse" in question
+    lose(world)
+    hear(world, answer.replace(b"THE_UUID", task.wire_uuid.encode()))
+    return world, task
+
+
+def test_a_conflict_after_a_refusal_of_nobodys_is_believed() -> None:
+    processing = {"taskType": "imageUpscale", "taskUUID": "THE_UUID", "status": "processing"}
+    world, task = conflict_after_refusal(encode_answer([processing]))
+    go_on(world, 30.0)
+    assert task.former_uuids == ()
+
+
+def test_a_taskuuid_that_the_service_refused_and_remembers_is_replaced() -> None:
+    world, task = conflict_after_refusal(NOT_FOUND)
+    go_on(world, 15.0)
+    assert len(task.former_uuids) == 1
+    world.heal()
+    assert outcome(world, task) == "a result"
 
 
 def test_a_task_that_was_sent_twice_may_have_two_errors() -> None:
