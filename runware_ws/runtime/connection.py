@@ -108,9 +108,19 @@ class Connection(Receiver):
             self._driver.failed(error)
 
     def write_ready(self) -> None:
+        self.is_write_due = False
         try:
-            self.is_write_due = False
-            self._write()
+            stream = self._stream
+            if stream is not None and self.is_current and self._websocket.is_open:
+                while stream.can_write:
+                    if self._frame is not None:
+                        self._write_piece(stream, self._frame)
+                    elif not self._write_frame(stream):
+                        break
+                if self._replies:
+                    self._reply()
+            if self._session.timers.moved:
+                self._driver.set_timer()
         except Exception as error:  # noqa: BLE001
             self._driver.failed(error)
 
@@ -162,20 +172,6 @@ class Connection(Receiver):
         if self._stream is not None and self._opened:
             unsent = self._unwritten_bytes + self._stream.unsent_bytes
             self.line.traffic(self._heard_at, unsent, now)
-
-    def _write(self) -> None:
-        """Write frames while the stream accepts them."""
-        stream = self._stream
-        if stream is not None and self.is_current and self._websocket.is_open:
-            while stream.can_write:
-                if self._frame is not None:
-                    self._write_piece(stream, self._frame)
-                elif not self._write_frame(stream):
-                    break
-            if self._replies:
-                self._reply()
-        if self._session.timers.moved:
-            self._driver.set_timer()
 
     def _write_frame(self, stream: Stream) -> bool:
         """Write the next frame, or prepare the pieces of a large one. Return False at the end."""

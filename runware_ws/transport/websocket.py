@@ -127,17 +127,14 @@ class WebSocket:
             if not payload:
                 self._begun = bytes(view[start:])
                 break
-            if is_message and stop <= end and self._may_bypass(stop - payload):
+            is_whole = is_message and stop <= end and stop - payload <= self._max_size
+            if is_whole and self.is_open and self._message is None:  # past the library
                 messages.append(bytes(view[payload:stop]))
             else:
                 self._feed(view[start:stop], messages)
                 self._missing = max(0, stop - end)
             start = stop
         return messages
-
-    def _may_bypass(self, size: int) -> bool:
-        """Return whether a whole message of this size may bypass the library."""
-        return self.is_open and self._message is None and size <= self._max_size
 
     def _go_on(self, data: memoryview, start: int, messages: list[Data]) -> int:
         """Pass the rest of a frame that the library has begun to read. Return its end in `data`."""
