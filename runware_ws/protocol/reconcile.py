@@ -248,6 +248,7 @@ class Reconciler:
     def known_alone(self, task: Task, now: float) -> None:
         """Handle a sign that the server knows the task, without its state."""
         task.evidence = Evidence.KNOWN
+        task.refusal = None
         move(task, Transition.ACCEPT)
         self._table.clear(task)
         if task.spoiled:

@@ -293,9 +293,16 @@ def conflict_after_refusal(answer: bytes) -> tuple[World, NumberedTask]:
     return world, task
 
 
-def test_a_conflict_after_a_refusal_of_nobodys_is_believed() -> None:
-    processing = {"taskType": "imageUpscale", "taskUUID": "THE_UUID", "status": "processing"}
-    world, task = conflict_after_refusal(encode_answer([processing]))
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {"taskType": "imageUpscale", "status": "processing"},
+        {"taskType": "getTaskDetails", "request": [{"taskType": "upscale"}], "response": None},
+    ],
+    ids=["processing", "details"],
+)
+def test_a_conflict_after_a_refusal_of_nobodys_is_believed(sign: dict[str, Any]) -> None:
+    world, task = conflict_after_refusal(encode_answer([sign | {"taskUUID": "THE_UUID"}]))
     go_on(world, 30.0)
     assert task.former_uuids == ()
 
