@@ -222,8 +222,9 @@ class Attribution:
         elif task.was_refused_by_name:
             self._table.requeue(task, now, new_uuid=True, step=0)
         else:
-            task.evidence = Evidence.KNOWN
             task.forget_doubt()
+            task.remembered = task.evidence is Evidence.REFUSED
+            task.evidence = Evidence.KNOWN
             self._reconciler.poll_later(task, now)
 
     def too_large(self, link: ConnectionState, which: TooLarge) -> None:

@@ -92,7 +92,7 @@ class Dispatcher:
             self._reconciler.nothing(link, task, Question.DETAILS, now)
         elif _is_conflict(task, error):
             self._reconciler.known_alone(task, now)
-        elif info.no_room and task.may_be_refused:
+        elif info.no_room and task.remembered:
             self._retries.failed(task, error, now, is_recorded=True)
         elif info.timed_out or (info.no_room and _was_resent_though_known(task)):
             self._reconciler.unclear(task, now, error)

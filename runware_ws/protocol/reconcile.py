@@ -239,7 +239,6 @@ class Reconciler:
     def alive(self, task: Task, now: float) -> None:
         """Handle a sign that the server is working on the task."""
         task.evidence = Evidence.KNOWN
-        task.refusal = None
         move(task, Transition.ACCEPT)
         task.forget_doubt()
         self._table.clear(task)
@@ -248,7 +247,6 @@ class Reconciler:
     def known_alone(self, task: Task, now: float) -> None:
         """Handle a sign that the server knows the task, without its state."""
         task.evidence = Evidence.KNOWN
-        task.refusal = None
         move(task, Transition.ACCEPT)
         self._table.clear(task)
         if task.spoiled:
@@ -362,8 +360,8 @@ class Reconciler:
 
     def _known_but_not_found(self, task: Task, now: float) -> None:
         lasted = now - task.missed_since
-        if task.may_be_refused and lasted > self._timing.living_window:
-            # The server remembers a UUID that it refused, and will never run it.
+        if task.remembered and task.misses >= _MIN_MISSES and lasted >= self._window:
+            # It does not work on the task, so that it has refused it, and will never run it.
             self._table.requeue(task, now, new_uuid=True, step=0)
         elif task.deadline is None and lasted > self._timing.known_limit:
             known = "the service had the task, and has no outcome for it"
@@ -428,6 +426,7 @@ class Reconciler:
 
     def known(self, link: ConnectionState, task: Task, now: float) -> None:
         """Handle a conflict: the server knows the task, and has not sent its outcome."""
+        task.remembered = task.evidence is Evidence.REFUSED
         task.evidence = Evidence.KNOWN
         move(task, Transition.ACCEPT)
         self._table.clear(task)

@@ -146,8 +146,9 @@ class Task:
         asked_alone: whether it must be asked for while no other question is open.
         spoiled: whether an error answered a question of the current round.
         rejection: an error that may be the answer to its sending, until the server confirms it.
-        refusal: the error by which the server last refused it for lack of room; None if there is
-            none, or if the server was seen to work on the task since.
+        refusal: the error by which the server last refused it for lack of room, or None.
+        remembered: whether the server knows the taskUUID from a sending that it has probably
+            refused, by an error that named no task.
         had_error: whether an error without a name is its own, so that no later one can be.
         suspicions: number of times that it may have caused an error that named no task.
         alone: whether it must be written in a frame without other tasks.
@@ -191,6 +192,7 @@ class Task:
     spoiled = False
     rejection: ErrorItem | None = None
     refusal: ErrorItem | None = None
+    remembered = False
     had_error = False
     suspicions = 0
     alone = False
@@ -232,11 +234,6 @@ class Task:
         was_named = self.refusal is not None and self.refusal.task_uuid is not None
         return was_named and self.evidence is Evidence.REFUSED
 
-    @property
-    def may_be_refused(self) -> bool:
-        """Return whether a refusal that named no task may be its own, and is its last trace."""
-        return self.refusal is not None and self.refusal.task_uuid is None
-
     def count_miss(self, now: float) -> None:
         """Count a round in which no question found the task or its state."""
         if not self.misses:
@@ -255,7 +252,7 @@ class Task:
         """Reset the counts, because the server mentioned the task, or it is written again."""
         self.misses = self.failures = 0
         self.failure = self.rejection = None
-        self.had_error = False
+        self.had_error = self.remembered = False
 
     def __repr__(self) -> str:
         return f"<Task {self.uuid} {self.stage.value}, {len(self.payload)} bytes>"
