@@ -33,7 +33,7 @@ CLIENTS = {
     LIMIT: ClientKind("limit", "asyncio", f"{_MOST} {_ABOUT_LOAD} i p"),
     "limit-uvloop": ClientKind("limit", "uvloop", "a b c"),
     "floor": ClientKind("floor", "asyncio", "a b c d e f"),
-    "ours": ClientKind("ours", "asyncio", f"{_MOST} {_ABOUT_LOAD} h i p large"),
+    "ours": ClientKind("ours", "asyncio", f"{_MOST} {_ABOUT_LOAD} unnamed h i p large"),
     "ours-uvloop": ClientKind("ours", "uvloop", f"{_MOST} h"),
     "ours-trio": ClientKind("ours", "trio", f"{_MOST} h i p mixed"),
     "ours-journal": ClientKind("ours_journal", "asyncio", f"{_MOST} h"),

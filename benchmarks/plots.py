@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .summary import Summary
-from .workloads import WORKLOADS, Kind
+from .workloads import WORKLOADS
 
 __all__ = ["draw"]
 
@@ -58,9 +58,7 @@ def _label(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-_ROOMS = {
-    one.key: " → ".join(map(str, one.rooms)) for one in WORKLOADS if one.kind is Kind.OVERLOAD
-}
+_ROOMS = {one.key: " → ".join(map(str, one.rooms)) for one in WORKLOADS if one.name == "overload"}
 _WHO = {"limit": "by hand", "ours": "this package"}
 
 

@@ -79,6 +79,7 @@ def _behaviour(workload: Workload) -> dict[str, int]:
         "image_bytes": workload.result_bytes,
         "hold": int(workload.kind in (Kind.PENDING, Kind.DROPPED, Kind.IDLE)),
         "task_ms": workload.task_ms,
+        "unnamed": int(workload.unnamed),
     }
     names = ("room", "later_room")
     rooms = dict(zip(names, workload.rooms, strict=False))

@@ -104,6 +104,7 @@ def _beside(summary: Summary) -> float | None:
 
 _STEADY = ("overload-8", "overload-32", "overload-200")
 _HARD = ("overload-2", "overload-32-4", "overload-4-32")
+_UNNAMED = tuple(one.replace("overload", "unnamed") for one in (*_STEADY, *_HARD))
 _WATCHED = ("telemetry", OURS)
 
 TARGETS = (
@@ -144,6 +145,14 @@ TARGETS = (
     Target("overload, % that failed", 0, _worst(max, "failed_percent", *_STEADY, *_HARD)),
     Target("overload, refusals an image, 8, 32, 200", 0.10, _worst(max, "refused_each", *_STEADY)),
     Target("overload, the same, 2 and changing", 0.25, _worst(max, "refused_each", *_HARD)),
+    Target(
+        "the same if refusals name no task, % of the ideal, at worst",
+        70,
+        _worst(min, "ideal_percent", *_UNNAMED),
+        at_least=True,
+    ),
+    Target("the same, % that failed", 0, _worst(max, "failed_percent", *_UNNAMED)),
+    Target("the same, refusals an image", 0.25, _worst(max, "refused_each", *_UNNAMED)),
     Target("mixed, p99 beside uploads less 10 ms ÷ alone", 3.0, _beside),
     Target("mixed, % of the line that uploads get", 90, _plain("mixed", "line_percent"), True),
     Target(

@@ -78,6 +78,7 @@ class Workload:
         task_ms: how long the server takes for a task.
         rooms: how many tasks the server runs at once, others are refused. The second number holds
             when half of the tasks are finished. Empty for any number.
+        unnamed: whether the refusals do not name their tasks.
         line: the line to the server, or None for one without limits.
         actors: number of processes; each has a batch of `in_flight` images under way.
         side: width and height of a picture.
@@ -100,6 +101,7 @@ class Workload:
     settings: Mapping[str, int] | None = None
     task_ms: int = 0
     rooms: tuple[int, ...] = ()
+    unnamed: bool = False
     line: Line | None = None
     actors: int = 0
     side: int = 0
@@ -253,8 +255,8 @@ WORKLOADS = (
     Workload("telemetry", "as a, watched by telemetry", Kind.CLOSED, 256, 20_000, "cpu_us"),
     *(
         Workload(
-            "overload-" + "-".join(map(str, rooms)),
-            f"{tasks:,} images handed in at once, room for {', then '.join(map(str, rooms))}",
+            "-".join((name, *map(str, rooms))),
+            f"{tasks:,} images handed in at once, room for {', then '.join(map(str, rooms))}{what}",
             Kind.OVERLOAD,
             tasks,
             tasks,
@@ -262,7 +264,9 @@ WORKLOADS = (
             settings={},
             task_ms=task_ms,
             rooms=rooms,
+            unnamed=name == "unnamed",
         )
+        for name, what in (("overload", ""), ("unnamed", "; refusals name no task"))
         for rooms, task_ms, tasks in _OVERLOADS
     ),
     Workload(

@@ -42,10 +42,10 @@ def uploaded(uuid: bytes) -> bytes:
     return head + uuid + b'","imageUUID":"' + _UUID + b'","imageURL":"' + _URL + b'"}'
 
 
-def error(code: str, uuid: bytes) -> bytes:
-    """A frame with one error."""
-    head = b'{"errors":[{"code":"%b","message":"so it is","taskUUID":"' % code.encode()
-    return head + uuid + b'"}]}'
+def error(code: str, uuid: bytes = b"") -> bytes:
+    """A frame with one error, which names its task if `uuid` is given."""
+    name = b',"taskUUID":"%b"' % uuid if uuid else b""
+    return b'{"errors":[{"code":"%b","message":"so it is"%b}]}' % (code.encode(), name)
 
 
 def authenticated(session: str) -> bytes:

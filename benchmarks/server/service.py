@@ -38,6 +38,7 @@ class Behaviour:
         task_ms: how long a task takes; 0 for no time.
         room: how many tasks may run at once, others are refused; 0 for any number. It needs
             `task_ms`.
+        unnamed: 1 if refusals do not name their tasks.
         later_room: the same, once `later_after` tasks are finished; 0 for no change.
     """
 
@@ -46,6 +47,7 @@ class Behaviour:
     hold: int = 0
     task_ms: int = 0
     room: int = 0
+    unnamed: int = 0
     later_room: int = 0
     later_after: int = 0
 
@@ -87,6 +89,10 @@ class Service:
             self.drop()
         return self.counters
 
+    def knows(self, uuid_: bytes) -> bool:
+        """Return whether a task was taken."""
+        return uuid_ in self.finished or uuid_ in self.held or uuid_ in self.running
+
     def release(self) -> None:
         self.holds = False
         held = self._finish()
@@ -122,6 +128,7 @@ class Connection(_Listener):  # type: ignore[misc]  # picows need not be there f
             "imageUpscale": self._upscale,
             "authentication": self._authenticate,
             "ping": lambda _: self._send(PONG),
+            "getTaskDetails": lambda task: self._not_found(task["taskUUID"].encode()),
             "imageUpload": lambda task: self._send(frame_of([uploaded(task["taskUUID"].encode())])),
         }
 
@@ -158,11 +165,19 @@ class Connection(_Listener):  # type: ignore[misc]  # picows need not be there f
                 self._kinds[task["taskType"]](task)
         if questions:
             self._service.counters["questions"] += len(questions)
-            self._send(frame_of(map(self._status, questions)))
+            known = [uuid_ for uuid_ in questions if self._service.knows(uuid_)]
+            if known:
+                self._send(frame_of(map(self._status, known)))
+            for uuid_ in questions:
+                if uuid_ not in known:
+                    self._not_found(uuid_)
 
     def _status(self, uuid_: bytes) -> bytes:
         done = uuid_ in self._service.finished
         return self._answers.result(uuid_) if done else processing(uuid_)
+
+    def _not_found(self, uuid_: bytes) -> None:
+        self._send(error("taskNotFound", uuid_))
 
     def _authenticate(self, task: dict[str, Any]) -> None:
         self._send(authenticated(task.get("connectionSessionUUID") or str(uuid.uuid4())))
@@ -170,7 +185,7 @@ class Connection(_Listener):  # type: ignore[misc]  # picows need not be there f
     def _upscale(self, task: dict[str, Any]) -> None:
         service, uuid_ = self._service, task["taskUUID"].encode()
         service.counters["tasks"] += 1
-        if uuid_ in service.finished or uuid_ in service.held or uuid_ in service.running:
+        if service.knows(uuid_):
             service.counters["conflicts"] += 1
             self._send(error("conflictTaskUUID", uuid_))
         elif self._behaviour.hold and service.holds:
@@ -189,7 +204,7 @@ class Connection(_Listener):  # type: ignore[misc]  # picows need not be there f
             asyncio.get_running_loop().call_later(seconds, self._end, uuid_)
         else:
             service.counters["refused"] += 1
-            self._send(error("rateLimitExceeded", uuid_))
+            self._send(error("rateLimitExceeded", b"" if behaviour.unnamed else uuid_))
 
     def _end(self, uuid_: bytes) -> None:
         self._service.running.remove(uuid_)
