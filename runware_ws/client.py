@@ -30,14 +30,7 @@ from .runtime.download import check_http_client, require_http
 from .runtime.environment import check_journal, check_proxy, check_ssl, find_url, from_environment
 from .runtime.submission import Submission
 from .saving import saver_for
-from .settings import (
-    DOWNLOAD_TIMEOUT,
-    MAX_DOWNLOAD_BYTES,
-    MEBIBYTE,
-    Settings,
-    check_bool,
-    check_number,
-)
+from .settings import Settings, check_bool, check_number
 from .task import UpscaleTask
 from .tiling import LargePlan, LargeResult
 
@@ -137,31 +130,31 @@ class RunwareClient(OtherTasks):
         api_key: str | KeyFunction | None = None,
         *,
         url: str | None = None,
-        max_in_flight: int = 1024,
-        adaptive: bool = True,
-        connections: int = 2,
-        max_in_flight_bytes: int = 128 * MEBIBYTE,
-        max_retries: int = 2,
-        timeout: float | None = 300.0,
-        connect_timeout: float = 10.0,
-        auth_timeout: float = 10.0,
-        keepalive: float = 20.0,
-        ping_timeout: float = 10.0,
-        max_reconnect_time: float | None = None,
-        max_size: int = 256 * MEBIBYTE,
+        max_in_flight: int = Settings.max_in_flight,
+        adaptive: bool = Settings.adaptive,
+        connections: int = Settings.connections,
+        max_in_flight_bytes: int = Settings.max_in_flight_bytes,
+        max_retries: int = Settings.max_retries,
+        timeout: float | None = Settings.timeout,
+        connect_timeout: float = Settings.connect_timeout,
+        auth_timeout: float = Settings.auth_timeout,
+        keepalive: float = Settings.keepalive,
+        ping_timeout: float = Settings.ping_timeout,
+        max_reconnect_time: float | None = Settings.max_reconnect_time,
+        max_size: int = Settings.max_size,
         max_tasks_per_frame: int | None = None,
-        max_frame_bytes: int = 64 * 1024,
-        allow_insecure: bool = False,
-        on_doubt: Literal["resend", "fail"] = "resend",
+        max_frame_bytes: int = Settings.max_frame_bytes,
+        allow_insecure: bool = Settings.allow_insecure,
+        on_doubt: Literal["resend", "fail"] = Settings.on_doubt,
         doubt_window: float | None = None,
-        max_download_bytes: int = MAX_DOWNLOAD_BYTES,
-        download_timeout: float | None = DOWNLOAD_TIMEOUT,
+        max_download_bytes: int = Settings.max_download_bytes,
+        download_timeout: float | None = Settings.download_timeout,
         http_client: httpx.AsyncClient | None = None,
-        reuse_inputs: bool = False,
+        reuse_inputs: bool = Settings.reuse_inputs,
         budget: float | None = None,
         journal: str | os.PathLike[str] | None = None,
         ssl: SSLContext | None = None,
-        proxy: str | bool = True,
+        proxy: str | bool = Settings.proxy,
         profile: str | os.PathLike[str] | None = "auto",
     ) -> None:
         try:
@@ -276,7 +269,7 @@ class RunwareClient(OtherTasks):
         """
         submitter = self._opened()
         template = request_template(
-            self._defaults,
+            self._settings,
             upscale_factor=upscale_factor,
             output_type=output_type,
             output_format=output_format,
@@ -366,7 +359,7 @@ class RunwareClient(OtherTasks):
         """
         submitter = self._opened()
         template = request_template(
-            self._defaults,
+            self._settings,
             upscale_factor=upscale_factor,
             output_type=output_type,
             output_format=output_format,
@@ -498,7 +491,7 @@ class RunwareClient(OtherTasks):
         if saver is not None and output_type in (None, "URL"):
             require_http("save_to")
         template = request_template(
-            self._defaults,
+            self._settings,
             upscale_factor=upscale_factor,
             output_type=output_type,
             output_format=output_format,

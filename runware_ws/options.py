@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TypedDict
+from inspect import signature
+from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 from .errors import InputError, ProtocolError
@@ -18,23 +19,12 @@ from .protocol.request import (
     request_members,
 )
 from .protocol.wire import around_image, encode_task, encode_value, split_at_uuid, without_image
+from .settings import Settings
 
 UpscaleFactor = Literal[2, 4]
 OutputType = Literal["URL", "base64Data", "dataURI"]
 OutputFormat = Literal["JPG", "PNG", "WEBP"]
 DeliveryMethod = Literal["sync", "async"]
-
-
-class Defaults(NamedTuple):
-    """The client's defaults for the options of its tasks.
-
-    Attributes:
-        delivery_method: the default delivery method.
-        needs_cost: whether each result must hold its cost.
-    """
-
-    delivery_method: DeliveryMethod | None = None
-    needs_cost: bool = False
 
 
 class UpscaleOptions(TypedDict, total=False):
@@ -60,7 +50,6 @@ class UpscaleOptions(TypedDict, total=False):
     timeout: float | None
 
 
-_NAMES = tuple(name for name in UpscaleOptions.__annotations__ if name != "timeout")
 # The service documents no upper limit, but not every JSON parser is exact beyond this one.
 _LARGEST = 2**53 - 1
 # The digit that holds the variant of a UUID: two bits are fixed, two are random.
@@ -95,7 +84,7 @@ class RequestTemplate:
 
 
 def request_template(
-    defaults: Defaults,
+    settings: Settings,
     *,
     upscale_factor: UpscaleFactor | None,
     output_type: OutputType | None,
@@ -112,11 +101,18 @@ def request_template(
 ) -> RequestTemplate:
     """Check the options of a task and return its template.
 
-    Most tasks have the options of the previous task, so templates are cached.
+    Most tasks have the options of the previous task, so templates are cached. It is called for each
+    task: with ``**options`` it would take twice the time (1.1 instead of 0.5 µs).
 
     Raises:
         InputError: the value of an option is not allowed.
     """
+    if delivery_method is None:
+        delivery_method = settings.delivery_method
+    if settings.budget is not None:
+        if include_cost is False:
+            raise InputError("include_cost", "is False", "leave it out: a budget needs the costs")
+        include_cost = True
     values = (
         upscale_factor,
         output_type,
@@ -132,24 +128,21 @@ def request_template(
         extra_members,
     )
     try:
-        return _remembered(defaults, *values)
-    except TypeError:  # a value cannot be hashed, and so is wrong
-        return _make(defaults, *values)
+        return _remembered(*values)
+    except TypeError:  # a value cannot be hashed: it is a dict, or wrong
+        return _make(*values)
+
+
+_NAMES = tuple(signature(request_template).parameters)[1:]
 
 
 @lru_cache(maxsize=64, typed=True)  # typed: True equals 1, but is invalid where 1 may be valid
-def _remembered(defaults: Defaults, *values: Any) -> RequestTemplate:
-    return _make(defaults, *values)
+def _remembered(*values: Any) -> RequestTemplate:
+    return _make(*values)
 
 
-def _make(defaults: Defaults, *values: Any) -> RequestTemplate:
+def _make(*values: Any) -> RequestTemplate:
     options: dict[str, Any] = dict(zip(_NAMES, values, strict=True))
-    if options["delivery_method"] is None:
-        options["delivery_method"] = defaults.delivery_method
-    if defaults.needs_cost:
-        if options["include_cost"] is False:
-            raise InputError("include_cost", "is False", "leave it out: a budget needs the costs")
-        options["include_cost"] = True
     model = check_model(options.pop("model"), options["upscale_factor"])
     extra = check_json_object("extra_members", options.pop("extra_members"))
     check_extra_names(extra)

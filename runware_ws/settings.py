@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "wss://ws-api.runware.ai/v1"
 MEBIBYTE = 1024 * 1024
-MAX_DOWNLOAD_BYTES = 512 * MEBIBYTE  # several times a PNG of 4096 x 4096 pixels
-DOWNLOAD_TIMEOUT = 300.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of a client; durations in seconds, sizes in bytes. See `RunwareClient`."""
+    """The settings of a client; durations in seconds, sizes in bytes. See `RunwareClient`.
+
+    The default values are defined here. `RunwareClient` takes those of its arguments from this
+    class.
+
+    Attributes:
+        delivery_method: the delivery method of tasks that are given none; set by a profile.
+        max_input_bytes: size of the largest encoded input; set by a profile.
+        timing: the durations that no argument of the client sets, as a record of their own, which
+            tests and profiles replace.
+    """
 
     url: str = DEFAULT_URL
     max_in_flight: int = 1024
@@ -43,10 +51,10 @@ class Settings:
     on_doubt: Literal["resend", "fail"] = "resend"
     doubt_window: float = 2.0
     budget: float | None = None
-    max_download_bytes: int = MAX_DOWNLOAD_BYTES
-    download_timeout: float | None = DOWNLOAD_TIMEOUT
-    delivery_method: Literal["sync", "async"] | None = None  # of tasks that do not say
-    max_input_bytes: int | None = None  # of an encoded input
+    max_download_bytes: int = 512 * MEBIBYTE  # several times a PNG of 4096 x 4096 pixels
+    download_timeout: float | None = 300.0
+    delivery_method: Literal["sync", "async"] | None = None
+    max_input_bytes: int | None = None
     reuse_inputs: bool = False
     ssl: SSLContext | None = None
     proxy: str | bool = field(default=True, repr=False)  # it may hold a password

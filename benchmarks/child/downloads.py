@@ -18,7 +18,7 @@ import anyio.to_thread
 import httpx
 
 from runware_ws import UpscaleResult
-from runware_ws.runtime.download import DownloadLimits, Downloads
+from runware_ws.runtime.download import Downloads
 
 from ..clients import CLIENTS
 from ..control import Control
@@ -43,7 +43,7 @@ async def _limit(job: SpecialJob) -> AsyncIterator[Save]:
 
 @asynccontextmanager
 async def _ours(job: SpecialJob) -> AsyncIterator[Save]:
-    downloads = Downloads(DownloadLimits(f"ws://127.0.0.1:{job.control}/v1"))
+    downloads = Downloads(f"ws://127.0.0.1:{job.control}/v1")
     downloads.open()
 
     async def save(path: Path) -> None:

@@ -108,7 +108,7 @@ def _doubt(known: Findings) -> Iterator[Adjustment]:
             keyword="doubt_window",
             settings={"doubt_window": _LONGEST_RUN},
         )
-    elif 2 * lateness > Settings().doubt_window:
+    elif 2 * lateness > Settings.doubt_window:
         yield Adjustment(
             f"waits {2 * lateness:.1f} s before a resend, because tasks are found late",
             keyword="doubt_window",

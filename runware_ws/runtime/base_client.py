@@ -13,14 +13,13 @@ import anyio
 from ..errors import ClientClosedError
 from ..events import Events
 from ..journal.recovery import Recovered, take_up
-from ..options import Defaults
 from ..protocol.reconnector import ClientState
 from ..settings import Settings, check_timeout
 from ..stats import Stats, take_stats
 from .api_key import ApiKey
 from .budget import BudgetedSubmitter
 from .concurrency import run_in_thread, uninterruptible
-from .download import Downloads, download_limits
+from .download import Downloads
 from .observer import GuardedObserver, Observer
 from .submission import Submission
 from .submitter import Submitter
@@ -52,10 +51,15 @@ class BaseClient:
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         self._settings = settings
-        self._defaults = Defaults(settings.delivery_method, settings.budget is not None)
         self._key = key
         self._journal = journal
-        self._downloads = Downloads(download_limits(settings), http_client)
+        self._downloads = Downloads(
+            settings.url,
+            http_client,
+            max_bytes=settings.max_download_bytes,
+            timeout=settings.download_timeout,
+            connect_timeout=settings.connect_timeout,
+        )
         self._submitter: Submitter | None = None
         self._observer: Observer | None = None
         self._recovered = Recovered()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
 from ..errors import DownloadError, InputError, MissingExtraError
-from ..settings import DOWNLOAD_TIMEOUT, MAX_DOWNLOAD_BYTES, Settings
+from ..settings import Settings
 from .content import Content
 from .environment import find_url
 from .home import Home
@@ -29,23 +28,6 @@ T = TypeVar("T")
 _AT_ONCE = 64  # and so the largest number of connections
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadLimits:
-    """The limits of each download.
-
-    Attributes:
-        service_url: URL of the service whose results are downloaded.
-        max_bytes: size of the largest file.
-        timeout: seconds for the whole download; None for no limit.
-        connect_timeout: seconds for one connection.
-    """
-
-    service_url: str
-    max_bytes: int = MAX_DOWNLOAD_BYTES
-    timeout: float | None = DOWNLOAD_TIMEOUT
-    connect_timeout: float = 10.0
-
-
 class Downloads:
     """Downloads links.
 
@@ -53,24 +35,35 @@ class Downloads:
     after that, on another event loop or in another process has its own connection.
 
     Args:
-        limits: the limits of each download.
+        service_url: URL of the service whose results are downloaded.
         client: the caller's HTTP client, which replaces these connections; or None.
-        tls: the TLS settings, as for the WebSocket; None for the default.
+        max_bytes: size of the largest file.
+        timeout: seconds for a whole download; None for no limit.
+        connect_timeout: seconds for one connection.
+        tls: the TLS settings; None for the default.
     """
 
     def __init__(
         self,
-        limits: DownloadLimits,
+        service_url: str,
         client: httpx.AsyncClient | None = None,
+        *,
+        max_bytes: int = Settings.max_download_bytes,
+        timeout: float | None = Settings.download_timeout,
+        connect_timeout: float = Settings.connect_timeout,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._limits = limits
+        self._service_url = service_url
         self._client = client
+        self._max_bytes = max_bytes
+        self._timeout = timeout
+        self._connect_timeout = connect_timeout
         self._tls = tls
         self._kept: _KeptPool | None = None
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Downloads, (self._limits,)
+    def __getstate__(self) -> dict[str, Any]:
+        # Connections and TLS settings cannot be pickled.
+        return {**self.__dict__, "_client": None, "_tls": None, "_kept": None}
 
     async def fetch(self, link: str, content: Content[T]) -> T:
         """Download a link into `content`, and return its result.
@@ -84,12 +77,12 @@ class Downloads:
         from ..http.links import LinkRules
         from ..http.transfer import Transfer
 
-        rules = LinkRules(self._limits.service_url)
+        rules = LinkRules(self._service_url)
         async with self._requester(rules) as requester:
-            transfer = Transfer(requester, rules, link, content, self._limits.max_bytes)
-            with anyio.move_on_after(self._limits.timeout):
+            transfer = Transfer(requester, rules, link, content, self._max_bytes)
+            with anyio.move_on_after(self._timeout):
                 return await transfer.run()
-        raise DownloadError(link, f"it took longer than {self._limits.timeout:g} s")
+        raise DownloadError(link, f"it took longer than {self._timeout:g} s")
 
     def open(self) -> None:
         """Start to keep connections, on this event loop."""
@@ -121,7 +114,7 @@ class Downloads:
     def _pool(self, rules: LinkRules) -> Pool:
         from ..http.pool import Pool
 
-        return Pool(rules, self._limits.connect_timeout, self._tls)
+        return Pool(rules, self._connect_timeout, self._tls)
 
 
 class _KeptPool:
@@ -166,19 +159,9 @@ class _KeptPool:
                 await pool.aclose()
 
 
-def download_limits(settings: Settings) -> DownloadLimits:
-    """Return the limits of a client's downloads."""
-    return DownloadLimits(
-        settings.url,
-        settings.max_download_bytes,
-        settings.download_timeout,
-        settings.connect_timeout,
-    )
-
-
 def downloads_of_environment() -> Downloads:
     """Return downloads for a result without a client, from the service of ``RUNWARE_URL``."""
-    return Downloads(DownloadLimits(find_url(None)))
+    return Downloads(find_url(None))
 
 
 def require_http(need: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from runware_ws import InputError, RunwareClient
+from runware_ws import InputError, RunwareClient, UpscaleOptions
+from runware_ws.options import request_template
 from tests.support.answers import error, result
 from tests.support.clients import IMAGE, KEY, client_of, served, submitted
 from tests.support.scripted import Connection, Gate, ScriptedServer
@@ -112,6 +114,15 @@ async def test_none_stands_for_not_given(argument: str) -> None:
         (task,) = server.tasks
         assert set(task) - {"upscaleFactor"} == {"taskType", "taskUUID", "model", "inputs"}
         assert ("upscaleFactor" in task) == (argument != "upscale_factor")
+
+
+def test_each_option_is_a_parameter_of_every_method_and_a_key_of_the_dictionary() -> None:
+    options = {argument for argument, _, _ in GIVEN} - {"task_uuid"}
+    options |= {"model", "routing", "extra_members"}
+    assert set(UpscaleOptions.__annotations__) == options | {"timeout"}
+    for method in (RunwareClient.upscale, RunwareClient.submit, RunwareClient.upscale_many):
+        assert options <= signature(method).parameters.keys()
+    assert signature(request_template).parameters.keys() == options | {"settings"}
 
 
 async def test_every_limit_is_checked_before_anything_is_sent() -> None:

@@ -19,7 +19,7 @@ from runware_ws import (
     UpscaleResult,
 )
 from runware_ws.http import transfer
-from runware_ws.runtime.download import DownloadLimits, Downloads
+from runware_ws.runtime.download import Downloads
 from tests.support.answers import JPEG, PNG, WEBP, Item, base64_of, result
 from tests.support.clients import IMAGE, KEY, served
 from tests.support.files import FileServer, file_server
@@ -48,7 +48,7 @@ def linking(url: str) -> Script:
 
 def linked(url: str) -> UpscaleResult:
     """A result that is a link, of a service on this machine."""
-    downloads = Downloads(DownloadLimits("ws://127.0.0.1:1/v1"))
+    downloads = Downloads("ws://127.0.0.1:1/v1")
     return UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads)
 
 

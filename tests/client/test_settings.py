@@ -9,6 +9,7 @@ import ssl
 import threading
 import traceback
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from runware_ws.protocol.timing import Timing
 from runware_ws.sync import RunwareClient as BlockingClient
 from tests.support.answers import error
 from tests.support.clients import IMAGE, KEY, client_of, hasty, served
+from tests.support.reference import entries, shown
 from tests.support.scripted import Connection, ScriptedServer
 
 OTHER_KEY = "rw_Other4712SecretOfTheTests"
@@ -26,6 +28,13 @@ OTHER_KEY = "rw_Other4712SecretOfTheTests"
 
 def settings_of(client: RunwareClient) -> Any:
     return client._settings
+
+
+def test_the_docstring_states_each_default_value() -> None:
+    texts = entries(RunwareClient, "Args")
+    for name, parameter in signature(RunwareClient).parameters.items():
+        if parameter.default is not None and name not in ("on_doubt", "profile"):
+            assert f"Default {shown(parameter.default).strip('`')}" in texts[name], name
 
 
 # The environment

@@ -20,7 +20,7 @@ import pytest
 
 from runware_ws import DownloadError, InputError, RunwareClient, UpscaleResult
 from runware_ws.http import transfer
-from runware_ws.runtime.download import DownloadLimits, Downloads
+from runware_ws.runtime.download import Downloads
 from tests.support.answers import JPEG, PNG, result
 from tests.support.clients import IMAGE, KEY, served
 from tests.support.pictures import (
@@ -57,7 +57,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def linked(url: str, **limits: Any) -> UpscaleResult:
     """A result of a service on this machine."""
-    downloads = Downloads(DownloadLimits(LOOPBACK, **limits))
+    downloads = Downloads(LOOPBACK, **limits)
     return UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads)
 
 
@@ -236,7 +236,7 @@ async def test_what_is_no_image_is_an_error_and_no_file(
 ) -> None:
     url = server.plays("/a.jpg", answer)
     acknowledged: list[None] = []
-    downloads = Downloads(DownloadLimits(LOOPBACK, max_bytes=LIMIT))
+    downloads = Downloads(LOOPBACK, max_bytes=LIMIT)
     one = UpscaleResult(
         UUID4,
         {"imageURL": url},
@@ -275,7 +275,7 @@ async def test_what_a_journal_forgets_is_on_the_disk_before(
 
     monkeypatch.setattr(os, "fsync", fsync)
     url = server.plays("/a.jpg", picture())
-    downloads = Downloads(DownloadLimits(LOOPBACK))
+    downloads = Downloads(LOOPBACK)
     raw = {"imageURL": url}
     await UpscaleResult(UUID4, raw, downloads=downloads).save(tmp_path / "without")
     assert not steps
@@ -393,7 +393,7 @@ async def test_the_connections_are_as_many_as_the_downloads_at_once(
     server: PictureServer, tmp_path: Path
 ) -> None:
     url = server.plays("/a.jpg", picture())
-    downloads = Downloads(DownloadLimits(LOOPBACK))
+    downloads = Downloads(LOOPBACK)
     downloads.open()
     todo = iter(range(100))
 
@@ -413,7 +413,7 @@ async def test_the_connections_are_as_many_as_the_downloads_at_once(
 
 async def test_a_hundred_callers_share_sixty_four_connections(server: PictureServer) -> None:
     url = server.plays("/a.jpg", picture())
-    downloads = Downloads(DownloadLimits(LOOPBACK))
+    downloads = Downloads(LOOPBACK)
     downloads.open()
     async with anyio.create_task_group() as group:
         for _ in range(100):
@@ -426,7 +426,7 @@ async def test_a_hundred_callers_share_sixty_four_connections(server: PictureSer
 
 async def test_another_event_loop_has_connections_of_its_own(server: PictureServer) -> None:
     url = server.plays("/a.jpg", picture())
-    downloads = Downloads(DownloadLimits(LOOPBACK))
+    downloads = Downloads(LOOPBACK)
     downloads.open()
     one = UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads)
     assert await one.read() == PICTURE
@@ -444,7 +444,7 @@ async def test_a_kept_connection_that_the_server_has_closed_is_replaced(
         yield None
 
     url = server.plays("/a.jpg", closes)
-    downloads = Downloads(DownloadLimits(LOOPBACK))
+    downloads = Downloads(LOOPBACK)
     downloads.open()
     for _ in range(3):
         one = UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads)

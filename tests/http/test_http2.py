@@ -10,7 +10,7 @@ import pytest
 
 from runware_ws import UpscaleResult
 from runware_ws.http import transfer
-from runware_ws.runtime.download import DownloadLimits, Downloads
+from runware_ws.runtime.download import Downloads
 from tests.support.pictures import PICTURE
 
 pytest.importorskip("h2", reason="it is in the extra `dev` only")
@@ -34,7 +34,7 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 async def test_many_downloads_share_one_connection(tls: ssl.SSLContext) -> None:
     with http2_server(tls, PICTURE) as server:
-        downloads = Downloads(DownloadLimits("wss://127.0.0.1/v1"))
+        downloads = Downloads("wss://127.0.0.1/v1")
         downloads.open()
         url = f"https://127.0.0.1:{server.port}/a.jpg"
         results = [UpscaleResult("t", {"imageURL": url}, downloads=downloads) for _ in range(20)]
@@ -54,7 +54,7 @@ async def test_many_downloads_share_one_connection(tls: ssl.SSLContext) -> None:
 async def test_a_shared_connection_that_ends_is_replaced(tls: ssl.SSLContext) -> None:
     with http2_server(tls, PICTURE) as server:
         server.hangs_up_after = 3
-        downloads = Downloads(DownloadLimits("wss://127.0.0.1/v1"))
+        downloads = Downloads("wss://127.0.0.1/v1")
         downloads.open()
         url = f"https://127.0.0.1:{server.port}/a.jpg"
         for _ in range(5):
@@ -66,7 +66,7 @@ async def test_a_shared_connection_that_ends_is_replaced(tls: ssl.SSLContext) ->
 
 async def test_a_download_that_is_too_large_leaves_the_others_alone(tls: ssl.SSLContext) -> None:
     with http2_server(tls, PICTURE) as server:
-        small = Downloads(DownloadLimits("wss://127.0.0.1/v1", max_bytes=1000))
+        small = Downloads("wss://127.0.0.1/v1", max_bytes=1000)
         small.open()
         url = f"https://127.0.0.1:{server.port}/a.jpg"
         for _ in range(2):

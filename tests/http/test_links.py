@@ -17,7 +17,7 @@ import pytest
 from runware_ws import DownloadError, UpscaleResult
 from runware_ws.http import transfer
 from runware_ws.http.links import LinkRules, is_public
-from runware_ws.runtime.download import DownloadLimits, Downloads
+from runware_ws.runtime.download import Downloads
 from tests.support.pictures import PICTURE, PictureServer, picture, redirect
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +32,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def linked(url: str, service_url: str = RUNWARE) -> UpscaleResult:
-    downloads = Downloads(DownloadLimits(service_url, connect_timeout=5.0))
+    downloads = Downloads(service_url, connect_timeout=5.0)
     return UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads)
 
 
@@ -127,7 +127,7 @@ def test_private_addresses_are_seen_however_they_are_wrapped(address: str) -> No
 
 async def test_private_addresses_are_not_connected_to(names: dict[str, list[list[str]]]) -> None:
     names["pictures.example"] = [[address] for address in PRIVATE]
-    downloads = Downloads(DownloadLimits(RUNWARE))
+    downloads = Downloads(RUNWARE)
     downloads.open()
     for address in PRIVATE:
         literal = f"[{address}]" if ":" in address else address
@@ -206,10 +206,10 @@ async def test_tls_settings_of_the_callers_own_are_used_and_left_as_they_are(
     own = ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
     with PictureServer(tls) as server:
         url = server.plays("/a.jpg", picture())
-        limits = DownloadLimits("wss://127.0.0.1/v1")
+        downloads = Downloads("wss://127.0.0.1/v1")
         with pytest.raises(DownloadError, match="certificate"):
-            await UpscaleResult(UUID4, {"imageURL": url}, downloads=Downloads(limits)).read()
-        downloads = Downloads(limits, tls=own)
+            await UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads).read()
+        downloads = Downloads("wss://127.0.0.1/v1", tls=own)
         assert await UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads).read() == PICTURE
 
 
