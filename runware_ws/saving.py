@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import deque
 from collections.abc import Callable
 from itertools import count
-from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from string import Formatter
+from pathlib import Path, PurePath
 from tempfile import TemporaryFile
 from typing import Generic, TypeVar
-from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from .errors import InputError, RunwareError, SaveError
@@ -19,15 +16,21 @@ from .protocol.request import is_uuid4
 from .results import UpscaleResult
 from .runtime.concurrency import Background, run_in_thread
 from .runtime.content import without_image_suffix
+from .runtime.file_names import (
+    MAX_NAME_BYTES,
+    NameTemplate,
+    check_file_name,
+    name_in_url,
+    valid_name,
+)
 
 T = TypeVar("T")
 Done = Callable[[Path | RunwareError], None]
 
 _DEFAULT_NAME = "{stem}"
 _FIELDS = {"stem": "photo", "factor": 4, "number": 1}
+_REMEDY = 'pass a template such as "{stem}-{number}", or a function that returns a name'
 _AT_ONCE = 32
-_MAX_NAME_BYTES = 200  # of the 255 that most systems allow; the suffix needs some
-_UNFIT = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
 
 
 def saver_for(
@@ -61,12 +64,16 @@ class Names(Generic[T]):
 
     def __init__(self, name: str | Callable[[T], str], factor: int | None) -> None:
         if isinstance(name, str):
-            if "factor" in _fields_of(name) and factor is None:
+            template = NameTemplate(name, _FIELDS)
+            if "factor" in template.fields and factor is None:
                 raise _wrong("has {factor}, and upscale_factor is None")
-        elif not callable(name):
+            self._make: Callable[[T, int], str] = lambda source, number: template.fill(
+                stem=_stem(source) or f"image-{number}", factor=factor, number=number
+            )
+        elif callable(name):
+            self._make = lambda source, _: name(source)
+        else:
             raise _wrong(f"is of type {type(name).__name__}")
-        self._name = name
-        self._factor = factor
         self._numbers = count(1)
         self._given: set[str] = set()
 
@@ -77,13 +84,8 @@ class Names(Generic[T]):
             InputError: it leads out of the folder, cannot be the name of a file, or is used for
                 another image.
         """
-        number = next(self._numbers)
-        if isinstance(self._name, str):
-            stem = _stem(source) or f"image-{number}"
-            name = self._name.format(stem=stem, factor=self._factor, number=number)
-        else:
-            name = self._name(source)
-        _check_name(name)
+        name = self._make(source, next(self._numbers))
+        check_file_name(name, _REMEDY)
         # Some file systems ignore case, and would take both names for the same file.
         key = str(without_image_suffix(PurePath(name))).casefold()
         if key in self._given:
@@ -93,32 +95,7 @@ class Names(Generic[T]):
 
 
 def _wrong(problem: str) -> InputError:
-    remedy = 'pass a template such as "{stem}-{number}", or a function that returns a name'
-    return InputError("name", problem, remedy)
-
-
-def _fields_of(template: str) -> set[str]:
-    """Check a template, and return its fields."""
-    try:
-        fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
-        if unknown := fields - set(_FIELDS):
-            raise _wrong(f"has an unknown field {{{unknown.pop()}}}")
-        _check_name(template.format(**_FIELDS))
-        return fields
-    except (ValueError, IndexError, KeyError) as error:
-        raise error if isinstance(error, InputError) else _wrong(f"{error}") from None
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str):
-        raise _wrong(f"is of type {type(name).__name__}")
-    path = PureWindowsPath(name)  # which knows every separator
-    if path.anchor or ".." in path.parts:
-        raise _wrong(f"{name!r} leads out of the folder")
-    if not path.name or "\0" in name or name[-1] in "/\\":
-        raise _wrong(f"{name!r} is not the name of a file")
-    if any(len(part.encode(errors="replace")) > _MAX_NAME_BYTES for part in path.parts):
-        raise _wrong(f"has more than {_MAX_NAME_BYTES} bytes")
+    return InputError("name", problem, _REMEDY)
 
 
 def _stem(source: object) -> str:
@@ -129,12 +106,11 @@ def _stem(source: object) -> str:
     elif isinstance(source, UUID) or (isinstance(source, str) and is_uuid4(source)):
         text = str(source)
     elif isinstance(source, str):
-        if "://" in source[:8]:
-            text = PurePosixPath(unquote(urlsplit(source).path)).stem
+        text = PurePath(name_in_url(source)).stem
     elif isinstance(name := getattr(source, "name", None), str):  # an open file
         text = PurePath(name).stem
-    fit = _UNFIT.sub("_", text).strip(". ")
-    return fit.encode(errors="replace")[: _MAX_NAME_BYTES // 2].decode(errors="ignore")
+    stem = valid_name(text).encode(errors="replace")
+    return stem[: MAX_NAME_BYTES // 2].decode(errors="ignore")
 
 
 class Saver(Generic[T]):

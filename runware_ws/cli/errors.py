@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..errors import AuthenticationError, InputError
 from ..words import visible
 
-# Arguments of the client that are options with another name.
-_OPTIONS = {
+# Arguments of the client, and the options that set them, where these have another name.
+OPTIONS = {
     "upscale_factor": "--factor",
     "output_format": "--format",
     "output_quality": "--quality",
@@ -56,7 +56,7 @@ def error_message(error: Exception) -> str:
             f"RUNWARE_API_KEY {error.problem}; create a key at https://my.runware.ai/keys and run "
             "`export RUNWARE_API_KEY=…`, or add --emulator to try without a key"
         )
-    option = _OPTIONS.get(error.parameter, "--" + error.parameter.replace("_", "-"))
+    option = OPTIONS.get(error.parameter, "--" + error.parameter.replace("_", "-"))
     remedy = error.remedy
     for text, replacement in _REMEDIES.items():
         remedy = remedy.replace(text, replacement)

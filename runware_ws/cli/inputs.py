@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TypeAlias
 
+from ..runtime.file_names import NameTemplate
 from .errors import UsageError, one_line
-from .names import DEFAULT_NAME, FORMATS, absolute_path, format_of, is_url, result_name
+from .names import DEFAULT_NAME, FIELDS, FORMATS, absolute_path, format_of, is_url, result_name
 
 _OTHER_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
 _MAX_EXAMPLES = 3
@@ -89,6 +90,7 @@ class ImageFinder:
             ``SAME`` for that of each input.
 
     Raises:
+        InputError: the template is not valid.
         UsageError: an argument does not exist, or is inside the output folder.
     """
 
@@ -104,7 +106,7 @@ class ImageFinder:
     ) -> None:
         self._out = out.resolve()
         self._recursive = recursive
-        self._template = template
+        self._template = NameTemplate(template, FIELDS)
         self._factor = factor
         self._format = output_format
         self._arguments = [self._argument(one) for one in arguments]

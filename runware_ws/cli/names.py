@@ -11,38 +11,27 @@ import hashlib
 import os
 import re
 from pathlib import Path, PurePath
-from string import Formatter
-from urllib.parse import unquote
 
-from .errors import UsageError, one_line
+from ..runtime.file_names import NameTemplate, name_in_url
 
 DEFAULT_NAME = "{name}"
-FIELDS = ("name", "stem", "ext", "parent", "factor", "format")
+FIELDS = {
+    "name": "photo.jpg",
+    "stem": "photo",
+    "ext": "jpg",
+    "parent": "photos",
+    "factor": 4,
+    "format": "jpg",
+}
 FORMATS = {"jpg": "JPG", "jpeg": "JPG", "png": "PNG", "webp": "WEBP"}
 _SUFFIXES = {"JPG": (".jpg", ".jpeg"), "PNG": (".png",), "WEBP": (".webp",)}
-_URL = re.compile(r"https?://[^/?#]*(?P<path>[^?#]*)(?P<query>[?][^#]*)?", re.I)
+_URL = re.compile(r"https?://[^?#]*([?][^#]*)?", re.I)
 _MAX_NAME_LENGTH = 100
 
 
 def is_url(text: str) -> bool:
     """Return True if an argument is a URL that the service can fetch."""
     return _URL.match(text) is not None
-
-
-def check_name(template: str) -> None:
-    """Raise UsageError unless `template` is one for the names of results."""
-    remedy = "use " + ", ".join(f"{{{name}}}" for name in FIELDS)
-    try:
-        fields = [(name, spec, conv) for _, name, spec, conv in Formatter().parse(template)]
-    except ValueError as error:
-        raise UsageError(f"--name: {error}; {remedy}") from None
-    for name, spec, conversion in fields:
-        if name is not None and (name not in FIELDS or spec or conversion):
-            raise UsageError(f"--name: {{{one_line(name)}}} is not known; {remedy}")
-    path = PurePath(template)
-    if not template.strip("/ ") or path.is_absolute() or ".." in path.parts:
-        problem = f"{one_line(template)!r} is not a path inside the output folder"
-        raise UsageError(f"--name: {problem}; {remedy}")
 
 
 def format_of(source: Path | str, wanted: str | None) -> str:
@@ -57,10 +46,12 @@ def format_of(source: Path | str, wanted: str | None) -> str:
     return FORMATS.get(suffix[1:].lower(), "PNG" if suffix else "JPG")
 
 
-def result_name(source: Path | str, template: str, factor: int, output_format: str) -> PurePath:
+def result_name(
+    source: Path | str, template: NameTemplate, factor: int, output_format: str
+) -> PurePath:
     """Return the name of a result, with the suffix of its format."""
     name = PurePath(_name_of(source))
-    text = template.format(
+    text = template.fill(
         name=name.name,
         stem=name.stem,
         ext=name.suffix[1:],
@@ -85,11 +76,9 @@ def _name_of(source: Path | str) -> str:
     """
     if isinstance(source, Path):
         return source.name
+    name = PurePath(name_in_url(source) or "image")
     match = _URL.match(source)
-    path = unquote(match["path"]) if match else ""
-    plain = re.sub(r"[^\w.,+@=() -]", "_", path.rstrip("/").rpartition("/")[2]).strip(" .")
-    name = PurePath(plain or "image")
-    query = match["query"] if match else None
+    query = match[1] if match else None
     unique = f"-{hashlib.sha256(query.encode()).hexdigest()[:8]}" if query else ""
     suffix = name.suffix if name.suffix[1:].lower() in FORMATS else ""
     stem = name.name.removesuffix(suffix)[:_MAX_NAME_LENGTH]

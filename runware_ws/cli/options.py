@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from ..protocol.request import MEMBERS
+from .errors import OPTIONS
 from .exit_status import exit_with
 
 # Panels that group the options in --help.
@@ -26,16 +27,16 @@ def option(
 
 def request_option(
     member_name: str,
-    *names: str,
+    *short: str,
     more: tuple[str, ...] = (),
     text: str = "",
     panel: str = RESULTS,
 ) -> Any:
-    """Return the option for a member of the request, with the help and the limits of the table.
+    """Return the option for a member of the request, with its help and limits from `MEMBERS`.
 
     Args:
-        member_name: the member.
-        names: names of the option. Default: made from the field.
+        member_name: the member. `cli.errors.OPTIONS` has the name of the option.
+        short: short names of the option.
         more: values that the command accepts besides those of the service.
         text: text to append to the help.
         panel: the panel in the help.
@@ -44,6 +45,7 @@ def request_option(
     values = "|".join(map(str, (*member.choices, *more)))
     values = values or f"{member.minimum}-{member.maximum}"
     default = "" if member.default is None else f" Default: {member.default}."
+    names = (OPTIONS[member_name], *short)
     return option(member.description + text + default, *names, value=values, panel=panel)
 
 

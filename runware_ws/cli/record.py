@@ -19,7 +19,7 @@ from stat import S_ISREG
 from typing import Any, Literal
 
 from ..protocol.request import MEMBERS, MODEL
-from .errors import UsageError, one_line
+from .errors import OPTIONS, UsageError, one_line
 
 RECORD_NAME = ".runware-ws.jsonl"
 _VERSION = 1
@@ -262,9 +262,8 @@ def _compared(entry: RecordedResult, source: Path | str, wanted: ResultOrigin) -
 
 
 def _difference(there: ResultOrigin, wanted: ResultOrigin) -> str:
-    names = {"upscale_factor": "factor", "output_format": "format", "output_quality": "quality"}
     return ", ".join(
-        f"{names.get(name, name)} {value}"
+        f"{OPTIONS.get(name, name).removeprefix('--')} {value}"
         for name, value in there.options.items()
         if value != wanted.options.get(name)
     )

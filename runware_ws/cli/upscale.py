@@ -18,7 +18,7 @@ from .errors import UsageError
 from .exit_status import FAILED, SUCCESS
 from .folder import check_writable, create
 from .inputs import ImageFinder, listed
-from .names import DEFAULT_NAME, FIELDS, FORMATS, check_name
+from .names import DEFAULT_NAME, FIELDS, FORMATS
 from .options import (
     CONNECTION,
     LIMITS,
@@ -120,7 +120,7 @@ class UpscaleArguments:
             panel=RESULTS,
         ),
     ] = None
-    factor: Annotated[int, request_option("upscale_factor", "--factor", "-f")] = 4
+    factor: Annotated[int, request_option("upscale_factor", "-f")] = 4
     format: Annotated[
         str | None,
         request_option(
@@ -228,9 +228,8 @@ class UpscaleArguments:
         """Return the finder of the images.
 
         Raises:
-            UsageError: an argument is wrong.
+            InputError, UsageError: an argument is wrong.
         """
-        check_name(self.name)
         return ImageFinder(
             self.all_images(),
             self.out,

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from runware_ws import InputError
 from runware_ws.cli.errors import UsageError
 from runware_ws.cli.inputs import ImageFinder, Tally, listed
-from runware_ws.cli.names import check_name, format_of
+from runware_ws.cli.names import format_of
 
 
 def touch(*names: str) -> None:
@@ -104,6 +105,7 @@ def test_two_results_of_one_name_are_refused(
     ("template", "output_format", "name"),
     [
         ("{stem}-{factor}x", None, "photo-2x.jpg"),
+        ("{stem}-{factor:02}", None, "photo-02.jpg"),
         ("{name}", "JPG", "photo.png.jpg"),
         ("{name}", "PNG", "photo.png"),
         ("{name}", "SAME", "photo.png"),
@@ -124,8 +126,8 @@ def test_a_template_makes_the_name(template: str, output_format: str | None, nam
     ["", "/", "/tmp/{stem}", "../{stem}", "{stem", "{size}", "{stem:x}", "{stem!r}", "{}"],
 )
 def test_a_template_that_leads_elsewhere_or_nowhere_is_refused(template: str) -> None:
-    with pytest.raises(UsageError, match=r"^--name: .*; use \{name\}, \{stem\}"):
-        check_name(template)
+    with pytest.raises(InputError, match=r"^name: .*use \{name\}, \{stem\}"):
+        ImageFinder([], Path("out"), template=template)
 
 
 @pytest.mark.parametrize(

@@ -259,7 +259,15 @@ async def test_leaving_early_stops_the_downloads(server: PictureServer, tmp_path
         *(
             ({"save_to": "out", "name": name}, "name")
             for name in (
-                *("{unknown}", "{stem.__class__}", "{0}", "{}", "{stem", "{number:x}y{stem:d}"),
+                *(
+                    "{unknown}",
+                    "{stem.__class__}",
+                    "{stem!r}",
+                    "{0}",
+                    "{}",
+                    "{stem",
+                    "{number:x}y{stem:d}",
+                ),
                 *("", "../{stem}", "/etc/{stem}", "C:{stem}", "a/../../b", "..\\{stem}", "a/"),
                 *("{stem}\0", 7, b"{stem}"),
             )
@@ -374,6 +382,7 @@ def opened(name: str) -> io.BytesIO:
         (Path("photos/cat.one.jpg"), "cat.one"),
         ("https://example.com/photos/cat.jpg?size=1#x", "cat"),
         ("https://example.com/my%20cat.jpg", "my cat"),
+        ("https://[not-a-host/cat.jpg", "cat"),
         ("https://example.com/..%2f..%2fetc%2fpasswd", "passwd"),
         ("https://example.com/..", "image-1"),
         ("https://example.com/", "image-1"),

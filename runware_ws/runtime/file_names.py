@@ -1,0 +1,76 @@
+"""Names for the files of results: templates of names, and the names of inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PureWindowsPath
+from string import Formatter
+from typing import Any
+from urllib.parse import unquote
+
+from ..errors import InputError
+
+MAX_NAME_BYTES = 200  # of the 255 that most systems allow; the suffix needs some
+_INVALID = re.compile(r'[\x00-\x1f/\\:*?"<>|]')  # on one of the usual systems
+_URL_PATH = re.compile(r"[a-z]+://[^/?#]*([^?#]*)", re.I)
+
+
+class NameTemplate:
+    """A template for the names of files, in the syntax of `str.format`.
+
+    Args:
+        text: the template, such as ``{stem}-{factor}x``. It may contain folders.
+        examples: the fields that it may have, each with an example of a value.
+
+    Attributes:
+        fields: the fields that it has.
+
+    Raises:
+        InputError: it is not a template with these fields, or leads out of its folder.
+    """
+
+    def __init__(self, text: str, examples: Mapping[str, Any]) -> None:
+        self._text = text
+        self.remedy = "use " + ", ".join(f"{{{name}}}" for name in examples)
+        self.fields: set[str] = set()
+        try:
+            for _, name, _, conversion in Formatter().parse(text):
+                if name is not None and (name not in examples or conversion):
+                    raise InputError("name", f"{{{name}}} is not known", self.remedy)
+                self.fields.update(() if name is None else (name,))
+            example = text.format(**examples)
+        except (ValueError, IndexError, KeyError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError("name", str(error), self.remedy) from None
+        check_file_name(example, self.remedy)
+
+    def fill(self, **values: Any) -> str:
+        """Return the name with these values of the fields."""
+        return self._text.format(**values)
+
+
+def check_file_name(name: object, remedy: str) -> None:
+    """Raise InputError with this remedy unless `name` is the name of a file within its folder."""
+    if not isinstance(name, str):
+        raise InputError("name", f"is of type {type(name).__name__}", remedy)
+    path = PureWindowsPath(name)  # which knows every separator
+    if path.anchor or ".." in path.parts:
+        raise InputError("name", f"{name!r} leads out of the folder", remedy)
+    if not path.name or "\0" in name or name[-1] in "/\\":
+        raise InputError("name", f"{name!r} is not the name of a file", remedy)
+    if any(len(part.encode(errors="replace")) > MAX_NAME_BYTES for part in path.parts):
+        raise InputError("name", f"has more than {MAX_NAME_BYTES} bytes", remedy)
+
+
+def valid_name(text: str) -> str:
+    """Return a text without the characters that a file name must not have on some system."""
+    return _INVALID.sub("_", text).strip(". ")
+
+
+def name_in_url(url: str) -> str:
+    """Return the last part of a URL's path as a valid file name; "" if there is none."""
+    match = _URL_PATH.match(url)
+    path = unquote(match[1]) if match else ""
+    return valid_name(path.rstrip("/").rpartition("/")[2])
