@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import InputError, MissingExtraError
+from .protocol.request import MAX_SIDE
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -45,8 +47,7 @@ _CHANNELS = "pass rows x columns (grey) or rows x columns x 3 or 4 (RGB or RGBA)
 _WRITABLE = frozenset({"1", "L", "LA", "I;16", "P", "RGB", "RGBA"})
 # The fastest level: the file is a tenth larger, and encoded in a third of the time.
 _COMPRESSION = 1
-# From this value of the EXIF orientation on, width and height are swapped.
-_ORIENTATION, _FIRST_TURNED = 0x0112, 5
+_ORIENTATION = 0x0112  # in EXIF: 1 is upright, 2 to 8 are not; from 5 on, the sides are swapped
 
 
 def is_pillow_image(value: object) -> bool:
@@ -173,35 +174,88 @@ def thumbnail_of(file: bytes | Path, side: int, form: str, quality: int = 75) ->
     return Thumbnail(width, height, output.getvalue())
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The properties of an image.
+
+    Attributes:
+        size: width and height of the upright image in pixels.
+        has_alpha: whether it can be transparent.
+        is_animated: whether it has several frames.
+        is_turned: whether its EXIF orientation says that it is stored turned or mirrored.
+    """
+
+    size: tuple[int, int]
+    has_alpha: bool = False
+    is_animated: bool = False
+    is_turned: bool = False
+
+
+def picture_of(file: Path | bytes | bytearray | memoryview) -> Picture | None:
+    """Return the properties of an image, from the header of its file. It blocks.
+
+    Args:
+        file: the path of the file, or its content.
+
+    Returns:
+        None if Pillow is not installed or cannot read the file.
+    """
+    if find_spec("PIL") is None:
+        return None
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about its size, for one
+        try:
+            with Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
+                return Picture(
+                    _upright_size(image),
+                    has_alpha=image.has_transparency_data,
+                    is_animated=getattr(image, "is_animated", False),
+                    is_turned=_orientation(image) in range(2, 9),
+                )
+        except Exception:  # noqa: BLE001  # a broken file raises almost anything
+            return None
+
+
 def size_of(image: Any) -> tuple[int, int] | None:
     """Return width and height of an upright image in pixels. It blocks if the image is a file.
 
     Args:
-        image: the path or the content of a file, a Pillow image or an array. Only the header of a
-            file is read.
+        image: the path or the content of a file, a Pillow image or an array.
 
     Returns:
-        None if the image is of another type, or Pillow is not installed or cannot read it.
+        None if the image is of another type; for files see also `picture_of`.
     """
     if is_array(image):
         return int(image.shape[1]), int(image.shape[0])
     if is_pillow_image(image):
         return _upright_size(image)
-    if not isinstance(image, Path | bytes | bytearray | memoryview) or find_spec("PIL") is None:
+    if not isinstance(image, Path | bytes | bytearray | memoryview):
         return None
-    from PIL import Image
+    picture = picture_of(image)
+    return None if picture is None else picture.size
 
-    try:
-        with Image.open(image if isinstance(image, Path) else io.BytesIO(image)) as opened:
-            return _upright_size(opened)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
+
+def result_size(size: tuple[int, int], factor: int) -> tuple[int, int]:
+    """Return the size of a result. The service shrinks an input whose result would be too large."""
+    scale = factor * min(1.0, MAX_SIDE / (max(size) * factor))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def effective_scale(size: tuple[int, int], result: tuple[int, int]) -> float:
+    """Return how many times wider and higher a result is than its image."""
+    return round(max(result) / max(size), 4)
+
+
+def _orientation(image: PIL.Image.Image) -> int:
+    orientation: int = image.getexif().get(_ORIENTATION, 1)
+    return orientation
 
 
 def _upright_size(image: PIL.Image.Image) -> tuple[int, int]:
     width, height = image.size
-    turned = image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
-    return (height, width) if turned else (width, height)
+    return (height, width) if _orientation(image) in range(5, 9) else (width, height)
 
 
 def _shrunk(image: PIL.Image.Image, side: int) -> PIL.Image.Image:

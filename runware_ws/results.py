@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, ProtocolError
-from .pictures import check_pillow, image_of, size_of, thumbnail_of
+from .pictures import check_pillow, effective_scale, image_of, size_of, thumbnail_of
 from .protocol.request import is_url
 from .runtime.concurrency import run_in_thread, run_off_loop, uninterruptible
 from .runtime.content import FileContent, MemoryContent
@@ -209,7 +209,7 @@ class UpscaleResult:
         """
         size = size_of(image)
         result = size_of(self.saved_to if self._base64 is None else self.data)
-        return None if size is None or result is None else round(max(result) / max(size), 4)
+        return None if size is None or result is None else effective_scale(size, result)
 
     @property
     def _link(self) -> str:

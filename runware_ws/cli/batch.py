@@ -31,10 +31,10 @@ from ..errors import (
     RunwareError,
     TaskError,
 )
+from ..pictures import picture_of
 from ..results import UpscaleResult
 from .errors import Interrupted
 from .output import Output
-from .picture import picture_of
 from .plan import Planned, origin_of
 from .record import FolderRecord, RecordedResult, ResultOrigin, entry_from, shown
 from .saving import save

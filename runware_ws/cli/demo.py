@@ -18,6 +18,7 @@ import anyio.to_thread
 from ..batch import Outcome
 from ..client import RunwareClient
 from ..options import UpscaleFactor
+from ..pictures import picture_of
 from ..protocol.effects import Event
 from .connection import create_emulator, shown_log
 from .errors import one_line
@@ -25,7 +26,6 @@ from .exit_status import FAILED, SUCCESS
 from .folder import check_writable
 from .options import option
 from .output import Output
-from .picture import picture_of
 from .summary import ImageReport, Summary
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..pictures import effective_scale, result_size
 from .errors import one_line
 from .exit_status import FAILED, SUCCESS
 from .output import Output
-from .picture import effective_scale, result_size
 from .plan import Plan, Planned
 from .summary import ImageReport, dollars, images
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from ..errors import BudgetError, ConnectionLostError, InputError, TaskError
+from ..pictures import effective_scale
 from .errors import Interrupted, one_line
-from .picture import effective_scale
 
 ImageStatus: TypeAlias = Literal["done", "existing", "skipped", "failed", "interrupted", "not sent"]
 

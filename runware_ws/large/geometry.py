@@ -14,9 +14,8 @@ from itertools import pairwise
 from math import cos, pi
 
 from ..errors import InputError
+from ..protocol.request import MAX_SIDE
 from ..settings import check_number
-
-MAX_SIDE = 4096  # pixels of a result, as Runware documents
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ..errors import InputError
 
 MODEL = "runware:504@1"
 TASK_TYPE = "upscale"
+MAX_SIDE = 4096  # pixels of a result, as Runware documents
 
 
 @dataclass(frozen=True, slots=True)

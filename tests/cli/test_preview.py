@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from runware_ws.cli.picture import Picture, effective_scale, picture_of, problem_with, result_size
+from runware_ws.cli.plan import file_problem
 from runware_ws.emulator import Emulator
+from runware_ws.pictures import Picture, effective_scale, picture_of, result_size
 from tests.cli.conftest import make_image, make_images, results, run, run_python, size_of
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -171,7 +172,7 @@ def test_without_pillow_sizes_are_not_known_and_images_are_upscaled_all_the_same
 )
 def test_text_is_told_from_images(content: bytes, problem: str) -> None:
     Path("file").write_bytes(content)
-    assert problem_with(Path("file")) == problem
+    assert file_problem(Path("file")) == problem
 
 
 def test_a_file_that_cannot_be_read_has_no_properties() -> None:

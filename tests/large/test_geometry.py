@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runware_ws import InputError
-from runware_ws.large.geometry import MAX_SIDE, check_tiles, grid_of, raised_cosine
+from runware_ws.large.geometry import check_tiles, grid_of, raised_cosine
+from runware_ws.protocol.request import MAX_SIDE
 
 
 @given(size=st.integers(1, 100_000), side=st.integers(64, 2048), overlap=st.integers(8, 64))

@@ -15,9 +15,10 @@ from typing import TypeAlias
 
 from PIL import Image, ImageEnhance, ImageOps
 
+from ...protocol.request import MAX_SIDE
+
 UpscaleFunction: TypeAlias = Callable[[bytes, int, str, int], bytes]
 
-MAX_SIDE = 4096  # of a result, as the service documents
 MAX_UPLOAD_SIDE = 2048  # of an uploaded image, as the service documents
 # A file of kilobytes may expand to gigabytes of pixels.
 _MAX_PIXELS = 8192 * 8192
