@@ -71,7 +71,11 @@ class OtherTasks(BaseClient):
             ProtocolError: the answer contains no balance.
             RunwareError: see `run`.
         """
-        return _balance_of(await self.run(_ACCOUNT_DETAILS, timeout=timeout))
+        account = await self.run(_ACCOUNT_DETAILS, timeout=timeout)
+        balance = amount_of(account.get("balance"))
+        if balance is None:
+            raise ProtocolError("the account's details hold no balance that can be read")
+        return balance
 
 
 def _check_task(task: object) -> dict[str, Any]:
@@ -104,16 +108,12 @@ def _check_results(results: object) -> int:
     return results
 
 
-def _balance_of(account: Mapping[str, Any]) -> float:
-    """Return the balance in an account's details, which is a number or an object with one.
-
-    Raises:
-        ProtocolError: there is none.
-    """
-    value = account.get("balance")
-    if isinstance(value, Mapping):
-        value = next((value[name] for name in _AMOUNTS if name in value), None)
+def amount_of(balance: Any) -> float | None:
+    """Return a balance that is a number, a text, or an object that holds one; else None."""
+    if isinstance(balance, Mapping):
+        amounts = (amount_of(balance.get(name)) for name in _AMOUNTS)
+        return next((one for one in amounts if one is not None), None)
     try:
-        return float(value)  # type: ignore[arg-type]  # whatever it is, it is tried
+        return None if balance is None or isinstance(balance, bool) else float(balance)
     except (TypeError, ValueError):
-        raise ProtocolError("the account's details hold no balance that can be read") from None
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from time import monotonic
@@ -256,6 +256,10 @@ class ProbeContext:
         """Ask about a task, on a connection that did not send it."""
         async with self.connected() as (line, _):
             return (await self.ask(line, question_about(question, task_uuid))).known()
+
+
+ProbeFunction = Callable[[ProbeContext], Awaitable[str]]
+"""Asks the service, records findings, and returns the result as a text."""
 
 
 @dataclass(frozen=True, slots=True)

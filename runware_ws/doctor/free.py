@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from time import monotonic
-from typing import Any
 
 from ..error_codes import code_info
 from ..errors import AuthenticationError
 from ..options import new_uuid
+from ..other_tasks import amount_of
 from ..protocol.wire import ErrorItem, Item, encode_tasks
 from ..transport import DisconnectedError
-from .context import ProbeContext, ProbeFailedError, Reply, UnknownError, question_about, words
+from .context import (
+    ProbeContext,
+    ProbeFailedError,
+    ProbeFunction,
+    Reply,
+    UnknownError,
+    question_about,
+    words,
+)
 from .findings import SessionAnswer
 from .picture import noise
 from .raw import RawConnection
@@ -68,22 +75,17 @@ async def _session(context: ProbeContext, uuid: str) -> SessionAnswer:
         raise
 
 
-async def unknown_response(context: ProbeContext) -> str:
-    """Ask for the result of a task that does not exist."""
-    answer = await context.known("getResponse", new_uuid())
-    if answer not in ("empty", "not found"):
-        raise UnknownError(f"answered with {answer}")
-    context.record(unknown_response=answer)
-    return answer
+def unknown_task(question: str, finding: str) -> ProbeFunction:
+    """Return a probe that asks about a task that does not exist."""
 
+    async def probe(context: ProbeContext) -> str:
+        answer = await context.known(question, new_uuid())
+        if answer not in ("empty", "not found"):
+            raise UnknownError(f"answered with {answer}")
+        context.record(**{finding: answer})
+        return answer
 
-async def unknown_details(context: ProbeContext) -> str:
-    """Ask for the details of a task that does not exist."""
-    answer = await context.known("getTaskDetails", new_uuid())
-    if answer not in ("empty", "not found"):
-        raise UnknownError(f"answered with {answer}")
-    context.record(unknown_details=answer)
-    return answer
+    return probe
 
 
 async def account(context: ProbeContext) -> str:
@@ -93,24 +95,12 @@ async def account(context: ProbeContext) -> str:
         reply = await context.ask(line, task)
     if reply.error is not None:
         raise UnknownError(words(reply.error))
-    balance = _amount((reply.item or {}).get("balance"))
+    balance = amount_of((reply.item or {}).get("balance"))
     if balance is None:
         raise UnknownError("the answer contains no balance")
     if balance <= 0:
         raise ProbeFailedError(f"no credit is left: the balance is ${balance:.2f}")
     return f"balance ${balance:.2f}"
-
-
-def _amount(balance: Any) -> float | None:
-    """Return a balance that is a number, a text, or an object that holds one of them."""
-    if isinstance(balance, Mapping):
-        names = ("amount", "total", "available", "balance", "credits", "value")
-        amounts = (_amount(balance.get(name)) for name in names)
-        return next((one for one in amounts if one is not None), None)
-    try:
-        return None if balance is None or isinstance(balance, bool) else float(balance)
-    except (TypeError, ValueError):
-        return None
 
 
 async def dry_run(context: ProbeContext) -> str:

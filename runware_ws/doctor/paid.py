@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from time import monotonic
+from typing import Literal
 
 import anyio
 
 from ..protocol.wire import Item
-from .context import ProbeContext, Reply, UnknownError, image_of, question_about, words
+from .context import (
+    ProbeContext,
+    ProbeFunction,
+    Reply,
+    UnknownError,
+    image_of,
+    question_about,
+    words,
+)
 from .findings import Known, Repeat, Twice
 from .picture import flat, noise
 from .raw import RawConnection
+
+ProbeDelay = Literal["moment", "second", "minute"]
+"""One of the delays in `Times`."""
 
 _BOTH = ("getResponse", "getTaskDetails")
 _POLL = 0.2
@@ -77,27 +89,17 @@ def _shown(answers: list[Known]) -> str:
     return ", ".join(f"{way}: {known}" for way, known in zip(_BOTH, answers, strict=True))
 
 
-async def repeat_at_once(context: ProbeContext) -> str:
-    """Send a finished task again."""
-    answer = await _repeat(context)
-    context.record(repeat_at_once=answer)
-    return answer
+def repeated(finding: str, delay: ProbeDelay | None = None) -> ProbeFunction:
+    """Return a probe that sends a finished task again, after a delay if one is given."""
 
+    async def probe(context: ProbeContext) -> str:
+        if delay is not None:
+            await anyio.sleep(getattr(context.times, delay))
+        answer = await _repeat(context)
+        context.record(**{finding: answer})
+        return answer
 
-async def repeat_after_second(context: ProbeContext) -> str:
-    """Send a finished task again after a second."""
-    await anyio.sleep(context.times.second)
-    answer = await _repeat(context)
-    context.record(repeat_after_second=answer)
-    return answer
-
-
-async def repeat_after_minute(context: ProbeContext) -> str:
-    """Send a finished task again after a minute."""
-    await anyio.sleep(context.times.minute)
-    answer = await _repeat(context)
-    context.record(repeat_after_minute=answer)
-    return answer
+    return probe
 
 
 async def _repeat(context: ProbeContext) -> Repeat:
@@ -157,25 +159,18 @@ async def _wait_for_result(context: ProbeContext, task: Item, sent: float) -> tu
             await anyio.sleep(_POLL)
 
 
-async def twice_at_once(context: ProbeContext) -> str:
-    """Send an asynchronous task twice."""
-    answer = await _twice(context, 0.0)
-    context.record(twice_at_once=answer)
-    return answer
+def twice(finding: str, delay: ProbeDelay | None = None) -> ProbeFunction:
+    """Return a probe that sends an asynchronous task twice.
 
+    It is sent again at once, or after its acknowledgment and a delay.
+    """
 
-async def twice_after_50_ms(context: ProbeContext) -> str:
-    """Send an asynchronous task again 50 ms after its acknowledgment."""
-    answer = await _twice(context, context.times.moment)
-    context.record(twice_after_50_ms=answer)
-    return answer
+    async def probe(context: ProbeContext) -> str:
+        answer = await _twice(context, 0.0 if delay is None else getattr(context.times, delay))
+        context.record(**{finding: answer})
+        return answer
 
-
-async def twice_after_second(context: ProbeContext) -> str:
-    """Send an asynchronous task again a second after its acknowledgment."""
-    answer = await _twice(context, context.times.second)
-    context.record(twice_after_second=answer)
-    return answer
+    return probe
 
 
 async def _twice(context: ProbeContext, delay: float) -> Twice:

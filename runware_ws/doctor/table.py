@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import anyio
 
 from . import free, paid
 from .adjustments import adjustments
-from .context import ProbeContext, ProbeFailedError, State, UnknownError
+from .context import ProbeContext, ProbeFailedError, ProbeFunction, State, UnknownError
 
 # The most that a run may spend, in US dollars.
 LIMIT = 0.02
@@ -40,13 +40,13 @@ class Probe:
 
     Attributes:
         name: its name.
-        run: asks the service, records findings, and returns the result as a text.
+        run: its function.
         timeout: its time limit in seconds.
         is_vital: whether the other probes are pointless if it fails.
     """
 
     name: str
-    run: Callable[[ProbeContext], Awaitable[str]]
+    run: ProbeFunction
     timeout: float = 30.0
     is_vital: bool = False
 
@@ -56,8 +56,8 @@ FREE = (
     Probe("ping", free.ping, is_vital=True),
     Probe("old session", free.old_session),
     Probe("random session", free.random_session),
-    Probe("getResponse, random UUID", free.unknown_response),
-    Probe("getTaskDetails, random UUID", free.unknown_details),
+    Probe("getResponse, random UUID", free.unknown_task("getResponse", "unknown_response")),
+    Probe("getTaskDetails, random UUID", free.unknown_task("getTaskDetails", "unknown_details")),
     Probe("account", free.account),
     Probe("dry run", free.dry_run),
     Probe("wrong factor", free.wrong_factor),
@@ -67,14 +67,14 @@ FREE = (
 PAID = (
     Probe("sync task", paid.sync_task, 90.0),
     Probe("found afterwards", paid.found_afterwards),
-    Probe("same UUID at once", paid.repeat_at_once, 90.0),
-    Probe("same UUID after a second", paid.repeat_after_second, 90.0),
-    Probe("same UUID after a minute", paid.repeat_after_minute, 150.0),
+    Probe("same UUID at once", paid.repeated("repeat_at_once"), 90.0),
+    Probe("same UUID after a second", paid.repeated("repeat_after_second", "second"), 90.0),
+    Probe("same UUID after a minute", paid.repeated("repeat_after_minute", "minute"), 150.0),
     Probe("details after a refusal", paid.details_after_refusal),
     Probe("async task", paid.async_task, 60.0),
-    Probe("async twice, 0 ms apart", paid.twice_at_once),
-    Probe("async twice, 50 ms apart", paid.twice_after_50_ms),
-    Probe("async twice, 1000 ms apart", paid.twice_after_second),
+    Probe("async twice, 0 ms apart", paid.twice("twice_at_once")),
+    Probe("async twice, 50 ms apart", paid.twice("twice_after_50_ms", "moment")),
+    Probe("async twice, 1000 ms apart", paid.twice("twice_after_second", "second")),
     Probe("sync task, cut off", paid.cut_task, 60.0),
     Probe("sync task, result missed", paid.missed_result, 60.0),
     Probe("4096 x 4096 in base64", paid.large_result, 120.0),
