@@ -36,7 +36,7 @@ from ..results import UpscaleResult
 from .errors import Interrupted
 from .output import Output
 from .plan import Planned, origin_of
-from .record import FolderRecord, RecordedResult, ResultOrigin, entry_from, shown
+from .record import FolderRecord, RecordedResult, ResultOrigin, entry_from, redacted
 from .saving import save
 from .summary import ImageReport, Summary, dollars
 
@@ -129,7 +129,7 @@ class Batch:
         entry = entry_from(outcome.tag)
         if entry is None or not await self._is_free_for(entry):
             task_uuid = getattr(outcome.result or outcome.error, "task_uuid", None)
-            source = shown(outcome.source) if outcome.source else "an image"
+            source = redacted(outcome.source) if outcome.source else "an image"
             entry = RecordedResult(f"{task_uuid}.jpg", source, ResultOrigin("", {}, self.service))
         if all(one.image.output.as_posix() != entry.output for one in self.images):
             self.summary.total += 1
@@ -187,7 +187,7 @@ class Batch:
                 problem = InputError("image", f"cannot be read: {error.strerror}", "try again")
                 self._report(ImageReport(str(source), error=problem))
                 continue
-            entry = RecordedResult(one.image.output.as_posix(), shown(source), origin)
+            entry = RecordedResult(one.image.output.as_posix(), redacted(source), origin)
             self._taken[source] = _SubmittedImage(source, entry, one.size)
             yield source
 

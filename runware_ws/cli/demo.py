@@ -77,8 +77,8 @@ async def demo(arguments: DemoArguments) -> int:
             create_emulator(faults=_faults(), latency=_LATENCY, workers=2) as emulator,
             _client_of(emulator) as client,
         ):
-            kept = await _Show(emulator, client, pictures, out).run()
-    return SUCCESS if kept else FAILED
+            is_kept = await _DemoRun(emulator, client, pictures, out).run()
+    return SUCCESS if is_kept else FAILED
 
 
 def _faults() -> list[Fault]:
@@ -124,7 +124,7 @@ def _make_pictures(folder: Path) -> list[Path]:
 
 
 @dataclass(eq=False)
-class _Show:
+class _DemoRun:
     """The run of the demonstration.
 
     Attributes:

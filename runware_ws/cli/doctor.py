@@ -49,7 +49,7 @@ async def doctor(arguments: DoctorArguments, connection: ConnectionArguments) ->
       2         wrong arguments
       130, 143  stopped by Ctrl-C or SIGTERM
     """
-    from .examination import Report, examine
+    from .doctor_report import Report, examine
 
     if connection.emulator and connection.url is not None:
         raise UsageError("--emulator and --url exclude each other; use one of them")

@@ -19,7 +19,7 @@ from ..pictures import Picture, picture_of
 from ..protocol.request import DOCUMENTED_PRICE, MAX_SIDE
 from .errors import UsageError
 from .inputs import ImageFinder, InputImage, Tally
-from .record import FolderRecord, PathState, ResultOrigin, content_of, looks_of
+from .record import FolderRecord, PathState, ResultOrigin, content_of, result_options
 
 _AT_A_TIME = 16  # a file of 10 MB takes about 10 ms
 _HEAD_BYTES = 512
@@ -136,8 +136,8 @@ async def make_plan(
             "IMAGES: no image found; give JPG, PNG or WEBP files, folders with some, or URLs"
         )
     if plan.todo:
-        looks = looks_of(task_options(options, plan.todo[0].image))
-        price = record.price(looks, service)
+        options = result_options(task_options(options, plan.todo[0].image))
+        price = record.price(options, service)
         if price is not None:
             plan.price, plan.price_known = price, True
     return plan
@@ -154,7 +154,9 @@ def origin_of(image: InputImage, options: Mapping[str, Any], service: str) -> Re
     Raises:
         OSError: the file cannot be read.
     """
-    return ResultOrigin(content_of(image.source), looks_of(task_options(options, image)), service)
+    return ResultOrigin(
+        content_of(image.source), result_options(task_options(options, image)), service
+    )
 
 
 def _add(

@@ -24,7 +24,7 @@ from .errors import OPTIONS, UsageError, one_line
 RECORD_NAME = ".runware-ws.jsonl"
 _VERSION = 1
 # The options that determine the result.
-_LOOKS = ("upscale_factor", "output_format", "output_quality")
+_RESULT_OPTIONS = ("upscale_factor", "output_format", "output_quality")
 _DEFAULTS = {member.name: member.default for member in MEMBERS}
 
 
@@ -136,10 +136,10 @@ class FolderRecord:
         self._read()
         return self._entries.get(output.as_posix())
 
-    def price(self, looks: Mapping[str, Any], service: str) -> float | None:
+    def price(self, options: Mapping[str, Any], service: str) -> float | None:
         """Return the cost of the last result with these options at a service, if it is known."""
         for entry in reversed(self._entries.values()):
-            if (entry.origin.options, entry.origin.service) == (looks, service):
+            if (entry.origin.options, entry.origin.service) == (options, service):
                 return entry.cost
         return None
 
@@ -210,10 +210,10 @@ class FolderRecord:
                 self._take(entry)
 
 
-def looks_of(options: Mapping[str, Any]) -> dict[str, Any]:
+def result_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a task that determine its result, and the model."""
-    looks = {name: options.get(name) or _DEFAULTS[name] for name in _LOOKS}
-    return {**looks, "model": MODEL}
+    options = {name: options.get(name) or _DEFAULTS[name] for name in _RESULT_OPTIONS}
+    return {**options, "model": MODEL}
 
 
 def content_of(source: Path | str) -> str:
@@ -227,7 +227,7 @@ def content_of(source: Path | str) -> str:
     return hash_of(source.encode())
 
 
-def shown(source: Path | str) -> str:
+def redacted(source: Path | str) -> str:
     """Return an input as the record names it. The query of a URL may be a secret."""
     if isinstance(source, Path):
         return str(source)
@@ -256,7 +256,7 @@ def _compared(entry: RecordedResult, source: Path | str, wanted: ResultOrigin) -
         return PathState("taken", f"made by {there.service}, not by {wanted.service}")
     if there.options != wanted.options:
         return PathState("taken", "made with other options: " + _difference(there, wanted))
-    if entry.source == shown(source):
+    if entry.source == redacted(source):
         return PathState("outdated", "its input has changed")
     return PathState("taken", "the result of another input")
 

@@ -138,7 +138,7 @@ def _known_error(error: ErrorItem) -> Known:
         return "not found"
     if code_info(error.code).conflict:
         return "refusal"
-    raise UnknownError(f"answered with an error: {words(error)}")
+    raise UnknownError(f"answered with an error: {error_text(error)}")
 
 
 def _known_details(item: Item) -> Known:
@@ -201,17 +201,17 @@ class ProbeContext:
         target = self.target
         if dry:
             target = Target(f"{target.url}{'&' if '?' in target.url else '?'}dryRun=1")
-        async with open_raw(target, self.key) as line:
-            yield line, await self._authenticate(line, session)
+        async with open_raw(target, self.key) as connection:
+            yield connection, await self._authenticate(connection, session)
 
-    async def _authenticate(self, line: RawConnection, session: str | None) -> Authentication:
+    async def _authenticate(self, connection: RawConnection, session: str | None) -> Authentication:
         task = {"taskType": "authentication", "apiKey": self.key.reveal()}
         if session is not None:
             task["connectionSessionUUID"] = session
-        await line.send(task)
+        await connection.send(task)
         early: list[Item] = []
         deadline = monotonic() + self.times.answer
-        while frame := await line.receive(deadline - monotonic()):
+        while frame := await connection.receive(deadline - monotonic()):
             for item in frame.items:
                 if item.get("taskType") == "authentication":
                     return Authentication(str(item.get("connectionSessionUUID")), early)
@@ -234,12 +234,16 @@ class ProbeContext:
             **members,
         }
 
-    async def ask(self, line: RawConnection, task: Item, timeout: float | None = None) -> Reply:
+    async def ask(
+        self, connection: RawConnection, task: Item, timeout: float | None = None
+    ) -> Reply:
         """Send a task and return the first answer to it; see `reply`."""
-        await line.send(task)
-        return await self.reply(line, task, timeout)
+        await connection.send(task)
+        return await self.reply(connection, task, timeout)
 
-    async def reply(self, line: RawConnection, task: Item, timeout: float | None = None) -> Reply:
+    async def reply(
+        self, connection: RawConnection, task: Item, timeout: float | None = None
+    ) -> Reply:
         """Return the next answer to a task. No other task may be in flight on the connection.
 
         Raises:
@@ -247,15 +251,15 @@ class ProbeContext:
         """
         limit = self.times.answer if timeout is None else timeout
         deadline = monotonic() + limit
-        while frame := await line.receive(max(0.0, deadline - monotonic())):
+        while frame := await connection.receive(max(0.0, deadline - monotonic())):
             if (reply := _reply_in(frame, task)) is not None:
                 return reply
         raise UnknownError(f"no answer within {limit:g} s")
 
     async def known(self, question: str, task_uuid: str) -> Known:
         """Ask about a task, on a connection that did not send it."""
-        async with self.connected() as (line, _):
-            return (await self.ask(line, question_about(question, task_uuid))).known()
+        async with self.connected() as (connection, _):
+            return (await self.ask(connection, question_about(question, task_uuid))).known()
 
 
 ProbeFunction = Callable[[ProbeContext], Awaitable[str]]
@@ -280,7 +284,7 @@ def question_about(question: str, task_uuid: str) -> Item:
     return {"taskType": question, "taskUUID": task_uuid}
 
 
-def words(error: ErrorItem) -> str:
+def error_text(error: ErrorItem) -> str:
     """Return an error of the service as a short text."""
     return f"{error.code}: {error.message[:120]}" if error.message else error.code
 

@@ -16,8 +16,8 @@ from .context import (
     ProbeFunction,
     Reply,
     UnknownError,
+    error_text,
     question_about,
-    words,
 )
 from .findings import SessionAnswer
 from .picture import noise
@@ -39,18 +39,18 @@ async def authentication(context: ProbeContext) -> str:
 
 async def ping(context: ProbeContext) -> str:
     """Send the application's ping."""
-    async with context.connected() as (line, _):
+    async with context.connected() as (connection, _):
         sent = monotonic()
-        reply = await context.ask(line, {"taskType": "ping", "ping": True})
+        reply = await context.ask(connection, {"taskType": "ping", "ping": True})
         if reply.error is not None:
-            raise ProbeFailedError(f"answered with an error: {words(reply.error)}")
+            raise ProbeFailedError(f"answered with an error: {error_text(reply.error)}")
         return f"answered in {_milliseconds(reply.at - sent)}"
 
 
 async def old_session(context: ProbeContext) -> str:
     """Resume a session whose connection was cut."""
-    async with context.connected() as (line, authentication):
-        line.cut()
+    async with context.connected() as (connection, authentication):
+        connection.cut()
     answer = await _session(context, authentication.session)
     context.record(old_session=answer)
     return answer
@@ -91,10 +91,10 @@ def unknown_task(question: str, finding: str) -> ProbeFunction:
 async def account(context: ProbeContext) -> str:
     """Ask for the balance."""
     task = {"taskType": "accountManagement", "taskUUID": new_uuid(), "operation": "getDetails"}
-    async with context.connected() as (line, _):
-        reply = await context.ask(line, task)
+    async with context.connected() as (connection, _):
+        reply = await context.ask(connection, task)
     if reply.error is not None:
-        raise UnknownError(words(reply.error))
+        raise UnknownError(error_text(reply.error))
     balance = amount_of((reply.item or {}).get("balance"))
     if balance is None:
         raise UnknownError("the answer contains no balance")
@@ -109,19 +109,19 @@ async def dry_run(context: ProbeContext) -> str:
     A service without dry runs would run and bill the upscale.
     """
     upload = {"taskType": "imageUpload", "taskUUID": new_uuid(), "image": noise(8)}
-    async with context.connected(dry=True) as (line, _):
-        reply = await context.ask(line, upload)
+    async with context.connected(dry=True) as (connection, _):
+        reply = await context.ask(connection, upload)
         if reply.error is not None:
-            raise UnknownError(f"an upload was answered with {words(reply.error)}")
+            raise UnknownError(f"an upload was answered with {error_text(reply.error)}")
         if reply.is_result:
             context.record(dry_run=False)
             return "ignored: an upload was stored"
         task = context.tiny()
-        reply = await context.ask(line, task)
+        reply = await context.ask(connection, task)
     _check_permission(reply)
     context.record(dry_run=reply.error is None and not reply.is_result)
     if reply.error is not None or reply.item is None:
-        raise UnknownError(f"answered with {words(reply.error) if reply.error else 'nothing'}")
+        raise UnknownError(f"answered with {error_text(reply.error) if reply.error else 'nothing'}")
     if reply.is_result:
         context.allowance.charge()
         raise ProbeFailedError("an upload is not stored, but an upscale is run and billed")
@@ -134,8 +134,8 @@ async def dry_run(context: ProbeContext) -> str:
 
 async def wrong_factor(context: ProbeContext) -> str:
     """Send a factor that the documentation does not allow, as a dry run."""
-    async with context.connected(dry=True) as (line, _):
-        reply = await context.ask(line, context.tiny(upscaleFactor=3))
+    async with context.connected(dry=True) as (connection, _):
+        reply = await context.ask(connection, context.tiny(upscaleFactor=3))
     if reply.error is None:
         raise UnknownError("factor 3 was not refused")
     _check_permission(reply)
@@ -149,7 +149,7 @@ def _check_permission(reply: Reply) -> None:
         return
     kind = code_info(reply.error.code).exception
     if kind in ("PermissionDeniedError", "InsufficientCreditsError"):
-        raise ProbeFailedError(f"an upscale is refused: {words(reply.error)}")
+        raise ProbeFailedError(f"an upscale is refused: {error_text(reply.error)}")
 
 
 async def arrays(context: ProbeContext) -> str:
@@ -171,25 +171,25 @@ async def _array_refusal(context: ProbeContext, count: int) -> str:
     """Return the reason for which an array of questions was refused; "" if it was answered."""
     tasks = [question_about("getResponse", new_uuid()) for _ in range(count)]
     try:
-        async with context.connected() as (line, _):
-            await line.send(*tasks)
-            return await _first_refusal(context, line, count)
+        async with context.connected() as (connection, _):
+            await connection.send(*tasks)
+            return await _first_refusal(context, connection, count)
     except DisconnectedError as error:
         if error.too_large == "sent" or error.reason.startswith("the server closed"):
             return error.reason
         raise
 
 
-async def _first_refusal(context: ProbeContext, line: RawConnection, count: int) -> str:
+async def _first_refusal(context: ProbeContext, connection: RawConnection, count: int) -> str:
     """Return the first error in the answers to questions about unknown tasks; "" if there is none.
 
     One empty answer may stand for all of them.
     """
     answers, timeout = 0, context.times.answer
-    while answers < count and (frame := await line.receive(timeout)):
+    while answers < count and (frame := await connection.receive(timeout)):
         for error in frame.errors:
             if not code_info(error.code).not_found:
-                return words(error)
+                return error_text(error)
         is_empty = not frame.items and not frame.errors
         answers += max(len(frame.items) + len(frame.errors), is_empty)
         timeout = context.times.quiet if is_empty else timeout
@@ -219,10 +219,12 @@ async def _input_refusal(context: ProbeContext, size: int) -> str:
     unpadded = len(task["inputs"]["image"])
     task["inputs"] = {"image": noise(64, padding=(size - unpadded) * 3 // 4)}
     try:
-        async with context.connected(dry=True) as (line, _):
-            await line.send_bytes(encode_tasks([task]))
-            error: ErrorItem | None = (await context.reply(line, task, context.times.result)).error
-            return words(error) if error is not None else ""
+        async with context.connected(dry=True) as (connection, _):
+            await connection.send_bytes(encode_tasks([task]))
+            error: ErrorItem | None = (
+                await context.reply(connection, task, context.times.result)
+            ).error
+            return error_text(error) if error is not None else ""
     except DisconnectedError as error:
         if error.too_large == "sent":
             return error.reason

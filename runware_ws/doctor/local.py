@@ -25,7 +25,7 @@ _OLDEST_PYTHON = (3, 11)
 _TIMEOUT = 15.0
 
 
-def python() -> Row:
+def check_python() -> Row:
     """Check the version of Python."""
     text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info >= _OLDEST_PYTHON:
@@ -33,7 +33,7 @@ def python() -> Row:
     return Row("Python", f"{text} is older than 3.11", "failed")
 
 
-def packages() -> Row:
+def check_packages() -> Row:
     """Check the versions of the required packages."""
     found: list[str] = []
     problems: list[str] = []
@@ -63,7 +63,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(one) for one in re.findall(r"\d+", text)[:3])
 
 
-def key() -> tuple[Row, Secret | None]:
+def check_key() -> tuple[Row, Secret | None]:
     """Look for the key, and return it. The row does not show it."""
     try:
         found = find_key(None)
@@ -72,7 +72,7 @@ def key() -> tuple[Row, Secret | None]:
     return Row("key", "found in RUNWARE_API_KEY"), found
 
 
-async def way_to(target: Target) -> AsyncIterator[Row]:
+async def check_connection(target: Target) -> AsyncIterator[Row]:
     """Check the proxy, the name of the host, and the connection."""
     try:
         url = target.proxy()

@@ -13,9 +13,9 @@ from .context import (
     ProbeFunction,
     Reply,
     UnknownError,
+    error_text,
     image_of,
     question_about,
-    words,
 )
 from .findings import Known, Repeat, Twice
 from .picture import flat, noise
@@ -32,10 +32,10 @@ _LONG = 2.0  # times the duration of a tiny task
 async def sync_task(context: ProbeContext) -> str:
     """Run a tiny task."""
     task = context.tiny()
-    async with context.connected() as (line, _):
+    async with context.connected() as (connection, _):
         context.allowance.charge()
-        sent = await line.send(task)
-        reply = await context.reply(line, task, context.times.result)
+        sent = await connection.send(task)
+        reply = await context.reply(connection, task, context.times.result)
     item = _result(context, reply)
     context.sync = task, item, sent
     kind = str(item.get("taskType"))
@@ -52,7 +52,7 @@ def _result(context: ProbeContext, reply: Reply) -> Item:
     """
     if reply.error is not None:
         context.allowance.refund()
-        raise UnknownError(f"refused: {words(reply.error)}")
+        raise UnknownError(f"refused: {error_text(reply.error)}")
     if reply.item is None or not reply.is_result:
         raise UnknownError("answered without a result")
     context.allowance.correct(reply.item)
@@ -104,10 +104,10 @@ def repeated(finding: str, delay: ProbeDelay | None = None) -> ProbeFunction:
 
 async def _repeat(context: ProbeContext) -> Repeat:
     task, first, _ = _sync(context)
-    async with context.connected() as (line, _):
+    async with context.connected() as (connection, _):
         context.allowance.charge()
-        sent = await line.send(task)
-        reply = await context.reply(line, task, context.times.result)
+        sent = await connection.send(task)
+        reply = await context.reply(connection, task, context.times.result)
     if reply.is_conflict:
         context.allowance.refund()
         return "refused"
@@ -130,13 +130,13 @@ async def details_after_refusal(context: ProbeContext) -> str:
 async def async_task(context: ProbeContext) -> str:
     """Run a tiny task with delivery ``async``; ask for it at once, then poll until it is done."""
     task = context.tiny(deliveryMethod="async")
-    async with context.connected() as (line, _):
+    async with context.connected() as (connection, _):
         context.allowance.charge()
-        sent = await line.send(task)
-        reply = await context.reply(line, task)
+        sent = await connection.send(task)
+        reply = await context.reply(connection, task)
         if reply.error is not None:
             context.allowance.refund()
-            raise UnknownError(f"refused: {words(reply.error)}")
+            raise UnknownError(f"refused: {error_text(reply.error)}")
     at_once = await _ask_both(context, task)
     answer, late = await _wait_for_result(context, task, sent)
     context.record(async_response=answer)
@@ -150,9 +150,9 @@ async def async_task(context: ProbeContext) -> str:
 async def _wait_for_result(context: ProbeContext, task: Item, sent: float) -> tuple[Known, float]:
     """Poll an asynchronous task; return the last answer, and its time in seconds after sending."""
     deadline = monotonic() + max(context.times.search, context.times.replay)
-    async with context.connected() as (line, _):
+    async with context.connected() as (connection, _):
         while True:
-            reply = await context.ask(line, question_about("getResponse", task["taskUUID"]))
+            reply = await context.ask(connection, question_about("getResponse", task["taskUUID"]))
             known = reply.known()
             if known == "result" or monotonic() > deadline:
                 return known, monotonic() - sent
@@ -175,17 +175,17 @@ def twice(finding: str, delay: ProbeDelay | None = None) -> ProbeFunction:
 
 async def _twice(context: ProbeContext, delay: float) -> Twice:
     task = context.tiny(deliveryMethod="async")
-    async with context.connected() as (line, _):
+    async with context.connected() as (connection, _):
         replies: list[Reply] = []
         context.allowance.charge()
-        await line.send(task)
+        await connection.send(task)
         if delay:
-            replies.append(await context.reply(line, task))
+            replies.append(await context.reply(connection, task))
             await anyio.sleep(delay)
         context.allowance.charge()
-        await line.send(task)
+        await connection.send(task)
         while len(replies) < 2:
-            replies.append(await context.reply(line, task))
+            replies.append(await context.reply(connection, task))
     return _twice_answer(context, replies)
 
 
@@ -197,18 +197,18 @@ def _twice_answer(context: ProbeContext, replies: list[Reply]) -> Twice:
     for _ in errors:
         context.allowance.refund()
     if errors:
-        raise UnknownError(f"refused: {words(errors[0])}")
+        raise UnknownError(f"refused: {error_text(errors[0])}")
     return "accepted"
 
 
 async def cut_task(context: ProbeContext) -> str:
     """Cut the connection of a synchronous task and resume the session while it is running."""
     task, session, _ = await _cut(context)
-    async with context.connected(session) as (line, _):
+    async with context.connected(session) as (connection, _):
         at_once = await _ask_both(context, task)
         if "result" not in at_once:  # otherwise it is not running any more
             context.record(running_response=at_once[0], running_details=at_once[1])
-        is_pushed = await _is_answered(context, line, task)
+        is_pushed = await _is_answered(context, connection, task)
     if not is_pushed and "result" in at_once:
         raise UnknownError("the task was done before its session was resumed")
     if not is_pushed and "result" not in await _ask_both(context, task):
@@ -229,9 +229,9 @@ async def missed_result(context: ProbeContext) -> str:
         answers = await _ask_both(context, task)
     if "result" not in answers and not _is_surely_done(context, answers, sent):
         raise UnknownError("the task may still be running")
-    async with context.connected(session) as (line, resumed):
+    async with context.connected(session) as (connection, resumed):
         is_early = any(one.get("taskUUID") == task["taskUUID"] for one in resumed.early)
-        is_late = not is_early and await _is_answered(context, line, task)
+        is_late = not is_early and await _is_answered(context, connection, task)
     replay = "before" if is_early else "after" if is_late else "none"
     context.record(replay=replay)
     return "not replayed" if replay == "none" else f"replayed {replay} the authentication"
@@ -250,17 +250,17 @@ async def _cut(context: ProbeContext) -> tuple[Item, str, float]:
     The task is large, so that it is not done before the cut.
     """
     task = context.tiny(inputs={"image": flat(1024)}, upscaleFactor=4)
-    async with context.connected() as (line, authentication):
+    async with context.connected() as (connection, authentication):
         context.allowance.charge()
-        sent = await line.send(task)
-        line.cut()
+        sent = await connection.send(task)
+        connection.cut()
     return task, authentication.session, sent
 
 
-async def _is_answered(context: ProbeContext, line: RawConnection, task: Item) -> bool:
+async def _is_answered(context: ProbeContext, connection: RawConnection, task: Item) -> bool:
     """Return whether the result of a task is pushed."""
     try:
-        reply = await context.reply(line, task, context.times.replay)
+        reply = await context.reply(connection, task, context.times.replay)
     except UnknownError:
         return False
     if not reply.is_result:
@@ -270,9 +270,9 @@ async def _is_answered(context: ProbeContext, line: RawConnection, task: Item) -
 
 async def _ask_both(context: ProbeContext, task: Item) -> list[Known]:
     """Ask for a task with both questions, on a connection that did not send it."""
-    async with context.connected() as (line, _):
+    async with context.connected() as (connection, _):
         questions = [question_about(way, task["taskUUID"]) for way in _BOTH]
-        return [(await context.ask(line, one)).known() for one in questions]
+        return [(await context.ask(connection, one)).known() for one in questions]
 
 
 def _price(reply: Reply, least: float) -> float:
@@ -285,12 +285,14 @@ async def large_result(context: ProbeContext) -> str:
     """Request a result of 4096 x 4096 pixels in base64."""
     task = context.tiny(inputs={"image": noise(1024)}, upscaleFactor=4, outputType="base64Data")
     if context.findings.dry_run:
-        async with context.connected(dry=True) as (line, _):
-            context.allowance.price = _price(await context.ask(line, task), context.allowance.price)
-    async with context.connected() as (line, _):
+        async with context.connected(dry=True) as (connection, _):
+            context.allowance.price = _price(
+                await context.ask(connection, task), context.allowance.price
+            )
+    async with context.connected() as (connection, _):
         context.allowance.charge()
-        sent = await line.send(task)
-        reply = await context.reply(line, task, context.times.result)
+        sent = await connection.send(task)
+        reply = await context.reply(connection, task, context.times.result)
     _result(context, reply)
     context.record(result_bytes=reply.size)
     return f"a frame of {reply.size / 2**20:.1f} MiB after {reply.at - sent:.1f} s"

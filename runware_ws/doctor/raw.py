@@ -170,13 +170,13 @@ async def open_raw(target: Target, key: Secret) -> AsyncIterator[RawConnection]:
         DisconnectedError: it refused the connection.
         TimeoutError: it did not answer the handshake.
     """
-    line = RawConnection(target.url, key)
+    connection = RawConnection(target.url, key)
     failure: Exception | None = None
-    async with open_stream(target, line) as stream, anyio.create_task_group() as group:
-        group.start_soon(line.run, stream)
+    async with open_stream(target, connection) as stream, anyio.create_task_group() as group:
+        group.start_soon(connection.run, stream)
         try:
-            await line.open(stream)
-            yield line
+            await connection.open(stream)
+            yield connection
         except Exception as error:  # noqa: BLE001  # raised below, where no group wraps it
             failure = error
         group.cancel_scope.cancel()

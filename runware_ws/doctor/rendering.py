@@ -16,7 +16,7 @@ _MIN_COLUMNS = 100  # in a narrower terminal the name stands before the result, 
 
 def line_of(row: Row) -> str:
     """Return a row as one line of text."""
-    client = "".join(f"; the client {words}" for words in row.client)
+    client = "".join(f"; the client {text}" for text in row.client)
     return f"{row.state:<{_MARK_WIDTH}} {row.name}: {row.text}{_cost(row)}{client}"
 
 

@@ -32,7 +32,7 @@ _MILLIMETRES = 25.4  # of an inch
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class KeptProperties:
     """The properties of a picture that are kept in its result.
 
     Attributes:
@@ -51,11 +51,11 @@ class OpenPicture(Protocol):
 
     Attributes:
         size: width and height in pixels.
-        look: the properties that are kept in its result.
+        properties: the properties that are kept in its result.
     """
 
     size: tuple[int, int]
-    look: Look
+    properties: KeptProperties
 
     def strips(self, rows: Sequence[tuple[int, int]]) -> Iterator[Image.Image]:
         """Read the picture from its beginning, and yield strips of its full width.
@@ -118,7 +118,7 @@ class _PillowPicture:
         self.size = self._image.size
         if resolution is not None:
             resolution = (float(resolution[0]), float(resolution[1]))
-        self.look = Look(self._image.mode, profile, resolution)
+        self.properties = KeptProperties(self._image.mode, profile, resolution)
 
     def strips(self, rows: Sequence[tuple[int, int]]) -> Iterator[Image.Image]:
         for top, bottom in rows:
@@ -144,25 +144,25 @@ class _VipsPicture:
 
     def __init__(self, source: Path | bytes) -> None:
         self._source = source
-        image, self.look = self._opened()
+        image, self.properties = self._opened()
         self.size: tuple[int, int] = (image.width, image.height)
 
     def strips(self, rows: Sequence[tuple[int, int]]) -> Iterator[Image.Image]:
         import pyvips
 
         width = self.size[0]
-        image, look = self._opened()
+        image, properties = self._opened()
         region = pyvips.Region.new(image)  # it reads in order; an operation's threads may not
         done = 0  # lines that were read; none of them can be read again
-        kept = Image.new(look.mode, (width, 0))  # those that the next strip has, too
+        kept = Image.new(properties.mode, (width, 0))  # those that the next strip has, too
         for (top, bottom), following in zip(rows, [*rows[1:], rows[-1]], strict=True):
-            strip = Image.new(look.mode, (width, bottom - top))
+            strip = Image.new(properties.mode, (width, bottom - top))
             strip.paste(kept)
             try:
                 for y in range(done, bottom, _STEP):
                     size = (width, min(_STEP, bottom - y))
                     pixels = bytes(region.fetch(0, y, *size))
-                    strip.paste(Image.frombytes(look.mode, size, pixels), (0, y - top))
+                    strip.paste(Image.frombytes(properties.mode, size, pixels), (0, y - top))
             except pyvips.Error as error:
                 raise _unreadable(error) from None
             done = bottom
@@ -170,7 +170,7 @@ class _VipsPicture:
             yield strip
             del strip
 
-    def _opened(self) -> tuple[Any, Look]:
+    def _opened(self) -> tuple[Any, KeptProperties]:
         """Open the picture at its beginning."""
         import pyvips
 
@@ -192,7 +192,7 @@ class _VipsPicture:
         return pyvips.Image.new_from_file(str(self._source), revalidate=True, **options)
 
 
-def _converted_by_vips(image: Any) -> tuple[Any, Look]:
+def _converted_by_vips(image: Any) -> tuple[Any, KeptProperties]:
     if image.format not in ("uchar", "ushort"):
         raise InputError("image", f"has pixels of {image.format}", "convert it to 8 bits first")
     profile = image.get("icc-profile-data") if "icc-profile-data" in image.get_fields() else None
@@ -206,7 +206,7 @@ def _converted_by_vips(image: Any) -> tuple[Any, Look]:
         image = image.cast("uchar", shift=True).copy(interpretation="b-w" if is_grey else "srgb")
     elif image.interpretation != ("b-w" if is_grey else "srgb"):
         image = image.colourspace("b-w" if is_grey else "srgb")
-    return image, Look(_MODES[image.bands], profile, resolution)
+    return image, KeptProperties(_MODES[image.bands], profile, resolution)
 
 
 def _unreadable(error: Exception) -> InputError:

@@ -69,8 +69,8 @@ async def upscale_large(
         on_plan(plan)
     if max_cost is not None and plan.cost > max_cost:
         raise BudgetError(max_cost, 0.0)
-    look = job.picture.look
-    writer = await run_in_thread(writer_for, path, job.grid.result_size, look, quality)
+    properties = job.picture.properties
+    writer = await run_in_thread(writer_for, path, job.grid.result_size, properties, quality)
     try:
         budget = Budget(inf if max_cost is None else max_cost)
         run = _TileRun(client, job, writer, budget=budget, on_progress=on_progress, options=options)
@@ -234,7 +234,7 @@ def _decoded(content: bytes, source: bytes, job: TiledPicture) -> Image.Image:
         size = (tile.width * job.grid.factor, tile.height * job.grid.factor)
         if result.size != size:
             raise ProtocolError(f"the size of a tile's result is {result.size}, not {size}")
-        mode = job.picture.look.mode
+        mode = job.picture.properties.mode
         if mode.endswith("A") and not result.has_transparency_data:  # the model knows none
             alpha = tile.getchannel("A").resize(size, Image.Resampling.LANCZOS)
             result = result.convert(mode)

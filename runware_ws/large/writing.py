@@ -18,7 +18,7 @@ from uuid import uuid4
 from PIL import Image
 
 from ..errors import InputError, SaveError
-from .reading import Look, has_pyvips
+from .reading import KeptProperties, has_pyvips
 from .scratch import header
 from .stitching import Box, Canvas
 
@@ -73,13 +73,15 @@ class Writer(Canvas, Protocol):
         """Remove the temporary files."""
 
 
-def writer_for(output: Path, size: tuple[int, int], look: Look, quality: int) -> Writer:
+def writer_for(
+    output: Path, size: tuple[int, int], properties: KeptProperties, quality: int
+) -> Writer:
     """Return a writer for a picture.
 
     Args:
         output: the file; its suffix sets the format. A ``.dzi`` file comes with a folder.
         size: width and height in pixels.
-        look: the properties of the picture.
+        properties: the properties of the picture.
         quality: quality of JPEG and WebP, 1 to 100.
 
     Raises:
@@ -87,16 +89,18 @@ def writer_for(output: Path, size: tuple[int, int], look: Look, quality: int) ->
     """
     kind = _VipsWriter if has_pyvips() else _PillowWriter
     try:
-        return kind(output, size, look, quality)
+        return kind(output, size, properties, quality)
     except OSError as error:
         raise SaveError(str(output), str(error)) from None
 
 
 class _Base:
-    def __init__(self, output: Path, size: tuple[int, int], look: Look, quality: int) -> None:
+    def __init__(
+        self, output: Path, size: tuple[int, int], properties: KeptProperties, quality: int
+    ) -> None:
         self._output = output
         self._size = size
-        self._look = look
+        self._properties = properties
         self._quality = quality
         self._form = _FORMATS[output.suffix.lower()]
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -119,9 +123,11 @@ class _Base:
 
 
 class _PillowWriter(_Base):
-    def __init__(self, output: Path, size: tuple[int, int], look: Look, quality: int) -> None:
-        super().__init__(output, size, look, quality)
-        self._image = Image.new(look.mode, size)
+    def __init__(
+        self, output: Path, size: tuple[int, int], properties: KeptProperties, quality: int
+    ) -> None:
+        super().__init__(output, size, properties, quality)
+        self._image = Image.new(properties.mode, size)
 
     def paint(self, image: Image.Image, box: Box, place: tuple[int, int]) -> None:
         self._image.paste(image.crop(box), place)
@@ -135,9 +141,9 @@ class _PillowWriter(_Base):
             image = _on_white(image)
         if self._form == "WEBP" and image.mode.startswith("L"):
             image = image.convert(image.mode.replace("L", "RGB"))
-        options: dict[str, Any] = {"icc_profile": self._look.profile}
-        if self._look.resolution is not None:
-            options["dpi"] = self._look.resolution
+        options: dict[str, Any] = {"icc_profile": self._properties.profile}
+        if self._properties.resolution is not None:
+            options["dpi"] = self._properties.resolution
         if self._form in ("JPEG", "WEBP"):
             options["quality"] = self._quality
         if self._form == "TIFF":
@@ -156,12 +162,14 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 class _VipsWriter(_Base):
-    def __init__(self, output: Path, size: tuple[int, int], look: Look, quality: int) -> None:
-        super().__init__(output, size, look, quality)
+    def __init__(
+        self, output: Path, size: tuple[int, int], properties: KeptProperties, quality: int
+    ) -> None:
+        super().__init__(output, size, properties, quality)
         # libvips caches the files that it has read by their names.
         self._pixels = self.folder / f"pixels-{uuid4().hex}.tif"
         self._file: IO[bytes] = self._pixels.open("x+b", buffering=0)
-        self._bands = len(look.mode)
+        self._bands = len(properties.mode)
         self._start = self._file.write(header(size, self._bands))
 
     def paint(self, image: Image.Image, box: Box, place: tuple[int, int]) -> None:
@@ -182,7 +190,7 @@ class _VipsWriter(_Base):
             for line in range(top, bottom):
                 self._seek(left, line)
                 pixels += self._file.read((right - left) * self._bands)
-        return Image.frombytes(self._look.mode, (right - left, bottom - top), bytes(pixels))
+        return Image.frombytes(self._properties.mode, (right - left, bottom - top), bytes(pixels))
 
     def _seek(self, x: int, y: int) -> None:
         self._file.seek(self._start + (y * self._size[0] + x) * self._bands)
@@ -210,11 +218,11 @@ class _VipsWriter(_Base):
         import pyvips
 
         picture = pyvips.Image.tiffload(str(self._pixels), access="sequential")
-        if self._look.resolution is not None:
-            across, down = (dots / 25.4 for dots in self._look.resolution)
+        if self._properties.resolution is not None:
+            across, down = (dots / 25.4 for dots in self._properties.resolution)
             picture = picture.copy(xres=across, yres=down)
-        if self._look.profile is not None:
-            picture.set_type(pyvips.GValue.blob_type, "icc-profile-data", self._look.profile)
+        if self._properties.profile is not None:
+            picture.set_type(pyvips.GValue.blob_type, "icc-profile-data", self._properties.profile)
         return picture
 
     def _save(self, picture: Any) -> None:

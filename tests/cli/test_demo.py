@@ -77,8 +77,8 @@ def test_it_fails_if_it_is_not_as_promised(monkeypatch: pytest.MonkeyPatch, wron
     elif wrong == "no faults":
         monkeypatch.setattr(demo, "_faults", list)
     else:
-        original = demo._Show._count_whole
-        monkeypatch.setattr(demo._Show, "_count_whole", lambda show: original(show) - 1)
+        original = demo._DemoRun._count_whole
+        monkeypatch.setattr(demo._DemoRun, "_count_whole", lambda show: original(show) - 1)
     done = run("demo")
     assert done.status == 1
     assert ("FAILED: expected each picture once" in done.stdout) is (wrong != "no faults")

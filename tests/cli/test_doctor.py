@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from runware_ws import RunwareClient
-from runware_ws.cli import examination as command
+from runware_ws.cli import doctor_report as command
 from runware_ws.cli.doctor import DoctorArguments
 from runware_ws.doctor import rendering
 from runware_ws.doctor.context import ProbeContext

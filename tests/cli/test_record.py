@@ -16,13 +16,13 @@ from runware_ws.cli.record import (
     content_of,
     entry_from,
     hash_of,
-    looks_of,
-    shown,
+    redacted,
+    result_options,
 )
 
 OUT = Path("out")
 OUTPUT = PurePath("a.jpg")
-WANTED = ResultOrigin("hash of a.jpg", looks_of({"upscale_factor": 4}), "ws-api.runware.ai")
+WANTED = ResultOrigin("hash of a.jpg", result_options({"upscale_factor": 4}), "ws-api.runware.ai")
 ENTRY = RecordedResult("a.jpg", "in/a.jpg", WANTED, "T", 0.002, hash_of(b"result"), 6)
 
 
@@ -72,12 +72,12 @@ def test_a_result_whose_input_has_changed_is_outdated() -> None:
     [
         (replace(WANTED, content="another"), "in/b.jpg", "the result of another input"),
         (
-            replace(WANTED, options=looks_of({"upscale_factor": 2, "output_quality": 50})),
+            replace(WANTED, options=result_options({"upscale_factor": 2, "output_quality": 50})),
             "in/a.jpg",
             "made with other options: factor 4, quality 95",
         ),
         (
-            replace(WANTED, options=looks_of({"upscale_factor": 4, "output_format": "PNG"})),
+            replace(WANTED, options=result_options({"upscale_factor": 4, "output_format": "PNG"})),
             "in/a.jpg",
             "made with other options: format JPG",
         ),
@@ -200,11 +200,11 @@ def test_the_content_of_a_file_and_of_a_url_is_a_hash() -> None:
 
 
 def test_the_secrets_of_a_url_are_not_in_the_record() -> None:
-    assert shown("https://me:pass@host/a.jpg?token=s#f") == "https://host/a.jpg"
-    assert shown("https://host") == "https://host"
+    assert redacted("https://me:pass@host/a.jpg?token=s#f") == "https://host/a.jpg"
+    assert redacted("https://host") == "https://host"
 
 
 def test_options_that_are_left_out_count_as_the_defaults_of_the_service() -> None:
-    assert looks_of({"upscale_factor": 4}) == looks_of(
+    assert result_options({"upscale_factor": 4}) == result_options(
         {"upscale_factor": 4, "output_format": "JPG", "output_quality": 95}
     )

@@ -114,7 +114,7 @@ def test_a_result_that_had_to_make_room_is_not_uploaded_empty() -> None:
     emulator = Emulator(webhook_attempts=2, webhook_delay=0.0, max_image_bytes=1)
     with emulator, Receiver(1, lambda: post(emulator, upscale(PIXELS))) as receiver:
         post(emulator, upscale(PIXELS, uploadEndpoint=receiver.url))
-        until(lambda: emulator.look(lambda service: bool(service.history.webhooks_failed)))
+        until(lambda: emulator.inspect(lambda service: bool(service.history.webhooks_failed)))
         receiver.got.get(timeout=TIMEOUT)
         assert receiver.got.empty()  # there was no second attempt
 
@@ -124,7 +124,7 @@ def test_a_webhook_that_is_not_answered_in_time_was_not_taken() -> None:
     emulator = Emulator(webhook_delay=0.0, webhook_attempts=2, webhook_timeout=0.05)
     with emulator, Receiver(1, lambda: never.wait(TIMEOUT)) as receiver:
         post(emulator, upscale(PIXELS, webhookURL=receiver.url))
-        until(lambda: emulator.look(lambda service: bool(service.history.webhooks_failed)))
+        until(lambda: emulator.inspect(lambda service: bool(service.history.webhooks_failed)))
         never.set()
 
 
@@ -132,6 +132,6 @@ def test_a_webhook_that_nobody_takes_is_given_up() -> None:
     with Emulator(webhook_delay=0.0, webhook_attempts=3) as emulator:
         task = upscale(PIXELS, webhookURL="http://127.0.0.1:1/")
         post(emulator, task)
-        until(lambda: emulator.look(lambda service: bool(service.history.webhooks_failed)))
-        failed = emulator.look(lambda service: list(service.history.webhooks_failed))
+        until(lambda: emulator.inspect(lambda service: bool(service.history.webhooks_failed)))
+        failed = emulator.inspect(lambda service: list(service.history.webhooks_failed))
     assert failed == [task["taskUUID"]]

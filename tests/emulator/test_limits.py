@@ -145,7 +145,7 @@ def test_results_go_only_to_hosts_that_are_allowed(
         if visits:
             until(lambda: len(strange_host.seen) == 2)
         else:
-            until(lambda: it.look(lambda service: len(service.history.webhooks_failed)) == 2)
+            until(lambda: it.inspect(lambda service: len(service.history.webhooks_failed)) == 2)
     assert sorted(strange_host.seen) == visits
     assert ("allow" in caplog.text) == (not visits)
 

@@ -71,14 +71,14 @@ class Scene:
             job = service.find(task["taskUUID"])
             return "unknown" if job is None else job.state
 
-        return self.emulator.look(view)
+        return self.emulator.inspect(view)
 
     def is_awaited(self, task: Item) -> bool:
         def view(service: Service) -> bool:
             job = service.find(task["taskUUID"])
             return job is not None and job.awaited
 
-        return self.emulator.look(view)
+        return self.emulator.inspect(view)
 
     def runs(self, task: Item) -> int:
         return self.emulator.executions[task["taskUUID"]]
@@ -220,7 +220,7 @@ def kinds_of_frames_after_resume(rule: str) -> list[str]:
         first = one.start(task())
         session = one.client.session
         one.client.socket.close()
-        until(lambda: one.emulator.look(lambda service: is_away(service, session)))
+        until(lambda: one.emulator.inspect(lambda service: is_away(service, session)))
         one.gate.set()
         until(lambda: one.state(first) == "success")
         kinds = []

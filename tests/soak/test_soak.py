@@ -139,7 +139,7 @@ async def test_whatever_goes_wrong_each_image_is_upscaled_once() -> None:
         stats = client.stats()
     struck = emulator.faults_struck + weather.struck
     runs = emulator.executions
-    succeeded = [uuid for uuid, state in emulator.look(states).items() if state != "error"]
+    succeeded = [uuid for uuid, state in emulator.inspect(states).items() if state != "error"]
     seconds = time.monotonic() - began
     print(  # noqa: T201  # for `pytest -s`
         f"{TASKS} tasks, {plan.struck(struck)} faults, {seconds:.0f} s; {len(soak.uuids)} results,"

@@ -12,7 +12,7 @@ from ..service.core import Service
 from ..service.schedule import Schedule
 from ..service.validation import UPSCALE_TYPES
 from .kinds import MESSAGE, Delay, Drop, Expire, Fail, Fault, Refuse, Silence, Status
-from .state import FaultyLine, Held, Trigger
+from .state import FaultyConnection, Held, Trigger
 
 _F = TypeVar("_F", bound=Fault)
 EVENTS = frozenset({"connection", "authentication", "request", "question", "call"})
@@ -41,16 +41,18 @@ class InboundFaults:
         """Return the HTTP status that refuses the next connection; None if it is accepted."""
         return next((fault.status for fault in self._striking("connection", Refuse)), None)
 
-    def connected(self, line: FaultyLine, now: float) -> None:
+    def connected(self, faulty: FaultyConnection, now: float) -> None:
         """Apply faults to a new connection."""
         for fault in self._striking("connection", (Drop, Silence)):
-            self._takes(fault, line, {}, now)
-        line.end_frame()
+            self._takes(fault, faulty, {}, now)
+        faulty.end_frame()
 
-    def filter(self, line: FaultyLine, frame: bytes | str, now: float) -> Sequence[Item] | None:
+    def filter(
+        self, faulty: FaultyConnection, frame: bytes | str, now: float
+    ) -> Sequence[Item] | None:
         """Return the tasks of a frame that get through; None if all do, unchanged."""
         tasks = self._tasks_of(frame)
-        passing = [task for task in tasks if self._passes(line, task, now)]
+        passing = [task for task in tasks if self._passes(faulty, task, now)]
         return None if len(passing) == len(tasks) else passing
 
     def refused_call(self, body: bytes) -> tuple[int, Item] | None:
@@ -82,31 +84,31 @@ class InboundFaults:
             if isinstance(fault, kind) and fault.of == event and trigger.strikes(lambda: tasks):
                 yield fault
 
-    def _passes(self, line: FaultyLine, task: Item, now: float) -> bool:
+    def _passes(self, faulty: FaultyConnection, task: Item, now: float) -> bool:
         for fault in self._striking(event_of(task), Fault, task):
-            if self._takes(fault, line, task, now):
+            if self._takes(fault, faulty, task, now):
                 return False
-        return not line.is_dead
+        return not faulty.is_dead
 
-    def _takes(self, fault: Fault, line: FaultyLine, task: Item, now: float) -> bool:
+    def _takes(self, fault: Fault, faulty: FaultyConnection, task: Item, now: float) -> bool:
         """Apply a fault, and return True if the task does not get through, or not now."""
         match fault:
             case Expire():
-                expire_session(self._service, line)
+                expire_session(self._service, faulty)
                 return False
             case Drop(moment="after"):
-                line.drop_after = line.drop_after or fault
+                faulty.drop_after = faulty.drop_after or fault
                 return False
             case Drop():
-                line.cut(fault)
+                faulty.cut(fault)
             case Silence():
-                line.silence(fault)
+                faulty.silence(fault)
             case Refuse():
-                line.send_error(_error(fault.code, task, "apiKey"))
+                faulty.send_error(_error(fault.code, task, "apiKey"))
             case Fail():
-                line.send_error(failure(fault, task))
+                faulty.send_error(failure(fault, task))
             case Delay():
-                self._held.set(Held(line, tasks=[task]), now + fault.seconds)
+                self._held.set(Held(faulty, tasks=[task]), now + fault.seconds)
         return True  # `Lose` does nothing else
 
 
@@ -118,10 +120,10 @@ def event_of(task: Item) -> str:
     return "request" if kind in _WORK else "question"
 
 
-def expire_session(service: Service, line: FaultyLine) -> None:
+def expire_session(service: Service, faulty: FaultyConnection) -> None:
     """Expire the session of a connection, if it has one."""
-    if line.connection.session is not None:
-        service.expire_session(line.connection.session.uuid)
+    if faulty.connection.session is not None:
+        service.expire_session(faulty.connection.session.uuid)
 
 
 def failure(fault: Fail, task: Item) -> Item:

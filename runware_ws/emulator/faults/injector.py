@@ -23,7 +23,7 @@ from ..service.sessions import ServiceConnection
 from .inbound import EVENTS, InboundFaults
 from .kinds import Fail, Fault
 from .outbound import OutboundFaults, without_names
-from .state import FaultyLine, Held, Trigger
+from .state import FaultyConnection, Held, Trigger
 
 
 class FaultInjector:
@@ -47,10 +47,10 @@ class FaultInjector:
         inbound = [one for one in self._triggers if one.fault.of in EVENTS]
         outbound = [one for one in self._triggers if one not in inbound + self._failing]
         self._effects: list[ServiceEffect] = []
-        self._lines: dict[ServiceConnection, FaultyLine] = {}
+        self._connections: dict[ServiceConnection, FaultyConnection] = {}
         self._held: Schedule[Held] = Schedule()
         self._inbound = InboundFaults(service, inbound, self._held)
-        self._outbound = OutboundFaults(service, outbound, self._lines, self._held)
+        self._outbound = OutboundFaults(service, outbound, self._connections, self._held)
 
     @property
     def struck(self) -> Counter[str]:
@@ -69,32 +69,32 @@ class FaultInjector:
 
     def connect(self, now: float, *, dry_run: bool = False) -> ServiceConnection:
         connection = self._service.connect(now, dry_run=dry_run)
-        line = self._lines[connection] = FaultyLine(connection, self._effects)
-        self._inbound.connected(line, now)
+        faulty = self._connections[connection] = FaultyConnection(connection, self._effects)
+        self._inbound.connected(faulty, now)
         return connection
 
     def disconnect(
         self, connection: ServiceConnection, now: float, unsent: Iterable[Push] = ()
     ) -> None:
-        line = self._lines.pop(connection)
-        held = [one for one in self._held if one.line is line]
+        faulty = self._connections.pop(connection)
+        held = [one for one in self._held if one.faulty is faulty]
         for one in held:
             self._held.discard(one)
         held_pushes = [push for one in held for push in one.pushes]
-        self._service.disconnect(connection, now, [*unsent, *line.unsent, *held_pushes])
+        self._service.disconnect(connection, now, [*unsent, *faulty.unsent, *held_pushes])
         self._pass_on(now)
 
     def receive(self, connection: ServiceConnection, frame: bytes | str, now: float) -> None:
-        line = self._lines[connection]
-        if line.is_dead:
+        faulty = self._connections[connection]
+        if faulty.is_dead:
             return
-        tasks = self._inbound.filter(line, frame, now)
+        tasks = self._inbound.filter(faulty, frame, now)
         if tasks is None:
             self._service.receive(connection, frame, now)
         elif tasks:
             self._service.receive(connection, encode_tasks(tasks), now)
         self._pass_on(now)
-        line.end_frame()
+        faulty.end_frame()
 
     def request(
         self, body: bytes, key: str | None, now: float, *, dry_run: bool = False
@@ -136,8 +136,8 @@ class FaultInjector:
         for held in self._held.pop_due(now):
             if held.pushes:
                 self._outbound.release(held, now)
-            elif not held.line.is_dead:
-                self._service.receive(held.line.connection, encode_tasks(held.tasks), now)
+            elif not held.faulty.is_dead:
+                self._service.receive(held.faulty.connection, encode_tasks(held.tasks), now)
                 self._pass_on(now)
 
     def take_effects(self) -> list[ServiceEffect]:
@@ -154,7 +154,7 @@ class FaultInjector:
                 is_stripped = anonymous and effect.is_result
                 self._outbound.send(without_names(effect) if is_stripped else effect, now)
             elif isinstance(effect, Close | Cut):
-                self._lines[effect.connection].send(effect)
+                self._connections[effect.connection].send(effect)
             else:
                 self._effects.append(effect)
 

@@ -29,7 +29,7 @@ from .kinds import (
     Silence,
     Stray,
 )
-from .state import FaultyLine, Held, Trigger
+from .state import FaultyConnection, Held, Trigger
 
 
 class OutboundFaults:
@@ -43,28 +43,28 @@ class OutboundFaults:
         self,
         service: Service,
         triggers: Iterable[Trigger],
-        lines: Mapping[ServiceConnection, FaultyLine],
+        connections: Mapping[ServiceConnection, FaultyConnection],
         held: Schedule[Held],
     ) -> None:
         self._service = service
         self._triggers = list(triggers)
-        self._lines = lines
+        self._connections = connections
         self._held = held
 
     def send(self, push: Push, now: float, start: int = 0) -> None:
         """Send a frame through the faults from index `start` on."""
-        line = self._lines[push.connection]
+        faulty = self._connections[push.connection]
         # A frame that cannot get through any more is not counted: it comes again in the replay.
-        for place in range(start, 0 if line.is_dead else len(self._triggers)):
+        for place in range(start, 0 if faulty.is_dead else len(self._triggers)):
             trigger = self._triggers[place]
             if _watches(trigger.fault, push) and trigger.strikes(lambda: self._tasks_of(push)):
-                self._strike(trigger.fault, line, push, place, now)
+                self._strike(trigger.fault, faulty, push, place, now)
                 return
-        line.send(push)
+        faulty.send(push)
 
     def release(self, held: Held, now: float) -> None:
         """Send frames that were held back through the remaining faults."""
-        held.line.gathering.pop(held.place, None)
+        held.faulty.gathering.pop(held.place, None)
         pushes: Sequence[Push] = held.pushes
         fault = self._triggers[held.place].fault
         if isinstance(fault, Mix):
@@ -82,36 +82,38 @@ class OutboundFaults:
         jobs = [self._service.find(str(item.get("taskUUID"))) for item in items]
         return [job.request for job in jobs if job is not None]
 
-    def _strike(self, fault: Fault, line: FaultyLine, push: Push, place: int, now: float) -> None:
+    def _strike(
+        self, fault: Fault, faulty: FaultyConnection, push: Push, place: int, now: float
+    ) -> None:
         """Apply a fault, and send the resulting frames through the next faults."""
         match fault:
             case Expire():
-                expire_session(self._service, line)
+                expire_session(self._service, faulty)
             case Silence():
-                line.silence(fault)
+                faulty.silence(fault)
             case Drop(moment="before"):
-                line.cut(fault)
+                faulty.cut(fault)
             case Garble():
-                line.send(replace(push, frame=_garbled(push.frame)))
+                faulty.send(replace(push, frame=_garbled(push.frame)))
             case Delay():
-                self._held.set(Held(line, place, [push]), now + fault.seconds)
+                self._held.set(Held(faulty, place, [push]), now + fault.seconds)
             case Duplicate() if fault.seconds:
-                copies = Held(line, place, [push] * fault.copies)
+                copies = Held(faulty, place, [push] * fault.copies)
                 self._held.set(copies, now + fault.seconds)
             case Reorder() | Mix():
-                self._gather(fault, line, push, place, now)
+                self._gather(fault, faulty, push, place, now)
         for passing in _passing(fault, push):
             self.send(passing, now, place + 1)
         if isinstance(fault, Drop) and fault.moment == "after":
-            line.cut(fault)
+            faulty.cut(fault)
 
     def _gather(
-        self, fault: Reorder | Mix, line: FaultyLine, push: Push, place: int, now: float
+        self, fault: Reorder | Mix, faulty: FaultyConnection, push: Push, place: int, now: float
     ) -> None:
         """Hold a frame back until there are enough of them."""
-        held = line.gathering.get(place)
+        held = faulty.gathering.get(place)
         if held is None:
-            held = line.gathering[place] = Held(line, place)
+            held = faulty.gathering[place] = Held(faulty, place)
             self._held.set(held, now + fault.timeout)
         held.pushes.append(push)
         if len(held.pushes) == fault.size:

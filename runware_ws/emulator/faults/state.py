@@ -67,7 +67,7 @@ def _is_equal(wanted: Any, value: Any) -> bool:
     return bool(wanted == value)
 
 
-class FaultyLine:
+class FaultyConnection:
     """One connection, with the effects of faults on it.
 
     Attributes:
@@ -124,7 +124,7 @@ class Held:
     `place` is the index of the fault that holds frames; the faults after it are applied later.
     """
 
-    line: FaultyLine
+    faulty: FaultyConnection
     place: int = -1
     pushes: list[Push] = field(default_factory=list)
     tasks: list[Item] = field(default_factory=list, repr=False)

@@ -110,24 +110,24 @@ class Emulator(BackgroundServer):
     @property
     def executions(self) -> Counter[str]:
         """The number of times that each task was run, by taskUUID in lower case."""
-        return self.look(lambda service: Counter(service.history.executions))
+        return self.inspect(lambda service: Counter(service.history.executions))
 
     @property
     def requests(self) -> list[ReceivedTask]:
         """The tasks that have arrived, in order. Keys are masked, and long texts are cut."""
-        return self.look(lambda service: list(service.history.requests))
+        return self.inspect(lambda service: list(service.history.requests))
 
     @property
     def billed(self) -> float:
         """The cost of all tasks, in US dollars."""
-        return self.look(lambda service: service.history.billed)
+        return self.inspect(lambda service: service.history.billed)
 
     @property
     def faults_struck(self) -> Counter[str]:
         """The number of times that each kind of fault struck, for example ``{"drop": 3}``."""
         return self._call(lambda: self._injector.struck)
 
-    def look(self, view: Callable[[Service], _T]) -> _T:
+    def inspect(self, view: Callable[[Service], _T]) -> _T:
         """Inspect the service, from any thread, even after it was stopped.
 
         Args:

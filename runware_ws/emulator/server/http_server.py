@@ -25,7 +25,7 @@ from .websocket import WebSocketConnection
 _GRACE = 0.5  # seconds for peers to take what is written, when the server stops
 _JSON = "application/json"
 _CODES = {404: "notFound", 405: "methodNotAllowed", 413: "requestTooLarge"}
-_ANYBODYS_BYTES = 64 * 1024  # that a body may have without the key
+_MAX_UNAUTHENTICATED_BYTES = 64 * 1024  # that a body may have without the key
 _FIRST_BYTES = 4096  # of a body, where the key is if it is not in a header
 
 
@@ -125,8 +125,8 @@ async def _body(request: Request, host: Host, key: str | None) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _ANYBODYS_BYTES:
-            limit = host.max_body_bytes(body[:_FIRST_BYTES], key) or _ANYBODYS_BYTES
+        if len(body) > _MAX_UNAUTHENTICATED_BYTES:
+            limit = host.max_body_bytes(body[:_FIRST_BYTES], key) or _MAX_UNAUTHENTICATED_BYTES
             if len(body) > limit:
                 message = f"The body is larger than {limit} bytes."
                 raise HTTPException(413, message, {"Connection": "close"})  # the rest stays unread

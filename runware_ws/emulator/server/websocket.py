@@ -28,9 +28,9 @@ from .host import Host
 _PATHS = ("/v1", "/v1/")
 # Bytes that wait for a peer to read them. Above the first limit, no more input is read from it.
 # Above the second, which only earlier requests can reach, its connection ends.
-_PATIENT_BYTES = 16 * 1024 * 1024
+_HIGH_WATER_BYTES = 16 * 1024 * 1024
 _MAX_UNSENT_BYTES = 256 * 1024 * 1024
-_MAX_STRANGER_BYTES = 64 * 1024  # that are taken from a peer before it has authenticated
+_MAX_UNAUTHENTICATED_BYTES = 64 * 1024  # that are taken from a peer before it has authenticated
 _CLOSE_TIMEOUT = 2.0  # seconds for a peer to answer a close frame
 # The first frame holds the key, so no frame may be logged, whatever the program's log level.
 _QUIET = logging.Logger("websocket", logging.CRITICAL)  # noqa: LOG001 - it must have no parent
@@ -53,7 +53,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._connection: ServiceConnection | None = None
         self._message = bytearray()  # of which fragments have come
-        self._stranger_bytes = 0
+        self._unauthenticated_bytes = 0
         self._unsent: deque[Push | Close | Cut] = deque()
         self._unsent_bytes = 0
         self._is_ended = False  # by an effect; what comes after it stays unsent
@@ -69,8 +69,8 @@ class WebSocketConnection(asyncio.Protocol):
         self._protocol.receive_data(data)
         self._handle_events()
         if self._connection is None or self._connection.session is None:
-            self._stranger_bytes += len(data)
-            if self._stranger_bytes > _MAX_STRANGER_BYTES and not self._is_ended:
+            self._unauthenticated_bytes += len(data)
+            if self._unauthenticated_bytes > _MAX_UNAUTHENTICATED_BYTES and not self._is_ended:
                 self._refuse("authenticate first")
 
     def eof_received(self) -> None:
@@ -83,7 +83,7 @@ class WebSocketConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_paused = False
         self._write()
-        if self._unsent_bytes <= _PATIENT_BYTES:
+        if self._unsent_bytes <= _HIGH_WATER_BYTES:
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -105,7 +105,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._write()
         if self._unsent_bytes > _MAX_UNSENT_BYTES:
             self.abort()
-        elif self._unsent_bytes > _PATIENT_BYTES:
+        elif self._unsent_bytes > _HIGH_WATER_BYTES:
             self._transport.pause_reading()
 
     def shutdown(self) -> None:

@@ -22,12 +22,12 @@ from .output import write_line
 
 async def examine(report: Report, target: Target, key: Secret | None, *, spend: bool) -> None:
     """Check this machine, and then probe the service, unless it cannot be reached."""
-    report.add(local.python())
-    report.add(local.packages())
+    report.add(local.check_python())
+    report.add(local.check_packages())
     if key is None:
-        row, key = local.key()
+        row, key = local.check_key()
         report.add(row)
-    async for row in local.way_to(target):
+    async for row in local.check_connection(target):
         report.add(row)
     if key is None or report.failed:
         report.add(Row("probes", "not tried, because a check above failed", "skipped"))
