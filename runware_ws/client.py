@@ -49,8 +49,8 @@ class RunwareClient(OtherTasks):
             result = await client.upscale(Path("photo.jpg"), upscale_factor=4)
             await result.save("photo-large.jpg")
 
-    It works on asyncio and on trio, and reconnects automatically. It may be closed in another task
-    than the one that opened it. Durations are in seconds, sizes in bytes.
+    It works on asyncio and on trio, and reconnects automatically. Any task of the event loop may
+    close it. Durations are in seconds, sizes in bytes.
 
     Args:
         api_key: the API key, or a plain or asynchronous function that returns it. The function is
@@ -66,16 +66,17 @@ class RunwareClient(OtherTasks):
         connections: the maximum number of connections. A second one is opened when small tasks
             would wait behind large images, or when several large images could be sent in parallel.
             Default 2.
-        max_in_flight_bytes: bytes of encoded input held in memory; a larger image is sent alone.
-            Default 128 MiB.
-        max_retries: how often a task is run again after a transient error of the service, each time
-            under a new taskUUID. Default 2; 0 disables retries.
+        max_in_flight_bytes: the maximum size of all encoded inputs in memory. An image that is
+            larger is sent alone. Default 128 MiB.
+        max_retries: the maximum number of retries of a task after transient errors of the service.
+            Each retry has a new taskUUID. Default 2; 0 disables retries.
         timeout: default ``timeout`` of a task; None for no limit. Default 300.
         connect_timeout: time limit for one attempt to connect. Default 10.
         auth_timeout: time limit for the reply to the authentication. Default 10.
         keepalive: silence after which a ping is sent. Default 20; Runware documents that it closes
             a connection after 120 s of silence.
-        ping_timeout: silence after a ping after which the connection counts as dead. Default 10.
+        ping_timeout: time without any data after a ping, after which the connection counts as dead.
+            Default 10.
         max_reconnect_time: time without a connection after which the client gives up. Default:
             None, for no limit.
         max_size: size of the largest frame that is accepted. Default 256 MiB.
@@ -89,18 +90,18 @@ class RunwareClient(OtherTasks):
             ``"resend"`` (the default) sends it again under the same UUID, ``"fail"`` raises
             `ResultLostError`. With ``"resend"``, a service that neither finds running tasks nor
             refuses known UUIDs may run such a task twice.
-        doubt_window: time that the service may need until it finds a task that it has received. A
-            task is not sent again before that. Default 2, or the time in `profile`.
+        doubt_window: time within which the service finds a task that it has received. A task is not
+            sent again earlier. Default 2, or the time in `profile`.
         max_download_bytes: size of the largest result that is downloaded. Default 512 MiB.
         download_timeout: time limit for the download of a result with its retries; None for no
             limit. Default 300.
         http_client: an ``httpx.AsyncClient`` for downloads, which this client does not close. Host
             names that lead to private addresses are then not refused. Default: own connections,
             which are kept until this client is closed.
-        reuse_inputs: whether an image that is sent again, for example with another factor, is sent
-            as the UUID that the service gave it in an earlier result of this client. This holds for
-            the last 256 images, but not with a `journal` or an ``idempotency_key``. If the service
-            has forgotten the image, the whole image is sent, which does not count as a retry.
+        reuse_inputs: whether an image that was sent before, for example with another factor, is
+            sent as the UUID that the service gave it. The last 256 images of this client are
+            remembered, but not with a `journal` or an ``idempotency_key``. If the service has
+            forgotten the image, the whole image is sent, which does not count as a retry.
             Default False, because the service stores uploads with at most 2048 pixels a side, a
             limit that images in requests do not have: the input of a second task might be smaller
             than that of the first.
@@ -324,11 +325,11 @@ class RunwareClient(OtherTasks):
     ) -> UpscaleTask:
         """Submit an image, and return when its task is sent or queued for sending.
 
-        It waits while ``max_in_flight`` or ``max_in_flight_bytes`` is reached. With an image of
-        more than 64 KiB, it also waits while 4 MiB of such images, or two larger ones, wait to be
-        sent. After that the image is read and encoded. With a journal, the call returns when the
-        task is recorded: if the process dies right afterwards, nothing is lost. If the call is
-        cancelled, nothing was sent; with a journal the task is given up.
+        It waits while ``max_in_flight`` or ``max_in_flight_bytes`` is reached. An image of more
+        than 64 KiB also waits while two or more such images are queued for sending, and would
+        exceed 4 MiB together with it. Then the image is read and encoded. With a journal, the call
+        returns when the task is recorded: if the process dies right afterwards, nothing is lost. If
+        the call is cancelled, nothing was sent; with a journal the task is given up.
 
         Args:
             image: see `upscale`.

@@ -89,7 +89,7 @@ class Names(Generic[T]):
         # Some file systems ignore case, and would take both names for the same file.
         key = str(without_image_suffix(PurePath(name))).casefold()
         if key in self._given:
-            raise _wrong(f"{name!r} is the name of another image, too")
+            raise _wrong(f"{name!r} is already the name of another image")
         self._given.add(key)
         return name
 
@@ -136,7 +136,7 @@ class Saver(Generic[T]):
         await run_in_thread(_try_folder, self._folder)
 
     def start(self, result: UpscaleResult, name: str, done: Done) -> None:
-        """Save a result in its turn, and call `done` with its path or with the error."""
+        """Queue a result for saving. `done` is called with its path or with the error."""
         self._queue.append((result, name, done))
         if len(self._workers) < _AT_ONCE:
             worker = Background(lambda: self._work(worker), "runware_ws save")

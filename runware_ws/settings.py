@@ -138,7 +138,7 @@ def _check_url(url: object, allow_insecure: bool) -> None:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Return whether a host name certainly means this machine."""
+    """Return whether a host is ``localhost`` or a loopback address. Names are not looked up."""
     if host == "localhost":
         return True
     try:

@@ -87,7 +87,7 @@ class Batch:
     _taken: dict[Path | str, _SubmittedImage] = field(default_factory=dict)
     _recovered: set[str] = field(default_factory=set)
     _outcomes: Outcomes[Path | str] | None = None
-    _closing: str = ""  # the reason to send nothing more
+    _closing: str = ""  # the reason why nothing more is sent
     _savers: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     async def run(self) -> None:

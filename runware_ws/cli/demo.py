@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _FACTOR: UpscaleFactor = 4
 _IN_FLIGHT = 4  # so that there is something to see
-_LATENCY = 0.5  # seconds, as if a model ran
+_LATENCY = 0.5  # seconds, to simulate a model
 _REFRESH_INTERVAL = 0.05
 _EXPECTED = Counter({"fail": 3, "drop": 3, "expire": 1})
 
@@ -233,7 +233,7 @@ class _DemoRun:
 
 
 def _description(event: Event) -> str:
-    """Return an event in words."""
+    """Return the text for an event."""
     if event.kind == "lost":
         return f"! connection lost: {event.detail}"
     if event.kind == "connected":

@@ -18,7 +18,7 @@ _QUESTION = "Overwrite them? [y]es, [s]kip these images, [N]o: "
 
 
 def resolve_conflicts(plan: Plan, out: Path, *, redo_outdated: bool) -> None:
-    """Make sure that no file is overwritten without permission; skip images if the user says so.
+    """Ask for permission to overwrite files. Skip the images of these files if the user says so.
 
     Args:
         plan: the plan, from which images are removed.

@@ -183,7 +183,7 @@ class Summary:
 
 
 def images(count: int) -> str:
-    """Return a number of images in words."""
+    """Return a number of images as a text, such as ``1 image``."""
     return "1 image" if count == 1 else f"{count} images"
 
 

@@ -60,7 +60,7 @@ async def random_session(context: ProbeContext) -> str:
     """Resume a session that does not exist."""
     answer = await _session(context, new_uuid())
     context.record(random_session=answer)
-    return answer if answer != "resumed" else "accepted as if it were known"
+    return answer if answer != "resumed" else "accepted like a known one"
 
 
 async def _session(context: ProbeContext, uuid: str) -> SessionAnswer:

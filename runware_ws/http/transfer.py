@@ -153,11 +153,11 @@ class Transfer(Generic[T]):
     async def _finish(self) -> T:
         size = self._content.size
         if self._length is not None and size != self._length:
-            raise TransferError(f"{size} of {self._length} bytes came")
+            raise TransferError(f"{size} of {self._length} bytes arrived")
         if not size:
             raise self._failed("it is empty")
         if not is_image(self._content.head, self._media_type):
-            raise self._failed(f"it is not an image ({self._media_type or 'of no type'})")
+            raise self._failed(f"it is not an image ({self._media_type or 'without a media type'})")
         try:
             return await self._content.finish()
         except WrongDigestError as error:

@@ -154,7 +154,7 @@ class _VipsPicture:
         image, properties = self._opened()
         region = pyvips.Region.new(image)  # it reads in order; an operation's threads may not
         done = 0  # lines that were read; none of them can be read again
-        kept = Image.new(properties.mode, (width, 0))  # those that the next strip has, too
+        kept = Image.new(properties.mode, (width, 0))  # the lines that the next strip shares
         for (top, bottom), following in zip(rows, [*rows[1:], rows[-1]], strict=True):
             strip = Image.new(properties.mode, (width, bottom - top))
             strip.paste(kept)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-_STRIP_BYTES = 1 << 20  # about so many are read at once
+_STRIP_BYTES = 1 << 20  # about as many are read at once
 _SHORT, _LONG, _LONG8 = 3, 4, 16  # of TIFF's types
 _CODES = {_SHORT: "H", _LONG: "I", _LONG8: "Q"}
 _ENTRIES_AT = 16  # behind the file's own header

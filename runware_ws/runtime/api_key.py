@@ -64,4 +64,4 @@ class ApiKey:
         try:
             await self.ask()
         except Exception as error:  # noqa: BLE001  # whatever the caller's function raises
-            _log.error("no new key: %s", type(error).__name__)  # its words may hold a secret
+            _log.error("no new key: %s", type(error).__name__)  # its message may contain a secret

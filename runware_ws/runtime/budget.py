@@ -50,10 +50,10 @@ class Budget:
         self._settled = Notification()
 
     async def reserve(self) -> None:
-        """Wait until another task certainly fits into the budget.
+        """Wait until another task fits into the budget, at the highest cost so far.
 
         Raises:
-            BudgetError: no other task fits, whatever the tasks in flight cost.
+            BudgetError: no other task fits, even if the tasks in flight cost nothing.
         """
         while not self._fits(self._in_flight + 1) or (self._highest is None and self._in_flight):
             if not self._fits(1):
@@ -105,7 +105,7 @@ class BudgetedSubmitter(Submitter):
         with time_limit(task_uuid, timeout, deadline, "the budget was reached"):
             await self._budget.reserve()
         try:
-            self.driver.check_open()  # it may have been closed meanwhile
+            self.driver.check_open()  # it may have been closed since
             left = None if deadline is None else max(deadline - self.driver.clock(), 1e-3)
             submission = await super().submit(image, template, timeout=left, **options)
         except BaseException:
@@ -127,7 +127,7 @@ class BudgetedSubmitter(Submitter):
 
 
 def _is_free(task: Task, outcome: dict[str, Any] | RunwareError) -> bool:
-    """Return whether a settled task certainly costs nothing: it was refused, or was not sent."""
+    """Return whether a settled task is known to cost nothing: it was refused, or was not sent."""
     if isinstance(outcome, RunwareError):
         return isinstance(outcome, TaskError) or not task.writes
     return False

@@ -146,7 +146,8 @@ class FileContent(Content[Path]):
     It is written to a temporary file in the same folder, which replaces the target at the end.
 
     Args:
-        path: the target, or an existing folder for it. Its suffix becomes that of the content.
+        path: the target, or an existing folder for it. The suffix is replaced by that of the
+            content.
         name: the name of the file, if `path` is a folder.
         durable: whether it must be synced to the disk before `finish` returns.
     """

@@ -49,5 +49,5 @@ class GuardedObserver(Observer):
 def _try(function: Callable[P, None], *args: P.args, **options: P.kwargs) -> None:
     try:
         function(*args, **options)
-    except Exception:  # noqa: BLE001  # it is somebody else's
+    except Exception:  # noqa: BLE001  # the code of the observer may raise anything
         _log.exception("the telemetry of the client failed")

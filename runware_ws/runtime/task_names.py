@@ -1,4 +1,4 @@
-"""The names of a task before it is submitted."""
+"""The taskUUIDs of a new task."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class TaskNames:
         account: Secret,
     ) -> None:
         if given is not None and key is not None:
-            raise InputError("idempotency_key", "names the task, as task_uuid does", "pass one")
+            raise InputError(
+                "idempotency_key", "is given together with task_uuid", "pass one of them"
+            )
         if key is not None:
             check_idempotency_key(key)
         self._template = template

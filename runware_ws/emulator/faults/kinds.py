@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 _Check: TypeAlias = Callable[[Any], str]  # returns what is allowed; "" if the value is
 _MAX_PADDING_BYTES = 1024 * 1024 * 1024
 _STATUSES = (400, 401, 402, 403, 429, 500, 503, 504)  # those that the service documents
-MESSAGE = "The fault script says so."
+MESSAGE = "Injected by a fault."
 
 
 def _checked(default: _T, check: _Check) -> _T:

@@ -101,7 +101,7 @@ class FaultyConnection:
         """End the connection. Pushes after this come back from the host as unsent."""
         self.is_dead = True
         if drop.how == "close":
-            self.send(Close(self.connection, drop.code, "the fault script says so"))
+            self.send(Close(self.connection, drop.code, "injected by a fault"))
         else:
             self.send(Cut(self.connection, drop.how))
 

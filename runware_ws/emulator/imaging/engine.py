@@ -112,7 +112,7 @@ class Engine:
         self._pool = _started_pool(settings.workers or min(os.cpu_count() or 1, _MAX_WORKERS))
 
     async def run(self, job: Job) -> JobOutcome:
-        """Run a job. An error becomes a `Failed` with a message as from the service."""
+        """Run a job. An error becomes a `Failed` with a message like those of the service."""
         try:
             if self._settings.latency and not job.is_upload:
                 await asyncio.sleep(self._settings.latency)

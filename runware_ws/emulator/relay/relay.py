@@ -171,7 +171,7 @@ class Relay(BackgroundServer):
             server.close()
             self._cut(is_reset=True)
             self._tasks.cancel_scope.cancel()
-        await asyncio.sleep(0)  # the loop tells the connections
+        await asyncio.sleep(0)  # so that `connection_lost` is called
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

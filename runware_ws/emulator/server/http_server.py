@@ -26,7 +26,7 @@ _GRACE = 0.5  # seconds for peers to take what is written, when the server stops
 _JSON = "application/json"
 _CODES = {404: "notFound", 405: "methodNotAllowed", 413: "requestTooLarge"}
 _MAX_UNAUTHENTICATED_BYTES = 64 * 1024  # that a body may have without the key
-_FIRST_BYTES = 4096  # of a body, where the key is if it is not in a header
+_FIRST_BYTES = 4096  # of a body: without a header, the key is among them
 
 
 @asynccontextmanager
@@ -82,7 +82,7 @@ async def _close(http: ServerState, websockets: set[WebSocketConnection]) -> Non
         http_connection.transport.abort()
     for connection in list(websockets):
         connection.abort()
-    await asyncio.sleep(0)  # the loop tells the connections
+    await asyncio.sleep(0)  # so that `connection_lost` is called
 
 
 def make_app(host: Host) -> Starlette:

@@ -26,11 +26,11 @@ from .background import reset
 from .host import Host
 
 _PATHS = ("/v1", "/v1/")
-# Bytes that wait for a peer to read them. Above the first limit, no more input is read from it.
-# Above the second, which only earlier requests can reach, its connection ends.
+# Limits of the bytes that a peer has not read yet. Above the first, no input is read from the peer.
+# Above the second, the connection ends; only answers to earlier requests can exceed it.
 _HIGH_WATER_BYTES = 16 * 1024 * 1024
 _MAX_UNSENT_BYTES = 256 * 1024 * 1024
-_MAX_UNAUTHENTICATED_BYTES = 64 * 1024  # that are taken from a peer before it has authenticated
+_MAX_UNAUTHENTICATED_BYTES = 64 * 1024  # from a peer before it has authenticated
 _CLOSE_TIMEOUT = 2.0  # seconds for a peer to answer a close frame
 # The first frame holds the key, so no frame may be logged, whatever the program's log level.
 _QUIET = logging.Logger("websocket", logging.CRITICAL)  # noqa: LOG001 - it must have no parent
@@ -101,7 +101,7 @@ class WebSocketConnection(asyncio.Protocol):
         if isinstance(effect, Push):
             self._unsent_bytes += len(effect.frame)
         else:
-            self._abort_later()  # a peer that reads nothing never gets to see the end
+            self._abort_later()  # a peer that reads nothing would keep the connection open
         self._write()
         if self._unsent_bytes > _MAX_UNSENT_BYTES:
             self.abort()

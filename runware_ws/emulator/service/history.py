@@ -38,7 +38,7 @@ class History:
         requests: the tasks that arrived, including refused ones, except those of an HTTP request
             without a valid key.
         billed: the cost of all executions.
-        webhooks_failed: the tasks whose webhook or upload failed for good, by taskUUID.
+        webhooks_failed: the tasks whose webhook or upload failed in every attempt, by taskUUID.
     """
 
     def __init__(self, limit: int) -> None:

@@ -89,7 +89,7 @@ class ServiceSettings:
         for member in fields(self):
             value = getattr(self, member.name)
             if isinstance(value, int | float) and not 0 <= value < inf:
-                raise ValueError(f"{member.name} must not be negative, nor without end")
+                raise ValueError(f"{member.name} must be a finite number of at least 0")
 
     def image_lifetime(self, options: Mapping[str, Any]) -> float | None:
         """Return the seconds for which the image of a task is kept; None for no limit."""
