@@ -110,8 +110,8 @@ class RunwareClient(OtherTasks):
             counts as the highest cost so far; until a cost is known, tasks are sent one at a time.
             Default: no limit.
         journal: path of a file in which tasks survive the process; see `recovered`. Default: none.
-        ssl: the TLS settings for ``wss://``, for example with your own certificates. Default:
-            `ssl.create_default_context`.
+        ssl: the TLS settings for ``wss://`` and for downloads, for example with your own
+            certificates. Default: `ssl.create_default_context`.
         proxy: URL of an HTTP or SOCKS proxy; True for the proxy of the environment; False for none.
             Default True.
         profile: the findings of `runware-ws doctor` about the service: ``"auto"`` (the default) for

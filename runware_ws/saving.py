@@ -16,7 +16,7 @@ from .protocol.request import is_uuid4
 from .results import UpscaleResult
 from .runtime.concurrency import Background, run_in_thread
 from .runtime.content import without_image_suffix
-from .runtime.file_names import (
+from .runtime.files import (
     MAX_NAME_BYTES,
     NameTemplate,
     check_file_name,

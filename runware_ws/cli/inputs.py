@@ -10,14 +10,17 @@ import glob
 import os
 import re
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TypeAlias
 
-from ..runtime.file_names import NameTemplate
+from ..runtime.files import NameTemplate
 from .errors import UsageError, one_line
 from .names import DEFAULT_NAME, FIELDS, FORMATS, absolute_path, format_of, is_url, result_name
+from .summary import images
 
 _OTHER_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
 _MAX_EXAMPLES = 3
@@ -43,22 +46,21 @@ class InputImage:
 class Tally:
     """Counts of inputs by the message about them, with a few examples of each."""
 
-    counts: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, list[str]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: defaultdict[str, list[str]] = field(default_factory=partial(defaultdict, list))
 
     def add(self, source: Path | PurePath | str, reason: str) -> None:
-        self.counts[reason] = self.counts.get(reason, 0) + 1
-        examples = self.examples.setdefault(reason, [])
-        if len(examples) < _MAX_EXAMPLES:
-            examples.append(one_line(source))
+        self.counts[reason] += 1
+        if len(self.examples[reason]) < _MAX_EXAMPLES:
+            self.examples[reason].append(one_line(source))
 
     def lines(self, form: str = "{names} ({reason})") -> Iterator[str]:
         """Yield one line for each reason, in a `form` of reason, number and names."""
         for reason, count in self.counts.items():
             examples = self.examples[reason]
             more = f" and {count - len(examples)} more" if count > len(examples) else ""
-            number = "1 image" if count == 1 else f"{count} images"
-            yield form.format(names=", ".join(examples) + more, number=number, reason=reason)
+            names = ", ".join(examples) + more
+            yield form.format(names=names, number=images(count), reason=reason)
 
 
 @dataclass(frozen=True)

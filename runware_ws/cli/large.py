@@ -13,7 +13,15 @@ from ..errors import BudgetError, InputError, RunwareError
 from .connection import connect
 from .errors import UsageError
 from .exit_status import FAILED, SUCCESS
-from .options import CONNECTION, LIMITS, RESULTS, ConnectionArguments, default_of, option
+from .options import (
+    LIMITS,
+    RECONNECT_TIME,
+    RESULTS,
+    ConnectionArguments,
+    ReconnectTime,
+    default_of,
+    option,
+)
 from .output import Output
 from .summary import dollars
 
@@ -39,10 +47,10 @@ class LargeArguments:
     ]
     factor: Annotated[
         int, option("Factor by which to upscale the image.", "--factor", "-f", value="2|4")
-    ] = 4
+    ] = default_of(RunwareClient.upscale_large, "factor")
     quality: Annotated[
         int, option("Quality of JPEG and WebP.", value="1-100", panel=RESULTS, min=1, max=100)
-    ] = 95
+    ] = default_of(RunwareClient.upscale_large, "quality")
     overwrite: Annotated[
         bool, option("Overwrite an existing file.", "--overwrite", panel=RESULTS)
     ] = False
@@ -61,7 +69,7 @@ class LargeArguments:
     ] = None
     overlap: Annotated[
         int, option("Context on each side of a tile.", value="PIXELS", panel=LIMITS)
-    ] = 32
+    ] = default_of(RunwareClient.upscale_large, "overlap")
     max_cost: Annotated[
         float | None,
         option("Send nothing if the estimated cost is higher.", value="DOLLARS", panel=LIMITS),
@@ -72,10 +80,7 @@ class LargeArguments:
     timeout: Annotated[
         float, option("Time limit of one tile, with its retries.", value="SECONDS", panel=LIMITS)
     ] = default_of(RunwareClient, "timeout")
-    max_reconnect_time: Annotated[
-        float,
-        option("Time without a connection before giving up.", value="SECONDS", panel=CONNECTION),
-    ] = 300.0
+    max_reconnect_time: ReconnectTime = RECONNECT_TIME
 
 
 async def large(arguments: LargeArguments, connection: ConnectionArguments) -> int:

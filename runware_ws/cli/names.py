@@ -12,7 +12,7 @@ import os
 import re
 from pathlib import Path, PurePath
 
-from ..runtime.file_names import NameTemplate, name_in_url
+from ..runtime.files import NameTemplate, name_in_url
 
 DEFAULT_NAME = "{name}"
 FIELDS = {

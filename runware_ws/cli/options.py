@@ -25,6 +25,12 @@ def option(
     return typer.Option(*names, metavar=value, help=text, rich_help_panel=panel, **settings)
 
 
+ReconnectTime = Annotated[
+    float, option("Time without a connection before giving up.", value="SECONDS", panel=LIMITS)
+]
+RECONNECT_TIME = 300.0
+
+
 def request_option(
     member_name: str,
     *short: str,

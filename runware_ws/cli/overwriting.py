@@ -29,7 +29,7 @@ def resolve_conflicts(plan: Plan, out: Path, *, redo_outdated: bool) -> None:
         UsageError: the user refuses, or cannot be asked.
     """
     conflicts = plan.conflicts(redo_outdated=redo_outdated)
-    count = sum(conflicts.counts.values())
+    count = conflicts.counts.total()
     if not count:
         return
     problem = f"{count} of {plan.total} results would overwrite files in {one_line(out)}"

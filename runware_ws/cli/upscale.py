@@ -23,8 +23,10 @@ from .options import (
     CONNECTION,
     LIMITS,
     OUTPUT,
+    RECONNECT_TIME,
     RESULTS,
     ConnectionArguments,
+    ReconnectTime,
     default_of,
     option,
     request_option,
@@ -159,9 +161,7 @@ class UpscaleArguments:
     timeout: Annotated[
         float, option("Time limit of one image, with its retries.", value="SECONDS", panel=LIMITS)
     ] = default_of(RunwareClient, "timeout")
-    max_reconnect_time: Annotated[
-        float, option("Time without a connection before giving up.", value="SECONDS", panel=LIMITS)
-    ] = 300.0
+    max_reconnect_time: ReconnectTime = RECONNECT_TIME
     journal: Annotated[
         Path | None,
         option(
@@ -294,11 +294,9 @@ async def upscale(arguments: UpscaleArguments, connection: ConnectionArguments) 
             try:
                 await batch.run()
             finally:
-                _show_summary(summary, arguments, output)
-                await _write_report(summary, arguments, output)
+                await _conclude(summary, arguments, output)
     else:
-        _show_summary(summary, arguments, output)
-        await _write_report(summary, arguments, output)
+        await _conclude(summary, arguments, output)
     return FAILED if summary.has_failures or output.incomplete else SUCCESS
 
 
@@ -326,12 +324,10 @@ def _started_summary(plan: Plan, arguments: UpscaleArguments, output: Output) ->
     return summary
 
 
-def _show_summary(summary: Summary, arguments: UpscaleArguments, output: Output) -> None:
+async def _conclude(summary: Summary, arguments: UpscaleArguments, output: Output) -> None:
+    """Show the summary, and write the report if there is to be one."""
     output.close()
     show = output.message if summary.has_failures or summary.unsaved else output.note
     show(summary.text(arguments.out))
-
-
-async def _write_report(summary: Summary, arguments: UpscaleArguments, output: Output) -> None:
     if arguments.report is not None:
         await write_report(arguments.report, summary.reports or (), output.message)

@@ -18,11 +18,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from ..errors import InputError, ProtocolError
 from ..protocol.secret import Secret
 from ..protocol.wire import decode_item, encode_item
+from ..runtime.files import write_atomically
 from ..settings import Settings
 from .adjustments import changed
 from .findings import Findings, is_allowed
@@ -133,15 +133,7 @@ def write(profile: Profile, path: Path) -> None:
         },
     }
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid4().hex}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(encode_item(record) + b"\n")
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_atomically(path, encode_item(record) + b"\n", 0o600)
 
 
 def update_profile(findings: Findings, url: str, key: Secret) -> tuple[Findings, Path]:

@@ -33,9 +33,6 @@ class BorrowedClient:
         finally:
             await answer.aclose()
 
-    async def aclose(self) -> None:
-        """Do nothing, because the client belongs to the caller."""
-
 
 async def _chunks(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
     try:

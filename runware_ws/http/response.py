@@ -48,6 +48,3 @@ class Requester(Protocol):
             TransferError: the request failed.
             ForbiddenAddressError: the host has no address that may be connected to.
         """
-
-    async def aclose(self) -> None:
-        """Close the kept connections."""

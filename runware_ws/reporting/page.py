@@ -15,9 +15,9 @@ from importlib.resources import files
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from ..batch import Outcome
+from ..runtime.files import write_atomically
 from .entries import ReportEntry, entry_of
 
 _AT_ONCE = 32
@@ -34,13 +34,8 @@ def write_page(outcomes: Iterable[Outcome[Any] | ReportEntry], target: Path, tit
             described += threads.map(describe, some)
     data = ",\n".join(described)
     page = _page(title, f"[{data}]")
-    temporary = target.with_name(f".{uuid4().hex}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(target, page.encode())
     return target
 
 

@@ -59,6 +59,7 @@ class BaseClient:
             max_bytes=settings.max_download_bytes,
             timeout=settings.download_timeout,
             connect_timeout=settings.connect_timeout,
+            tls=settings.ssl,
         )
         self._submitter: Submitter | None = None
         self._observer: Observer | None = None

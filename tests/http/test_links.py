@@ -14,10 +14,11 @@ from typing import Any
 import httpcore
 import pytest
 
-from runware_ws import DownloadError, UpscaleResult
+from runware_ws import DownloadError, RunwareClient, UpscaleResult
 from runware_ws.http import transfer
 from runware_ws.http.links import LinkRules, is_public
 from runware_ws.runtime.download import Downloads
+from tests.support.clients import KEY
 from tests.support.pictures import PICTURE, PictureServer, picture, redirect
 
 pytestmark = pytest.mark.anyio
@@ -211,6 +212,17 @@ async def test_tls_settings_of_the_callers_own_are_used_and_left_as_they_are(
             await UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads).read()
         downloads = Downloads("wss://127.0.0.1/v1", tls=own)
         assert await UpscaleResult(UUID4, {"imageURL": url}, downloads=downloads).read() == PICTURE
+
+
+async def test_a_client_downloads_with_the_tls_settings_that_it_was_given(
+    tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    own = ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
+    with PictureServer(tls) as server:
+        url = server.plays("/a.jpg", picture())
+        client = RunwareClient(KEY, url="wss://127.0.0.1:1/v1", ssl=own)
+        assert await UpscaleResult(UUID4, {"imageURL": url}, downloads=client._downloads).read()
 
 
 async def test_a_redirect_from_https_to_http_is_not_followed(tls: ssl.SSLContext) -> None:

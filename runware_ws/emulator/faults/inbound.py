@@ -11,22 +11,12 @@ from ..service.answers import RefusedError, error_item, http_status
 from ..service.core import Service
 from ..service.schedule import Schedule
 from ..service.validation import UPSCALE_TYPES
-from .kinds import MESSAGE, Delay, Drop, Expire, Fail, Fault, Refuse, Silence, Status
+from .kinds import MESSAGE, STATUS_CODES, Delay, Drop, Expire, Fail, Fault, Refuse, Silence, Status
 from .state import FaultyConnection, Held, Trigger
 
 _F = TypeVar("_F", bound=Fault)
 EVENTS = frozenset({"connection", "authentication", "request", "question", "call"})
 _WORK = ("imageUpload", "mediaStorage", *UPSCALE_TYPES)  # a tuple, since a taskType may be anything
-_CODES = {
-    400: "invalidRequest",
-    401: "invalidApiKey",
-    402: "insufficientCredits",
-    403: "forbidden",
-    429: "rateLimitExceeded",
-    500: "internalServerError",
-    503: "serviceUnavailable",
-    504: "timeout",
-}
 
 
 class InboundFaults:
@@ -59,7 +49,7 @@ class InboundFaults:
         """Return the status and the error that refuse an HTTP request; None if it is accepted."""
         tasks = self._tasks_of(body)
         for fault in self._striking("call", Status, *tasks):
-            return fault.status, _error(fault.code or _CODES[fault.status], {})
+            return fault.status, _error(fault.code or STATUS_CODES[fault.status], {})
         for task in tasks:
             for failing in self._striking(event_of(task), Fail, task):
                 error = failure(failing, task)

@@ -7,12 +7,20 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
+from ...error_codes import code_info
 from ...errors import InputError
 
 _T = TypeVar("_T")
 _Check: TypeAlias = Callable[[Any], str]  # returns what is allowed; "" if the value is
 _MAX_PADDING_BYTES = 1024 * 1024 * 1024
-_STATUSES = (400, 401, 402, 403, 429, 500, 503, 504)  # those that the service documents
+# An error code for each HTTP status that the service documents.
+STATUS_CODES = {
+    code_info(code).http_status: code
+    for code in (
+        *("invalidRequest", "invalidApiKey", "insufficientCredits", "forbidden"),
+        *("rateLimitExceeded", "internalServerError", "serviceUnavailable", "timeout"),
+    )
+}
 MESSAGE = "Injected by a fault."
 
 
@@ -281,7 +289,7 @@ class Status(Fault):
     """
 
     of: str = _of("call")
-    status: int = _checked(503, partial(_choice, _STATUSES))
+    status: int = _checked(503, partial(_choice, tuple(STATUS_CODES)))
     code: str | None = _checked(None, partial(_text, True))
 
 

@@ -1,17 +1,20 @@
-"""Names for the files of results: templates of names, and the names of inputs."""
+"""Files: names made from templates and from inputs, and writing without half-written files."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
-from pathlib import PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from string import Formatter
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
 from ..errors import InputError
 
 MAX_NAME_BYTES = 200  # of the 255 that most systems allow; the suffix needs some
+_BINARY = getattr(os, "O_BINARY", 0)  # on Windows
 _INVALID = re.compile(r'[\x00-\x1f/\\:*?"<>|]')  # on one of the usual systems
 _URL_PATH = re.compile(r"[a-z]+://[^/?#]*([^?#]*)", re.I)
 
@@ -74,3 +77,20 @@ def name_in_url(url: str) -> str:
     match = _URL_PATH.match(url)
     path = unquote(match[1]) if match else ""
     return valid_name(path.rstrip("/").rpartition("/")[2])
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a file that has either its former content or all of the new one. It blocks.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = path.with_name(f".{uuid4().hex}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
