@@ -51,7 +51,11 @@ class EmulateArguments:
     ] = 0.0
     workers: Annotated[
         int | None,
-        option("Images processed at once. Default: one per processor.", value="NUMBER", min=1),
+        option(
+            "Images processed at once. Default: one per processor, at most 8.",
+            value="NUMBER",
+            min=1,
+        ),
     ] = None
     cost: Annotated[float, option("Cost reported for each image.", value="DOLLARS", min=0)] = (
         default_of(ServiceSettings, "cost")

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from ..client import RunwareClient
 from ..errors import RunwareError
 from ..options import check_task_uuid
 from ..task import UpscaleTask
@@ -72,22 +71,20 @@ async def fetch(arguments: FetchArguments, connection: ConnectionArguments) -> i
     """
     check_writable(arguments.out)
     record, output = FolderRecord(arguments.out), Output()
-    uuids = [check_task_uuid(one) for one in arguments.uuids or record.unsaved]
+    uuids = dict.fromkeys(map(check_task_uuid, arguments.uuids or record.unsaved))
     if not uuids:
         raise UsageError("UUIDS: none given, and the record of --out names no unsaved result")
     failed = 0
     async with connect(connection, output.note) as client:
         create(arguments.out, record)
-        for task in await _attach(client, uuids, arguments.timeout):
+        # All are asked for at once.
+        tasks = [await client.attach(uuid, timeout=arguments.timeout) for uuid in uuids]
+        for task in tasks:
             entry = _entry(record, task.task_uuid, service_of(connection))
             report = await _report(task, entry, arguments.out, record)
             failed += report.error is not None
             output.image(report)
     return FAILED if failed or output.incomplete else SUCCESS
-
-
-async def _attach(client: RunwareClient, uuids: list[str], timeout: float) -> list[UpscaleTask]:
-    return [await client.attach(uuid, timeout=timeout) for uuid in dict.fromkeys(uuids)]
 
 
 def _entry(record: FolderRecord, task_uuid: str, service: str) -> RecordedResult:

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path, PurePath
 from typing import TypeAlias
 
@@ -194,7 +195,9 @@ class _Search:
             return
         try:
             with os.scandir(folder) as entries:
-                visible = sorted((one for one in entries if one.name[0] != "."), key=_name)
+                visible = sorted(
+                    (one for one in entries if one.name[0] != "."), key=attrgetter("name")
+                )
         except OSError as error:
             self.skipped.add(folder, f"cannot be read: {error.strerror}")
             return
@@ -272,7 +275,3 @@ def _holds(check: Callable[[], bool]) -> bool:
         return check()
     except OSError:  # for example, a link to itself
         return False
-
-
-def _name(entry: os.DirEntry[str]) -> str:
-    return entry.name

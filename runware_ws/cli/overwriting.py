@@ -34,7 +34,7 @@ def resolve_conflicts(plan: Plan, out: Path, *, redo_outdated: bool) -> None:
         return
     problem = f"{count} of {plan.total} results would overwrite files in {one_line(out)}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"{problem}: {_examples(conflicts)}; {_remedy(conflicts)}")
+        raise UsageError(f"{problem}: {'; '.join(conflicts.lines())}; {_remedy(conflicts)}")
     typer.echo(f"{problem}:", err=True)
     for line in conflicts.lines("  {names} ({reason})"):
         typer.echo(line, err=True)
@@ -43,10 +43,6 @@ def resolve_conflicts(plan: Plan, out: Path, *, redo_outdated: bool) -> None:
         plan.keep_all(redo_outdated=redo_outdated)
     elif answer not in ("y", "yes"):
         raise UsageError("nothing was sent")
-
-
-def _examples(conflicts: Tally) -> str:
-    return "; ".join(conflicts.lines())
 
 
 def _remedy(conflicts: Tally) -> str:

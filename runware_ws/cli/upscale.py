@@ -125,9 +125,7 @@ class UpscaleArguments:
     factor: Annotated[int, request_option("upscale_factor", "-f")] = 4
     format: Annotated[
         str | None,
-        request_option(
-            "output_format", more=("same",), text=" The value same keeps that of each input."
-        ),
+        request_option("output_format", more=("same",), text=" With same, that of each input."),
     ] = None
     quality: Annotated[int | None, request_option("output_quality")] = None
     as_json: Annotated[
