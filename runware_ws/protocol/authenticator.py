@@ -13,12 +13,12 @@ from .timing import Timing
 from .wire import ErrorItem, Item
 
 
-class Verdict(Enum):
-    """A consequence of a refused authentication."""
+class RefusalAction(Enum):
+    """The reaction to a refused authentication."""
 
-    WITHOUT_SESSION = auto()  # authenticate once more on this connection
-    FATAL = auto()
-    BREAKER = auto()  # drop the connection, and try again later
+    AUTHENTICATE_AGAIN = auto()  # on this connection, without the session
+    FAIL = auto()  # end the client
+    RECONNECT_LATER = auto()
 
 
 class Authenticator:
@@ -42,14 +42,14 @@ class Authenticator:
         link.ready, link.auth_deadline = True, None
         return resumed
 
-    def refused(self, link: ConnectionState, error: ErrorItem) -> Verdict:
+    def refused(self, link: ConnectionState, error: ErrorItem) -> RefusalAction:
         """Handle an error in reply, or a later error that says that the key became invalid."""
         if not link.ready and link.resuming is not None:
             self._resume_refused(link, error)
-            return Verdict.WITHOUT_SESSION
+            return RefusalAction.AUTHENTICATE_AGAIN
         if not self._reconnector.ever_ready and not code_info(error.code).retryable:
-            return Verdict.FATAL
-        return Verdict.BREAKER
+            return RefusalAction.FAIL
+        return RefusalAction.RECONNECT_LATER
 
     def _resume_refused(self, link: ConnectionState, error: ErrorItem) -> None:
         """Drop the session, so that it cannot lock the client out for ever.

@@ -19,7 +19,7 @@ from ..settings import Settings
 from ..words import visible
 from .answers import Subject, subject_of
 from .attribution import Attribution, TooLarge
-from .authenticator import Authenticator, Verdict, refusal
+from .authenticator import Authenticator, RefusalAction, refusal
 from .connection_state import ConnectionState
 from .dispatcher import Dispatcher
 from .effects import Connect, Disconnect, Frame, Pong
@@ -298,10 +298,10 @@ class Line:
             self._parts.reconciler.connection_ready(link, resumed, now)
 
     def _on_key_refused(self, link: ConnectionState, error: ErrorItem, now: float) -> None:
-        verdict = self._authenticator.refused(link, error)
-        if verdict is Verdict.FATAL and not self.index:
+        action = self._authenticator.refused(link, error)
+        if action is RefusalAction.FAIL and not self.index:
             self._parts.fail(refusal(error))
-        elif verdict is not Verdict.WITHOUT_SESSION:
+        elif action is not RefusalAction.AUTHENTICATE_AGAIN:
             reason = str(refusal(error))
             self._drop(reason, now)
             if not self.reconnector.ended:
