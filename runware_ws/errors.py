@@ -381,20 +381,7 @@ class TaskNotFoundError(TaskError):
     """The service does not know the task, model or file."""
 
 
-_CLASSES = {
-    cls.__name__: cls
-    for cls in (
-        TaskError,
-        ValidationError,
-        PermissionDeniedError,
-        InsufficientCreditsError,
-        RateLimitError,
-        ContentPolicyError,
-        ProviderError,
-        ServerError,
-        TaskNotFoundError,
-    )
-}
+_CLASSES = {cls.__name__: cls for cls in TaskError.__subclasses__()}
 
 
 def task_error(
@@ -405,5 +392,5 @@ def task_error(
     attempts: int = 1,
 ) -> TaskError:
     """Return an error of the service as an exception of the class for its code."""
-    cls = _CLASSES[code_info(code).exception]
+    cls = _CLASSES.get(code_info(code).exception, TaskError)
     return cls(code, message, task_uuid, {} if raw is None else raw, attempts)

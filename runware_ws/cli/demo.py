@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated
 import anyio
 import anyio.to_thread
 
-from ..batch import Outcome
 from ..client import RunwareClient
 from ..options import UpscaleFactor
 from ..pictures import picture_of
@@ -140,7 +139,6 @@ class _DemoRun:
     out: Path
     _output: Output = field(default_factory=Output)
     _started: float = field(default_factory=time.monotonic)
-    _saved: list[Path] = field(default_factory=list)
     _refused: int = 0
 
     async def run(self) -> bool:
@@ -159,22 +157,22 @@ class _DemoRun:
 
     async def _upscale(self, summary: Summary) -> None:
         outcomes = self.client.upscale_many(
-            self.pictures, upscale_factor=_FACTOR, output_type="base64Data", include_cost=True
+            self.pictures,
+            save_to=self.out,
+            upscale_factor=_FACTOR,
+            output_type="base64Data",
+            include_cost=True,
         )
         async for outcome in outcomes:
-            report = await self._save(outcome)
+            cost = None if outcome.result is None else outcome.result.cost
+            report = ImageReport(
+                outcome.source.name, output=outcome.path, error=outcome.error, cost=cost
+            )
             summary.add(report)
             if report.error is None:
                 self._say(f"{outcome.source.name} done ({summary.completed}/{summary.total})")
             else:
                 self._say(report.line())
-
-    async def _save(self, outcome: Outcome[Path]) -> ImageReport:
-        name = outcome.source.name
-        if outcome.result is None:
-            return ImageReport(name, error=outcome.error)
-        self._saved.append(await outcome.result.save(self.out / name))
-        return ImageReport(name, output=self._saved[-1], cost=outcome.result.cost)
 
     # Shown live
 
@@ -217,7 +215,7 @@ class _DemoRun:
         self._output.line("")
         for name, count in rows.items():
             self._output.line(f"  {name:<26}{count:>3}")
-        kept = whole == len(self._saved) == runs == total
+        kept = whole == runs == total
         promise = "each picture was upscaled once, and none was lost"
         self._output.line(f"\n{promise}" if kept else "\nFAILED: expected each picture once")
         return kept and struck == _EXPECTED
