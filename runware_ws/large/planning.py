@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,13 +28,17 @@ class TiledPicture:
     grid: Grid
     keys: tuple[str, ...]
 
-    def plan(self, price: float) -> LargePlan:
-        """Return the plan, with a price in US dollars per task."""
-        tasks = len(Counter(self.keys))
+    def plan(self) -> LargePlan:
+        """Return the plan, with the cost that follows from the documented price."""
+        tasks = len(set(self.keys))
         column, row = self.grid.columns.spans[0], self.grid.rows.spans[0]
-        tile_size = (column.end - column.start, row.end - row.start)
         return LargePlan(
-            self.grid.size, self.grid.result_size, tile_size, len(self.grid), tasks, tasks * price
+            size=self.grid.size,
+            result_size=self.grid.result_size,
+            tile_size=(column.end - column.start, row.end - row.start),
+            tiles=len(self.grid),
+            tasks=tasks,
+            cost=tasks * DOCUMENTED_PRICE,
         )
 
 
@@ -45,7 +48,6 @@ def plan(
     *,
     tile_size: int | None = None,
     overlap: int = 32,
-    price: float = DOCUMENTED_PRICE,
 ) -> LargePlan:
     """Return the number of tiles of a picture, and their cost. It reads the picture, and blocks.
 
@@ -54,12 +56,11 @@ def plan(
         factor: 2 or 4.
         tile_size: the longest side of a tile.
         overlap: pixels of context on each side of a tile.
-        price: price of a task in US dollars.
 
     Raises:
         InputError: an argument is wrong, or the picture cannot be read.
     """
-    return tiled(image, factor, tile_size, overlap).plan(price)
+    return tiled(image, factor, tile_size, overlap).plan()
 
 
 def tiled(image: LargeInput, factor: int, tile_size: int | None, overlap: int) -> TiledPicture:

@@ -23,7 +23,6 @@ from ..errors import (
     TaskError,
     TaskTimeoutError,
 )
-from ..protocol.request import DOCUMENTED_PRICE
 from ..results import UpscaleResult
 from ..runtime.budget import Budget
 from ..runtime.concurrency import run_in_thread
@@ -64,7 +63,7 @@ async def upscale_large(
     path = Path(output)
     job = await run_in_thread(tiled, image, factor, tile_size, overlap)
     check_output(path, job.grid.result_size)
-    plan = job.plan(DOCUMENTED_PRICE)
+    plan = job.plan()
     if on_plan is not None:
         on_plan(plan)
     if max_cost is not None and plan.cost > max_cost:
