@@ -194,7 +194,7 @@ class Window(Generic[T]):
         tag: returns the tag of a source; None for no tags.
         size: number of sources that may be taken and not yielded yet.
         ordered: whether outcomes come in the order of the sources.
-        lasting: whether tasks continue after the iteration was left.
+        keep_tasks: whether tasks continue after the iteration was left.
         saver: saves the results; or None.
     """
 
@@ -206,7 +206,7 @@ class Window(Generic[T]):
         size: int,
         *,
         ordered: bool,
-        lasting: bool,
+        keep_tasks: bool,
         saver: Saver[T] | None,
     ) -> None:
         self._saver = saver
@@ -215,14 +215,14 @@ class Window(Generic[T]):
         self._tag = tag
         self._size = size
         self._ordered = ordered
-        self._lasting = lasting
+        self._keep_tasks = keep_tasks
         self._in_flight: set[_Place[T]] = set()
         self._places: deque[_Place[T]] = deque()  # to be yielded, in this order
         self._room = Notification()
         self._changed = Notification()
         self._ended = False
         self._abandoned = False
-        self._broken: BaseException | None = None
+        self._source_error: BaseException | None = None
 
     async def feed(self, sources: Iterable[T] | AsyncIterable[T]) -> None:
         """Submit one source after the other. It runs in a background task."""
@@ -236,7 +236,7 @@ class Window(Generic[T]):
                     await self._take(source)
         except BaseException as error:
             if not self._abandoned:
-                self._broken = error  # raised again for the reader, in `next`
+                self._source_error = error  # raised again for the reader, in `next`
             if isinstance(error, (anyio.get_cancelled_exc_class(), GeneratorExit)):
                 raise
         finally:
@@ -321,13 +321,13 @@ class Window(Generic[T]):
                     self._changed.notify()  # for others who wait for the next
                 return outcome
             await self._changed.wait()
-        if self._broken is not None:
-            broken, self._broken = self._broken, None
-            raise broken
+        if self._source_error is not None:
+            error, self._source_error = self._source_error, None
+            raise error
         return None
 
     def _must_exit(self) -> bool:
-        return isinstance(self._broken, SystemExit | KeyboardInterrupt)
+        return isinstance(self._source_error, SystemExit | KeyboardInterrupt)
 
     def abandon(self) -> None:
         """Stop, because outcomes are not read any more."""
@@ -340,7 +340,7 @@ class Window(Generic[T]):
                 self._give_up(place.submission)
 
     def _give_up(self, submission: Submission) -> None:
-        if not self._lasting:
+        if not self._keep_tasks:
             self._cancel(submission)
 
     def counts(self) -> tuple[int, int]:

@@ -520,14 +520,13 @@ class RunwareClient(OtherTasks):
                 priority=priority,
             )
 
-        lasting = self._journal is not None
         window = Window(
             submit,
             self._cancel,
             tag,
             size,
             ordered=ordered,
-            lasting=lasting,
+            keep_tasks=self._journal is not None,
             saver=saver,
         )
         return Outcomes(window, images)

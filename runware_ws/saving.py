@@ -30,7 +30,7 @@ Done = Callable[[Path | RunwareError], None]
 _DEFAULT_NAME = "{stem}"
 _FIELDS = {"stem": "photo", "factor": 4, "number": 1}
 _REMEDY = 'pass a template such as "{stem}-{number}", or a function that returns a name'
-_AT_ONCE = 32
+_MAX_WORKERS = 32
 
 
 def saver_for(
@@ -138,7 +138,7 @@ class Saver(Generic[T]):
     def start(self, result: UpscaleResult, name: str, done: Done) -> None:
         """Queue a result for saving. `done` is called with its path or with the error."""
         self._queue.append((result, name, done))
-        if len(self._workers) < _AT_ONCE:
+        if len(self._workers) < _MAX_WORKERS:
             worker = Background(lambda: self._work(worker), "runware_ws save")
             self._workers.add(worker)
 

@@ -64,9 +64,8 @@ class Settings:
         for one in fields(self):
             if one.type in ("int", "float", "float | None"):
                 check_number(one.name, one.type, getattr(self, one.name))
-        check_bool("allow_insecure", self.allow_insecure)
-        check_bool("adaptive", self.adaptive)
-        check_bool("reuse_inputs", self.reuse_inputs)
+            elif one.type == "bool":
+                check_bool(one.name, getattr(self, one.name))
         _check_url(self.url, self.allow_insecure)
         if self.on_doubt not in ("resend", "fail"):
             raise InputError(

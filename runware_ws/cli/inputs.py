@@ -25,7 +25,7 @@ from .summary import images
 
 _OTHER_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
 _MAX_EXAMPLES = 3
-_MAX_NAME_LENGTH = 100
+_MAX_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +267,7 @@ def _unusable(argument: str, error: OSError | ValueError) -> str:
     remedy = "give an existing file, a folder or a URL"
     if _OTHER_URL.match(argument):
         reason, remedy = "not an http:// or https:// URL", "the service fetches no others"
-    return f"{one_line(argument)[:_MAX_NAME_LENGTH]}: {reason}; {remedy}"
+    return f"{one_line(argument)[:_MAX_SHOWN]}: {reason}; {remedy}"
 
 
 def _holds(check: Callable[[], bool]) -> bool:

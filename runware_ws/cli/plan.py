@@ -21,7 +21,7 @@ from .errors import UsageError
 from .inputs import ImageFinder, InputImage, Tally
 from .record import FolderRecord, PathState, ResultOrigin, content_of, result_options
 
-_AT_A_TIME = 16  # a file of 10 MB takes about 10 ms
+_BATCH_SIZE = 16  # a file of 10 MB takes about 10 ms
 _HEAD_BYTES = 512
 
 
@@ -167,7 +167,7 @@ def _add(
     images: Iterator[InputImage],
 ) -> bool:
     """Add the next images to a plan. Return False at the end."""
-    some = list(islice(images, _AT_A_TIME))
+    some = list(islice(images, _BATCH_SIZE))
     for image in some:
         try:
             _check(image)

@@ -45,11 +45,11 @@ class _Server:
     """The connections to one scheme, host and port."""
 
     origin: httpcore.Origin
-    is_known: bool  # which version of HTTP it speaks
-    every: set[httpcore.AsyncHTTPConnection] = field(default_factory=set)  # to be closed at the end
+    has_known_version: bool  # of HTTP
+    connections: set[httpcore.AsyncHTTPConnection] = field(default_factory=set)
     idle: list[httpcore.AsyncHTTPConnection] = field(default_factory=list)
     shared: httpcore.AsyncHTTPConnection | None = None  # of HTTP/2, for many requests at once
-    first: anyio.Lock = field(default_factory=anyio.Lock)
+    version_lock: anyio.Lock = field(default_factory=anyio.Lock)
 
 
 class Pool:
@@ -100,7 +100,7 @@ class Pool:
         """Close all connections, including those in use."""
         servers, self._servers = list(self._servers.values()), {}
         for server in servers:
-            for connection in server.every:
+            for connection in server.connections:
                 await connection.aclose()
 
     def _request(self, url: httpx.URL, headers: Mapping[str, str]) -> httpcore.Request:
@@ -114,15 +114,16 @@ class Pool:
         key = (url.scheme, url.host, url.port)
         if key not in self._servers:
             may_be_http2 = self._http2 and url.scheme == b"https"
-            self._servers[key] = _Server(url.origin, is_known=not may_be_http2)
+            self._servers[key] = _Server(url.origin, has_known_version=not may_be_http2)
         return self._servers[key]
 
     async def _send(
         self, server: _Server, request: httpcore.Request
     ) -> tuple[httpcore.AsyncHTTPConnection, httpcore.Response]:
-        if not server.is_known:
-            async with server.first:  # or each request would open a connection before it is known
-                if not server.is_known:
+        if not server.has_known_version:
+            # Otherwise each request would open a connection before the version is known.
+            async with server.version_lock:
+                if not server.has_known_version:
                     return await self._send_now(server, request)
         return await self._send_now(server, request)
 
@@ -131,7 +132,7 @@ class Pool:
     ) -> tuple[httpcore.AsyncHTTPConnection, httpcore.Response]:
         connection = await self._take(server)
         answer = await connection.handle_async_request(request)
-        server.is_known = True
+        server.has_known_version = True
         if answer.extensions["http_version"] == b"HTTP/2":
             server.shared = connection
         return connection, answer
@@ -149,7 +150,7 @@ class Pool:
             if not connection.has_expired():
                 return connection
             await connection.aclose()
-        server.every = {one for one in server.every if not one.is_closed()}
+        server.connections = {one for one in server.connections if not one.is_closed()}
         connection = httpcore.AsyncHTTPConnection(
             server.origin,
             ssl_context=self._tls if server.origin.scheme == b"https" else None,
@@ -157,7 +158,7 @@ class Pool:
             http2=self._http2,
             network_backend=self._network,
         )
-        server.every.add(connection)
+        server.connections.add(connection)
         return connection
 
     async def _keep(self, server: _Server, connection: httpcore.AsyncHTTPConnection) -> None:

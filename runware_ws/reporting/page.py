@@ -20,7 +20,7 @@ from ..batch import Outcome
 from ..runtime.files import write_atomically
 from .entries import ReportEntry, entry_of
 
-_AT_ONCE = 32
+_BATCH_SIZE = 32
 _MARK = re.compile(r"\{(policy|style|script|title|data)\}")
 
 
@@ -30,7 +30,7 @@ def write_page(outcomes: Iterable[Outcome[Any] | ReportEntry], target: Path, tit
     describe = partial(_described, folder=target.parent)
     entries = _entries(outcomes)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        while some := list(islice(entries, _AT_ONCE)):
+        while some := list(islice(entries, _BATCH_SIZE)):
             described += threads.map(describe, some)
     data = ",\n".join(described)
     page = _page(title, f"[{data}]")

@@ -61,7 +61,7 @@ class Content(abc.ABC, Generic[T]):
         self.size = 0
         self.head = b""
         self._pieces: list[bytes] = []
-        self._gathered = 0
+        self._unwritten_bytes = 0
         self._hash = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
         self._digest = digest
 
@@ -78,10 +78,10 @@ class Content(abc.ABC, Generic[T]):
         """
         self._pieces.append(chunk)
         self.size += len(chunk)
-        self._gathered += len(chunk)
+        self._unwritten_bytes += len(chunk)
         if len(self.head) < _HEAD_BYTES:
             self.head += chunk[: _HEAD_BYTES - len(self.head)]
-        if self._gathered >= _PIECE_BYTES:
+        if self._unwritten_bytes >= _PIECE_BYTES:
             await run_in_thread(self._write_pieces)
 
     async def finish(self) -> T:
@@ -108,7 +108,7 @@ class Content(abc.ABC, Generic[T]):
                 self._hash.update(piece)
         self._write(self._pieces)
         self._pieces = []
-        self._gathered = 0
+        self._unwritten_bytes = 0
 
     # These run in worker threads.
 
@@ -129,7 +129,7 @@ class MemoryContent(Content[bytes]):
         self._buffer = BytesIO()
 
     async def finish(self) -> bytes:
-        if self._gathered < LARGE_BYTES:
+        if self._unwritten_bytes < LARGE_BYTES:
             return self._finish_checked()
         return await super().finish()
 

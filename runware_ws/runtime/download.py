@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_AT_ONCE = 64  # and so the largest number of connections
+_MAX_CONNECTIONS = 64
 
 
 class Downloads:
@@ -122,7 +122,7 @@ class _KeptPool:
 
     def __init__(self) -> None:
         self._home = Home()
-        self._room = anyio.Semaphore(_AT_ONCE)
+        self._room = anyio.Semaphore(_MAX_CONNECTIONS)
         self._pool: Pool | None = None
         self._users = 0
         self._is_closed = False
