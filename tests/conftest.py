@@ -8,16 +8,24 @@ fails is what was changed; the many are drawn anew.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
 import pytest
-from hypothesis import settings
+
+# The tests and the commands that they start keep their bytecode: else each process would compile
+# all modules anew, which takes longer than most tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+from hypothesis import settings  # noqa: E402  # pytest compiles its many modules
 
 settings.register_profile("default", max_examples=50, deadline=None, derandomize=True)
 settings.register_profile("long", max_examples=10_000, deadline=None)
@@ -50,7 +58,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     Most tests wait, so there may be more processes than cores; but each has to start.
     """
     is_named = any("::" in argument or argument.endswith(".py") for argument in config.args)
-    return 0 if is_named else 6
+    return 0 if is_named else 4
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what lives as long as the process: thousands of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,12 +83,8 @@ def ctrl_c_is_heard() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def clean_environment() -> Iterator[None]:
-    """Take the developer's own key, service address and proxies out of the tests' reach.
-
-    The commands that tests start keep their bytecode, or half of their time would go to compiling.
-    """
+    """Take the developer's own key, service address and proxies out of the tests' reach."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         for name in list(os.environ):
             if name.startswith("RUNWARE_") or name.lower().endswith("_proxy"):
                 patch.delenv(name)
