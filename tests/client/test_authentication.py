@@ -116,7 +116,7 @@ async def test_nothing_is_sent_before_the_key_is_accepted() -> None:
         await connection.serve()
 
     with ScriptedServer(silent, waits) as server:
-        client = client_of(server, auth_timeout=1.0)
+        client = client_of(server, auth_timeout=0.5)
         await client.connect()
         task = await client.submit(IMAGE)
         assert task.state == "queued"

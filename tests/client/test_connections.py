@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def test_small_tasks_do_not_wait_behind_large_uploads() -> None:
     settled: list[str] = []
     async with Emulator() as emulator, Relay(emulator.url) as relay:
-        relay.throttle(500_000, "up")
+        relay.throttle(2_000_000, "up")
         async with client_of(emulator, url=relay.url, connections=2) as client:
 
             async def settle(name: str, task: UpscaleTask) -> None:

@@ -30,7 +30,7 @@ def photograph() -> bytes:
 
 @pytest.mark.anyio
 async def test_a_server_that_restarts_and_forgets_everything_costs_no_task() -> None:
-    with Emulator(latency=1.0) as emulator:
+    with Emulator(latency=0.5) as emulator:
         async with client_of(emulator) as client:
             tasks = [await client.submit(photograph()) for _ in range(5)]
             for _ in range(2):  # the first may overtake them; and a result takes longer

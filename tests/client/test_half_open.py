@@ -220,9 +220,9 @@ async def test_what_comes_during_an_upload_that_makes_no_way_is_heard(end: str) 
 async def test_an_upload_that_takes_longer_than_the_patience_is_left_alone() -> None:
     async def is_slow(connection: Connection) -> None:
         await connection.accept()
-        await read_slowly(connection, pieces=45, pause=0.05)
+        await read_slowly(connection, pieces=24, pause=0.05)
         await connection.serve()
 
-    async with served(is_slow, keepalive=1, ping_timeout=1) as (server, client):
+    async with served(is_slow, keepalive=0.5, ping_timeout=0.5) as (server, client):
         assert isinstance(await outcome_of(await client.submit(LARGE)), UpscaleResult)
         assert len(server.connections) == 1

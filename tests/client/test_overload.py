@@ -22,7 +22,7 @@ async def test_all_images_are_delivered_and_few_are_refused(room: int, is_named:
     images = 30 * room
     faults = [] if is_named else [Anonymous()]
     async with (
-        Emulator(max_running=room, latency=0.05, faults=faults) as emulator,
+        Emulator(max_running=room, latency=0.02, faults=faults) as emulator,
         client_of(emulator) as client,
     ):
         outcomes = [one async for one in client.upscale_many([picture((4, 4))] * images)]
@@ -66,7 +66,7 @@ async def test_a_task_that_is_refused_again_and_again_waits_for_its_timeout(code
             await connection.send(errors=[error(code, task, status=429)])
 
     async with served(is_full, max_retries=0) as (server, client):
-        task = await client.submit("https://example.com/photo.jpg", timeout=1)
+        task = await client.submit("https://example.com/photo.jpg", timeout=0.5)
         failure = await outcome_of(task)
         assert isinstance(failure, TaskTimeoutError | RateLimitError)
         if isinstance(failure, TaskTimeoutError):

@@ -305,7 +305,7 @@ async def test_a_reader_that_hears_pings_but_answers_nothing_is_half_open_too() 
         await connection.accept()
         await asyncio.Event().wait()
 
-    async with served(hears_only, keepalive=0.1, ping_timeout=1.0) as (server, client):
+    async with served(hears_only, keepalive=0.1, ping_timeout=0.3) as (server, client):
         await server.until(lambda: len(server.connections) == 2)
         assert (await client.upscale(IMAGE)).image_url
         assert server.connections[0].tasks[1:] == [{"taskType": "ping", "ping": True}]

@@ -9,18 +9,16 @@ import ssl
 import threading
 import traceback
 from collections.abc import Callable
-from inspect import signature
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runware_ws import AuthenticationError, ConnectionLostError, InputError, RunwareClient
-from runware_ws.protocol.timing import Timing
 from runware_ws.sync import RunwareClient as BlockingClient
 from tests.support.answers import error
-from tests.support.clients import IMAGE, KEY, client_of, hasty, served
-from tests.support.reference import entries, shown
+from tests.support.clients import IMAGE, KEY, QUICK, client_of, hasty, served
 from tests.support.scripted import Connection, ScriptedServer
 
 OTHER_KEY = "rw_Other4712SecretOfTheTests"
@@ -131,6 +129,12 @@ class Keys:
         return len(self.threads)
 
 
+def rotating(function: Callable[[], Any], server: ScriptedServer) -> RunwareClient:
+    """Return a client that takes its keys from a function, and soon tries a refused one again."""
+    client = RunwareClient(function, url=server.url, doubt_window=0.1)
+    return hasty(client, replace(QUICK, breaker=(0.01, 0.01)))
+
+
 def keys_used(server: ScriptedServer) -> list[str]:
     return [task["apiKey"] for task in server.of_kind("authentication")]
 
@@ -153,9 +157,7 @@ async def refuses(connection: Connection) -> None:
 async def test_a_key_that_is_refused_is_asked_for_again(kind: str) -> None:
     keys = Keys(KEY, OTHER_KEY)
     with ScriptedServer(drops, refuses) as server:
-        function: Callable[[], Any] = getattr(keys, kind)
-        client = RunwareClient(function, url=server.url)
-        async with hasty(client, Timing(breaker=(0.01, 0.01))):
+        async with rotating(getattr(keys, kind), server) as client:
             await client.upscale(IMAGE)
     used = keys_used(server)
     assert (used[0], used[1], used[-1]) == (KEY, KEY, OTHER_KEY)
@@ -168,7 +170,7 @@ async def test_a_key_that_is_refused_is_asked_for_again(kind: str) -> None:
 async def test_a_key_that_is_good_is_not_asked_for_again() -> None:
     keys = Keys(KEY, OTHER_KEY)
     with ScriptedServer(drops, drops) as server:
-        async with RunwareClient(keys.plain, url=server.url) as client:
+        async with rotating(keys.plain, server) as client:
             await client.upscale(IMAGE)
     assert keys_used(server) == [KEY] * 3
     assert keys.asked == 1
@@ -209,8 +211,7 @@ async def test_a_function_that_fails_later_is_asked_again_and_its_words_are_not_
     caplog.set_level(logging.DEBUG)
     keys = Keys(KEY, LookupError(f"no vault for {OTHER_KEY}"), OTHER_KEY)
     with ScriptedServer(drops, refuses, refuses) as server:
-        client = RunwareClient(keys.asynchronous, url=server.url)
-        async with hasty(client, Timing(breaker=(0.01, 0.01))):
+        async with rotating(keys.asynchronous, server) as client:
             await client.upscale(IMAGE)
             assert OTHER_KEY not in repr(vars(client))
     assert keys_used(server)[-1] == OTHER_KEY

@@ -58,7 +58,7 @@ async def test_a_timeout_after_the_connection_was_lost_says_so() -> None:
         await connection.receive()
 
     async with served(drops_a_task, shut) as (_, client):
-        failure = await outcome_of(await client.submit(IMAGE, timeout=1.0))
+        failure = await outcome_of(await client.submit(IMAGE, timeout=0.5))
         assert isinstance(failure, TaskTimeoutError)
         assert failure.stage == "reconciling"
         assert "authenticating" in failure.detail

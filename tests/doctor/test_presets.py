@@ -28,6 +28,8 @@ from tests.support.clients import hasty, outcome_of
 MEASURES = ("shortest_run", "result_bytes", "lateness")
 # All but the one that moves 85 MiB, for which `test_probes` has a test of its own.
 PROBES = [probe for probe in (*FREE, *PAID) if probe.run is not inputs]
+# The worst rules, but tasks are found soon.
+WORST_BUT_QUICK = replace(PRESETS["worst"], visible_after=0.1)
 # Where a rule leaves nothing to find out.
 UNKNOWN = {
     "documented": set[str](),
@@ -85,6 +87,15 @@ def profile(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return path
 
 
+@pytest.fixture
+def worst_but_quick(tmp_path: Path) -> Path:
+    """The profile of `WORST_BUT_QUICK`."""
+    findings = replace(EXPECTED["worst"], lateness=0.1, shortest_run=0.05)
+    path = tmp_path / "profile.json"
+    write(Profile("127.0.0.1", "0").updated(findings, datetime.now(UTC)), path)
+    return path
+
+
 async def questions_after_a_cut(preset: str, moment: Any, **settings: Any) -> int:
     """Upscale an image whose connection is cut; return how often the service was asked for it.
 
@@ -133,13 +144,13 @@ async def test_where_a_known_uuid_is_refused_one_round_of_questions_is_enough(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("preset", ["worst"])
 async def test_where_nothing_is_found_again_tasks_are_delivered_async(
-    preset: str, profile: Path
+    worst_but_quick: Path,
 ) -> None:
     """The result of a synchronous task that is lost with its connection cannot be had again."""
-    async with emulator_of(preset) as emulator:
-        async with RunwareClient(emulator.api_key, url=emulator.url, profile=profile) as client:
+    async with Emulator(rules=WORST_BUT_QUICK, upscaler=lambda *_: picture()) as emulator:
+        client = RunwareClient(emulator.api_key, url=emulator.url, profile=worst_but_quick)
+        async with client:
             await client.upscale(picture())
             await client.upscale(picture(), delivery_method="sync")
         tasks = [one.task for one in emulator.requests if one.task["taskType"] == "upscale"]
@@ -149,17 +160,17 @@ async def test_where_nothing_is_found_again_tasks_are_delivered_async(
 @pytest.mark.anyio
 @pytest.mark.parametrize("on_doubt", ["resend", "fail"])
 async def test_under_the_worst_rules_a_task_that_never_arrived_is_sent_again_after_the_window(
-    on_doubt: Literal["resend", "fail"], tmp_path: Path
+    on_doubt: Literal["resend", "fail"], worst_but_quick: Path
 ) -> None:
     """Or it is lost, and the error says so. The profile's window of 120 s is cut short."""
-    rules = replace(PRESETS["worst"], visible_after=0.1)
-    findings = replace(EXPECTED["worst"], lateness=0.1, shortest_run=0.05)
-    path = tmp_path / "profile.json"
-    write(Profile("127.0.0.1", "0").updated(findings, datetime.now(UTC)), path)
-    cut = Drop(of="request", nth=1, moment="before", how="reset")
+    rules, cut = WORST_BUT_QUICK, Drop(of="request", nth=1, moment="before", how="reset")
     async with Emulator(rules=rules, upscaler=lambda *_: picture(), faults=[cut]) as emulator:
         client = RunwareClient(
-            emulator.api_key, url=emulator.url, profile=path, doubt_window=0.4, on_doubt=on_doubt
+            emulator.api_key,
+            url=emulator.url,
+            profile=worst_but_quick,
+            doubt_window=0.4,
+            on_doubt=on_doubt,
         )
         timing = replace(
             client._settings.timing, poll=(0.01, 0.1), living_window=0.1, reconnect=(0.01, 0.1)

@@ -130,7 +130,7 @@ async def test_a_disk_that_hangs_holds_no_result_up_past_its_timeout_and_loses_n
     with ScriptedServer(answers_both) as server:
         async with client_of(server, journal=path) as client:
             brake = Brake(monkeypatch, KeepResult)
-            one, other = await submitted(client, 2, timeout=1)
+            one, other = await submitted(client, 2, timeout=0.5)
             for task in (one, other):
                 failure = await outcome_of(task)
                 assert isinstance(failure, TaskTimeoutError)

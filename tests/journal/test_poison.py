@@ -91,7 +91,7 @@ async def test_one_that_cannot_be_read_costs_nobody_else(path: Path) -> None:
 
     with ScriptedServer(serves, serves) as server:
         async with client_of(server, journal=path) as client:
-            tasks = [await client.submit(b"an image", timeout=3) for _ in range(3)]
+            tasks = [await client.submit(b"an image", timeout=limit) for limit in (1, 20, 20)]
             outcomes = [await outcome_of(task) for task in tasks]
         async with client_of(server, journal=path) as client:
             left = await left_by(client)
