@@ -94,9 +94,9 @@ class Bed:
     def _is_asked(self) -> bool:
         return self.received["getResponse"] >= self._until_asked
 
-    async def upscale(self, **options: Any) -> Any:
+    async def upscale(self, *, known_limit: float = 20.0, **options: Any) -> Any:
         """Return the result of a task, or its error."""
-        timing = replace(QUICK, known_limit=1.0)
+        timing = replace(QUICK, known_limit=known_limit)
         options = {"timing": timing, "doubt_window": 0.3, **options}
         async with self.emulator, client_of(self.emulator, **options) as client:
             task = await client.submit(picture(), upscale_factor=2, timeout=None)
@@ -120,7 +120,7 @@ async def test_a_task_that_was_cut_off_is_delivered_with_one_run(
 @pytest.mark.parametrize(("rules", "text"), NO_WAY.values(), ids=NO_WAY)
 async def test_where_there_is_no_way_the_error_says_what_is_known(rules: Rules, text: str) -> None:
     bed = Bed(rules, until_asked=0)
-    error = await bed.upscale()
+    error = await bed.upscale(known_limit=0.3)
     assert isinstance(error, ResultLostError)
     assert text in str(error)
     assert set(bed.emulator.executions.values()) == {1}

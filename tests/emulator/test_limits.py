@@ -88,9 +88,8 @@ def test_a_peer_that_never_reads_is_not_read_either() -> None:
         with peer:
             peer.send(json.dumps([{"taskType": "authentication", "apiKey": emulator.api_key}]))
             peer.recv(timeout=TIMEOUT)
-            peer.socket.setsockopt(
-                socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 500_000)
-            )
+            patience = struct.pack("ll", 0, 500_000)
+            peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
             with pytest.raises((OSError, ConnectionClosed)):
                 send_tasks(peer, 200, 2 * MEBIBYTE)
             assert len(emulator.requests) < 60
