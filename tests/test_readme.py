@@ -31,6 +31,7 @@ from PIL import Image
 import runware_ws
 from runware_ws import RunwareClient, errors
 from runware_ws.emulator import Emulator
+from tests.cli.conftest import run
 from tests.support import reference
 
 ROOT = Path(__file__).parent.parent
@@ -319,30 +320,33 @@ def plain(output: str) -> list[str]:
     return sorted(line for line in re.sub(r"\d+(\.\d+)?", "N", text).splitlines() if line.strip())
 
 
+def emulate(arguments: list[str], count: int) -> str:
+    """Return so many lines of an emulator, which runs until it is stopped."""
+    command = [sys.executable, "-m", "runware_ws", "emulate", *arguments]
+    command += ["--port", "0"]  # its own may be taken
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    ) as process:
+        assert process.stdout is not None
+        shown = ""
+        while len(plain(shown)) < count and (line := process.stdout.readline()):
+            shown += line
+        process.terminate()
+        process.stdout.read()
+    return shown
+
+
 @pytest.mark.parametrize(("command", "output"), commands())
 def test_each_command_prints_what_it_says(command: str, output: str, folder: Path) -> None:
     program, *arguments = shlex.split(command)
     assert program == "runware-ws"
-    if arguments[0] == "emulate":
-        arguments += ["--port", "0"]  # its own may be taken
-    start = [sys.executable, "-m", "runware_ws", *arguments]
     expected = plain(output)
-    with subprocess.Popen(
-        start, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
-    ) as process:
-        assert process.stdout is not None
-        if arguments[0] == "emulate":  # it runs until it is stopped
-            lines: list[str] = []
-            while len(plain("".join(lines))) < len(expected) and (
-                line := process.stdout.readline()
-            ):
-                lines.append(line)
-            process.terminate()
-            process.stdout.read()
-        else:
-            lines = process.stdout.readlines()
-            assert process.wait() == 0
-    printed = plain("".join(lines))
+    if arguments[0] == "emulate":
+        printed = plain(emulate(arguments[1:], len(expected)))
+    else:
+        done = run(*arguments)
+        assert done.status == 0
+        printed = plain(done.output)
     if "..." in expected:
         expected.remove("...")
         assert set(expected) <= set(printed)

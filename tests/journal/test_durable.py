@@ -20,7 +20,7 @@ from tests.support.clients import IMAGE, KEY, client_of, outcome_of, served, sub
 from tests.support.scripted import Connection, ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
-TIMES = 5
+TIMES = 3
 
 
 @pytest.fixture
