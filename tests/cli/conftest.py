@@ -90,10 +90,10 @@ def size_of(path: str | Path) -> tuple[int, int]:
         return image.size
 
 
-def run(*arguments: str | Path) -> Finished:
+def run(*arguments: str | Path, stdin: str = "") -> Finished:
     """Run the command in this process."""
     words = [str(one) for one in arguments]
-    result = CliRunner().invoke(app, words, prog_name="runware-ws", catch_exceptions=False)
+    result = CliRunner().invoke(app, words, stdin, prog_name="runware-ws", catch_exceptions=False)
     return Finished(result.exit_code, result.stdout, result.stderr)
 
 

@@ -6,7 +6,6 @@ What belongs to one option is tested with it; a full disk in `test_unsaved`.
 from __future__ import annotations
 
 import io
-import json
 import sys
 from pathlib import Path
 
@@ -14,13 +13,11 @@ import pytest
 
 from runware_ws.emulator import Emulator
 from tests.cli.conftest import (
-    Start,
     make_broken_image,
     make_image,
     make_images,
     results,
     run,
-    wait,
 )
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -87,11 +84,11 @@ def test_a_bad_key_gets_one_line(service: Emulator, monkeypatch: pytest.MonkeyPa
     assert not Path("upscaled").exists()
 
 
-def test_no_network_gets_one_line_of_error(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_gets_one_line_of_error(monkeypatch: pytest.MonkeyPatch) -> None:
     make_images("a")
     monkeypatch.setenv("RUNWARE_API_KEY", "some-key")
     url = "ws://127.0.0.1:9/v1"
-    done = wait(start("upscale", "in", "--url", url, "--max-reconnect-time", "0"))
+    done = run("upscale", "in", "--url", url, "--max-reconnect-time", "0")
     assert done.status == 1
     assert done.stderr.splitlines()[-1].startswith(f"error: cannot connect to {url}: ")
     assert done.stderr.count("error: ") == 1
@@ -109,16 +106,14 @@ def test_a_list_of_files_comes_from_a_pipe(
     assert listed("-") == ["in/a.jpg", "in/b.jpg"]
 
 
-def test_images_of_a_list_and_of_a_pattern_are_upscaled(service: Emulator, start: Start) -> None:
-    import subprocess
-
+@pytest.mark.usefixtures("service")
+def test_images_of_a_list_and_of_a_pattern_are_upscaled() -> None:
     make_images("ab")
     make_image("more/c.png")
-    process = start("upscale", "more/*.png", "--files-from", "-", "--json", stdin=subprocess.PIPE)
-    stdout, _ = process.communicate("in/a.jpg\nin/b.jpg\n")
-    assert process.returncode == 0
-    sources = sorted(json.loads(line)["source"] for line in stdout.splitlines())
-    assert sources == ["in/a.jpg", "in/b.jpg", "more/c.png"]
+    arguments = ("more/*.png", "--files-from", "-", "--json")
+    done = run("upscale", *arguments, stdin="in/a.jpg\nin/b.jpg\n")
+    assert done.status == 0
+    assert [one["source"] for one in done.objects] == ["in/a.jpg", "in/b.jpg", "more/c.png"]
     assert results() == ["a.jpg", "b.jpg", "c.png.jpg"]
 
 
@@ -155,9 +150,9 @@ def test_verbose_prints_what_the_connection_does(service: Emulator) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_command_completes_itself_in_a_shell(
-    start: Start, monkeypatch: pytest.MonkeyPatch, shell: str
+    monkeypatch: pytest.MonkeyPatch, shell: str
 ) -> None:
     monkeypatch.setenv("_RUNWARE_WS_COMPLETE", f"source_{shell}")
-    done = wait(start())
+    done = run()
     assert done.status == 0
     assert "runware-ws" in done.stdout
