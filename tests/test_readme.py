@@ -126,7 +126,7 @@ def test_each_extra_is_in_the_table() -> None:
     listed = {row[0].strip("`") for row in table_after(README, "Install")} - {"(none)"}
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     section = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
-    assert listed == set(re.findall(r"^(\w+) = \[", section, re.MULTILINE)) - {"dev"}
+    assert listed == set(re.findall(r"^(\w+) = \[", section, re.MULTILINE)) - {"test", "dev"}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -86,7 +86,7 @@ def contracts_hold(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def imports_of_modules() -> dict[str, set[str]]:
     """Return which modules each one imports; of other packages their names alone."""
-    grimp = pytest.importorskip("grimp", reason="it is in the extra `dev` only")
+    grimp = pytest.importorskip("grimp", reason="it is in the extra `test` only")
     graph = grimp.build_graph(
         PACKAGE,
         include_external_packages=True,
@@ -136,7 +136,7 @@ def base_modules(source: Source) -> list[str]:
 
 
 def test_the_contracts_of_the_rooms_hold() -> None:
-    pytest.importorskip("importlinter", reason="it is in the extra `dev` only")
+    pytest.importorskip("importlinter", reason="it is in the extra `test` only")
     done = contracts_hold(ROOT)
     assert done.returncode == 0, done.stdout
 

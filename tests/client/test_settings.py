@@ -230,7 +230,7 @@ def test_a_blocking_client_takes_a_function_too() -> None:
 
 @pytest.mark.anyio
 async def test_a_server_is_trusted_by_the_callers_own_tls_settings() -> None:
-    trustme = pytest.importorskip("trustme", reason="it is in the extra `dev` only")
+    trustme = pytest.importorskip("trustme", reason="it is in the extra `test` only")
     authority = trustme.CA()
     served_with = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(served_with)

@@ -9,7 +9,7 @@ import pytest
 from runware_ws import RunwareClient
 from tests.support.clients import IMAGE, KEY, outcome_of, submitted
 
-pytest.importorskip("wsproto", reason="it is in the extra `dev` only")
+pytest.importorskip("wsproto", reason="it is in the extra `test` only")
 if TYPE_CHECKING:
     from tests.support.strange import Habits, StrangeServer
 else:

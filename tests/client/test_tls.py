@@ -13,7 +13,7 @@ from tests.support.answers import JPEG, result
 from tests.support.clients import IMAGE, KEY, client_of
 from tests.support.scripted import Connection, ScriptedServer
 
-trustme = pytest.importorskip("trustme", reason="it is in the extra `dev` only")
+trustme = pytest.importorskip("trustme", reason="it is in the extra `test` only")
 pytestmark = pytest.mark.anyio
 
 LARGE = JPEG + Random(1).randbytes(8 * 1024 * 1024)

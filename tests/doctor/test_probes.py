@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runware_ws.doctor import paid
-from runware_ws.doctor.context import ProbeContext, UnknownError
+from runware_ws.doctor.context import ProbeContext, Times, UnknownError
 from runware_ws.doctor.findings import Findings
 from runware_ws.doctor.table import FREE, PAID, Probe, Row
 from runware_ws.emulator import Emulator
@@ -27,11 +27,15 @@ HASTY = replace(QUICK, answer=0.5, quiet=0.05, result=0.5, search=0.3, second=0.
 
 
 async def rows_of(
-    script: Script, *names: str, limit: float = 0.02, known: Findings | None = None
+    script: Script,
+    *names: str,
+    limit: float = 0.02,
+    known: Findings | None = None,
+    times: Times = HASTY,
 ) -> tuple[dict[str, Row], ProbeContext, ScriptedServer]:
     """Run probes beside a service all of whose connections play a script."""
     with ScriptedServer(*[script] * MANY) as server:
-        context = context_of(server.url, KEY, HASTY, limit)
+        context = context_of(server.url, KEY, times, limit)
         context.findings = known or context.findings
         rows = await examine(context, probes(*names))
     return rows, context, server
@@ -245,7 +249,8 @@ async def test_what_a_service_has_no_use_for_is_unknown_and_costs_nothing(probe:
 
 @pytest.mark.parametrize("probe", FREE[2:], ids=lambda probe: probe.name)
 async def test_silence_is_unknown(probe: Probe) -> None:
-    rows, context, _ = await rows_of(answering(lambda task: None), probe.name)
+    impatient = replace(HASTY, answer=0.15, result=0.15, search=0.15)
+    rows, context, _ = await rows_of(answering(lambda task: None), probe.name, times=impatient)
     if probe.name not in ("old session", "random session"):
         assert rows[probe.name].state == "unknown"
         assert context.findings == Findings()

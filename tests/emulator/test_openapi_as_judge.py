@@ -7,7 +7,7 @@ content type or a body that the document does not know.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -19,10 +19,6 @@ from tests.emulator.bench import picture
 from tests.emulator.sockets import TIMEOUT, get
 
 pytestmark = pytest.mark.fuzz
-
-schemathesis = pytest.importorskip("schemathesis", reason="it is in the extra `dev` only")
-if TYPE_CHECKING:
-    from schemathesis import GenerationMode
 
 # Errors of requests that the document allows: no schema can say these.
 BEYOND_THE_DOCUMENT = {"conflictTaskUUID", "invalidImage", "mediaNotFound"}
@@ -55,13 +51,21 @@ def narrowed(schema: Any) -> Any:
     return kept | {"pattern": PATTERNS["uri"]} if kept.get("format") == "uri" else kept
 
 
-def cases(emulator: Emulator, mode: GenerationMode) -> Any:
+@pytest.fixture
+def schemathesis() -> Any:
+    """The library. It is not imported where its tests are only collected: that takes long."""
+    return pytest.importorskip("schemathesis", reason="it is in the extra `dev` only")
+
+
+def cases(schemathesis: Any, emulator: Emulator, valid: bool) -> Any:
     """Return requests for the operation of the served document."""
     document = narrowed(get(f"{emulator.http_url}/openapi.json").json())
-    return schemathesis.openapi.from_dict(document)["/"]["POST"].as_strategy(generation_mode=mode)
+    modes = schemathesis.GenerationMode
+    operation = schemathesis.openapi.from_dict(document)["/"]["POST"]
+    return operation.as_strategy(generation_mode=modes.POSITIVE if valid else modes.NEGATIVE)
 
 
-def answer_to(case: Any, emulator: Emulator) -> Any:
+def answer_to(case: Any, schemathesis: Any, emulator: Emulator) -> Any:
     """Return the answer, which the document describes."""
     headers = {"Authorization": f"Bearer {emulator.api_key}"}
     response = case.call(base_url=f"{emulator.http_url}/v1", headers=headers, timeout=TIMEOUT)
@@ -72,21 +76,21 @@ def answer_to(case: Any, emulator: Emulator) -> Any:
     return response
 
 
-def test_what_the_document_allows_is_taken(emulator: Emulator) -> None:
+def test_what_the_document_allows_is_taken(schemathesis: Any, emulator: Emulator) -> None:
     @BUDGET
-    @given(case=cases(emulator, schemathesis.GenerationMode.POSITIVE))
+    @given(case=cases(schemathesis, emulator, valid=True))
     def run(case: Any) -> None:
-        response = answer_to(case, emulator)
+        response = answer_to(case, schemathesis, emulator)
         codes = {error["code"] for error in response.json().get("errors", [])}
         assert codes <= BEYOND_THE_DOCUMENT
 
     run()
 
 
-def test_what_the_document_forbids_is_refused(emulator: Emulator) -> None:
+def test_what_the_document_forbids_is_refused(schemathesis: Any, emulator: Emulator) -> None:
     @BUDGET
-    @given(case=cases(emulator, schemathesis.GenerationMode.NEGATIVE))
+    @given(case=cases(schemathesis, emulator, valid=False))
     def run(case: Any) -> None:
-        answer_to(case, emulator)
+        answer_to(case, schemathesis, emulator)
 
     run()

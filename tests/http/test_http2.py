@@ -13,8 +13,8 @@ from runware_ws.http import transfer
 from runware_ws.runtime.download import Downloads
 from tests.support.pictures import PICTURE
 
-pytest.importorskip("h2", reason="it is in the extra `dev` only")
-trustme = pytest.importorskip("trustme", reason="it is in the extra `dev` only")
+pytest.importorskip("h2", reason="it is in the extra `test` only")
+trustme = pytest.importorskip("trustme", reason="it is in the extra `test` only")
 
 from tests.support.http2 import http2_server  # noqa: E402  # it needs h2
 

@@ -177,7 +177,7 @@ async def test_a_name_that_becomes_private_is_connected_to_where_it_was_checked_
 @pytest.fixture
 def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """A server's end of TLS for ``pictures.example``, which this process trusts."""
-    trustme = pytest.importorskip("trustme", reason="it is in the extra `dev` only")
+    trustme = pytest.importorskip("trustme", reason="it is in the extra `test` only")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
