@@ -35,12 +35,8 @@ def test_the_lowest_versions_that_are_tested_are_the_floors_of_the_project() -> 
 def test_every_extra_for_use_is_in_all() -> None:
     (everything,) = EXTRAS["all"]
     listed = set(everything.removeprefix("runware-ws[").removesuffix("]").split(","))
-    assert listed == set(EXTRAS) - {
-        "all",
-        "test",
-        "dev",
-        "ray",
-    }  # Ray is larger than all the others
+    not_for_use = {"all", "test", "dev"}
+    assert listed == set(EXTRAS) - not_for_use - {"ray"}  # Ray is larger than all the others
 
 
 def test_the_version_installed_is_the_one_written_down() -> None:
