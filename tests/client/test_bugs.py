@@ -95,7 +95,8 @@ async def test_every_waiter_hears_of_a_bug(
     room: type, method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = Gate()
-    async with served(answering_at(gate), max_in_flight=3, adaptive=False) as (server, client):
+    options = {"max_in_flight": 3, "adaptive": False, "keepalive": 0.1}  # whose timer is used too
+    async with served(answering_at(gate), **options) as (server, client):
         waiters = Waiters(client)
         with anyio.fail_after(20):
             async with anyio.create_task_group() as group:

@@ -54,7 +54,7 @@ async def test_after_the_machine_slept_the_connection_is_tried_at_once(
         connection.stop_reading()
         await asyncio.Event().wait()
 
-    async with served(is_dead, keepalive=600, ping_timeout=0.5) as (server, client):
+    async with served(is_dead, keepalive=600, ping_timeout=0.2) as (server, client):
         wall_clock = time.time
         monkeypatch.setattr(time, "time", lambda: wall_clock() + 3600)
         task = await client.submit(IMAGE, timeout=15)

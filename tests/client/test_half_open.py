@@ -119,10 +119,10 @@ async def test_a_silence_in_the_middle_of_an_upload_is_found_and_nothing_runs_tw
             emulator, url=relay.url, keepalive=0.2, ping_timeout=0.2, connect_timeout=1
         ) as client:
             events = client.events()
-            relay.throttle(4_000_000, "up")
+            relay.throttle(10_000_000, "up")
             with anyio.fail_after(PATIENCE):
                 tasks = [await client.submit(image) for image in (picture(), LARGE, picture())]
-                await until_passed(relay, 1_000_000)
+                await until_passed(relay, 500_000)
                 relay.silence(direction, swallow=swallow)
                 relay.throttle(1e9, "up")  # for what gets through in one direction alone
                 await until_lost(events)

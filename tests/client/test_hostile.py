@@ -133,7 +133,7 @@ async def test_trouble_with_a_question_is_no_failure_of_its_task(
         await connection.send(result(question))
         await connection.serve()
 
-    hasty = replace(QUICK, answer_timeout=0.5)  # the other way of asking gets no answer
+    hasty = replace(QUICK, answer_timeout=0.2)  # the other way of asking gets no answer
     async with served(troubled, timing=hasty) as (server, client):
         task = await client.submit(IMAGE, delivery_method="async")
         upscaled = await outcome_of(task)
