@@ -58,7 +58,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     Most tests wait, so there may be more processes than cores; but each has to start.
     """
     is_named = any("::" in argument or argument.endswith(".py") for argument in config.args)
-    return 0 if is_named else 4
+    return 0 if is_named else 6
 
 
 def pytest_collection_finish() -> None:
