@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from runware_ws import AuthenticationError, ConnectionLostError, InputError, Run
 from runware_ws.sync import RunwareClient as BlockingClient
 from tests.support.answers import error
 from tests.support.clients import IMAGE, KEY, QUICK, client_of, hasty, served
+from tests.support.reference import entries, shown
 from tests.support.scripted import Connection, ScriptedServer
 
 OTHER_KEY = "rw_Other4712SecretOfTheTests"
