@@ -38,6 +38,11 @@ class UnattributedError:
         return code_info(self.error.code).no_room
 
     @property
+    def is_refusal(self) -> bool:
+        """True if it is of room, and no answer to `getResponse`, which has a status."""
+        return self.is_of_room and "status" not in self.error.raw
+
+    @property
     def kind(self) -> str:
         """The code; "" for all codes that mean lack of room, since they are handled alike."""
         return "" if self.is_of_room else self.error.code

@@ -155,10 +155,11 @@ class Dispatcher:
         self._table.timers.moved = True
         if not may_answer:
             self._table.refused_unnamed(unattributed, now)
-        elif unattributed.is_of_room and not link.refuses_questions:
+        elif unattributed.is_refusal and not link.refuses_questions:
             link.asked_at_refusal = True
             self._hurry(link, now)  # so that it is known soon which it was
         else:
+            unattributed.is_doubtful = True
             self.nothing_found(link, now, error)
 
     def garbled(self, link: ConnectionState) -> None:
