@@ -147,7 +147,9 @@ class Dispatcher:
             return
         may_answer = bool(link.asked)
         may_be_older = self._table.has_abandoned(now) or self._table.has_older(link)
-        is_doubtful = link.keepalive.awaits_pong or may_be_older
+        # A conflict is about a task that the server knows, so hardly about one that is absent.
+        is_conflict = code_info(error.code).conflict
+        is_doubtful = link.keepalive.awaits_pong or may_be_older or is_conflict
         unattributed = UnattributedError(error, now, may_answer, is_doubtful)
         link.unattributed.append(unattributed)
         latest = link.unattributed[0].came_at + self._timing.errors_limit

@@ -308,6 +308,17 @@ def test_a_taskuuid_that_the_service_refused_and_remembers_is_replaced() -> None
     assert outcome(world, task) == "a result"
 
 
+def test_a_task_that_is_absent_is_not_held_to_be_known_by_a_conflict() -> None:
+    world = overloaded(running=1, refused=1)
+    *_, absent = world.tasks
+    hear(world, encode_answer(errors=[{"code": "conflictTaskUUID", "message": "Known."}]))
+    world.finish()
+    go_on(world, 2.5)
+    assert absent.writes == 2
+    world.heal()
+    assert {outcome(world, task) for task in world.tasks} == {"a result"}
+
+
 def test_a_task_that_was_sent_twice_may_have_two_errors() -> None:
     world = overloaded(running=0, refused=1, spare=1, **BLIND)
     (refused,) = world.tasks
