@@ -23,8 +23,9 @@ from runware_ws.doctor.raw import RawFrame
 from runware_ws.emulator.service.answers import Answer
 from runware_ws.emulator.service.effects import Push, Respond, Webhook
 from runware_ws.emulator.service.validation import parse_task
-from runware_ws.journal.changes import KeepResult, Origin
+from runware_ws.journal.changes import KeepResult
 from runware_ws.journal.loading import Request
+from runware_ws.journal.origin import Origin
 from runware_ws.protocol.effects import Frame, Settle
 from runware_ws.protocol.tasks import Task
 from runware_ws.reporting import ReportEntry
@@ -52,8 +53,8 @@ HOLDERS: dict[str, object] = {
     "an entry of a report": ReportEntry(name="a.jpg", before=BYTES, after=BYTES),
     "an effect": Settle(Task(UUID4, TEXT.encode()), RAW),
     "a frame": Frame(BYTES),
-    "a change of the journal": KeepResult(UUID4, RAW),
-    "the origin of a task": Origin(BYTES, None),
+    "a change of the journal": KeepResult(1, RAW),
+    "the origin of a task": Origin(1, BYTES, None),
     "a request in the journal": Request(UUID4, BYTES),
     "a reply to a probe": Reply(RAW, None, 0.0, 0),
     "a frame to a probe": RawFrame([RAW], [], 0, 0.0),

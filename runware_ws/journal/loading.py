@@ -21,8 +21,8 @@ from ..protocol.tasks import Task
 from ..protocol.wire import around_image, decode_tasks
 from ..runtime.concurrency import Notification, run_in_thread
 from ..settings import Settings
-from .changes import digest
 from .entry import Entry
+from .origin import digest
 
 if TYPE_CHECKING:
     from .store import Journal
@@ -92,7 +92,7 @@ class Loader:
     async def _load(self, task: Task) -> None:
         if self._session.awaits(task):
             request = await run_in_thread(
-                read_request, self._journal, task.uuid, limiter=self._thread
+                read_request, self._journal, task.origin.row, limiter=self._thread
             )
             if request.payload and request.wire_uuid != task.wire_uuid:
                 return  # it was begun again meanwhile, and is read again
@@ -104,10 +104,10 @@ class Loader:
         del self._wanted[task]
 
 
-def read_request(journal: Journal, uuid: str) -> Request:
+def read_request(journal: Journal, row: int) -> Request:
     """Read the request of a task, with its image. It blocks."""
     try:
-        entry, request = journal.entry(uuid), journal.request(uuid)
+        entry, request = journal.entry(row), journal.request(row)
     except JournalError as error:
         return Request("", b"", f"its request cannot be read: {error.reason}")
     if entry is None or not request:

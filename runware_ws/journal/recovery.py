@@ -16,8 +16,8 @@ from ..results import UpscaleResult
 from ..runtime.concurrency import Notification, run_in_thread, uninterruptible
 from ..runtime.submission import Submission
 from ..runtime.submitter import Submitter
-from .changes import Origin
 from .entry import Entry, EntryRow, entry_of
+from .origin import Origin
 
 if TYPE_CHECKING:
     from .store import Journal
@@ -42,7 +42,7 @@ class Recovered(OutcomeIterator[RecoveredSource]):
     def __init__(self, submitter: Submitter | None = None, journal: Journal | None = None) -> None:
         self._submitter = submitter
         self._journal = journal
-        self._stored: deque[str] = deque()  # UUIDs of tasks whose results are in the journal
+        self._stored: deque[int] = deque()  # rows of tasks whose results are in the journal
         self._waiting: dict[str, EntryRow] = {}  # tasks that are not taken up yet, by their UUIDs
         self._window = max(_MIN_WINDOW, submitter.driver.settings.max_in_flight) if submitter else 0
         self._settled: deque[tuple[RecoveredSource, Submission]] = deque()
@@ -55,18 +55,18 @@ class Recovered(OutcomeIterator[RecoveredSource]):
             for row in rows:
                 last, uuid, wire_uuid, *_, has_result = row
                 if has_result:
-                    self._store(uuid, submitter)
+                    self._store(last, uuid, submitter)
                 elif self._in_flight < self._window or wire_uuid != uuid:
                     self._take_up(entry_of(row), submitter)
                 else:
                     self._waiting[uuid] = row
         submitter.session.take_up_from(self._find)
 
-    def _store(self, uuid: str, submitter: Submitter) -> None:
+    def _store(self, row: int, uuid: str, submitter: Submitter) -> None:
         """Record a task whose result is in the journal."""
-        self._stored.append(uuid)
+        self._stored.append(row)
         if submitter.driver.writer is not None:
-            submitter.driver.writer.unacknowledged.add(uuid)
+            submitter.driver.writer.unacknowledged[uuid] = row
 
     def _take_up(self, entry: Entry, submitter: Submitter) -> Submission:
         submission = Submission(entry.uuid)
@@ -121,17 +121,17 @@ class Recovered(OutcomeIterator[RecoveredSource]):
         self, journal: Journal, submitter: Submitter
     ) -> Outcome[RecoveredSource]:
         submitter.driver.check_open()
-        uuid = self._stored.popleft()
+        row = self._stored.popleft()
         try:
-            entry, answer = await run_in_thread(_read_result, journal, uuid, abandon_on_cancel=True)
+            entry, answer = await run_in_thread(_read_result, journal, row, abandon_on_cancel=True)
         except BaseException:
-            self._stored.appendleft(uuid)
+            self._stored.appendleft(row)
             raise
         if answer is None:
             return _unreadable(entry, submitter)
-        on_ack = partial(submitter.forget, uuid)
+        on_ack = partial(submitter.forget, entry.uuid)
         result = UpscaleResult(
-            uuid,
+            entry.uuid,
             answer,
             entry.attempts,
             downloads=submitter.downloads,
@@ -162,19 +162,19 @@ def restore(task: Task, entry: Entry) -> None:
     task.wire_uuid = entry.wire_uuid
     task.owned = entry.owned
     task.polled = entry.polled
-    task.origin = Origin(b"", entry.source, entry.digest, entry.tag, entry.wire_uuid)
+    task.origin = Origin(entry.row, b"", entry.source, entry.digest, entry.tag, entry.wire_uuid)
     task.attempts = entry.attempts
     task.writes = 1  # it may have been sent
     task.stored = entry.has_request
 
 
-def _read_result(journal: Journal, uuid: str) -> tuple[Entry, Item | None]:
+def _read_result(journal: Journal, row: int) -> tuple[Entry, Item | None]:
     """Return a task and its answer, or None if the answer is damaged. It blocks."""
-    entry = journal.entry(uuid)
+    entry = journal.entry(row)
     if entry is None:
-        raise RuntimeError(f"task {uuid} left the journal before it was acknowledged")
+        raise RuntimeError("a task left the journal before it was acknowledged")
     try:
-        return entry, decode_item(journal.answer(uuid))
+        return entry, decode_item(journal.answer(row))
     except ProtocolError:
         return entry, None
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 
 APPLICATION_ID = 0x52577773  # "RWws"
-VERSION = 4
+VERSION = 5
 
-# Large columns come last, so that the others are read without them.
+# Tasks are found by their rows: each commit would change most pages of an index of UUIDs, which are
+# random. Large columns come last, so that the others are read without them.
 _TASK = """CREATE TABLE task (
-    uuid TEXT PRIMARY KEY,  -- its name, which never changes
+    row INTEGER PRIMARY KEY,  -- they grow in the order in which tasks were recorded
+    uuid TEXT NOT NULL,  -- its name, which never changes
     wire_uuid TEXT NOT NULL,  -- the taskUUID of its current attempt
     attempts INTEGER NOT NULL,
     polled INTEGER NOT NULL,
@@ -26,11 +28,13 @@ _SESSION = "CREATE TABLE session (uuid TEXT NOT NULL, seen REAL NOT NULL)"
 
 # The columns of the current table, as expressions over the table of an earlier version. The first
 # version kept a request as an object. Now it is a frame, which is an array of objects.
+_LATEST = "uuid, wire_uuid, attempts, polled, owned, source, digest, tag, request, result"
 _COLUMNS = {
     1: "uuid, uuid, attempts, polled, owned, CAST(source AS BLOB), digest, NULL,"
     " CAST('[' || request || ']' AS BLOB), result",
     2: "uuid, uuid, attempts, polled, owned, source, digest, NULL, request, result",
-    3: "uuid, wire_uuid, attempts, polled, owned, source, digest, tag, request, result",
+    3: _LATEST,
+    4: _LATEST,
 }
 
 
@@ -71,7 +75,8 @@ def bring_up_to_date(database: sqlite3.Connection, version: int) -> None:
         database.execute("ALTER TABLE task RENAME TO former")
         database.execute(_TASK)
         columns = _COLUMNS[version]
-        database.execute(f"INSERT INTO task SELECT {columns} FROM former")  # noqa: S608  # constants
+        database.execute(f"INSERT INTO task SELECT NULL, {columns} FROM former")  # noqa: S608
         database.execute("DROP TABLE former")
-    database.execute(_UNREADABLE)
+    if version < 4:
+        database.execute(_UNREADABLE)
     database.execute(f"PRAGMA user_version={VERSION}")

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import groupby
+from itertools import count, groupby
 from operator import attrgetter
 from pathlib import Path
 
@@ -34,7 +34,7 @@ _SMALLEST_PAGE = 512  # bytes
 _SESSION_AGE = 120.0
 _IN_USE = "another process, or another client, is using it"
 _ENTRY = (
-    "rowid, uuid, wire_uuid, attempts, polled, owned, source, digest, tag,"
+    "row, uuid, wire_uuid, attempts, polled, owned, source, digest, tag,"
     " request IS NOT NULL, result IS NOT NULL"
 )
 
@@ -67,6 +67,7 @@ class Journal:
         self._mutex = threading.Lock()
         self._is_parents = False
         self._identity: list[_Identity] = [None, None]
+        self._rows = count(1)
         with self._clear_errors():
             # Links are resolved once, so that another path to the same file leads to the same lock.
             self._file = Path(os.path.realpath(path))
@@ -119,6 +120,8 @@ class Journal:
         if verdict != "ok":
             raise OSError(f"it is damaged: {verdict}")
         bring_up_to_date(self._database, version)
+        (last_row,) = run("SELECT coalesce(max(row), 0) FROM task").fetchone()
+        self._rows = count(last_row + 1)
         run("COMMIT")
 
     # Reading.
@@ -138,31 +141,35 @@ class Journal:
             after: the `Entry.row` of the last row that was read before.
             limit: the maximum number of rows; -1, the default, for no limit.
         """
-        query = f"SELECT {_ENTRY} FROM task WHERE rowid>? ORDER BY rowid LIMIT ?"  # noqa: S608
+        query = f"SELECT {_ENTRY} FROM task WHERE row>? ORDER BY row LIMIT ?"  # noqa: S608
         with self._clear_errors():
             return self._database.execute(query, (after, limit)).fetchall()
 
-    def entry(self, uuid: str) -> Entry | None:
+    def entry(self, row: int) -> Entry | None:
         """Return a task, if it is there."""
-        query = f"SELECT {_ENTRY} FROM task WHERE uuid=?"  # noqa: S608
+        query = f"SELECT {_ENTRY} FROM task WHERE row=?"  # noqa: S608
         with self._clear_errors():
-            row = self._database.execute(query, (uuid,)).fetchone()
-        return None if row is None else entry_of(row)
+            found = self._database.execute(query, (row,)).fetchone()
+        return None if found is None else entry_of(found)
 
-    def request(self, uuid: str) -> bytes:
+    def request(self, row: int) -> bytes:
         """Return the request of a task; b"" if there is none."""
-        return self._bytes("SELECT request FROM task WHERE uuid=?", uuid)
+        return self._bytes("SELECT request FROM task WHERE row=?", row)
 
-    def answer(self, uuid: str) -> bytes:
+    def answer(self, row: int) -> bytes:
         """Return the encoded answer of a task; b"" if there is none."""
-        return self._bytes("SELECT result FROM task WHERE uuid=?", uuid)
+        return self._bytes("SELECT result FROM task WHERE row=?", row)
 
-    def _bytes(self, query: str, uuid: str) -> bytes:
+    def _bytes(self, query: str, row: int) -> bytes:
         with self._clear_errors():
-            (value,) = self._database.execute(query, (uuid,)).fetchone() or (None,)
+            (value,) = self._database.execute(query, (row,)).fetchone() or (None,)
             return value or b""
 
     # Writing.
+
+    def new_row(self) -> int:
+        """Return the number of a row for a new task. They grow in the order of the calls."""
+        return next(self._rows)
 
     def commit(self, changes: Iterable[Change], session: str | None) -> None:
         """Commit changes in one transaction, and record that the session is alive."""
@@ -171,7 +178,7 @@ class Journal:
             try:
                 for query, alike in groupby(changes, attrgetter("query")):
                     # One row at a time: each can be large.
-                    rows = (change.row(self._database) for change in alike)
+                    rows = (change.parameters(self._database) for change in alike)
                     self._database.executemany(query, rows)
                 if session is not None:
                     self._database.execute("DELETE FROM session")

@@ -46,7 +46,8 @@ class JournalWriter:
         failed: called once, when the journal cannot be written any more.
 
     Attributes:
-        unacknowledged: UUIDs of the tasks whose results are in the journal, or on the way to it.
+        unacknowledged: the rows of the tasks whose results are in the journal, or on the way to it,
+            by the UUIDs of the tasks.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class JournalWriter:
         recorded: Callable[[list[Record | Settle]], None],
         failed: Callable[[JournalError], None],
     ) -> None:
-        self.unacknowledged: set[str] = set()
+        self.unacknowledged: dict[str, int] = {}
         self._journal = journal
         self._session_uuid = session_uuid
         self._recorded = recorded
@@ -91,7 +92,7 @@ class JournalWriter:
         if change is not None:
             self._changes.append(change)
             if isinstance(change, KeepResult):
-                self.unacknowledged.add(change.uuid)
+                self.unacknowledged[effect.task.uuid] = change.row
         if not is_own:
             self._effects.append(effect)
         self.touch()
@@ -132,13 +133,14 @@ class JournalWriter:
 
     def forget(self, uuid: str) -> None:
         """Forget a task whose result was acknowledged."""
-        self.unacknowledged.discard(uuid)
-        self._acknowledged.append(Forget(uuid))
-        self.touch()
+        row = self.unacknowledged.pop(uuid, None)
+        if row is not None:  # else its result could not be written
+            self._acknowledged.append(Forget(row))
+            self.touch()
 
     def set_apart(self, uuid: str) -> None:
         """Move an unreadable result to a table that is never read."""
-        self._acknowledged.append(SetApart(uuid))
+        self._acknowledged.append(SetApart(self.unacknowledged[uuid]))
         self.forget(uuid)
 
     def touch(self) -> None:
@@ -217,7 +219,7 @@ def change_of(effect: Record | Settle) -> Change | None:
 
 def _ending(task: Task, outcome: dict[str, Any] | RunwareError) -> Change | None:
     if not isinstance(outcome, RunwareError):
-        return KeepResult(task.uuid, outcome)
+        return KeepResult(task.origin.row, outcome)
     if isinstance(outcome, _CLIENT_ENDED):
         return None
-    return Forget(task.uuid)
+    return Forget(task.origin.row)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import TaskError
-from ..journal.changes import digest
+from ..journal.origin import digest
 from ..protocol.request import is_uuid
 from ..protocol.wire import encode_text
 from ..results import UpscaleResult

@@ -6,7 +6,6 @@ import random
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -14,7 +13,6 @@ from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from ..errors import ClientClosedError, InputError, RunwareError
 from ..inputs import Image, Source, source_of
-from ..journal.changes import Origin, digest
 from ..options import RequestTemplate, check_priority, encode_tag, new_uuid
 from ..protocol.session import Session
 from ..protocol.tasks import Stage, Task
@@ -27,12 +25,13 @@ from .concurrency import LARGE_BYTES, Waiter, run_off_loop
 from .download import Downloads
 from .driver import Driver
 from .observer import Observer
-from .references import References
 from .submission import Submission
 from .task_names import TaskNames
 
 if TYPE_CHECKING:
+    from ..journal.origin import Origins
     from ..journal.store import Journal
+    from .references import References
 
 _TINY_BYTES = 4 * 1024
 _AT_GATE = "max_in_flight or max_in_flight_bytes was reached, or large images are being sent"
@@ -60,16 +59,22 @@ class Submitter:
         self._settings = settings
         self.downloads = downloads
         self._key = key.secret
-        self._is_journaled = journal is not None
-        reuses = settings.reuse_inputs and journal is None
-        self._references = References() if reuses else None
-        self._is_plain = journal is None and not reuses  # no task needs more than its image
+        self._origins: Origins | None = None
+        self._references: References | None = None
+        if journal is not None:  # most programs need neither, so they do not import it
+            from ..journal.origin import Origins
+
+            self._origins = Origins(journal)
+        elif settings.reuse_inputs:
+            from .references import References
+
+            self._references = References()
         self.session = Session(
             settings,
             api_key=key.secret,
             new_uuid=new_uuid,
             rng=random.random,
-            journaled=self._is_journaled,
+            journaled=journal is not None,
         )
         self.admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
         self.observer = observer
@@ -122,13 +127,14 @@ class Submitter:
         submission.priority = priority
         submission.tag = tag
         submission.began = began
-        if names is None and self._is_plain and source.is_quick:
+        submission.limit_time(began, timeout)
+        if names is None and self._references is None and source.is_quick:
             if source.is_read:
                 # Others run between two files. A caller that waits for the result lets them run.
                 await (checkpoint_if_cancelled() if is_awaited else checkpoint())
                 self.driver.check_open()
             if self.admission.try_enter(source.size) or self._may_exceed(source, is_awaited):
-                self._encode(submission, source, template)
+                self._encode(submission, image, source, template, encoded_tag)
                 self._hand_in(submission, source.size, began, template.has_large_answer)
                 return submission
         return await self._submit_later(
@@ -146,13 +152,22 @@ class Submitter:
         self.admission.enter_anyway(source.size)
         return True
 
-    def _encode(self, submission: Submission, source: Source, template: RequestTemplate) -> None:
+    def _encode(
+        self,
+        submission: Submission,
+        image: Image,
+        source: Source,
+        template: RequestTemplate,
+        tag: bytes | None,
+    ) -> None:
         """Encode a small image that was admitted."""
         head, tail = template.before_image(submission.uuid), template.tail
         try:
             submission.payload = source.encode(head, tail)
             if source.is_read:
                 self._correct_size(source, len(submission.payload) - len(head) - len(tail))
+            if self._origins is not None:
+                submission.origin = self._origins.make(submission, image, template, tag)
         except BaseException:
             self.admission.leave(source.size)
             raise
@@ -179,9 +194,10 @@ class Submitter:
             else:  # a thread reads it, or computes its hash
                 with _time_limit(submission, "the image was being read"):
                     await self._read(submission, source, template, names)
-            if self._is_journaled:
-                submission.origin = await _origin(image, template, submission)
-                submission.origin.tag = tag
+            if self._origins is not None:
+                make = partial(self._origins.make, submission, image, template)
+                hashed_bytes = source.size if source.is_read else 0
+                submission.origin = await run_off_loop(make, tag, hashed_bytes)
             self.driver.check_open()  # it may have been closed meanwhile
             known = None if names is None else self._already_named(names)
         if known is not None or (names is not None and self._is_unacknowledged(names)):
@@ -408,16 +424,3 @@ class Submitter:
 
 def _time_limit(submission: Submission, obstacle: str) -> AbstractContextManager[None]:
     return time_limit(submission.uuid, submission.timeout, submission.deadline, obstacle)
-
-
-async def _origin(image: Image, template: RequestTemplate, submission: Submission) -> Origin:
-    """Return the data that the journal keeps of a task's input: a file by its path and hash."""
-    payload, uuid = submission.payload, submission.uuid
-    if isinstance(image, Path):
-        start = len(template.before_image(uuid)) + 1  # without the quotes
-        end = len(payload) - len(template.tail) - 1
-        encoded = memoryview(payload)[start:end]
-        hashed = await run_off_loop(digest, encoded, len(encoded))
-        return Origin(template.without_image(uuid), str(image.absolute()), hashed)
-    is_url = isinstance(image, str) and "://" in image[:8]
-    return Origin(bytes(payload), str(image) if is_url else None)

@@ -138,7 +138,7 @@ async def test_every_waiter_hears_of_a_bug_in_the_journal(
         async with client_of(server, journal=path) as client:
             tasks = await submitted(client, 3)
             await server.until(lambda: len(server.tasks) == 3)
-            monkeypatch.setattr(change, "row", fails)
+            monkeypatch.setattr(change, "parameters", fails)
             gate.open()
             kinds = {type(await outcome_of(task)) for task in tasks}
             # Results that come after the journal has failed are fetched by the next client.

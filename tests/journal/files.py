@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from runware_ws.journal.changes import Keep, Origin
+from runware_ws.journal.changes import Keep
 from runware_ws.journal.entry import Entry, entry_of
+from runware_ws.journal.origin import Origin
 from runware_ws.journal.store import Journal
 from runware_ws.protocol.wire import encode_task
 
@@ -46,12 +47,13 @@ def entries_of(journal: Journal) -> list[Entry]:
 
 
 def keep(number: int, image: str | bytes = "https://example.com/a.jpg", **kept: object) -> Keep:
-    """A change that keeps a task."""
+    """A change that keeps a task, in the row after those of lower numbers."""
     uuid = uuid_of(number)
     text = image if isinstance(image, str) else image.decode()
     request = encode_task({"taskType": "upscale", "taskUUID": uuid, "inputs": {"image": text}})
     source = image if isinstance(image, str) else None
-    change = Keep(uuid, uuid, 1, polled=False, owned=True, origin=Origin(request, source))
+    origin = Origin(number + 1, request, source)
+    change = Keep(uuid, uuid, 1, polled=False, owned=True, origin=origin)
     for name, value in kept.items():
         setattr(change, name, value)
     return change

@@ -154,9 +154,9 @@ async def test_a_reader_of_what_was_left_can_give_up_while_the_disk_hangs(
             answers = threading.Event()
             read = Journal.entry
 
-            def hangs(journal: Journal, uuid: str) -> Entry | None:
+            def hangs(journal: Journal, row: int) -> Entry | None:
                 answers.wait(20)
-                return read(journal, uuid)
+                return read(journal, row)
 
             monkeypatch.setattr(Journal, "entry", hangs)
             with anyio.move_on_after(0.05) as scope:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import stat
 import subprocess
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from runware_ws import JournalError
-from runware_ws.journal.changes import Forget, KeepResult, Origin
+from runware_ws.journal.changes import Forget, Keep, KeepResult
 from runware_ws.journal.loading import read_request
+from runware_ws.journal.origin import Origin
 from runware_ws.journal.store import Journal
 from runware_ws.protocol.wire import decode_item
 from tests.journal.files import (
@@ -31,13 +33,20 @@ unix = pytest.mark.skipif(sys.platform == "win32", reason="has other permissions
 RESULT = {"taskUUID": uuid_of(1), "imageURL": "https://example.com/large.jpg"}
 
 
+def in_new_rows(journal: Journal, *numbers: int) -> list[Keep]:
+    changes = [keep(number) for number in numbers]
+    for change in changes:
+        change.origin.row = journal.new_row()
+    return changes
+
+
 class TestWhatIsKept:
     def test_is_found_again(self, path: Path) -> None:
         with opened(path) as journal:
             journal.commit([keep(1, attempts=2, polled=True, owned=False), keep(2, b"x" * 9)], None)
         with opened(path) as journal:
             first, second = entries_of(journal)
-            request = journal.request(second.uuid)
+            request = journal.request(second.row)
         assert (first.uuid, first.source) == (uuid_of(1), "https://example.com/a.jpg")
         assert (first.attempts, first.polled, first.owned) == (2, True, False)
         assert not first.has_result
@@ -46,20 +55,20 @@ class TestWhatIsKept:
 
     def test_has_a_result_in_place_of_its_input(self, path: Path) -> None:
         with opened(path) as journal:
-            journal.commit([keep(1), KeepResult(uuid_of(1), RESULT)], None)
+            journal.commit([keep(1), KeepResult(2, RESULT)], None)
         with opened(path) as journal:
             (entry,) = entries_of(journal)
             assert entry.has_result
             assert not entry.has_request
-            assert journal.request(entry.uuid) == b""
-            assert decode_item(journal.answer(entry.uuid)) == RESULT
-            assert journal.answer(uuid_of(2)) == b""
-            assert journal.entry(uuid_of(2)) is None
+            assert journal.request(entry.row) == b""
+            assert decode_item(journal.answer(entry.row)) == RESULT
+            assert journal.answer(3) == b""
+            assert journal.entry(3) is None
 
     def test_is_forgotten(self, path: Path) -> None:
         with opened(path) as journal:
             journal.commit([keep(1), keep(2)], None)
-            journal.commit([Forget(uuid_of(1))], None)
+            journal.commit([Forget(2)], None)
             assert [entry.uuid for entry in entries_of(journal)] == [uuid_of(2)]
 
     def test_keeps_its_name_when_an_attempt_has_another_uuid(self, path: Path) -> None:
@@ -70,10 +79,29 @@ class TestWhatIsKept:
             again = keep(1, attempts=2, wire_uuid=uuid_of(2), origin=first.origin)
             journal.commit([again], None)
             (entry,) = entries_of(journal)
-            request = journal.request(entry.uuid)
+            request = journal.request(entry.row)
         assert (entry.uuid, entry.wire_uuid, entry.attempts) == (uuid_of(1), uuid_of(2), 2)
         assert uuid_of(2).encode() in request
         assert uuid_of(1).encode() not in request
+
+    def test_is_in_the_order_in_which_it_was_first_kept(self, path: Path) -> None:
+        with opened(path) as journal:
+            changes = in_new_rows(journal, 3, 1, 2)
+            journal.commit(changes, None)
+        with opened(path) as journal:
+            again = keep(1, attempts=2, origin=changes[1].origin)
+            journal.commit([again, *in_new_rows(journal, 0)], None)
+            found = [(entry.uuid, entry.attempts) for entry in entries_of(journal)]
+        assert found == [(uuid_of(3), 1), (uuid_of(1), 2), (uuid_of(2), 1), (uuid_of(0), 1)]
+
+    def test_is_written_without_touching_what_was_kept_before(self, path: Path) -> None:
+        numbers = [random.getrandbits(128) for _ in range(5100)]  # as UUIDs are
+        log = path.with_name(path.name + "-wal")
+        with opened(path) as journal:
+            journal.commit(in_new_rows(journal, *numbers[100:]), None)
+            journal._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            journal.commit(in_new_rows(journal, *numbers[:100]), None)
+            assert log.stat().st_size < 100 * 1000  # not a page for each of them
 
     def test_is_all_of_a_commit_or_nothing(self, path: Path) -> None:
         with opened(path) as journal:
@@ -85,7 +113,7 @@ class TestWhatIsKept:
     def test_may_have_any_name_that_a_file_can_have(self, path: Path) -> None:
         name = os.fsdecode(b"/photos/\xff\n.jpg")
         with opened(path) as journal:
-            journal.commit([keep(1, origin=Origin(keep(1).origin.request, name, "hash"))], None)
+            journal.commit([keep(1, origin=Origin(2, keep(1).origin.request, name, "hash"))], None)
         with opened(path) as journal:
             assert entries_of(journal)[0].source == name
 
@@ -148,6 +176,7 @@ class TestASecondUser:
     def test_comes_in_when_the_first_was_killed(self, path: Path) -> None:
         code = f"""
 from runware_ws.journal.store import Journal
+from runware_ws.journal.origin import Origin
 from tests.journal.files import keep
 journal = Journal({str(path)!r})
 journal.commit([keep(1)], "a session")
@@ -230,9 +259,9 @@ class TestADamagedFile:
         reason = ""
         try:
             with opened(path) as journal:
-                uuids = [entry.uuid for entry in entries_of(journal)]
-                assert len(uuids) == 19
-                if not all(read_request(journal, uuid).payload for uuid in uuids):
+                rows = [entry.row for entry in entries_of(journal)]
+                assert len(rows) == 19
+                if not all(read_request(journal, row).payload for row in rows):
                     return True
         except JournalError as error:
             reason = error.reason

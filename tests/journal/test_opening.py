@@ -12,7 +12,8 @@ import pytest
 
 from runware_ws import ClientClosedError, InputError, TaskNotFoundError
 from runware_ws.journal import loading, recovery
-from runware_ws.journal.changes import KeepResult, Origin, digest
+from runware_ws.journal.changes import KeepResult
+from runware_ws.journal.origin import Origin, digest
 from runware_ws.journal.store import Journal
 from runware_ws.protocol.wire import encode_task
 from tests.journal.clients import in_file, left_by
@@ -46,7 +47,7 @@ def fill_with_files(path: Path, photo: Path, count: int) -> None:
 
     def origin(number: int) -> Origin:
         request = encode_task({"taskType": "upscale", "taskUUID": uuid_of(number)})
-        return Origin(request, str(photo), hashed)
+        return Origin(number + 1, request, str(photo), hashed)
 
     with opened(path) as journal:
         journal.commit([keep(number, origin=origin(number)) for number in range(count)], None)
@@ -78,7 +79,7 @@ async def test_it_is_read_in_slices_and_not_on_the_event_loop(
 ) -> None:
     with opened(path) as journal:
         journal.commit([keep(number) for number in range(1000)], None)
-        changes = [KeepResult(uuid_of(n), {"taskUUID": uuid_of(n)}) for n in range(500)]
+        changes = [KeepResult(n + 1, {"taskUUID": uuid_of(n)}) for n in range(500)]
         journal.commit(changes, None)
     slices = Calls(monkeypatch, Journal, "rows")
     with ScriptedServer() as server:

@@ -74,7 +74,7 @@ async def test_a_retry_has_its_new_uuid_in_the_journal_before_it_is_sent(path: P
         (second,) = await connection.take()
         with opened(snapshot(path)) as journal:
             kept = entries_of(journal)
-            request = journal.request(kept[0].uuid)
+            request = journal.request(kept[0].row)
         seen.append((second["taskUUID"], [one.wire_uuid for one in kept]))
         assert kept[0].attempts == 2
         assert request.decode().count(second["taskUUID"]) == 1

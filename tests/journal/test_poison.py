@@ -14,7 +14,7 @@ from runware_ws import ResultLostError, TaskTimeoutError, UpscaleResult
 from runware_ws.journal.store import Journal
 from runware_ws.protocol.wire import decode, encode_item
 from tests.journal.clients import in_file, left_by
-from tests.journal.files import opened
+from tests.journal.files import entries_of, opened
 from tests.support.answers import Item, result
 from tests.support.clients import client_of, outcome_of
 from tests.support.scripted import Connection, ScriptedServer, silent
@@ -156,7 +156,8 @@ async def test_a_tag_that_is_damaged_costs_the_tag(
 
 def damage(path: Path, uuid: str, how: Callable[[bytes], bytes]) -> None:
     with opened(path) as journal:
-        spoiled = how(journal.answer(uuid))
+        (row,) = [entry.row for entry in entries_of(journal) if entry.uuid == uuid]
+        spoiled = how(journal.answer(row))
         journal._database.execute("UPDATE task SET result=? WHERE uuid=?", (spoiled, uuid))
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from runware_ws.emulator.service import effects as server_effects
-from runware_ws.journal.changes import Change, Forget, Keep, Origin
+from runware_ws.journal.changes import Change, Forget, Keep
 from runware_ws.journal.loading import read_request
+from runware_ws.journal.origin import Origin
 from runware_ws.journal.recovery import restore
 from runware_ws.journal.store import Journal
 from runware_ws.journal.writer import change_of
@@ -45,7 +46,7 @@ class LastingWorld(World):
         gathered: what is to be written.
         written: what is written, and has not had its consequences.
         heard: all that was handed over to those who wait, in whatever process, by number.
-        untaken: results that were handed over to this process, by the UUIDs of their tasks.
+        untaken: rows of the results that were handed over to this process.
         kept: the names of the tasks that were ever in the journal.
         kept_attempts: the UUIDs of their attempts.
         forgotten: the numbers of the tasks that it has forgotten.
@@ -56,10 +57,11 @@ class LastingWorld(World):
     def __init__(self, path: Path, seed: int = 0, **settings: Any) -> None:
         self._path = path
         self._numbers: dict[str, int] = {}  # of the tasks, by their UUIDs
+        self._rows: dict[str, int] = {}  # likewise
         self.gathered: deque[Note] = deque()
         self.written: deque[Note] = deque()
         self.heard: defaultdict[int, list[Outcome]] = defaultdict(list)
-        self.untaken: list[str] = []
+        self.untaken: list[int] = []
         self.kept: set[str] = set()
         self.kept_attempts: set[str] = set()
         self.forgotten: set[int] = set()
@@ -73,8 +75,9 @@ class LastingWorld(World):
         for entry in entries_of(self.journal):
             number = self._numbers[entry.uuid]
             assert number not in self.forgotten
+            self._rows[entry.uuid] = entry.row
             if entry.has_result:
-                answer = decode_item(self.journal.answer(entry.uuid))
+                answer = decode_item(self.journal.answer(entry.row))
                 self._hand_over(number, entry.uuid, answer)
                 continue
             task = NumberedTask(number, entry.uuid)
@@ -89,6 +92,7 @@ class LastingWorld(World):
         self.gathered.clear()
         self.written.clear()
         self.untaken.clear()
+        self._rows.clear()
         self.hang_up(server_knows, frames_count_as_undelivered)
         self.start()
 
@@ -97,7 +101,7 @@ class LastingWorld(World):
     def expect(self, task: NumberedTask) -> None:
         super().expect(task)
         if task.origin is None:
-            task.origin = Origin(bytes(task.payload), None)
+            task.origin = Origin(self.journal.new_row(), bytes(task.payload), None)
 
     def write(self, count: int) -> None:
         """So much of what was gathered is written, all or nothing."""
@@ -107,9 +111,8 @@ class LastingWorld(World):
         kept = [change for change in changes if isinstance(change, Keep)]
         self.kept |= {change.uuid for change in kept}
         self.kept_attempts |= {change.wire_uuid for change in kept}
-        for change in changes:
-            if isinstance(change, Forget):
-                self.forgotten.add(self._numbers[change.uuid])
+        gone = {change.row for change in changes if isinstance(change, Forget)}
+        self.forgotten |= {self._numbers[uuid] for uuid, row in self._rows.items() if row in gone}
         self.written += batch
 
     def pass_on(self) -> None:
@@ -119,16 +122,16 @@ class LastingWorld(World):
             if isinstance(effect, Record):
                 self.client.recorded(effect.task)
             elif isinstance(effect, Load):
-                request = read_request(self.journal, effect.task.uuid)
+                request = read_request(self.journal, effect.task.origin.row)
                 self.client.loaded(effect.task, request.payload, request.why_not)
             elif isinstance(effect, Settle):
                 self._hand_over(number_of(effect.task), effect.task.uuid, effect.outcome)
         self.pump()
 
-    def take(self, uuid: str) -> None:
+    def take(self, row: int) -> None:
         """Somebody has a result, and does not need it in the journal any more."""
-        self.untaken.remove(uuid)
-        self.gathered.append(Note(Forget(uuid)))
+        self.untaken.remove(row)
+        self.gathered.append(Note(Forget(row)))
 
     @property
     def durable(self) -> set[int]:
@@ -138,7 +141,7 @@ class LastingWorld(World):
     def _hand_over(self, number: int, uuid: str, outcome: Outcome) -> None:
         self.heard[number].append(outcome)
         if isinstance(outcome, dict):
-            self.untaken.append(uuid)
+            self.untaken.append(self._rows[uuid])
 
     def settle(self, effect: Settle) -> None:
         super().settle(effect)
@@ -146,6 +149,7 @@ class LastingWorld(World):
 
     def _note(self, effect: Record | Settle) -> None:
         self._numbers[effect.task.uuid] = number_of(effect.task)
+        self._rows[effect.task.uuid] = effect.task.origin.row
         self.gathered.append(Note(change_of(effect), effect))
 
     # The plumbing.

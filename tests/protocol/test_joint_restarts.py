@@ -92,8 +92,8 @@ class LastingStory(Story):
         for number in self.world.durable - set(self.world.heard):
             assert number in self.world.forgotten
             assert number in self.given_up or not self.world.runs_of_image[image_of(number)]
-        for uuid in self.world.untaken:
-            assert self.world.journal.answer(uuid)
+        for row in self.world.untaken:
+            assert self.world.journal.answer(row)
 
     @property
     def given_up(self) -> set[int]:
