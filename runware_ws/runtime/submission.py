@@ -30,9 +30,17 @@ class Submission(Task):
     sharers = 0
     tag: Any = None
     began: float | None = None
-    outcome: UpscaleResult | RunwareError | None = None
-    _waiters: list[Waiter] | None = None
+    _more_waiters: list[Waiter] | None = None
     _callbacks: Sequence[Callable[[], None]] = ()
+
+    def __init__(self, uuid: str, payload: bytes | bytearray = b"") -> None:
+        # Without the call of the base class, which takes as long as the rest.
+        self.uuid = self.wire_uuid = uuid
+        self.payload = payload
+        # These are set when it is settled, and named here: once there are many objects of a class,
+        # CPython makes a dict for each that gets an attribute which none had before.
+        self.outcome: UpscaleResult | RunwareError | None = None
+        self._waiter: Waiter | None = None
 
     def shared(self) -> Submission:
         """Add a caller; each cancels independently."""
@@ -59,11 +67,13 @@ class Submission(Task):
 
     def wake_when_settled(self, waiter: Waiter) -> None:
         """Wake a waiter once the task is settled."""
-        waiters = self._waiters
+        waiters = self._more_waiters
         if self.outcome is not None:
             wake(waiter)
+        elif self._waiter is None:  # most tasks have one
+            self._waiter = waiter
         elif waiters is None:
-            self._waiters = [waiter]
+            self._more_waiters = [waiter]
         else:
             if not len(waiters) & (len(waiters) - 1):  # now and then: some were cancelled
                 waiters[:] = [one for one in waiters if not one.done()]
@@ -72,7 +82,10 @@ class Submission(Task):
     def finish(self, outcome: UpscaleResult | RunwareError) -> None:
         """Set the outcome, and wake all waiters."""
         self.outcome = outcome
-        for waiter in self._waiters or ():
+        if self._waiter is not None:
+            wake(self._waiter)
+            self._waiter = None
+        for waiter in self._more_waiters or ():
             wake(waiter)
         if self._callbacks:
             callbacks, self._callbacks = self._callbacks, ()  # they may hold this task
