@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from runware_ws import RunwareClient, RunwareError
 
 from ..job import KEY, Job
-from .base import Api, Image
+from .base import Api
 
 __all__ = ["open_client", "open_with"]
 
@@ -31,10 +32,7 @@ async def open_with(
         if watch is not None:
             watch(client)
 
-        async def upscale(image: Image) -> Any:
-            return await client.upscale(image, output_type=output_type)
-
-        async def submit(image: Image) -> Awaitable[Any]:
-            return await client.submit(image, output_type=output_type)
-
+        # Not coroutines of their own, which the limit has not either.
+        upscale = partial(client.upscale, output_type=output_type)
+        submit = partial(client.submit, output_type=output_type)
         yield Api(upscale, submit, RunwareError)
