@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import io
 import sys
-import warnings
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .errors import InputError, MissingExtraError
 from .protocol.request import MAX_SIDE
@@ -133,8 +131,7 @@ def image_of(data: bytes) -> PIL.Image.Image:
     return image
 
 
-@dataclass(frozen=True, slots=True)
-class Thumbnail:
+class Thumbnail(NamedTuple):
     """A small picture of an image.
 
     Attributes:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 
 # Control characters, and those that break lines or change the direction of text.
-_HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_HIDDEN = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 def visible(text: str) -> str:
@@ -17,4 +15,4 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return re.sub(_HIDDEN, lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -21,7 +21,8 @@ from PIL import Image
 import runware_ws
 from runware_ws import Failure, RunwareClient, Success, TaskTimeoutError, UpscaleResult, pictures
 from runware_ws.emulator import Emulator
-from runware_ws.reporting import ReportEntry, report
+from runware_ws.reporting import report
+from runware_ws.reporting.entries import ReportEntry
 from runware_ws.sync import RunwareClient as BlockingClient
 from tests.emulator.bench import picture, text_of
 

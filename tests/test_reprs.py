@@ -28,7 +28,7 @@ from runware_ws.journal.loading import Request
 from runware_ws.journal.origin import Origin
 from runware_ws.protocol.effects import Frame, Settle
 from runware_ws.protocol.tasks import Task
-from runware_ws.reporting import ReportEntry
+from runware_ws.reporting.entries import ReportEntry
 from tests.support.clients import IMAGE, client_of, served, submitted
 from tests.support.scripted import ScriptedServer, silent
 

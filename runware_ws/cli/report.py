@@ -8,7 +8,8 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from ..reporting import ReportEntry, report
+from ..reporting import report
+from ..reporting.entries import ReportEntry
 from .errors import UsageError, one_line
 from .summary import ImageReport
 

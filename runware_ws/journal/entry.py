@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 EntryRow = tuple[Any, ...]
 """An entry as the database returns it. The garbage collector does not track such tuples."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A task in the journal, without its large columns; see `runware_ws.journal.schema`.
 
     Attributes:

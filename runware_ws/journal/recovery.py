@@ -17,7 +17,6 @@ from ..runtime.concurrency import Notification, run_in_thread, uninterruptible
 from ..runtime.submission import Submission
 from ..runtime.submitter import Submitter
 from .entry import Entry, EntryRow, entry_of
-from .origin import Origin
 
 if TYPE_CHECKING:
     from .store import Journal
@@ -159,6 +158,8 @@ def restore(task: Task, entry: Entry) -> None:
     It has no deadline: no caller waits for it, and if it timed out, the program would upscale its
     image again as another task. The service is asked until it tells the outcome.
     """
+    from .origin import Origin  # not imported by programs that have no journal
+
     task.wire_uuid = entry.wire_uuid
     task.owned = entry.owned
     task.polled = entry.polled

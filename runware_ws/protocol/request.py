@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import InputError
@@ -19,8 +18,7 @@ TASK_TYPE = "upscale"
 MAX_SIDE = 4096  # pixels of a result, as Runware documents
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One member of the request.
 
     Attributes:
@@ -133,28 +131,22 @@ _BY_NAME = {member.name: member for member in MEMBERS}
 _BY_WIRE = {member.wire: member for member in MEMBERS}
 _KINDS = {str: "a string", int: "an integer", bool: "true or false"}
 _PORT = r"[0-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]"
-# The forms of texts, as regular expressions that are valid in both Python and JSON Schema.
-PATTERNS = {
-    "uuid4": (
-        "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
-    ),
-    "uri": (
-        r"^[Hh][Tt][Tt][Pp][Ss]?://"
-        r"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?"
-        r"([A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])"
-        rf"(:({_PORT})?)?"
-        r"([/?#][!-~]*)?$"
-    ),
-}
+# A regular expression that is valid in both Python and JSON Schema.
+URI_PATTERN = (
+    r"^[Hh][Tt][Tt][Pp][Ss]?://"
+    r"([A-Za-z0-9._~!$&'()*+,;=:%-]*@)?"
+    r"([A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])"
+    rf"(:({_PORT})?)?"
+    r"([/?#][!-~]*)?$"
+)
+_URI = re.compile(URI_PATTERN, re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-_DATA_URI_HEAD = re.compile(r"data:image/[a-zA-Z]+;base64,")
+_DATA_URI_HEAD = r"data:image/[a-zA-Z]+;base64,"
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _PIECE = 64 * 1024
-_UUID4, _URI = (re.compile(PATTERNS[form], re.ASCII) for form in ("uuid4", "uri"))
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A problem with a value, and the remedy, as texts.
 
     `kind` is ``type``, ``choice``, ``range`` or ``form``.
@@ -167,7 +159,7 @@ class Problem:
 
 def is_uuid4(text: str) -> bool:
     """Return whether a text is a UUID v4 in its usual form, in upper or lower case."""
-    return _UUID4.fullmatch(text) is not None
+    return is_uuid(text) and text[14] == "4" and text[19] in "89abAB"
 
 
 def is_uuid7(text: str) -> bool:
@@ -195,7 +187,7 @@ def _has_valid_host(text: str) -> bool:
 
 def is_data_uri(text: str) -> bool:
     """Return whether a text is the data URI of an image, in base64."""
-    head = _DATA_URI_HEAD.match(text[:64])
+    head = re.match(_DATA_URI_HEAD, text[:64])
     return head is not None and is_base64(text, head.end())
 
 

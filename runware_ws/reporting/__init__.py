@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..batch import Outcome
-from .entries import ReportEntry
 
-__all__ = ["ReportEntry", "report"]
+if TYPE_CHECKING:
+    from .entries import ReportEntry
+
+__all__ = ["report"]
 
 
 def report(

@@ -28,8 +28,6 @@ from ..errors import (
     TaskTimeoutError,
 )
 from ..events import Events
-from ..journal.loading import Loader
-from ..journal.writer import JournalWriter
 from ..protocol.effects import (
     Connect,
     Disconnect,
@@ -54,7 +52,9 @@ from .connection import Connection
 from .home import Home, SleepDetector
 
 if TYPE_CHECKING:
+    from ..journal.loading import Loader
     from ..journal.store import Journal
+    from ..journal.writer import JournalWriter
 
 _log = logging.getLogger("runware_ws")
 # The interval at which sleep of the machine is detected while there is a connection.
@@ -103,7 +103,7 @@ class Driver:
         self.round_trip: float | None = None
         self.listeners: WeakSet[Events] = WeakSet()
         self.writer = None if journal is None else self._make_writer(journal)
-        self._loader = None if journal is None else Loader(journal, session, settings, self.step)
+        self._loader = None if journal is None else self._make_loader(journal)
         self._settled = settled
         self._retried = retried
         self.sending = sending
@@ -273,8 +273,15 @@ class Driver:
                     self.failed(error)
             self.step()
 
+        from ..journal.writer import JournalWriter  # most programs have no journal
+
         session_uuid = lambda: self.session.main.reconnector.session_uuid  # noqa: E731
         return JournalWriter(journal, session_uuid, recorded, failed)
+
+    def _make_loader(self, journal: Journal) -> Loader:
+        from ..journal.loading import Loader  # as above
+
+        return Loader(journal, self.session, self.settings, self.step)
 
     def _touch_journal(self) -> None:
         if self.writer is not None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from runware_ws.reporting import ReportEntry, report
+from runware_ws.reporting import report
+from runware_ws.reporting.entries import ReportEntry
 from tests.browser.chromium import EXECUTABLE, Browser, Page, opened_browser
 
 pytestmark = [

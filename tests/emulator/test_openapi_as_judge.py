@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from runware_ws.emulator import Emulator
-from runware_ws.protocol.request import PATTERNS
+from runware_ws.protocol.request import URI_PATTERN
 from tests.emulator.bench import picture
 from tests.emulator.sockets import TIMEOUT, get
 
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.fuzz
 
 # Errors of requests that the document allows: no schema can say these.
 BEYOND_THE_DOCUMENT = {"conflictTaskUUID", "invalidImage", "mediaNotFound"}
+_UUID4 = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
 # A request over a socket takes its time, and each is an array of tasks.
 BUDGET = settings(
     max_examples=settings().max_examples // 2, suppress_health_check=list(HealthCheck)
@@ -47,8 +48,8 @@ def narrowed(schema: Any) -> Any:
         return schema
     kept = {name: narrowed(value) for name, value in schema.items()}
     if "taskUUID" in kept and "format" in kept["taskUUID"]:
-        kept["taskUUID"]["pattern"] = PATTERNS["uuid4"]
-    return kept | {"pattern": PATTERNS["uri"]} if kept.get("format") == "uri" else kept
+        kept["taskUUID"]["pattern"] = _UUID4
+    return kept | {"pattern": URI_PATTERN} if kept.get("format") == "uri" else kept
 
 
 @pytest.fixture
