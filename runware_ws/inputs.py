@@ -81,16 +81,18 @@ class _Name(Source):
 
 
 class _Base64(Source):
-    """A data URI or base64: no character needs an escape. A large one is copied only once."""
+    """A data URI or base64: no character needs an escape, and each is one byte."""
 
     is_quick = True
 
     def __init__(self, text: str) -> None:
-        self._text = text.encode()
-        self.size = len(self._text) + 2
+        self._text = text
+        self.size = len(text) + 2
 
-    def encode(self, head: bytes, tail: bytes) -> bytes:
-        return b"".join((head, b'"', self._text, b'"', tail))
+    def encode(self, head: bytes, tail: bytes) -> bytearray:
+        starts = range(0, len(self._text), _PIECE_BYTES)
+        pieces = (self._text[start : start + _PIECE_BYTES].encode() for start in starts)
+        return _put_together(pieces, self.size, head, tail)
 
 
 class _Bytes(Source):
@@ -103,8 +105,8 @@ class _Bytes(Source):
 
     def encode(self, head: bytes, tail: bytes) -> bytearray:
         starts = range(0, len(self._data), _PIECE_BYTES)
-        pieces = (self._data[start : start + _PIECE_BYTES] for start in starts)
-        return _encode(pieces, self.size, head, tail)
+        pieces = (_base64_of(self._data[start : start + _PIECE_BYTES]) for start in starts)
+        return _put_together(pieces, self.size, head, tail)
 
 
 class _File(Source):
@@ -167,7 +169,8 @@ def encode_file(path: Path, head: bytes = b"", tail: bytes = b"") -> bytearray:
             status = os.fstat(file.fileno())
             if not S_ISREG(status.st_mode):  # the file was replaced meanwhile
                 raise _not_a_file(path)
-            encoded = _encode(_pieces_of(file), _encoded_size(status.st_size), head, tail)
+            size = _encoded_size(status.st_size)
+            encoded = _put_together(map(_base64_of, _pieces_of(file)), size, head, tail)
     except OSError as error:
         raise _unreadable(path, error) from None
     if len(encoded) == len(head) + len(tail) + 2:
@@ -194,19 +197,22 @@ def _read_into(file: io.FileIO, buffer: memoryview) -> int:
     return count
 
 
-def _encode(pieces: Iterable[memoryview], size: int, head: bytes, tail: bytes) -> bytearray:
-    """Encode pieces in place between `head` and `tail`, as a JSON string.
+def _base64_of(data: memoryview) -> bytes:
+    return b2a_base64(data, newline=False)
 
-    A large image is not copied: each copy takes new memory from the system, which costs more than
-    the encoding. `size` may be wrong, because a file may grow or shrink.
+
+def _put_together(pieces: Iterable[bytes], size: int, head: bytes, tail: bytes) -> bytearray:
+    """Put the pieces of a JSON string between `head` and `tail`.
+
+    A large image is not copied as a whole: each copy takes new memory from the system, which costs
+    more than the encoding. `size` may be wrong, because a file may grow or shrink.
     """
     request = bytearray(len(head) + size + len(tail))
     request[: len(head) + 1] = head + b'"'
     end = len(head) + 1
     for piece in pieces:
-        encoded = b2a_base64(piece, newline=False)
-        request[end : end + len(encoded)] = encoded
-        end += len(encoded)
+        request[end : end + len(piece)] = piece
+        end += len(piece)
     request[end:] = b'"' + tail
     return request
 
