@@ -15,8 +15,9 @@ from ..errors import InputError
 
 MAX_NAME_BYTES = 200  # of the 255 that most systems allow; the suffix needs some
 _BINARY = getattr(os, "O_BINARY", 0)  # on Windows
-_INVALID = re.compile(r'[\x00-\x1f/\\:*?"<>|]')  # on one of the usual systems
-_URL_PATH = re.compile(r"[a-z]+://[^/?#]*([^?#]*)", re.I)
+# They are compiled when they are first used, which few programs do.
+_INVALID = r'[\x00-\x1f/\\:*?"<>|]'  # on one of the usual systems
+_URL_PATH = r"(?i)[a-z]+://[^/?#]*([^?#]*)"
 
 
 class NameTemplate:
@@ -69,12 +70,12 @@ def check_file_name(name: object, remedy: str) -> None:
 
 def valid_name(text: str) -> str:
     """Return a text without the characters that a file name must not have on some system."""
-    return _INVALID.sub("_", text).strip(". ")
+    return re.sub(_INVALID, "_", text).strip(". ")
 
 
 def name_in_url(url: str) -> str:
     """Return the last part of a URL's path as a valid file name; "" if there is none."""
-    match = _URL_PATH.match(url)
+    match = re.match(_URL_PATH, url)
     path = unquote(match[1]) if match else ""
     return valid_name(path.rstrip("/").rpartition("/")[2])
 
