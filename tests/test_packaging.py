@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +43,14 @@ def test_every_extra_for_use_is_in_all() -> None:
 
 def test_the_version_installed_is_the_one_written_down() -> None:
     assert version("runware-ws") == runware_ws._version.__version__
+
+
+def test_importing_it_imports_only_what_most_programs_need() -> None:
+    seldom = {"sqlite3", "httpx", "html", "runware_ws.doctor.profile", "runware_ws.http.pool"}
+    seldom |= {f"runware_ws.journal.{name}" for name in ("changes", "loading", "store", "writer")}
+    code = f"import runware_ws, sys; print({seldom!r} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_the_readme_opens_with_the_two_commands_each_on_a_line_of_its_own() -> None:
