@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -171,8 +172,7 @@ def thumbnail_of(file: bytes | Path, side: int, form: str, quality: int = 75) ->
     return Thumbnail(width, height, output.getvalue())
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """The properties of an image.
 
     Attributes:

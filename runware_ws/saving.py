@@ -29,9 +29,8 @@ Done = Callable[[Path | RunwareError], None]
 
 _DEFAULT_NAME = "{stem}"
 _FIELDS = {"stem": "photo", "factor": 4, "number": 1}
-_AT_ONCE = 32
-_MAX_NAME_BYTES = 200  # of the 255 that most systems allow; the suffix needs some
-_UNFIT = r'[\x00-\x1f/\\:*?"<>|]'
+_REMEDY = 'pass a template such as "{stem}-{number}", or a function that returns a name'
+_MAX_WORKERS = 32
 
 
 def saver_for(
@@ -110,8 +109,8 @@ def _stem(source: object) -> str:
         text = PurePath(name_in_url(source)).stem
     elif isinstance(name := getattr(source, "name", None), str):  # an open file
         text = PurePath(name).stem
-    fit = re.sub(_UNFIT, "_", text).strip(". ")
-    return fit.encode(errors="replace")[: _MAX_NAME_BYTES // 2].decode(errors="ignore")
+    stem = valid_name(text).encode(errors="replace")
+    return stem[: MAX_NAME_BYTES // 2].decode(errors="ignore")
 
 
 class Saver(Generic[T]):

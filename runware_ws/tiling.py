@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class LargePlan:
+class LargePlan(NamedTuple):
     """The tiles of a picture and their estimated cost, known before anything is sent.
 
     Attributes:
@@ -27,8 +26,7 @@ class LargePlan:
     cost: float
 
 
-@dataclass(frozen=True, slots=True)
-class LargeResult:
+class LargeResult(NamedTuple):
     """A picture that was upscaled in tiles.
 
     Attributes:

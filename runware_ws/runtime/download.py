@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -25,23 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_AT_ONCE = 64  # and so the largest number of connections
-
-
-class DownloadLimits(NamedTuple):
-    """The limits of each download.
-
-    Attributes:
-        service_url: URL of the service whose results are downloaded.
-        max_bytes: size of the largest file.
-        timeout: seconds for the whole download; None for no limit.
-        connect_timeout: seconds for one connection.
-    """
-
-    service_url: str
-    max_bytes: int = MAX_DOWNLOAD_BYTES
-    timeout: float | None = DOWNLOAD_TIMEOUT
-    connect_timeout: float = 10.0
+_MAX_CONNECTIONS = 64
 
 
 class Downloads:

@@ -19,6 +19,7 @@ class Submission(Task):
         tag: the caller's tag, or None.
         began: time of the call, or None if that was in another process.
         outcome: its result or its error; None while it is pending.
+        waiter: the first waiter for it, or None.
         is_sent: whether it was sent, at least in part.
         sharers: number of further callers with the same job that have not cancelled it.
         content: the hash of its image if the image may be reused; else "".
@@ -30,17 +31,10 @@ class Submission(Task):
     sharers = 0
     tag: Any = None
     began: float | None = None
+    outcome: UpscaleResult | RunwareError | None = None
+    waiter: Waiter | None = None
     _more_waiters: list[Waiter] | None = None
     _callbacks: Sequence[Callable[[], None]] = ()
-
-    def __init__(self, uuid: str, payload: bytes | bytearray = b"") -> None:
-        # Without the call of the base class, which takes as long as the rest.
-        self.uuid = self.wire_uuid = uuid
-        self.payload = payload
-        # These are set when it is settled, and named here: once there are many objects of a class,
-        # CPython makes a dict for each that gets an attribute which none had before.
-        self.outcome: UpscaleResult | RunwareError | None = None
-        self._waiter: Waiter | None = None
 
     def shared(self) -> Submission:
         """Add a caller; each cancels independently."""
@@ -70,8 +64,8 @@ class Submission(Task):
         waiters = self._more_waiters
         if self.outcome is not None:
             wake(waiter)
-        elif self._waiter is None:  # most tasks have one
-            self._waiter = waiter
+        elif self.waiter is None:  # most tasks have one
+            self.waiter = waiter
         elif waiters is None:
             self._more_waiters = [waiter]
         else:
@@ -82,9 +76,9 @@ class Submission(Task):
     def finish(self, outcome: UpscaleResult | RunwareError) -> None:
         """Set the outcome, and wake all waiters."""
         self.outcome = outcome
-        if self._waiter is not None:
-            wake(self._waiter)
-            self._waiter = None
+        if self.waiter is not None:
+            wake(self.waiter)
+            self.waiter = None
         for waiter in self._more_waiters or ():
             wake(waiter)
         if self._callbacks:

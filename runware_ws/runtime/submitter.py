@@ -127,7 +127,9 @@ class Submitter:
         submission.priority = priority
         submission.tag = tag
         submission.began = began
-        submission.limit_time(began, timeout)
+        # Named before there are many: CPython makes a dict for each object of a class that gets an
+        # attribute which none had.
+        submission.waiter = submission.outcome = None
         if names is None and self._references is None and source.is_quick:
             if source.is_read:
                 # Others run between two files. A caller that waits for the result lets them run.
