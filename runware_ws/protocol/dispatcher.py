@@ -92,8 +92,8 @@ class Dispatcher:
             self._reconciler.nothing(link, task, Question.DETAILS, now)
         elif _is_conflict(task, error):
             self._reconciler.known_alone(task, now)
-        elif info.no_room and task.remembered:
-            self._retries.failed(task, error, now, is_recorded=True)
+        elif info.no_room and task.remembered:  # under its UUID, a conflict would follow again
+            self._retries.refused(task, error, now, was_named=False, new_uuid=True)
         elif info.timed_out or (info.no_room and _was_resent_though_known(task)):
             self._reconciler.unclear(task, now, error)
         elif self._reconciler.is_unproven(task, error):

@@ -426,7 +426,7 @@ class Reconciler:
 
     def known(self, link: ConnectionState, task: Task, now: float) -> None:
         """Handle a conflict: the server knows the task, and has not sent its outcome."""
-        task.remembered = task.evidence is Evidence.REFUSED
+        task.remembered |= task.evidence is Evidence.REFUSED
         task.evidence = Evidence.KNOWN
         move(task, Transition.ACCEPT)
         self._table.clear(task)

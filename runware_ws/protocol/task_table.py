@@ -292,9 +292,9 @@ class TaskTable:
 
         A new UUID is used only after the server declared that the old attempt failed.
         """
+        self._take_back(task)
         if new_uuid:
             self._rename(task)
-        self._take_back(task)
         self.timers.schedule(task, now + full_jitter(step, self._timing.retry, self._rng))
 
     def put_back(self, task: Task) -> None:

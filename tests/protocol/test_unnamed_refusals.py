@@ -308,15 +308,47 @@ def test_a_taskuuid_that_the_service_refused_and_remembers_is_replaced() -> None
     assert outcome(world, task) == "a result"
 
 
-def test_a_task_that_is_absent_is_not_held_to_be_known_by_a_conflict() -> None:
-    world = overloaded(running=1, refused=1)
-    *_, absent = world.tasks
-    hear(world, encode_answer(errors=[{"code": "conflictTaskUUID", "message": "Known."}]))
-    world.finish()
-    go_on(world, 2.5)
-    assert absent.writes == 2
+def test_a_taskuuid_is_replaced_once_the_details_hold_the_refusal() -> None:
+    world, task = conflict_after_refusal(NOT_FOUND)
+    refusal = {"errors": [{"code": "queueFull", "message": "No room."}]}
+    details = {"taskType": "getTaskDetails", "taskUUID": task.wire_uuid, "response": refusal}
+    lose(world)
+    hear(world, encode_answer([details]))
+    assert len(task.former_uuids) == 1
     world.heal()
-    assert {outcome(world, task) for task in world.tasks} == {"a result"}
+    assert outcome(world, task) == "a result"
+
+
+def test_a_taskuuid_is_replaced_also_if_the_conflict_comes_twice() -> None:
+    world, task = conflict_after_refusal(NOT_FOUND)
+    hear(world, encode_answer(errors=[{"code": "conflictTaskUUID", "taskUUID": task.wire_uuid}]))
+    go_on(world, 4.0)
+    assert len(task.former_uuids) == 1
+
+
+def test_a_question_about_a_taskuuid_that_is_replaced_stays_open_no_longer() -> None:
+    limit = replace(SETTINGS, max_in_flight=2, adaptive=False)
+    world = World(client_settings=limit, errors_name_task=False)
+    world.connect()
+    world.settle_down()
+    other, refused = world.submit(), world.submit()
+    busy, conflict = ({"code": code, "message": ""} for code in ("queueFull", "conflictTaskUUID"))
+    hear(world, encode_answer(errors=[busy | {"taskUUID": refused.wire_uuid}]))
+    while refused.writes < 2:
+        world.tick(0.1)
+    lose(world)
+    hear(world, encode_answer(errors=[conflict]))
+    not_found = {"code": "taskNotFound", "message": "", "taskUUID": refused.wire_uuid}
+    link = world.client.main.link
+    assert link is not None
+    while not (link.inquiry and link.inquiry.absent and refused.wire_uuid in link.asked):
+        if refused.wire_uuid in link.asked:
+            hear(world, encode_answer(errors=[not_found]))
+        lose(world)
+        world.tick(0.01)
+    hear(world, encode_answer([{"taskUUID": other.wire_uuid, "imageUUID": "an image"}]))
+    assert len(refused.former_uuids) == 1
+    assert not link.asked
 
 
 def test_a_task_that_was_sent_twice_may_have_two_errors() -> None:
