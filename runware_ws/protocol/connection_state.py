@@ -133,7 +133,6 @@ class ConnectionState:
         missed_answer: whether an unreadable frame has come since this was last looked into.
         unnamed: number of answers without a taskUUID since the last question was closed.
         is_spoiled: whether one of these was an error.
-        is_hurried: whether the wait for the open questions was shortened.
         questions: tasks to be asked for, by the way of asking.
         unattributed: errors without a taskUUID, whose owners are looked for from `look_at` on.
         look_at: see above.
@@ -165,7 +164,6 @@ class ConnectionState:
         self.missed_answer = False
         self.unnamed = 0
         self.is_spoiled = False
-        self.is_hurried = False
         self.questions: dict[Question, deque[Task]] = {one: deque() for one in Question}
         self._queues = tuple(self.questions.values())
         self.unattributed: list[UnattributedError] = []

@@ -193,13 +193,17 @@ class Dispatcher:
             self._reconciler.nothing(link, task, question, now, failure, spoiled=is_spoiled)
 
     def _hurry(self, link: ConnectionState, now: float) -> None:
-        """Shorten the wait for the answers to open questions: one of them may have come."""
-        if link.is_hurried:
-            return
-        link.is_hurried = True
-        until = now + self._timing.unnamed_grace
-        for task in link.asked.values():
-            task.asked_at = min(task.asked_at, until - self._timing.answer_timeout)
+        """Shorten the wait for the answers to open questions: one of them may have come.
+
+        A question without an answer will count as refused if there was a refusal, so that answers
+        which are merely late are awaited for longer then.
+        """
+        timing = self._timing
+        until = now + (timing.refused_grace if link.asked_at_refusal else timing.unnamed_grace)
+        for task in reversed(link.asked.values()):
+            if task.answer_by <= until:  # so are those that were asked before
+                return
+            task.answer_by = until
             self._table.timers.schedule(task, until)
 
 

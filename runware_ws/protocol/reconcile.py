@@ -167,18 +167,18 @@ class Reconciler:
 
     def _is_unanswered(self, task: Task, now: float) -> bool:
         """Return whether the answer is overdue. Silence of the whole connection proves nothing."""
-        timeout, link = self._timing.answer_timeout, task.asked_on
-        if link is None or now - task.asked_at < timeout:
+        link = task.asked_on
+        if link is None or now < task.answer_by:
             return False
-        return now - link.keepalive.heard_at < timeout
+        return now - link.keepalive.heard_at < self._timing.answer_timeout
 
     def asked(self, link: ConnectionState, task: Task, question: Question, now: float) -> None:
         """Record that a question about a task is being written."""
         link.asked[task.wire_uuid] = task
-        link.is_hurried = False
         task.asked, task.asked_at, task.asked_on = question, now, link
+        task.answer_by = now + self._timing.answer_timeout
         task.asks += question is Question.RESULT
-        self._timers.schedule(task, now + self._timing.answer_timeout)
+        self._timers.schedule(task, task.answer_by)
 
     def written(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
         """Record that tasks are being written."""
@@ -214,7 +214,7 @@ class Reconciler:
             is_spoiled = asked_on.is_spoiled
             self.nothing(asked_on, task, answered(task), now, spoiled=is_spoiled)
         else:
-            if now - task.asked_at >= self._timing.answer_timeout:  # the line as a whole is silent
+            if now >= task.answer_by:  # the line as a whole is silent
                 asked_on.keepalive.ping_wanted = not asked_on.keepalive.awaits_bytes
             self._timers.schedule(task, now + self._timing.answer_timeout / 2)
 

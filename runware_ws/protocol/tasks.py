@@ -138,6 +138,7 @@ class Task:
         asked: the question without an answer so far, or None.
         asked_on: the connection on which the question was asked, or None.
         asked_at: the time at which the question was written.
+        answer_by: the time from which the question counts as not answered.
         misses: number of rounds in a row in which no question found it.
         missed_since: the time of the first of these.
         failure: the error that answered the last question, or None.
@@ -182,6 +183,7 @@ class Task:
     asks = 0
     asked: Question | None = None
     asked_at = 0.0
+    answer_by = 0.0
     asked_on: ConnectionState | None = None
     misses = 0
     missed_since = 0.0

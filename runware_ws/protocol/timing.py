@@ -20,6 +20,8 @@ class Timing:
         answer_timeout: time after which a question without an answer counts as having found
             nothing.
         unnamed_grace: how long to wait for answers that name a task, after one that names none.
+        refused_grace: how long to wait for the answers to questions, after a refusal without a name
+            that may be one.
         errors_quiet, errors_limit: errors that name no task often come together. The search for
             their owners begins after `errors_quiet` without one, and at the latest after
             `errors_limit`.
@@ -58,6 +60,7 @@ class Timing:
     early_look: float = 0.25
     answer_timeout: float = 5.0
     unnamed_grace: float = 0.5
+    refused_grace: float = 1.0
     errors_quiet: float = 0.05
     errors_limit: float = 0.5
     results_first: float = 0.5

@@ -26,6 +26,7 @@ class LoadedWorld(World):
         room: how many tasks the service works on at once; it refuses the rest.
         latency: seconds that a task takes, give or take a tenth.
         way: seconds that a frame takes in either direction.
+        answers_after: seconds that an answer to a question takes.
         refuses_questions: whether a service that is full refuses questions as well.
         settings: see `World`.
 
@@ -40,6 +41,7 @@ class LoadedWorld(World):
         latency: float,
         *,
         way: float = 0.001,
+        answers_after: float = 0.0,
         refuses_questions: bool = False,
         **settings: Any,
     ) -> None:
@@ -47,6 +49,7 @@ class LoadedWorld(World):
         self._way = way
         self._room = room
         self._latency = latency
+        self._answers_after = answers_after
         self._refuses_questions = refuses_questions
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
@@ -89,8 +92,15 @@ class LoadedWorld(World):
                 self.wire.down.append(server_effects.Push(self.wire.link, answer))
             else:
                 self.refused += is_full and task["taskType"] == "upscale"
-                self.service.receive(self.wire.link, json.dumps([task]).encode(), self.now)
-                self.pump()
+                if is_question and self._answers_after:
+                    self._happens_in(self._answers_after, partial(self._is_handled, task))
+                else:
+                    self._is_handled(task)
+        self.pump()
+
+    def _is_handled(self, task: dict[str, Any]) -> None:
+        assert self.wire is not None
+        self.service.receive(self.wire.link, json.dumps([task]).encode(), self.now)
         self.pump()
 
     def _comes(self, push: server_effects.Push) -> None:

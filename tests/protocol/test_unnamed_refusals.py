@@ -20,7 +20,7 @@ SERVICES = [
     pytest.param({}, 0.001, 0.75, id="documented"),
     pytest.param({}, 0.05, 0.75, id="far away"),
     pytest.param({"unknown_task": "empty"}, 0.05, 0.75, id="empty answers"),
-    pytest.param({"refuses_questions": True}, 0.001, 0.4, id="questions refused"),
+    pytest.param({"refuses_questions": True}, 0.001, 0.35, id="questions refused"),
 ]
 # A service that does not find what it runs, and does not refuse to run it again.
 BLIND: dict[str, Any] = {"known_tasks": "async", "details": "nothing", "conflicts": "never"}
@@ -42,6 +42,15 @@ def test_all_is_delivered_almost_as_fast_and_with_as_few_refusals_as_if_they_had
     assert set(world.runs_of_image.values()) == {1}
     assert images * (latency + 2 * way) / room / seconds >= share
     assert world.refused <= 14 + images * 0.1  # the first 16, and probes
+
+
+def test_slow_answers_to_questions_are_not_taken_for_refused_questions() -> None:
+    world = LoadedWorld(8, 0.3, way=0.02, answers_after=0.7, errors_name_task=False)
+    for _ in range(200):
+        world.submit()
+    seconds = world.run()
+    assert 200 * (0.3 + 2 * 0.02) / 8 / seconds >= 0.75
+    assert world.refused <= 14 + 200 * 0.1
 
 
 def overloaded(
@@ -190,7 +199,7 @@ def test_refusals_find_their_owners_among_tasks_that_are_asked_for_already() -> 
     hear(world, b"what is it?")  # so they are asked for
     lose(world)
     hear(world, *[NO_ROOM] * 3)
-    go_on(world, 3.0)
+    go_on(world, 5.0)
     assert world.client.counters.resent == 3
     world.heal()
     assert {outcome(world, task) for task in world.tasks} == {"a result"}
