@@ -81,7 +81,7 @@ class Attribution:
             may_own = self._may_own(task, latest, is_of_room=inquiry.are_of_room)
             if may_own and not inquiry.suspects_owner(task):
                 inquiry.suspects[task] = None
-        inquiry.is_exact = False
+        inquiry.is_exact, inquiry.count_at = False, now
         may_wait = self._is_exact(link, inquiry, now)
         inquiry.ask_at = inquiry.since + self._timing.results_first if may_wait else now
         self._table.timers.moved = True
@@ -110,8 +110,8 @@ class Attribution:
         elif not inquiry.suspects or now - inquiry.since >= self._timing.inquiry_limit:
             self._conclude_all(link, inquiry, now)
         elif inquiry.are_alike and len(inquiry.errors) == inquiry.candidates:
-            if not inquiry.is_exact and self._is_exact(link, inquiry, now):
-                self._confirm(inquiry, now)
+            if not inquiry.is_exact and inquiry.count_at <= now:
+                self._count(link, inquiry, now)
             if inquiry.absent:
                 absent = list(inquiry.absent)
                 self._hand_out(link, inquiry, absent, now)
@@ -120,8 +120,16 @@ class Attribution:
             if not inquiry.candidates:
                 self._end(link, inquiry)
 
-    def _confirm(self, inquiry: Inquiry, now: float) -> None:
-        """Confirm by one round of questions that the candidates were refused."""
+    def _count(self, link: ConnectionState, inquiry: Inquiry, now: float) -> None:
+        """Confirm by one round of questions that the candidates were refused, if that is certain.
+
+        It takes long if there are many, so it is not done with each frame.
+        """
+        if not self._is_exact(link, inquiry, now):
+            inquiry.count_at = now + self._timing.errors_quiet
+            inquiry.ask_at = min(inquiry.ask_at, inquiry.count_at)
+            self._table.timers.moved = True
+            return
         inquiry.is_exact = True
         inquiry.ask_at = now
         for task in [one for one in inquiry.suspects if one.misses]:

@@ -57,7 +57,8 @@ class Inquiry:
         kinds: how many of each kind there are.
         suspects: tasks that are being asked for.
         absent: tasks that could not be found, so that each of them was probably refused.
-        ask_at: when to ask for the suspects that are not asked for yet.
+        ask_at: when to ask for the suspects that are not asked for yet, or to count again.
+        count_at: from when on to find out again whether it is exact.
         is_exact: whether each candidate certainly has one of the errors, and was refused: then one
             round of questions that finds nothing makes a suspect absent.
     """
@@ -67,6 +68,7 @@ class Inquiry:
     suspects: dict[Task, None] = field(default_factory=dict)
     absent: dict[Task, None] = field(default_factory=dict)
     ask_at: float = inf
+    count_at: float = 0.0
     is_exact: bool = False
 
     @property

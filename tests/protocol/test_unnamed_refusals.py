@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from runware_ws.protocol.connection_state import ConnectionState, UnattributedError
 from runware_ws.protocol.tasks import Stage
-from runware_ws.protocol.wire import encode_answer
+from runware_ws.protocol.wire import decode_tasks, encode_answer
 from tests.protocol.loaded import LoadedWorld
 from tests.protocol.test_unnamed_errors import NO_IMAGE, STRAY, outcome
 from tests.protocol.world import SETTINGS, NumberedTask, World, number_of
@@ -378,6 +379,46 @@ def test_a_task_that_was_sent_twice_may_have_two_errors() -> None:
     hear(world, NO_ROOM, NO_ROOM)
     go_on(world, 1.0)
     assert world.client.counters.refused == 0
+
+
+def test_many_refusals_are_not_counted_again_with_each_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = 0
+    may_be_answer = ConnectionState.may_be_answer
+
+    def counted(link: ConnectionState, error: UnattributedError) -> bool:
+        nonlocal looks
+        looks += 1
+        return may_be_answer(link, error)
+
+    monkeypatch.setattr(ConnectionState, "may_be_answer", counted)
+    count = 300
+    limit = replace(SETTINGS, max_in_flight=count, adaptive=False)
+    world = World(client_settings=limit, errors_name_task=False)
+    world.connect()
+    world.settle_down()
+    for _ in range(count):
+        world.submit()
+    lose(world)
+    world.tasks[-1].writes = 2  # so it may have two of the errors
+    world.tick(0.01)
+    for _ in range(count):
+        world.client.main.receive(NO_ROOM, world.now)
+    world.settle_down(finish=False)
+    world.tick(0.06)
+    answers = 0
+    assert world.wire is not None
+    for _ in range(10):
+        world.tick(0.1)
+        while world.wire.up:
+            for question in decode_tasks(world.wire.up.popleft()):
+                answers += 1
+                error = {"code": "taskNotFound", "message": "", "taskUUID": question["taskUUID"]}
+                world.client.main.receive(encode_answer(errors=[error]), world.now)
+            world.pump()
+    assert answers > 5 * count
+    assert looks < 50 * count
 
 
 def test_an_error_may_be_of_a_task_of_an_earlier_connection() -> None:
