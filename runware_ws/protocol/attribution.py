@@ -110,7 +110,7 @@ class Attribution:
         elif not inquiry.suspects or now - inquiry.since >= self._timing.inquiry_limit:
             self._conclude_all(link, inquiry, now)
         elif inquiry.are_alike and len(inquiry.errors) == inquiry.candidates:
-            if not inquiry.is_exact and inquiry.count_at <= now:
+            if inquiry.are_of_room and not inquiry.is_exact and inquiry.count_at <= now:
                 self._count(link, inquiry, now)
             if inquiry.absent:
                 absent = list(inquiry.absent)
