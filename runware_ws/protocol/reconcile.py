@@ -349,7 +349,7 @@ class Reconciler:
         window = self._timing.known_limit if info.no_room else window
         if task.failures < _MIN_FAILURES or now - task.failing_since < window:
             self.poll_later(task, now)
-        elif task.evidence is Evidence.KNOWN and _is_same(failure, task.refusal):
+        elif task.evidence is not WRITTEN and _is_same(failure, task.refusal):
             # It was sent again after that refusal, of which alone the server still knows.
             self.retries.refused(task, failure, now, was_named=True, new_uuid=True)
         elif self.is_unproven(task, failure):

@@ -346,6 +346,7 @@ def test_a_question_about_a_taskuuid_that_is_replaced_stays_open_no_longer() -> 
     hear(world, encode_answer(errors=[busy | {"taskUUID": refused.wire_uuid}]))
     while refused.writes < 2:
         world.tick(0.1)
+    refused.suspicions = 1  # it was sent again alone, and this conflict is the second one
     lose(world)
     hear(world, encode_answer(errors=[conflict]))
     not_found = {"code": "taskNotFound", "message": "", "taskUUID": refused.wire_uuid}
@@ -359,6 +360,17 @@ def test_a_question_about_a_taskuuid_that_is_replaced_stays_open_no_longer() -> 
     hear(world, encode_answer([{"taskUUID": other.wire_uuid, "imageUUID": "an image"}]))
     assert len(refused.former_uuids) == 1
     assert not link.asked
+
+
+def test_a_task_that_is_absent_is_not_held_to_be_known_by_a_conflict() -> None:
+    world = overloaded(running=1, refused=1)
+    *_, absent = world.tasks
+    hear(world, encode_answer(errors=[{"code": "conflictTaskUUID", "message": "Known."}]))
+    world.finish()
+    go_on(world, 2.5)
+    assert absent.writes == 2
+    world.heal()
+    assert {outcome(world, task) for task in world.tasks} == {"a result"}
 
 
 def test_a_task_that_was_sent_twice_may_have_two_errors() -> None:

@@ -194,3 +194,18 @@ def test_trouble_in_answer_to_all_questions_runs_nothing_under_a_new_name() -> N
         world.settle_down(finish=False)
     assert task.former_uuids == ()
     assert len(world.jobs) == 1
+
+
+def test_a_failure_that_is_told_without_a_name_again_and_again_does_not_last_for_ever() -> None:
+    """The service remembers it for an hour, and its details hold nothing."""
+    world = World(errors_name_task=False, details="nothing")
+    world.connect()
+    world.settle_down()
+    task = world.submit(delivery="async")
+    world.settle_down(finish=False)
+    world.finish(0, "serviceUnavailable")
+    for _ in range(9000):
+        world.tick(0.1)
+        world.settle_down()
+    assert outcome(world, task) == "a result"
+    assert len(task.former_uuids) == 1
