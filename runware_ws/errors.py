@@ -35,7 +35,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from .error_codes import code_info
-from .words import visible
+from .escaping import escaped
 
 __all__ = [
     "AuthenticationError",
@@ -184,7 +184,7 @@ class DownloadError(RunwareError):
     reason: str
 
     def __str__(self) -> str:
-        return visible(f"{self.url} could not be downloaded: {self.reason}")
+        return escaped(f"{self.url} could not be downloaded: {self.reason}")
 
 
 @dataclass(eq=False, repr=False)
@@ -323,8 +323,8 @@ class TaskError(RunwareError):
     def parameter(self) -> str | None:
         value = self.raw.get("parameter")
         if isinstance(value, list):
-            return visible(", ".join(map(str, value)))
-        return None if value is None else visible(str(value))
+            return escaped(", ".join(map(str, value)))
+        return None if value is None else escaped(str(value))
 
     @property
     def task_type(self) -> str | None:

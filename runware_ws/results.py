@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, ProtocolError
+from .escaping import escaped
 from .pictures import check_pillow, effective_scale, image_of, size_of, thumbnail_of
 from .protocol.request import is_url
 from .runtime.concurrency import run_in_thread, run_off_loop, uninterruptible
 from .runtime.content import FileContent, MemoryContent
 from .runtime.download import Downloads, downloads_of_environment
-from .words import visible
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -116,7 +116,7 @@ class UpscaleResult:
         text = self._base64
         if text is None:
             remedy = 'call read(), or ask for output_type="base64Data"'
-            raise InputError("data", f"the result is a link, {visible(self._link)}", remedy)
+            raise InputError("data", f"the result is a link, {escaped(self._link)}", remedy)
         try:
             return b64decode(text, validate=True)
         except ValueError:
@@ -226,7 +226,7 @@ class UpscaleResult:
 
     def __repr__(self) -> str:
         where = self.image_url or "data"
-        return f"<UpscaleResult {self.task_uuid}: {visible(where)}>"
+        return f"<UpscaleResult {self.task_uuid}: {escaped(where)}>"
 
     def _repr_html_(self) -> str:
         """Return a small picture, the taskUUID and the cost, for notebooks. Download nothing."""

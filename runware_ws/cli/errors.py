@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import AuthenticationError, InputError
-from ..words import visible
+from ..escaping import escaped
 
 # Arguments of the client, and the options that set them, where these have another name.
 OPTIONS = {
@@ -65,4 +65,4 @@ def error_message(error: Exception) -> str:
 
 def one_line(text: object) -> str:
     """Return `text` on one line, with control characters escaped for safety in a terminal."""
-    return visible(" ".join(str(text).splitlines()))
+    return escaped(" ".join(str(text).splitlines()))

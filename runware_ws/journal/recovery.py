@@ -97,7 +97,7 @@ class Recovered(OutcomeIterator[RecoveredSource]):
 
     async def __anext__(self) -> Outcome[RecoveredSource]:
         if self._submitter is not None:
-            self._submitter.driver.home.check()
+            self._submitter.driver.loop.check()
         if self._stored and self._journal is not None and self._submitter is not None:
             return await self._from_journal(self._journal, self._submitter)
         while not self._settled:

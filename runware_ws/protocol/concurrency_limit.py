@@ -111,11 +111,11 @@ class ConcurrencyLimit:
         self._grow_at = now + self._timing.slow_start
         return True
 
-    def succeeded(self, level: int, seconds: float) -> None:
+    def succeeded(self, in_flight: int, seconds: float) -> None:
         """Record that a task succeeded.
 
         Args:
-            level: the number of tasks in flight when it was sent, itself included.
+            in_flight: the number of tasks in flight when it was sent, itself included.
             seconds: the time since.
         """
         if not self._adaptive:
@@ -125,23 +125,23 @@ class ConcurrencyLimit:
         if self._pauses:
             self._pauses = 0
             self._resume_at = None
-        self._latency.add(level, seconds)
+        self._latency.add(in_flight, seconds)
         self._round_results += 1
         if self._round_results >= self._round_size:
             self._end_round()
         if self.wanted and not self._is_slow:
             self._grow_by_result()
 
-    def refused(self, level: int, sent_at: float, now: float) -> None:
+    def refused(self, in_flight: int, sent_at: float, now: float) -> None:
         """Record that a task was refused for lack of room, and is no longer in flight.
 
         Args:
-            level: the number of tasks in flight when it was sent, itself included.
+            in_flight: the number of tasks in flight when it was sent, itself included.
             sent_at: when it was sent.
             now: the time.
         """
         if self._adaptive:
-            self._fall(level, sent_at, now)
+            self._fall(in_flight, sent_at, now)
         self._pause_if_idle(now)
 
     def refused_unnamed(self, now: float) -> None:
@@ -194,8 +194,8 @@ class ConcurrencyLimit:
 
     # Down.
 
-    def _fall(self, level: int, sent_at: float, now: float) -> None:
-        seen = min(self.limit, max(1, level - 1))
+    def _fall(self, in_flight: int, sent_at: float, now: float) -> None:
+        seen = min(self.limit, max(1, in_flight - 1))
         is_new = sent_at > self._fell_at
         if self._growing or self._probing or not is_new:
             if self._probing:
@@ -246,18 +246,18 @@ class _Latency:
         self._means = [0.0] * _MAGNITUDES
         self._counts = [0] * _MAGNITUDES
 
-    def add(self, level: int, seconds: float) -> None:
-        """Add a task that was sent at this level."""
-        magnitude = level.bit_length()
+    def add(self, in_flight: int, seconds: float) -> None:
+        """Add a task that was sent as the n-th in flight."""
+        magnitude = in_flight.bit_length()
         count = self._counts[magnitude]
         if count < _MEMORY:
             count = self._counts[magnitude] = count + 1
         mean = self._means[magnitude]
         self._means[magnitude] = mean + (seconds - mean) / count
 
-    def is_slow(self, level: int) -> bool:
-        """Return whether tasks of up to this level take much longer than those of a lower one."""
-        up_to = level.bit_length()
+    def is_slow(self, in_flight: int) -> bool:
+        """Return whether tasks among this many in flight take much longer than among fewer."""
+        up_to = in_flight.bit_length()
         means = [
             mean
             for mean, count in zip(self._means[: up_to + 1], self._counts, strict=False)

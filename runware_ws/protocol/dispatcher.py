@@ -8,12 +8,16 @@ from .answers import QUESTIONS, RESULT, Meaning, Subject, meaning_of, meaning_of
 from .connection_state import ConnectionState, UnattributedError, answered
 from .reconcile import Reconciler
 from .task_table import TaskTable
-from .tasks import RECONCILING, Evidence, Question, Stage, Task
+from .tasks import RECONCILING, Evidence, FoundBy, Question, Stage, Task
 from .timing import Timing
 from .wire import ErrorItem, Item, unwrap
 
 # How a task in doubt was found, as `Stats.recovered` counts it.
-_FOUND_BY = {None: "replayed", Question.RESULT: "asked", Question.DETAILS: "asked for its details"}
+_FOUND_BY: dict[Question | None, FoundBy] = {
+    None: "replayed",
+    Question.RESULT: "asked",
+    Question.DETAILS: "asked for its details",
+}
 
 
 class Dispatcher:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import ProtocolError, RunwareError
+from ..escaping import escaped
 from ..settings import Settings
-from ..words import visible
 from .answers import Subject, subject_of
 from .attribution import Attribution, TooLarge
 from .authenticator import Authenticator, RefusalAction, refusal
@@ -215,7 +215,7 @@ class Line:
         """
         if self.reconnector.ended:
             return
-        reason = visible(self._parts.key.hidden_in(reason))
+        reason = escaped(self._parts.key.hidden_in(reason))
         link, self.link = self.link, None
         self.occupied_since = self.coming_until = None
         self._table.timers.moved = True

@@ -186,7 +186,7 @@ class Reconciler:
         for task in tasks:
             move(task, WRITE)
             task.link = link
-            if not task.level:
+            if not task.in_flight_when_sent:
                 self._table.enter_flight(task)
             if task.evidence is NEVER_WRITTEN:
                 task.evidence = WRITTEN

@@ -32,7 +32,7 @@ class Retries:
 
         If the error did not name its task, the limit was lowered before the task was found.
         """
-        table, level, sent_at = self._table, task.level, task.sent_at
+        table, in_flight, sent_at = self._table, task.in_flight_when_sent, task.sent_at
         task.refusal = refusal
         task.evidence = Evidence.REFUSED
         table.counters.refused += 1
@@ -40,8 +40,8 @@ class Retries:
             table.requeue(task, now, new_uuid=True, step=0)
         else:
             table.put_back(task)
-        if was_named and level:
-            table.limit.refused(level, sent_at, now)
+        if was_named and in_flight:
+            table.limit.refused(in_flight, sent_at, now)
             table.timers.moved = True
             table.tell_limit()
 

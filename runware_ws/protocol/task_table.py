@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import RunwareError
-from ..words import visible
+from ..escaping import escaped
 from .backoff import full_jitter
 from .concurrency_limit import ConcurrencyLimit
 from .connection_state import ConnectionState, UnattributedError, answered
@@ -140,7 +140,7 @@ class TaskTable:
         move(task, SETTLE)
         if task.bulk:
             self.bulk_tasks -= 1
-        if task.level:
+        if task.in_flight_when_sent:
             self.leave_flight(task)
         task.payload = b""
         if task.due is not None:
@@ -156,7 +156,7 @@ class TaskTable:
     def send_again(self, task: Task) -> None:
         """Send a task again, before all others, as soon as there is room."""
         self.resends[task] = None
-        if not task.level:  # it is of an earlier process
+        if not task.in_flight_when_sent:  # it is of an earlier process
             self.enter_flight(task)
 
     def is_to_be_sent_again(self, task: Task) -> bool:
@@ -171,7 +171,7 @@ class TaskTable:
         """
         if self.limit.is_paused:
             return 0
-        waiting = len(self.resends) + sum(task.level > 0 for task in self.unloaded)
+        waiting = len(self.resends) + sum(task.in_flight_when_sent > 0 for task in self.unloaded)
         room = self.limit.room(waiting)
         if room <= 0 and not any(task.stage in _AT_SERVICE for task in self.tasks.values()):
             return 1
@@ -195,13 +195,13 @@ class TaskTable:
     def enter_flight(self, task: Task) -> None:
         """Count a task as in flight."""
         limit = self.limit
-        limit.in_flight = task.level = limit.in_flight + 1
+        limit.in_flight = task.in_flight_when_sent = limit.in_flight + 1
         if task.bulk:
             self.bulk_in_flight += 1
 
     def leave_flight(self, task: Task) -> None:
         """Stop counting a task as in flight."""
-        task.level = 0
+        task.in_flight_when_sent = 0
         self.limit.in_flight -= 1
         if task.bulk:
             self.bulk_in_flight -= 1
@@ -221,8 +221,8 @@ class TaskTable:
         """Settle a task with its result."""
         counters = self.counters
         counters.succeeded += 1
-        if task.level:
-            self.limit.succeeded(task.level, now - task.sent_at)
+        if task.in_flight_when_sent:
+            self.limit.succeeded(task.in_flight_when_sent, now - task.sent_at)
             if self.limit.change:
                 self.tell_limit()
         if task.writes > 1:
@@ -313,7 +313,7 @@ class TaskTable:
         task.payload = with_uuid(payload, task.uuid, task.wire_uuid)
         if new_uuid:
             self._rename(task)
-        if task.level:
+        if task.in_flight_when_sent:
             self.leave_flight(task)
         if not task.bulk:
             task.bulk = True
@@ -322,7 +322,7 @@ class TaskTable:
 
     def _take_back(self, task: Task) -> None:
         move(task, Transition.RETRY)
-        if task.level:
+        if task.in_flight_when_sent:
             self.leave_flight(task)
         self.clear(task)
         task.forget_doubt()
@@ -374,7 +374,7 @@ class TaskTable:
         connection: int = 0,
     ) -> None:
         """Report an event."""
-        self.effects.append(Notify(Event(kind, visible(detail), resumed, count, connection)))
+        self.effects.append(Notify(Event(kind, escaped(detail), resumed, count, connection)))
 
 
 def _image_of(item: Item) -> str:

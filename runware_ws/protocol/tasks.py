@@ -20,7 +20,7 @@ rules of `runware_ws.protocol.reconcile` follow.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,6 +101,10 @@ QUEUED, RECONCILING = Stage.QUEUED, Stage.RECONCILING
 NEVER_WRITTEN, WRITTEN = Evidence.NEVER_WRITTEN, Evidence.WRITTEN
 
 
+FoundBy = Literal["replayed", "asked", "asked for its details", "sent again"]
+"""A way in which the outcome of a task in doubt was found, as in `Stats.recovered`."""
+
+
 class Task:
     """One task, from submission until it is settled.
 
@@ -122,8 +126,8 @@ class Task:
         priority: tasks with a higher priority are sent first.
         bulk: whether the task or its answer is so large that small ones must not wait behind it.
         link: the connection to which it was last written, or None.
-        level: number of tasks in flight when it was sent, including itself; 0 if `ConcurrencyLimit`
-            does not count it as in flight.
+        in_flight_when_sent: number of tasks in flight when it was sent, including itself; 0 if
+            `ConcurrencyLimit` does not count it as in flight.
         polled: whether the outcome is polled, not pushed: delivery ``async``, or a webhook.
         timeout: seconds from submission until it must be settled, or None.
         deadline: the time at which `timeout` passes, or None.
@@ -173,7 +177,7 @@ class Task:
     uuid_of_attempt: Callable[[int], str] | None = None
     inline: Callable[[], bytes | bytearray] | None = None
     link: ConnectionState | None = None
-    level = 0
+    in_flight_when_sent = 0
     collected: Sequence[Item] = ()
     stage = Stage.QUEUED
     evidence = Evidence.NEVER_WRITTEN
@@ -198,7 +202,7 @@ class Task:
     had_error = False
     suspicions = 0
     alone = False
-    found_by = ""
+    found_by: FoundBy | Literal[""] = ""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from ..errors import ProtocolError
-from ..words import visible
+from ..escaping import escaped
 from .secret import Secret
 
 Item = dict[str, Any]
@@ -180,8 +180,8 @@ def _object(value: Item | str) -> Item:
 
 def _fault(error: Item, raw: Mapping[str, Any]) -> ErrorItem:
     return ErrorItem(
-        code=visible(_text(error.get("code")) or _text(raw.get("code")) or "unknownError"),
-        message=visible(_text(error.get("message")) or _text(raw.get("message")) or ""),
+        code=escaped(_text(error.get("code")) or _text(raw.get("code")) or "unknownError"),
+        message=escaped(_text(error.get("message")) or _text(raw.get("message")) or ""),
         task_uuid=_text(raw.get("taskUUID")),
         task_type=_text(raw.get("taskType")),
         raw=raw,
@@ -192,8 +192,8 @@ def _legacy_fault(envelope: Item) -> ErrorItem:
     """Return the error in ``{"error":true,"errorId":19,"errorMessage":…}``; 19 is a refused key."""
     code = "invalidApiKey" if envelope.get("errorId") == 19 else "unknownError"
     return ErrorItem(
-        code=visible(_text(envelope.get("code")) or code),
-        message=visible(_text(envelope.get("errorMessage")) or ""),
+        code=escaped(_text(envelope.get("code")) or code),
+        message=escaped(_text(envelope.get("errorMessage")) or ""),
         task_uuid=_text(envelope.get("taskUUID")),
         task_type=_text(envelope.get("taskType")),
         raw=envelope,

@@ -133,9 +133,9 @@ class BaseClient:
         """
         submitter = self._submitter
         if submitter is not None and not submitter.session.ended:
-            submitter.driver.home.check(allow_fork=True)
+            submitter.driver.loop.check(allow_fork=True)
         self._closed = True
-        if submitter is None or submitter.driver.home.is_another_process:
+        if submitter is None or submitter.driver.loop.is_another_process:
             return
         with anyio.move_on_after(_CLOSE_LIMIT, shield=True):
             await self._downloads.aclose()
@@ -176,7 +176,7 @@ class BaseClient:
         """
         check_timeout(timeout)
         if self._submitter is not None:
-            self._submitter.driver.home.check()
+            self._submitter.driver.loop.check()
             with anyio.move_on_after(timeout):
                 await self._submitter.admission.wait_empty()
             return not self._submitter.admission.tasks
@@ -209,7 +209,7 @@ class BaseClient:
             ClientClosedError: the client is not open.
         """
         driver = self._opened().driver
-        events = Events(driver.home.check)
+        events = Events(driver.loop.check)
         driver.listeners.add(events)
         return events
 
@@ -255,7 +255,7 @@ class BaseClient:
 
     def _cancel(self, submission: Submission) -> None:
         submitter = self._opened_once()
-        submitter.driver.home.check()
+        submitter.driver.loop.check()
         submitter.cancel(submission)
 
     def _opened_once(self) -> Submitter:
@@ -266,7 +266,7 @@ class BaseClient:
 
     def _wait(self, submission: Submission) -> Awaitable[Any]:
         submitter = self._opened_once()
-        submitter.driver.home.check()
+        submitter.driver.loop.check()
         return submitter.wait(submission)
 
     def _timeout(self, timeout: float | EllipsisType | None) -> float | None:

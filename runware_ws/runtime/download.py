@@ -12,7 +12,7 @@ from ..errors import DownloadError, InputError, MissingExtraError
 from ..settings import Settings
 from .content import Content
 from .environment import find_url
-from .home import Home
+from .owner_loop import OwnerLoop
 
 if TYPE_CHECKING:
     import ssl
@@ -121,7 +121,7 @@ class _KeptPool:
     """The connections of an open client. They are closed when they are not used any more."""
 
     def __init__(self) -> None:
-        self._home = Home()
+        self._loop = OwnerLoop()
         self._room = anyio.Semaphore(_MAX_CONNECTIONS)
         self._pool: Pool | None = None
         self._users = 0
@@ -130,7 +130,7 @@ class _KeptPool:
     def is_here(self) -> bool:
         """Return whether this is the event loop of the connections."""
         try:
-            self._home.check()
+            self._loop.check()
         except RuntimeError:
             return False
         return True

@@ -49,7 +49,7 @@ from ..transport.fork import guard
 from .api_key import ApiKey
 from .concurrency import Background, new_waiter, wake
 from .connection import Connection
-from .home import Home, SleepDetector
+from .owner_loop import OwnerLoop, SleepDetector
 
 if TYPE_CHECKING:
     from ..journal.loading import Loader
@@ -75,7 +75,7 @@ class Driver:
         journal: the journal for tasks and outcomes, or None. The driver closes it.
 
     Attributes:
-        home: the event loop of the client.
+        loop: the event loop of the client.
         clock: returns the time of the event loop, in seconds.
         round_trip: seconds that the last ping took, or None.
         listeners: the readers of events.
@@ -98,8 +98,8 @@ class Driver:
         self.settings = settings
         self.target = Target(settings.url, settings.ssl, settings.proxy)
         self._key = key
-        self.home = Home()
-        self.clock = self.home.clock
+        self.loop = OwnerLoop()
+        self.clock = self.loop.clock
         self.round_trip: float | None = None
         self.listeners: WeakSet[Events] = WeakSet()
         self.writer = None if journal is None else self._make_writer(journal)
@@ -134,7 +134,7 @@ class Driver:
 
     def check_open(self) -> None:
         """Raise the error that ended the client, or RuntimeError outside its event loop."""
-        self.home.check()
+        self.loop.check()
         if not self.session.ended:
             return
         failure = self.session.failure
@@ -171,13 +171,13 @@ class Driver:
 
     def abandon(self) -> None:
         """Warn, and end a client that was dropped without being closed. Any thread may call it."""
-        if not self.home.is_another_process:
-            self.home.call_soon(self._abandoned)
+        if not self.loop.is_another_process:
+            self.loop.call_soon(self._abandoned)
             warnings.warn("a RunwareClient was never closed", ResourceWarning, stacklevel=3)
 
     def forked(self) -> None:
         """Release everything to the process from which this one was forked."""
-        self.home.is_another_process = True
+        self.loop.is_another_process = True
         self.writer = None
 
     # Effects.

@@ -87,7 +87,7 @@ class Submitter:
             key=key,
             journal=journal,
         )
-        self._new_waiter = self.driver.home.new_waiter
+        self._new_waiter = self.driver.loop.new_waiter
 
     async def submit(
         self,

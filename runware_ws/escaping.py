@@ -8,7 +8,7 @@ import re
 _HIDDEN = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
-def visible(text: str) -> str:
+def escaped(text: str) -> str:
     """Return a text on one line, with invisible characters replaced by escapes.
 
     A terminal would obey control characters, and a line break in a log would forge an entry.

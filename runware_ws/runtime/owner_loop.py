@@ -13,7 +13,7 @@ from ..transport import running_on_trio
 from .concurrency import waiter_type
 
 
-class Home:
+class OwnerLoop:
     """The event loop, thread and process in which it is created.
 
     Attributes:
