@@ -46,48 +46,48 @@ class Attribution:
         self._settings = settings
         self._timing = settings.timing
 
-    def look_into_garbled(self, link: ConnectionState, now: float) -> None:
+    def look_into_garbled(self, connection: ConnectionState, now: float) -> None:
         """Ask for all tasks that were sent: an unreadable frame may have been the result of any."""
-        link.missed_answer = False
-        self._reconciler.doubt(link, self._sent(link), now)
+        connection.missed_answer = False
+        self._reconciler.doubt(connection, self._sent(connection), now)
 
-    def _sent(self, link: ConnectionState) -> list[Task]:
-        return [task for task in self._written(link) if task.stage is Stage.SENT]
+    def _sent(self, connection: ConnectionState) -> list[Task]:
+        return [task for task in self._written(connection) if task.stage is Stage.SENT]
 
-    def _written(self, link: ConnectionState) -> list[Task]:
-        return [task for task in self._table.in_flight() if task.link is link]
+    def _written(self, connection: ConnectionState) -> list[Task]:
+        return [task for task in self._table.in_flight() if task.connection is connection]
 
-    def conclude(self, link: ConnectionState, now: float) -> None:
+    def conclude(self, connection: ConnectionState, now: float) -> None:
         """Begin the search for owners when it is time, and conclude what can be concluded."""
-        if link.unattributed and link.look_at <= now:
-            self._inquire(link, now)
-        inquiry = link.inquiry
+        if connection.unattributed and connection.look_at <= now:
+            self._inquire(connection, now)
+        inquiry = connection.inquiry
         if inquiry is not None:
-            self._conclude(link, inquiry, now)
-            if link.inquiry is inquiry and inquiry.ask_at <= now:
+            self._conclude(connection, inquiry, now)
+            if connection.inquiry is inquiry and inquiry.ask_at <= now:
                 inquiry.ask_at = inf
                 doubtful = [one for one in inquiry.suspects if one.stage is not Stage.RECONCILING]
-                self._reconciler.doubt(link, doubtful, now)
+                self._reconciler.doubt(connection, doubtful, now)
 
-    def _inquire(self, link: ConnectionState, now: float) -> None:
+    def _inquire(self, connection: ConnectionState, now: float) -> None:
         """Collect all candidates of the errors that have come since the last search began."""
-        inquiry = link.inquiry
+        inquiry = connection.inquiry
         if inquiry is None:
-            inquiry = link.inquiry = Inquiry()
-        latest = link.unattributed[-1].came_at  # it is of no task that was sent later
-        inquiry.add(link.unattributed)
-        link.unattributed.clear()
-        for task in self._written(link):
+            inquiry = connection.inquiry = Inquiry()
+        latest = connection.unattributed[-1].came_at  # it is of no task that was sent later
+        inquiry.add(connection.unattributed)
+        connection.unattributed.clear()
+        for task in self._written(connection):
             may_own = self._may_own(task, latest, is_of_room=inquiry.are_of_room)
             if may_own and not inquiry.suspects_owner(task):
                 inquiry.suspects[task] = None
         inquiry.is_exact, inquiry.count_at = False, now
-        may_wait = self._is_exact(link, inquiry, now)
+        may_wait = self._is_exact(connection, inquiry, now)
         inquiry.ask_at = inquiry.since + self._timing.results_first if may_wait else now
         self._table.timers.moved = True
-        self._drop_surplus(link, inquiry)
+        self._drop_surplus(connection, inquiry)
         for error in inquiry.errors:
-            if not (error.is_counted or (error.may_answer and link.refuses_questions)):
+            if not (error.is_counted or (error.may_answer and connection.refuses_questions)):
                 self._table.refused_unnamed(error, now)
 
     def _may_own(self, task: Task, latest: float, *, is_of_room: bool) -> bool:
@@ -99,33 +99,33 @@ class Attribution:
         is_running = is_of_room and task.evidence is Evidence.KNOWN
         return task.sent_at <= latest and not (is_waiting or is_running)
 
-    def _conclude(self, link: ConnectionState, inquiry: Inquiry, now: float) -> None:
+    def _conclude(self, connection: ConnectionState, inquiry: Inquiry, now: float) -> None:
         """Conclude the search once every suspect was found or is absent, or when it times out.
 
         Before that, absent tasks get their errors if every candidate must be an owner.
         """
-        self._drop_surplus(link, inquiry)
+        self._drop_surplus(connection, inquiry)
         if not inquiry.candidates:
-            self._end(link, inquiry)
+            self._end(connection, inquiry)
         elif not inquiry.suspects or now - inquiry.since >= self._timing.inquiry_limit:
-            self._conclude_all(link, inquiry, now)
+            self._conclude_all(connection, inquiry, now)
         elif inquiry.are_alike and len(inquiry.errors) == inquiry.candidates:
             if inquiry.are_of_room and not inquiry.is_exact and inquiry.count_at <= now:
-                self._count(link, inquiry, now)
+                self._count(connection, inquiry, now)
             if inquiry.absent:
                 absent = list(inquiry.absent)
-                self._hand_out(link, inquiry, absent, now)
+                self._hand_out(connection, inquiry, absent, now)
                 inquiry.absent.clear()
                 self._drop(inquiry, len(absent))
             if not inquiry.candidates:
-                self._end(link, inquiry)
+                self._end(connection, inquiry)
 
-    def _count(self, link: ConnectionState, inquiry: Inquiry, now: float) -> None:
+    def _count(self, connection: ConnectionState, inquiry: Inquiry, now: float) -> None:
         """Confirm by one round of questions that the candidates were refused, if that is certain.
 
         It takes long if there are many, so it is not done with each frame.
         """
-        if not self._is_exact(link, inquiry, now):
+        if not self._is_exact(connection, inquiry, now):
             inquiry.count_at = now + self._timing.errors_quiet
             inquiry.ask_at = min(inquiry.ask_at, inquiry.count_at)
             self._table.timers.moved = True
@@ -135,20 +135,20 @@ class Attribution:
         for task in [one for one in inquiry.suspects if one.misses]:
             inquiry.set_absent(task)
 
-    def _is_exact(self, link: ConnectionState, inquiry: Inquiry, now: float) -> bool:
+    def _is_exact(self, connection: ConnectionState, inquiry: Inquiry, now: float) -> bool:
         """Return whether each error is the refusal of a candidate, and no two of the same."""
-        if not inquiry.are_of_room or self._is_doubtful(link, inquiry, now):
+        if not inquiry.are_of_room or self._is_doubtful(connection, inquiry, now):
             return False
         candidates = (*inquiry.suspects, *inquiry.absent)
         return all(one.writes == 1 or one.evidence is Evidence.REFUSED for one in candidates)
 
-    def _is_doubtful(self, link: ConnectionState, inquiry: Inquiry, now: float) -> bool:
+    def _is_doubtful(self, connection: ConnectionState, inquiry: Inquiry, now: float) -> bool:
         """Return whether one of the errors may belong to no candidate."""
         if self._table.has_abandoned(now):  # by now
             return True
-        return any(error.is_doubtful or link.may_be_answer(error) for error in inquiry.errors)
+        return any(error.is_doubtful or connection.may_be_answer(error) for error in inquiry.errors)
 
-    def _drop_surplus(self, link: ConnectionState, inquiry: Inquiry) -> None:
+    def _drop_surplus(self, connection: ConnectionState, inquiry: Inquiry) -> None:
         """Drop the errors beyond the number of candidates: they cannot have an owner.
 
         If questions were open when they came, they answered these questions: see `_inquire`.
@@ -156,9 +156,9 @@ class Attribution:
         surplus = len(inquiry.errors) - inquiry.candidates
         if surplus > 0 and inquiry.are_alike:
             oldest = self._drop(inquiry, surplus)
-            link.refuses_questions |= any(error.may_answer for error in oldest)
+            connection.refuses_questions |= any(error.may_answer for error in oldest)
 
-    def _conclude_all(self, link: ConnectionState, inquiry: Inquiry, now: float) -> None:
+    def _conclude_all(self, connection: ConnectionState, inquiry: Inquiry, now: float) -> None:
         """Conclude the search.
 
         Each error belongs to a task that is absent: it was refused, so the server does not find it.
@@ -168,22 +168,22 @@ class Attribution:
         """
         absent = list(inquiry.absent)
         if absent and not inquiry.suspects:
-            self._drop_doubtful(link, inquiry)
+            self._drop_doubtful(connection, inquiry)
         are_too_many = len(absent) > len(inquiry.errors)
         if are_too_many and now - inquiry.since < self._timing.living_window:
             return
         if inquiry.are_alike and not are_too_many:
-            self._hand_out(link, inquiry, absent, now)
+            self._hand_out(connection, inquiry, absent, now)
         else:  # errors that differ may be of tasks that were told theirs by name since
             for task in absent:
                 task.had_error = not are_too_many
             self._send_again_alone(inquiry, absent)
-        self._end(link, inquiry)
+        self._end(connection, inquiry)
 
-    def _drop_doubtful(self, link: ConnectionState, inquiry: Inquiry) -> None:
+    def _drop_doubtful(self, connection: ConnectionState, inquiry: Inquiry) -> None:
         """Drop errors that may be of no task, if there are enough others for all candidates."""
         certain = [
-            one for one in inquiry.errors if not (one.is_doubtful or link.may_be_answer(one))
+            one for one in inquiry.errors if not (one.is_doubtful or connection.may_be_answer(one))
         ]
         if inquiry.candidates <= len(certain) < len(inquiry.errors):
             self._drop(inquiry, len(inquiry.errors))
@@ -191,13 +191,13 @@ class Attribution:
             self._table.limit.unattributed += sum(error.is_counted for error in certain)
 
     def _hand_out(
-        self, link: ConnectionState, inquiry: Inquiry, owners: Sequence[Task], now: float
+        self, connection: ConnectionState, inquiry: Inquiry, owners: Sequence[Task], now: float
     ) -> None:
         """Give each of these tasks an error.
 
         If an error may belong to none of them, they are sent again alone first.
         """
-        is_doubtful = not inquiry.is_exact and self._is_doubtful(link, inquiry, now)
+        is_doubtful = not inquiry.is_exact and self._is_doubtful(connection, inquiry, now)
         if is_doubtful and not all(task.suspicions for task in owners):
             self._send_again_alone(inquiry, owners)
             return
@@ -220,9 +220,9 @@ class Attribution:
         self._table.limit.unattributed -= sum(error.is_counted for error in dropped)
         return dropped
 
-    def _end(self, link: ConnectionState, inquiry: Inquiry) -> None:
+    def _end(self, connection: ConnectionState, inquiry: Inquiry) -> None:
         self._drop(inquiry, len(inquiry.errors))
-        link.inquiry = None
+        connection.inquiry = None
 
     def _attribute(self, task: Task, error: ErrorItem, now: float) -> None:
         if not code_info(error.code).conflict:
@@ -235,42 +235,44 @@ class Attribution:
             task.evidence = Evidence.KNOWN
             self._reconciler.poll_later(task, now)
 
-    def too_large(self, link: ConnectionState, which: TooLarge) -> None:
+    def too_large(self, connection: ConnectionState, which: TooLarge) -> None:
         """Find the task whose request or answer exceeded the size limit of the other side."""
         if which == "sent":
             remedy = "the server refuses a frame of this size: send a smaller image, or its URL"
-            self._request_too_large(link, remedy)
+            self._request_too_large(connection, remedy)
         else:
             limit = self._settings.max_size
             remedy = f"its answer is larger than max_size ({limit} bytes): raise max_size"
-            self._answer_too_large(link, remedy)
+            self._answer_too_large(connection, remedy)
 
-    def _request_too_large(self, link: ConnectionState, remedy: str) -> None:
+    def _request_too_large(self, connection: ConnectionState, remedy: str) -> None:
         """Fail the task of the largest frame; if several shared it, send each alone next time."""
-        written = self._written(link)
+        written = self._written(connection)
         sent = {task.wire_uuid: task for task in written if task.stage is not Stage.ACCEPTED}
-        largest = self._largest_frame(link, sent)
+        largest = self._largest_frame(connection, sent)
         if len(largest) == 1 and (task := sent.get(largest[0])) is not None:
             self._table.settle(task, ProtocolError(f"task {task.uuid}: {remedy}"))
         else:
             for task in sent.values():
                 task.alone = True
 
-    def _largest_frame(self, link: ConnectionState, sent: Mapping[str, Task]) -> Sequence[str]:
+    def _largest_frame(
+        self, connection: ConnectionState, sent: Mapping[str, Task]
+    ) -> Sequence[str]:
         """Return the taskUUIDs of the largest frame that the server may not have taken.
 
         It has taken each frame of which it has answered a task, and those that came before.
         """
         largest: Sequence[str] = ()
-        for uuids in reversed(link.frames):
+        for uuids in reversed(connection.frames):
             if not all(uuid in sent or uuid in self._table.abandoned for uuid in uuids):
                 break
             largest = uuids
         return largest
 
-    def _answer_too_large(self, link: ConnectionState, remedy: str) -> None:
+    def _answer_too_large(self, connection: ConnectionState, remedy: str) -> None:
         """Fail the only task that awaits an answer; if there are several, ask for one at a time."""
-        candidates = {*link.asked.values(), *self._sent(link)}
+        candidates = {*connection.asked.values(), *self._sent(connection)}
         if len(candidates) == 1:
             (task,) = candidates
             self._table.settle(task, ProtocolError(f"task {task.uuid}: {remedy}"))

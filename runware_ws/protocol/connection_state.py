@@ -181,7 +181,7 @@ class ConnectionState:
 
     @property
     def asks_alone(self) -> bool:
-        """True if the only open question is one that must not share the line with others."""
+        """True if the only open question is one that must be open without others."""
         return len(self.asked) == 1 and next(iter(self.asked.values())).asked_alone
 
     @property
@@ -254,10 +254,10 @@ class ConnectionState:
 def answered(task: Task) -> Question | None:
     """Close the open question about `task` and return it."""
     question, task.asked = task.asked, None
-    link, task.asked_on = task.asked_on, None
-    if question is not None and link is not None:
-        link.asked.pop(task.wire_uuid, None)
-        if not link.asked:
-            link.unnamed = 0
-            link.is_spoiled = link.asked_at_refusal = False
+    connection, task.asked_on = task.asked_on, None
+    if question is not None and connection is not None:
+        connection.asked.pop(task.wire_uuid, None)
+        if not connection.asked:
+            connection.unnamed = 0
+            connection.is_spoiled = connection.asked_at_refusal = False
     return question

@@ -46,16 +46,16 @@ class Load:
 
 @dataclass(slots=True)
 class Connect:
-    """Open the connection of a line."""
+    """Open the connection of a channel."""
 
-    line: int
+    channel: int
 
 
 @dataclass(slots=True)
 class Disconnect:
-    """Drop the connection of a line."""
+    """Drop the connection of a channel."""
 
-    line: int
+    channel: int
 
 
 @dataclass(slots=True)

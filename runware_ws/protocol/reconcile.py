@@ -75,7 +75,7 @@ class Reconciler:
 
     def connection_lost(
         self,
-        link: ConnectionState,
+        connection: ConnectionState,
         unwritten: Iterable[Task],
         other: ConnectionState | None,
         now: float,
@@ -83,23 +83,23 @@ class Reconciler:
         """Put in doubt all that was sent, or asked for, on a connection that is lost.
 
         Args:
-            link: the connection.
+            connection: the connection that is lost.
             unwritten: tasks in a frame that was cut off.
             other: another connection, on which to ask for them; else they wait for the next.
             now: the time.
         """
         table = self._table
-        table.limit.unattributed -= link.counted_errors
+        table.limit.unattributed -= connection.counted_errors
         for task in unwritten:
             if task.stage is Stage.SENT:
                 task.writes -= 1
                 if not task.writes:  # it cannot have arrived: its frame was not complete
                     task.evidence = Evidence.NEVER_WRITTEN
                     table.put_back(task)
-        questions = {task for queue in link.questions.values() for task in queue}
+        questions = {task for queue in connection.questions.values() for task in queue}
         for task in table.in_flight():
-            is_asked_here = task.asked_on is link or task in questions
-            if is_asked_here or (task.link is link and task.asked is None):
+            is_asked_here = task.asked_on is connection or task in questions
+            if is_asked_here or (task.connection is connection and task.asked is None):
                 self.lost_sight_of(task, other, now)
 
     def lost_sight_of(self, task: Task, other: ConnectionState | None, now: float) -> None:
@@ -114,78 +114,80 @@ class Reconciler:
         if other is not None and other.replay_end is None:
             self.ask(other, task, now)
 
-    def connection_ready(self, link: ConnectionState, resumed: bool, now: float) -> None:
+    def connection_ready(self, connection: ConnectionState, resumed: bool, now: float) -> None:
         """Await the replay, if one can come, and then ask."""
         if not resumed:
-            self.replay_over(link, now)
+            self.replay_over(connection, now)
             return
-        link.replay_end = now + self._timing.replay_quiet
-        link.replay_limit = now + self._timing.replay_limit
+        connection.replay_end = now + self._timing.replay_quiet
+        connection.replay_limit = now + self._timing.replay_limit
 
-    def replay_goes_on(self, link: ConnectionState, now: float) -> None:
+    def replay_goes_on(self, connection: ConnectionState, now: float) -> None:
         """Wait for more of a replay, after a part of it has come."""
-        if link.replay_end is not None:
-            link.replay_end = min(now + self._timing.replay_quiet, link.replay_limit)
+        if connection.replay_end is not None:
+            connection.replay_end = min(now + self._timing.replay_quiet, connection.replay_limit)
 
-    def replay_over(self, link: ConnectionState, now: float) -> None:
+    def replay_over(self, connection: ConnectionState, now: float) -> None:
         """Ask for all tasks that the replay has not settled."""
-        link.replay_end = None
+        connection.replay_end = None
         waiting = [
             task
             for task in self._table.in_flight()
             if task.stage is Stage.RECONCILING and task.asked is None
         ]
         for task in waiting:
-            self.ask(link, task, now)
+            self.ask(connection, task, now)
         if waiting:
             text = f"asking for {len(waiting)} tasks whose fate is in doubt"
             self._table.notify("reconciling", text, count=len(waiting))
 
-    def doubt(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
+    def doubt(self, connection: ConnectionState, tasks: Iterable[Task], now: float) -> None:
         """Put tasks of the present connection in doubt, and ask for them."""
         for task in tasks:
             move(task, Transition.DOUBT)
-            self.ask(link, task, now)
+            self.ask(connection, task, now)
 
     # Asking.
 
-    def ask(self, link: ConnectionState, task: Task, now: float) -> None:
+    def ask(self, connection: ConnectionState, task: Task, now: float) -> None:
         """Ask for the result of a task, unless the last question may still be answered."""
         if task.asked is not None and not self._is_unanswered(task, now):
             self._timers.schedule(task, now + self._timing.answer_timeout)
         else:
             answered(task)
-            self._queue(link, task, Question.RESULT)
+            self._queue(connection, task, Question.RESULT)
 
-    def ask_first(self, link: ConnectionState, task: Task) -> None:
+    def ask_first(self, connection: ConnectionState, task: Task) -> None:
         """Ask for a task for the first time."""
-        self._queue(link, task, Question.RESULT)
+        self._queue(connection, task, Question.RESULT)
 
-    def _queue(self, link: ConnectionState, task: Task, question: Question) -> None:
-        link.questions[question].append(task)
+    def _queue(self, connection: ConnectionState, task: Task, question: Question) -> None:
+        connection.questions[question].append(task)
         self._timers.schedule(task, None)  # the clock starts when the question is written
 
     def _is_unanswered(self, task: Task, now: float) -> bool:
         """Return whether the answer is overdue. Silence of the whole connection proves nothing."""
-        link = task.asked_on
-        if link is None or now < task.answer_by:
+        connection = task.asked_on
+        if connection is None or now < task.answer_by:
             return False
-        return now - link.keepalive.heard_at < self._timing.answer_timeout
+        return now - connection.keepalive.heard_at < self._timing.answer_timeout
 
-    def asked(self, link: ConnectionState, task: Task, question: Question, now: float) -> None:
+    def asked(
+        self, connection: ConnectionState, task: Task, question: Question, now: float
+    ) -> None:
         """Record that a question about a task is being written."""
-        link.asked[task.wire_uuid] = task
-        task.asked, task.asked_at, task.asked_on = question, now, link
+        connection.asked[task.wire_uuid] = task
+        task.asked, task.asked_at, task.asked_on = question, now, connection
         task.answer_by = now + self._timing.answer_timeout
         task.asks += question is Question.RESULT
         self._timers.schedule(task, task.answer_by)
 
-    def written(self, link: ConnectionState, tasks: Iterable[Task], now: float) -> None:
+    def written(self, connection: ConnectionState, tasks: Iterable[Task], now: float) -> None:
         """Record that tasks are being written."""
         overdue = now + self._timing.overdue
         for task in tasks:
             move(task, WRITE)
-            task.link = link
+            task.connection = connection
             if not task.in_flight_when_sent:
                 self._table.enter_flight(task)
             if task.evidence is NEVER_WRITTEN:
@@ -202,19 +204,19 @@ class Reconciler:
     def _early_look(self, task: Task) -> float:
         return max(self._timing.early_look, self._poll_delay(task.asks))
 
-    def due(self, link: ConnectionState, task: Task, now: float) -> None:
-        """Do what is due for a task that was written; questions go out on `link`."""
+    def due(self, connection: ConnectionState, task: Task, now: float) -> None:
+        """Do what is due for a task that was written; questions go out on `connection`."""
         asked_on = task.asked_on
         if asked_on is None:
             if task.stage is Stage.SENT and not task.polled:
                 move(task, Transition.DOUBT)
-            self.ask(link, task, now)
+            self.ask(connection, task, now)
         elif self._is_unanswered(task, now):
             asked_on.note_unanswered()
             is_spoiled = asked_on.is_spoiled
             self.nothing(asked_on, task, answered(task), now, spoiled=is_spoiled)
         else:
-            if now >= task.answer_by:  # the line as a whole is silent
+            if now >= task.answer_by:  # the connection is silent as a whole
                 asked_on.keepalive.ping_wanted = not asked_on.keepalive.awaits_bytes
             self._timers.schedule(task, now + self._timing.answer_timeout / 2)
 
@@ -258,7 +260,7 @@ class Reconciler:
 
     def nothing(
         self,
-        link: ConnectionState,
+        connection: ConnectionState,
         task: Task,
         question: Question | None,
         now: float,
@@ -283,9 +285,9 @@ class Reconciler:
         # Of a task that is known, the details are asked for less and less often.
         is_time = task.evidence is not Evidence.KNOWN or not task.misses & (task.misses - 1)
         if is_first and is_time and self._timing.asks_details:
-            self._queue(link, task, Question.DETAILS)
+            self._queue(connection, task, Question.DETAILS)
         else:
-            self._missed(link, task, now)
+            self._missed(connection, task, now)
 
     def unclear(self, task: Task, now: float, error: ErrorItem | None = None) -> None:
         """Ask again later: the details say neither that the task failed nor that it is absent."""
@@ -295,7 +297,7 @@ class Reconciler:
             task.count_failure(error, now)
             self._not_answered(task, now)
 
-    def _missed(self, link: ConnectionState, task: Task, now: float) -> None:
+    def _missed(self, connection: ConnectionState, task: Task, now: float) -> None:
         """Conclude a round in which neither way of asking found the task."""
         if task.spoiled:
             self._not_answered(task, now)
@@ -315,7 +317,7 @@ class Reconciler:
             self._known_but_not_found(task, now)
         elif is_certain or _was_refused(task):
             self._absent(task, lasted, now)
-        elif self._is_safe_to_resend(link, task, now):
+        elif self._is_safe_to_resend(connection, task, now):
             self.send_again(task)
         else:
             self.poll_later(task, now)
@@ -330,10 +332,10 @@ class Reconciler:
         was_sent_elsewhere = not task.sent_at  # by an earlier process, nobody knows how often
         return was_sent_elsewhere or (task.writes > 1 and task.evidence is Evidence.WRITTEN)
 
-    def only_a_refusal_known(self, link: ConnectionState, task: Task, now: float) -> None:
+    def only_a_refusal_known(self, connection: ConnectionState, task: Task, now: float) -> None:
         """Continue after details with a refusal that may be older than the last sending."""
         task.spoiled = False
-        self._missed(link, task, now)
+        self._missed(connection, task, now)
 
     def _not_answered(self, task: Task, now: float) -> None:
         """Conclude a round in which an error answered in place of the task.
@@ -371,31 +373,31 @@ class Reconciler:
             self.poll_later(task, now)
 
     def _absent(self, task: Task, lasted: float, now: float) -> None:
-        link = task.link
-        if link is None or link.ended:
+        connection = task.connection
+        if connection is None or connection.ended:
             self.send_again(task)
-        elif link.inquiry is not None and link.inquiry.suspects_owner(task):
-            link.inquiry.set_absent(task)
+        elif connection.inquiry is not None and connection.inquiry.suspects_owner(task):
+            connection.inquiry.set_absent(task)
             self.poll_later(task, now)  # until the search has come to its end
-        elif lasted < self._wait_for_answer(task, link):
+        elif lasted < self._wait_for_answer(task, connection):
             self.poll_later(task, now)  # its answer may still come on this connection
         else:
             self.send_again(task)
 
-    def _wait_for_answer(self, task: Task, link: ConnectionState) -> float:
+    def _wait_for_answer(self, task: Task, connection: ConnectionState) -> float:
         """Return how long a task must be absent before it is sent again on a live connection.
 
         One that has had an error waits for the search for others: its next error would join it.
         """
-        is_search_open = task.had_error and link.inquiry is not None
+        is_search_open = task.had_error and connection.inquiry is not None
         return self._timing.inquiry_limit if is_search_open else self._timing.living_window
 
-    def _is_safe_to_resend(self, link: ConnectionState, task: Task, now: float) -> bool:
+    def _is_safe_to_resend(self, connection: ConnectionState, task: Task, now: float) -> bool:
         """Return whether the service would refuse the task if it had arrived."""
         safe = self._timing.safe_resend
         if safe is None or now - task.sent_at < safe or not task.payload:
             return False
-        return self._table.may_resend and link.inquiry is None and not _lives(task.link)
+        return self._table.may_resend and connection.inquiry is None and not _lives(task.connection)
 
     def send_again(self, task: Task) -> None:
         """Send an absent task again, if the caller allows it."""
@@ -424,7 +426,7 @@ class Reconciler:
         text += f"; it cannot be sent again: {reason}" if reason else ""
         self._table.settle(task, TaskNotFoundError("taskNotFound", text, task.uuid))
 
-    def known(self, link: ConnectionState, task: Task, now: float) -> None:
+    def known(self, connection: ConnectionState, task: Task, now: float) -> None:
         """Handle a conflict: the server knows the task, and has not sent its outcome."""
         task.remembered |= task.evidence is Evidence.REFUSED
         task.evidence = Evidence.KNOWN
@@ -433,14 +435,16 @@ class Reconciler:
         if task.asks:  # a conflict in answer to a question: with backoff
             self.poll_later(task, now)
         else:
-            self.ask(link, task, now)
+            self.ask(connection, task, now)
 
-    def confirm(self, link: ConnectionState, task: Task, rejection: ErrorItem, now: float) -> None:
+    def confirm(
+        self, connection: ConnectionState, task: Task, rejection: ErrorItem, now: float
+    ) -> None:
         """Ask whether an error is the task's own, or of a later sending or a question."""
         task.rejection = rejection
         move(task, Transition.DOUBT)
         answered(task)
-        self._queue(link, task, Question.DETAILS)
+        self._queue(connection, task, Question.DETAILS)
 
 
 def _is_same(error: ErrorItem, other: ErrorItem | None) -> bool:
@@ -449,9 +453,9 @@ def _is_same(error: ErrorItem, other: ErrorItem | None) -> bool:
 
 def _was_refused(task: Task) -> bool:
     """Return whether an error that named no task is certainly the refusal of this one."""
-    inquiry = None if task.link is None else task.link.inquiry
+    inquiry = None if task.connection is None else task.connection.inquiry
     return inquiry is not None and inquiry.is_exact and inquiry.suspects_owner(task)
 
 
-def _lives(link: ConnectionState | None) -> bool:
-    return link is not None and not link.ended
+def _lives(connection: ConnectionState | None) -> bool:
+    return connection is not None and not connection.ended

@@ -52,50 +52,50 @@ class SendQueue:
         self._reconciler = reconciler
         self._small_in_a_row = 0  # frames of small tasks since one of a large task that waits
 
-    def authentication(self, link: ConnectionState, deadline: float) -> Frame | None:
+    def authentication(self, connection: ConnectionState, deadline: float) -> Frame | None:
         """Return the first frame on a connection, to be answered by `deadline`; None once written.
 
         It contains only the three members that Runware documents.
         """
-        if link.auth_written:
+        if connection.auth_written:
             return None
-        link.auth_written = True
-        link.auth_deadline = deadline
+        connection.auth_written = True
+        connection.auth_deadline = deadline
         members = {"taskType": "authentication", "apiKey": self._key.reveal()}
-        if link.resuming is not None:
-            members["connectionSessionUUID"] = link.resuming
+        if connection.resuming is not None:
+            members["connectionSessionUUID"] = connection.resuming
         return Frame(encode_tasks([members]))
 
-    def next(self, link: ConnectionState, now: float, takes: Takes) -> Frame | None:
+    def next(self, connection: ConnectionState, now: float, takes: Takes) -> Frame | None:
         """Return the next frame for a connection that is ready, or None."""
-        if link.keepalive.ping_wanted:
+        if connection.keepalive.ping_wanted:
             return Frame(_PING, is_ping=True)
         if self._table.oversize_suspects:
-            return None if link.asked else self._questions(link, now, limit=1)
+            return None if connection.asked else self._questions(connection, now, limit=1)
         frame = None
-        if link.has_questions:
-            frame = self._questions(link, now, self._settings.max_tasks_per_frame)
-        return frame or self._tasks(link, now, takes)
+        if connection.has_questions:
+            frame = self._questions(connection, now, self._settings.max_tasks_per_frame)
+        return frame or self._tasks(connection, now, takes)
 
-    def _questions(self, link: ConnectionState, now: float, limit: int) -> Frame | None:
-        if link.asks_alone:
+    def _questions(self, connection: ConnectionState, now: float, limit: int) -> Frame | None:
+        if connection.asks_alone:
             return None
-        for question, queue in link.questions.items():
+        for question, queue in connection.questions.items():
             batch: list[dict[str, str]] = []
             while queue and len(batch) < limit:
                 task = queue[0]
                 if task.asked is None and task.stage in _MAY_BE_ASKED_FOR:
-                    if task.asked_alone and link.asked:
+                    if task.asked_alone and connection.asked:
                         return Frame(encode_tasks(batch)) if batch else None
                     batch.append({"taskType": question.value, "taskUUID": task.wire_uuid})
-                    self._reconciler.asked(link, task, question, now)
+                    self._reconciler.asked(connection, task, question, now)
                     limit = 1 if task.asked_alone else limit
                 queue.popleft()
             if batch:
                 return Frame(encode_tasks(batch))
         return None
 
-    def _tasks(self, link: ConnectionState, now: float, takes: Takes) -> Frame | None:
+    def _tasks(self, connection: ConnectionState, now: float, takes: Takes) -> Frame | None:
         table, limit = self._table, self._table.limit
         batch = self._resends() if table.resends else []
         if not batch and takes.small and table.small.count:
@@ -113,9 +113,9 @@ class SendQueue:
             table.timers.moved |= limit.note_full(now)
         if not batch:
             return None
-        self._reconciler.written(link, batch, now)
+        self._reconciler.written(connection, batch, now)
         data = join_tasks([task.payload for task in batch])
-        link.writes(batch, len(data))
+        connection.writes(batch, len(data))
         return Frame(data, batch)
 
     def _room_for_small(self, takes: Takes) -> int:

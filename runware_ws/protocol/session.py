@@ -1,9 +1,9 @@
 """The client's side of the protocol, as a state machine without I/O.
 
-Every input is a call with the time, on the session or on one of its lines (`Line.receive`,
-`Line.lost`, `handle_timer` …). The output is one ordered list of effects (`take_effects`). Frames
-are fetched one at a time when the writer is free (`Line.next_frame`). `next_timer` returns the time
-at which the session wants to be called next.
+Every input is a call with the time, on the session or on one of its channels (`Channel.receive`,
+`Channel.lost`, `handle_timer` …). The output is one ordered list of effects (`take_effects`).
+Frames are fetched one at a time when the writer is free (`Channel.next_frame`). `next_timer`
+returns the time at which the session wants to be called next.
 
 It knows the unsettled tasks by taskUUID. Only the taskUUID routes an answer: the taskType of an
 answer differs from that of the request, and answers come in any order. It does not rely on an
@@ -26,11 +26,11 @@ from ..errors import (
 )
 from ..settings import Settings
 from .attribution import Attribution
+from .channel import Channel, Parts
 from .concurrency_limit import ConcurrencyLimit
 from .connection_state import ConnectionState
 from .dispatcher import Dispatcher
 from .effects import Effect, Record, Settle
-from .line import Line, Parts
 from .reconcile import Reconciler
 from .reconnector import ClientState
 from .secret import Secret
@@ -49,8 +49,8 @@ class Session:
         effects: the effects to perform, in order; see `take_effects`.
         timers: their `moved` tells whether `next_timer` may return an earlier time than when the
             caller has last set `moved` to False.
-        lines: the connections; the first is the main one.
-        main: the main connection.
+        channels: the channels to the service; the first is the main one.
+        main: the main channel.
         ended: whether the state is final.
         failure: the error that ended the client, if it failed.
 
@@ -96,11 +96,11 @@ class Session:
             self.fail,
             self._give_up_connecting,
         )
-        self.lines: list[Line] = []
+        self.channels: list[Channel] = []
         for index in range(settings.connections):
-            self.lines.append(Line(index, parts, self.lines, rng))
-        self.main = self.lines[0]
-        self._closed_lines = self.lines[:0:-1]  # to be opened when they are of use
+            self.channels.append(Channel(index, parts, self.channels, rng))
+        self.main = self.channels[0]
+        self._closed_channels = self.channels[:0:-1]  # to be opened when they are of use
 
     # What the caller wants.
 
@@ -118,8 +118,8 @@ class Session:
         table.add(task, (now + timing.overdue) // 1)  # so that tasks of one second share a timer
         if not task.bulk:
             table.small_until = now + timing.small_rest
-        if table.bulk_tasks and self._closed_lines:
-            self._open_line_if_of_use(now)
+        if table.bulk_tasks and self._closed_channels:
+            self._open_channel_if_of_use(now)
         if self._journaled or task.uuid_of_attempt is not None:
             self._enqueue(task)
         else:
@@ -172,9 +172,9 @@ class Session:
         move(task, Transition.WRITE)
         move(task, Transition.DOUBT)
         self._table.enter_flight(task)
-        link = self._link_for(task)
-        if link is not None and link.replay_end is None:
-            self._reconciler.ask_first(link, task)
+        connection = self._connection_for(task)
+        if connection is not None and connection.replay_end is None:
+            self._reconciler.ask_first(connection, task)
 
     def cancel(self, task: Task) -> None:
         """Cancel a task. The server may still finish and bill it."""
@@ -183,10 +183,10 @@ class Session:
 
     def ping(self) -> bool:
         """Request a ping on each connection. Return False if there is no connection."""
-        links = self._ready_links()
-        for link in links:
-            link.keepalive.ping_wanted = True
-        return bool(links)
+        connections = self._ready_connections()
+        for connection in connections:
+            connection.keepalive.ping_wanted = True
+        return bool(connections)
 
     def fail(self, error: RunwareError) -> None:
         """End the session for good, with this error."""
@@ -202,27 +202,31 @@ class Session:
     @property
     def state(self) -> ClientState:
         """The state of the client: see `RunwareClient.state`."""
-        if not self.main.is_ready and self._ready_links():
+        if not self.main.is_ready and self._ready_connections():
             return "connected"
         return self.main.reconnector.state
 
     @property
     def why_away(self) -> str:
         """The state without a connection, and its reason; "" while there is a connection."""
-        return "" if self._ready_links() else self.main.reconnector.why_away
+        return "" if self._ready_connections() else self.main.reconnector.why_away
 
     @property
     def limit(self) -> int:
         """Return the number of tasks that may be in flight now."""
         return self._table.limit.limit
 
-    def _ready_links(self) -> list[ConnectionState]:
-        return [one.link for one in self.lines if one.link is not None and one.link.ready]
+    def _ready_connections(self) -> list[ConnectionState]:
+        return [
+            one.connection
+            for one in self.channels
+            if one.connection is not None and one.connection.ready
+        ]
 
-    def _link_for(self, task: Task) -> ConnectionState | None:
+    def _connection_for(self, task: Task) -> ConnectionState | None:
         """Return the connection on which to ask for a task, so that it delays no small answers."""
-        links = self._ready_links()
-        return None if not links else links[-1] if task.bulk else links[0]
+        connections = self._ready_connections()
+        return None if not connections else connections[-1] if task.bulk else connections[0]
 
     def take_effects(self) -> list[Effect]:
         """Return the effects to perform, in order. Each effect is returned once."""
@@ -234,16 +238,16 @@ class Session:
 
     def next_timer(self) -> float | None:
         """Return the time at which to call `handle_timer`, or None."""
-        lines = [line.next_timer() for line in self.lines]
-        times = (self.timers.next(), self._table.limit.next_timer(), self._open_at(), *lines)
+        channels = [channel.next_timer() for channel in self.channels]
+        times = (self.timers.next(), self._table.limit.next_timer(), self._open_at(), *channels)
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
         """Perform everything that is due."""
         self._table.timers.moved = True
-        for line in self.lines:
-            line.handle_timer(now)
-        self._open_line_if_of_use(now)
+        for channel in self.channels:
+            channel.handle_timer(now)
+        self._open_channel_if_of_use(now)
         self._table.forget_abandoned(now)
         self._table.limit.handle_timer(now)
         self._table.tell_limit()
@@ -258,8 +262,8 @@ class Session:
         elif task.stage is Stage.QUEUED:
             self._table.timers.schedule(task, None)
             self._enqueue(task)
-        elif (link := self._link_for(task)) is not None:
-            self._reconciler.due(link, task, now)
+        elif (connection := self._connection_for(task)) is not None:
+            self._reconciler.due(connection, task, now)
         else:
             self._reconciler.lost_sight_of(task, None, now)
 
@@ -273,28 +277,28 @@ class Session:
         self._table.abandon(task, task.sent_at + self._timing.known_limit)
         self._table.settle(task, error)
 
-    # More lines.
+    # More channels.
 
-    def _open_line_if_of_use(self, now: float) -> None:
-        """Open another line if there are small and large tasks, or if all lines are occupied."""
-        if not self._closed_lines or not self.main.is_ready:
+    def _open_channel_if_of_use(self, now: float) -> None:
+        """Open another channel if there are small and large tasks, or if all are occupied."""
+        if not self._closed_channels or not self.main.is_ready:
             return
         table = self._table
-        is_first = len(self._closed_lines) == len(self.lines) - 1
+        is_first = len(self._closed_channels) == len(self.channels) - 1
         has_small = table.bulk_tasks < len(table.tasks) or now < table.small_until
         is_mixed = is_first and table.bulk_tasks > 0 and has_small
         open_at = self._open_at()
         if is_mixed or (open_at is not None and open_at <= now):
-            self._closed_lines.pop().start(now)
+            self._closed_channels.pop().start(now)
 
     def _open_at(self) -> float | None:
-        """Return the time at which to open another line if large frames occupy all, or None."""
+        """Return the time at which to open another channel if large frames occupy all, or None."""
         table = self._table
-        if not self._closed_lines or not table.bulk.count or table.limit.room() <= 0:
+        if not self._closed_channels or not table.bulk.count or table.limit.room() <= 0:
             return None
-        if any(line.coming_until is not None for line in self.lines):
+        if any(channel.coming_until is not None for channel in self.channels):
             return None
-        since = [line.occupied_since for line in self.lines if line.is_ready]
+        since = [channel.occupied_since for channel in self.channels if channel.is_ready]
         times = [one for one in since if one is not None]
         return max(times) + self._timing.occupied if times and len(times) == len(since) else None
 
@@ -319,8 +323,8 @@ class Session:
             except Exception:  # noqa: BLE001  # a bug: it must not leave anybody waiting
                 self._table.effects.append(Settle(task, error_for(task)))
         self._table.clear_pending()
-        for line in self.lines:
-            line.reconnector.end(state, reason)
+        for channel in self.channels:
+            channel.reconnector.end(state, reason)
         self._table.notify("closed", reason)
-        for line in self.lines:
-            line.close()
+        for channel in self.channels:
+            channel.close()

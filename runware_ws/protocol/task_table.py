@@ -145,8 +145,8 @@ class TaskTable:
         task.payload = b""
         if task.due is not None:
             self.timers.cancel(task)
-        link = task.link
-        is_suspect = link is not None and link.inquiry is not None
+        connection = task.connection
+        is_suspect = connection is not None and connection.inquiry is not None
         if self.resends or self.unloaded or self.oversize_suspects or is_suspect:
             self.clear(task)
         if not isinstance(outcome, dict):
@@ -212,8 +212,8 @@ class TaskTable:
             self.resends.pop(task, None)
         if self.unloaded:
             self.unloaded.pop(task, None)
-        if task.link is not None and task.link.inquiry is not None:
-            task.link.inquiry.clear(task)
+        if task.connection is not None and task.connection.inquiry is not None:
+            task.connection.inquiry.clear(task)
         if self.oversize_suspects:
             self.oversize_suspects.discard(task)
 
@@ -277,14 +277,16 @@ class TaskTable:
         while self.abandoned and self.abandoned[oldest := next(iter(self.abandoned))] <= now:
             del self.abandoned[oldest]
 
-    def has_older(self, link: ConnectionState) -> bool:
+    def has_older(self, connection: ConnectionState) -> bool:
         """Return whether an error may be about a task that was written on an earlier connection."""
-        if not link.named_session or link.alone_at == self.counters.submitted:
+        if not connection.named_session or connection.alone_at == self.counters.submitted:
             return False
         written = (task for task in self.tasks.values() if task.stage is not Stage.QUEUED)
-        if any(task.sent_at < link.born for task in written):
+        if any(task.sent_at < connection.born for task in written):
             return True
-        link.alone_at = self.counters.submitted  # there is none until another task is attached
+        connection.alone_at = (
+            self.counters.submitted
+        )  # there is none until another task is attached
         return False
 
     def requeue(self, task: Task, now: float, *, new_uuid: bool, step: int) -> None:

@@ -125,7 +125,7 @@ class Task:
         collected: the results of such a task so far.
         priority: tasks with a higher priority are sent first.
         bulk: whether the task or its answer is so large that small ones must not wait behind it.
-        link: the connection to which it was last written, or None.
+        connection: the connection to which it was last written, or None.
         in_flight_when_sent: number of tasks in flight when it was sent, including itself; 0 if
             `ConcurrencyLimit` does not count it as in flight.
         polled: whether the outcome is polled, not pushed: delivery ``async``, or a webhook.
@@ -176,7 +176,7 @@ class Task:
     former_uuids: tuple[str, ...] = ()
     uuid_of_attempt: Callable[[int], str] | None = None
     inline: Callable[[], bytes | bytearray] | None = None
-    link: ConnectionState | None = None
+    connection: ConnectionState | None = None
     in_flight_when_sent = 0
     collected: Sequence[Item] = ()
     stage = Stage.QUEUED

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from ..protocol.channel import Channel
 from ..protocol.effects import Frame
-from ..protocol.line import Line
 from ..transport import PIECE_BYTES, DisconnectedError, Receiver, Stream, WebSocket, open_stream
 from .concurrency import uninterruptible
 
@@ -25,20 +25,20 @@ class Connection(Receiver):
 
     Args:
         driver: performs the effects of the session.
-        line: the line of the session that it belongs to.
+        channel: the channel of the session that it belongs to.
 
     Attributes:
-        line: see above.
+        channel: see above.
         is_current: whether the session gets its events.
         is_write_due: whether the event loop is about to call `write_ready`.
     """
 
-    def __init__(self, driver: Driver, line: Line) -> None:
+    def __init__(self, driver: Driver, channel: Channel) -> None:
         self.is_current = True
         self.is_write_due = False
         self._driver = driver
         self._session = driver.session
-        self.line = line
+        self.channel = channel
         self._clock = driver.clock
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
@@ -131,7 +131,7 @@ class Connection(Receiver):
             if not self._opened:
                 self._note_opened(now)
             for message in messages:
-                self.line.receive(message, now)
+                self.channel.receive(message, now)
             self._driver.step()
         if self._websocket.has_replies:
             self._reply()
@@ -140,7 +140,7 @@ class Connection(Receiver):
         if self._websocket.is_open:
             self._opened = True
             self._scope.deadline = float("inf")
-            self.line.connected(now)
+            self.channel.connected(now)
 
     def _reply(self) -> None:
         """Answer control frames, and close after the server did.
@@ -159,7 +159,7 @@ class Connection(Receiver):
 
     def request_write(self) -> None:
         """Write pending frames: at once, or in the next step of the loop to batch several tasks."""
-        if self._stream is None or not self.line.has_frame:
+        if self._stream is None or not self.channel.has_frame:
             return
         if len(self._session.tasks) <= 1:  # a lone task gains nothing from batching: write it now
             self.write_ready()
@@ -171,19 +171,19 @@ class Connection(Receiver):
         """Report to the session when bytes arrived, and how many bytes are unsent."""
         if self._stream is not None and self._opened:
             unsent = self._unwritten_bytes + self._stream.unsent_bytes
-            self.line.traffic(self._heard_at, unsent, now)
+            self.channel.traffic(self._heard_at, unsent, now)
 
     def _write_frame(self, stream: Stream) -> bool:
         """Write the next frame, or prepare the pieces of a large one. Return False at the end."""
         now = self._clock()
-        frame = self.line.next_frame(now)
+        frame = self.channel.next_frame(now)
         if frame is None:
             return False
         self._driver.sending(frame.tasks)
         if len(frame.data) <= PIECE_BYTES:
             stream.write(self._websocket.message(frame.data))
-            self.line.written(frame, now)
-            return self.line.has_frame
+            self.channel.written(frame, now)
+            return self.channel.has_frame
         self._frame = frame
         self._unwritten_bytes = len(frame.data)
         self._pieces = self._websocket.large_message(frame.data)
@@ -197,7 +197,7 @@ class Connection(Receiver):
         self._piece = next(self._pieces, None)
         if self._piece is None:
             # All bytes were handed over, so from now on the frame may arrive.
-            self.line.written(frame, self._clock())
+            self.channel.written(frame, self._clock())
             self._frame = None
             self._unwritten_bytes = 0
 

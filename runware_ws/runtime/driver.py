@@ -1,7 +1,7 @@
 """Perform the effects of the session on real connections, and call it when timers are due.
 
 One background task waits for the timers. Each connection runs in its own task, as a `Connection`.
-Each line of the session receives events only from its current connection.
+Each channel of the session receives events only from its current connection.
 
 `step` performs the effects in order, lets the connections write, and sets the timer. It must be
 called after each call of the session.
@@ -108,7 +108,7 @@ class Driver:
         self._retried = retried
         self.sending = sending
         self._first_attempt = anyio.Event()
-        self._connections: tuple[Connection, ...] = ()  # the present one of each line
+        self._connections: tuple[Connection, ...] = ()  # the present one of each channel
         self._connecting: set[Background] = set()  # also those that are ending
         self._timer_is_sooner = new_waiter()
         self._timer_at = -math.inf
@@ -215,10 +215,10 @@ class Driver:
             case Load(task):
                 if self._loader is not None:
                     self._loader.add(task)
-            case Connect(line):
-                self._connect(line)
-            case Disconnect(line):
-                if (connection := self._forget(line)) is not None:
+            case Connect(channel):
+                self._connect(channel)
+            case Disconnect(channel):
+                if (connection := self._forget(channel)) is not None:
                     connection.drop()
             case Pong(seconds):
                 self.round_trip = seconds
@@ -358,9 +358,9 @@ class Driver:
 
     # Connections.
 
-    def _connect(self, line: int) -> None:
+    def _connect(self, channel: int) -> None:
         # Made here, so that it can be dropped before its task has begun.
-        connection = Connection(self, self.session.lines[line])
+        connection = Connection(self, self.session.channels[channel])
         self._connections = (*self._connections, connection)
 
         async def connect() -> None:
@@ -376,19 +376,19 @@ class Driver:
         background = Background(run, "runware_ws connection")
         self._connecting.add(background)
 
-    def _forget(self, line: int) -> Connection | None:
-        """Detach and return the line's connection."""
+    def _forget(self, channel: int) -> Connection | None:
+        """Detach and return the connection of a channel."""
         for connection in self._connections:
-            if connection.line.index == line:
+            if connection.channel.index == channel:
                 self._connections = tuple(one for one in self._connections if one is not connection)
                 return connection
         return None
 
     def _ended(self, connection: Connection, why: DisconnectedError) -> None:
         if connection.is_current:
-            line = connection.line
-            self._forget(line.index)
-            line.lost(why.reason, self.clock(), too_large=why.too_large)
+            channel = connection.channel
+            self._forget(channel.index)
+            channel.lost(why.reason, self.clock(), too_large=why.too_large)
             self.step()
 
     # Ends.

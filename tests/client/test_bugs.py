@@ -13,7 +13,7 @@ import pytest
 from runware_ws import ClientClosedError, JournalError, RunwareClient, RunwareError, UpscaleResult
 from runware_ws.journal import loading
 from runware_ws.journal.changes import Keep, KeepResult
-from runware_ws.protocol.line import Line
+from runware_ws.protocol.channel import Channel
 from runware_ws.protocol.session import Session
 from runware_ws.protocol.task_table import TaskTable
 from runware_ws.transport.websocket import WebSocket
@@ -82,8 +82,8 @@ class Waiters:
 @pytest.mark.parametrize(
     ("room", "method"),
     [
-        (Line, "receive"),
-        (Line, "handle_timer"),
+        (Channel, "receive"),
+        (Channel, "handle_timer"),
         (Session, "next_timer"),
         (TaskTable, "succeed"),
         (TaskTable, "settle"),

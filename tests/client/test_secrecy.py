@@ -209,8 +209,8 @@ async def test_a_client_that_crashes_does_not_show_the_key(
 WAY_OUT = [
     "runware_ws.protocol.send_queue.SendQueue.authentication",
     "runware_ws.protocol.send_queue.encode_tasks",
-    "runware_ws.protocol.line.Line.next_frame",
-    "runware_ws.protocol.line.Line.written",
+    "runware_ws.protocol.channel.Channel.next_frame",
+    "runware_ws.protocol.channel.Channel.written",
     "runware_ws.runtime.connection.Connection._write_frame",
     "runware_ws.transport.websocket.WebSocket.message",
     "runware_ws.transport.websocket.apply_mask",
@@ -247,7 +247,7 @@ async def test_an_error_on_the_way_in_does_not_show_the_key_that_a_server_quotes
 
     with ScriptedServer(quotes) as server:
         async with client_of(server) as client:
-            monkeypatch.setattr("runware_ws.protocol.line.decode", crash)
+            monkeypatch.setattr("runware_ws.protocol.channel.decode", crash)
             with pytest.raises(RunwareError) as caught, anyio.fail_after(10):
                 await client.upscale(IMAGE)
             output.see(caught.value, client)

@@ -158,8 +158,8 @@ def test_a_refusal_is_no_answer_to_a_question_that_has_another() -> None:
     world.tick(0.01)
     first, second = (task for task in world.tasks if task is not third)
     hear(world, NO_ROOM, NO_ROOM)
-    assert world.client.main.link is not None
-    assert world.client.main.link.asked
+    assert world.client.main.connection is not None
+    assert world.client.main.connection.asked
     for task in (first, second):
         item = {"taskType": "imageInference", "taskUUID": task.wire_uuid, "status": "processing"}
         hear(world, encode_answer([item]) if task is first else NOT_FOUND)
@@ -350,7 +350,7 @@ def test_a_question_about_a_taskuuid_that_is_replaced_stays_open_no_longer() -> 
     lose(world)
     hear(world, encode_answer(errors=[conflict]))
     not_found = {"code": "taskNotFound", "message": "", "taskUUID": refused.wire_uuid}
-    link = world.client.main.link
+    link = world.client.main.connection
     assert link is not None
     while not (link.inquiry and link.inquiry.absent and refused.wire_uuid in link.asked):
         if refused.wire_uuid in link.asked:

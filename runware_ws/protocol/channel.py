@@ -1,12 +1,12 @@
-"""One of the client's connections to the service, over however many attempts it takes.
+"""A channel to the service: a connection that is made again whenever it is lost.
 
-The first line is the main one: it is opened with the client, and a key that it finds to be wrong
+The first channel is the main one: it is opened with the client, and a key that it finds to be wrong
 ends the client. The others are opened when they are of use, so that small tasks do not wait behind
 large ones. They may fail, since an account may have a limit of connections: what they would carry
-travels on the main line then, and they are tried again ever more rarely.
+travels on the main channel then, and they are tried again ever more rarely.
 
-Each line has a session, a replay and a backoff of its own. The tasks are shared: an answer settles
-its task on whichever line it comes, and a task in doubt is asked for on any.
+Each channel has a session, a replay and a backoff of its own. The tasks are shared: an answer
+settles its task on whichever channel it comes, and a task in doubt is asked for on any.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SMALL = Takes()
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a session that all its lines share."""
+    """The parts of a session that all its channels share."""
 
     settings: Settings
     key: Secret
@@ -49,33 +49,33 @@ class Parts:
     give_up_connecting: Callable[[], None]
 
 
-class Line:
-    """A connection that is kept up.
+class Channel:
+    """A connection that is made again whenever it is lost.
 
     Args:
-        index: 0 for the main line.
+        index: 0 for the main channel.
         parts: what it shares with the others.
-        lines: all lines of the session.
+        channels: all channels of the session.
         rng: returns a random number from 0 to 1, for jitter.
 
     Attributes:
-        link: the state of the present connection, or None.
+        connection: the state of the present connection, or None.
         reconnector: the state of being connected, or not.
         occupied_since: when the writing of a large frame began, or None.
         coming_until: until when large tasks wait for an attempt to connect; None if they do not.
     """
 
     def __init__(
-        self, index: int, parts: Parts, lines: Sequence[Line], rng: Callable[[], float]
+        self, index: int, parts: Parts, channels: Sequence[Channel], rng: Callable[[], float]
     ) -> None:
         self.index = index
-        self.link: ConnectionState | None = None
+        self.connection: ConnectionState | None = None
         self.occupied_since: float | None = None
         self.coming_until: float | None = None
         self._parts = parts
         self._table = parts.table
         self._timing = timing = parts.settings.timing
-        self._lines = lines
+        self._channels = channels
         limit = None if index else parts.settings.max_reconnect_time
         delays = timing.breaker if index else timing.reconnect
         self.reconnector = Reconnector(rng, limit, timing, delays)
@@ -85,7 +85,7 @@ class Line:
     @property
     def is_ready(self) -> bool:
         """Return whether it is connected, and the service has accepted the key."""
-        return self.link is not None and self.link.ready
+        return self.connection is not None and self.connection.ready
 
     def start(self, now: float) -> None:
         """Connect, and stay connected."""
@@ -100,7 +100,7 @@ class Line:
         self._table.timers.moved = True
         self.reconnector.state = "authenticating"
         settings = self._parts.settings
-        self.link = ConnectionState(
+        self.connection = ConnectionState(
             now,
             resuming=self.reconnector.session_uuid,
             keepalive=settings.keepalive,
@@ -109,10 +109,10 @@ class Line:
 
     def receive(self, frame: bytes | bytearray | memoryview | str, now: float) -> None:
         """Handle a frame. It never raises, whatever the frame holds."""
-        link = self.link
-        if link is None:
+        connection = self.connection
+        if connection is None:
             return
-        if link.keepalive.heard(now):
+        if connection.keepalive.heard(now):
             self._table.timers.moved = True
         counters = self._table.counters
         successes = counters.succeeded
@@ -121,42 +121,42 @@ class Line:
         try:
             items, errors = decode(frame, self._parts.key)
         except ProtocolError:
-            self._parts.dispatcher.garbled(link)
+            self._parts.dispatcher.garbled(connection)
             return
         find, dispatcher = self._table.find, self._parts.dispatcher
         for item in items:
             if (task := find(item.get("taskUUID"))) is not None:
-                dispatcher.item(link, task, item, now)
+                dispatcher.item(connection, task, item, now)
             else:
-                self._on_item_of_no_task(link, item, now)
+                self._on_item_of_no_task(connection, item, now)
         for error in errors:
-            if self.link is link:  # one before it may have ended the connection
-                self._on_error(link, error, now)
+            if self.connection is connection:  # one before it may have ended the connection
+                self._on_error(connection, error, now)
         if not items and not errors:
-            self._parts.dispatcher.nothing_found(link, now)
-        if link.inquiry is not None and self.link is link:
-            self._parts.attribution.conclude(link, now)
-        if self.reconnector.unproved and link.ready:
-            is_good = counters.succeeded > successes or link.age(now) > self._timing.proof
+            self._parts.dispatcher.nothing_found(connection, now)
+        if connection.inquiry is not None and self.connection is connection:
+            self._parts.attribution.conclude(connection, now)
+        if self.reconnector.unproved and connection.ready:
+            is_good = counters.succeeded > successes or connection.age(now) > self._timing.proof
             self.reconnector.prove(is_good)
 
     def next_frame(self, now: float) -> Frame | None:
         """Return what to write next, or None. `written` is called once it has left."""
-        link = self.link
-        if link is None:
+        connection = self.connection
+        if connection is None:
             return None
         parts = self._parts
-        if link.ready:
-            if link.missed_answer:
-                parts.attribution.look_into_garbled(link, now)
-            frame = parts.send_queue.next(link, now, self._takes(now))
+        if connection.ready:
+            if connection.missed_answer:
+                parts.attribution.look_into_garbled(connection, now)
+            frame = parts.send_queue.next(connection, now, self._takes(now))
         else:
-            frame = parts.send_queue.authentication(link, now + parts.settings.auth_timeout)
+            frame = parts.send_queue.authentication(connection, now + parts.settings.auth_timeout)
         if frame is not None:
             self._table.counters.frames_sent += 1
             self._table.counters.bytes_sent += len(frame.data)
             self._writing = frame
-            if link.keepalive.begins(frame, now) or not link.ready:
+            if connection.keepalive.begins(frame, now) or not connection.ready:
                 self._table.timers.moved = True
             if len(frame.data) > parts.settings.max_frame_bytes:
                 self.occupied_since = now
@@ -165,44 +165,44 @@ class Line:
     def _takes(self, now: float) -> Takes:
         """Return which kinds of tasks may be sent here.
 
-        Small ones travel on the first line that is ready. It takes large ones, too, as long as
-        there is no other line, or none small has come for a while.
+        Small ones travel on the first channel that is ready. It takes large ones, too, as long as
+        there is no other channel, or none small has come for a while.
         """
         if not self._table.bulk_tasks and not self.index:
             return _SMALL
-        others = [one for one in self._lines if one is not self and one.is_ready]
+        others = [one for one in self._channels if one is not self and one.is_ready]
         if others and others[0].index < self.index:
             return Takes(small=False, bulk=True)
-        is_alone = not others and all(one.coming_until is None for one in self._lines)
+        is_alone = not others and all(one.coming_until is None for one in self._channels)
         return Takes(bulk=is_alone or now >= self._table.small_until, has_other=bool(others))
 
     def written(self, frame: Frame, now: float) -> None:
         """Record that all bytes of a frame were handed over, so that it may arrive."""
         self._writing = None
         self.occupied_since = None
-        if self.link is not None and self.link.keepalive.wrote(frame, now):
+        if self.connection is not None and self.connection.keepalive.wrote(frame, now):
             self._table.timers.moved = True
 
     @property
     def has_frame(self) -> bool:
         """Return whether there may be a frame to be written."""
-        link, table = self.link, self._table
-        if link is None:
+        connection, table = self.connection, self._table
+        if connection is None:
             return False
-        if not link.ready:
-            return not link.auth_written
+        if not connection.ready:
+            return not connection.auth_written
         if (table.small.count or table.bulk.count) and table.limit.room() > 0:
             return True
-        if link.keepalive.ping_wanted or link.missed_answer:
+        if connection.keepalive.ping_wanted or connection.missed_answer:
             return True
-        return link.has_questions or (bool(table.resends) and table.room_for_resends() > 0)
+        return connection.has_questions or (bool(table.resends) and table.room_for_resends() > 0)
 
     def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
         """Record traffic below the level of frames: see `Keepalive`."""
-        if self.link is not None:
+        if self.connection is not None:
             self._table.timers.moved = True
-            self.link.keepalive.heard(heard_at)
-            self.link.keepalive.moved(unsent_bytes, now)
+            self.connection.keepalive.heard(heard_at)
+            self.connection.keepalive.moved(unsent_bytes, now)
 
     def lost(self, reason: str, now: float, *, too_large: TooLarge | None = None) -> None:
         """Handle a connection that ended, or could not be made.
@@ -216,41 +216,45 @@ class Line:
         if self.reconnector.ended:
             return
         reason = escaped(self._parts.key.hidden_in(reason))
-        link, self.link = self.link, None
+        connection, self.connection = self.connection, None
         self.occupied_since = self.coming_until = None
         self._table.timers.moved = True
-        if link is not None and too_large is not None:
-            self._parts.attribution.too_large(link, too_large)
+        if connection is not None and too_large is not None:
+            self._parts.attribution.too_large(connection, too_large)
         if too_large == "heard":
             self.reconnector.session_uuid = None  # the replay would bring the same frame again
         self.reconnector.lost(reason, now)
-        if link is not None:
-            self._doubt_tasks_of(link, now)
-            failure = self._authenticator.ended(link)
+        if connection is not None:
+            self._doubt_tasks_of(connection, now)
+            failure = self._authenticator.ended(connection)
             if failure is not None and not self.index:
                 self._parts.fail(failure)
         self._table.notify("lost", reason, connection=self.index)
-        if self.reconnector.gives_up(now) and not any(one.is_ready for one in self._lines):
+        if self.reconnector.gives_up(now) and not any(one.is_ready for one in self._channels):
             self._parts.give_up_connecting()
 
-    def _doubt_tasks_of(self, link: ConnectionState, now: float) -> None:
-        link.ended = True
+    def _doubt_tasks_of(self, connection: ConnectionState, now: float) -> None:
+        connection.ended = True
         frame, self._writing = self._writing, None
         unwritten: Sequence[Task] = () if frame is None else frame.tasks
-        other = next((one.link for one in self._lines if one.is_ready), None)
-        self._parts.reconciler.connection_lost(link, unwritten, other, now)
+        other = next((one.connection for one in self._channels if one.is_ready), None)
+        self._parts.reconciler.connection_lost(connection, unwritten, other, now)
 
     def close(self) -> None:
         """Drop the connection for good."""
-        self.link = None
+        self.connection = None
         self._table.effects.append(Disconnect(self.index))
 
     # Time.
 
     def next_timer(self) -> float | None:
         """Return when `handle_timer` is to be called, or None."""
-        link = None if self.link is None else self.link.next_timer()
-        times = (link, self.reconnector.connect_at, self.reconnector.give_up_at, self.coming_until)
+        times = (
+            None if self.connection is None else self.connection.next_timer(),
+            self.reconnector.connect_at,
+            self.reconnector.give_up_at,
+            self.coming_until,
+        )
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
@@ -258,7 +262,7 @@ class Line:
         connect_at = self.reconnector.connect_at
         give_up_at = self.reconnector.give_up_at
         if give_up_at is not None and give_up_at <= now:
-            if not any(one.is_ready for one in self._lines):
+            if not any(one.is_ready for one in self._channels):
                 self._parts.give_up_connecting()
         elif connect_at is not None and connect_at <= now:
             self.coming_until = now + self._timing.coming
@@ -266,17 +270,17 @@ class Line:
             self._table.effects.append(Connect(self.index))
         if self.coming_until is not None and self.coming_until <= now:
             self.coming_until = None
-        link = self.link
-        if link is None:
+        connection = self.connection
+        if connection is None:
             return
-        if reason := link.why_dead(now):
+        if reason := connection.why_dead(now):
             self._drop(reason, now)
             return
-        if link.ready and link.keepalive.ping_is_due(now):
-            link.keepalive.ping_wanted = True
-        if link.replay_end is not None and link.replay_end <= now:
-            self._parts.reconciler.replay_over(link, now)
-        self._parts.attribution.conclude(link, now)
+        if connection.ready and connection.keepalive.ping_is_due(now):
+            connection.keepalive.ping_wanted = True
+        if connection.replay_end is not None and connection.replay_end <= now:
+            self._parts.reconciler.replay_over(connection, now)
+        self._parts.attribution.conclude(connection, now)
 
     def _drop(self, reason: str, now: float) -> None:
         self._table.effects.append(Disconnect(self.index))
@@ -284,21 +288,21 @@ class Line:
 
     # Authentication.
 
-    def _on_authenticated(self, link: ConnectionState, item: Item, now: float) -> None:
-        if link.ready:
+    def _on_authenticated(self, connection: ConnectionState, item: Item, now: float) -> None:
+        if connection.ready:
             return
         self._table.timers.moved = True
-        resumed = self._authenticator.accepted(link, item)
+        resumed = self._authenticator.accepted(connection, item)
         if resumed is None:  # Runware's SDKs take that for a failure
             self._drop("the reply to the authentication names no session", now)
         else:
             self.coming_until = None
             text = self.reconnector.session_uuid or ""
             self._table.notify("connected", text, resumed=resumed, connection=self.index)
-            self._parts.reconciler.connection_ready(link, resumed, now)
+            self._parts.reconciler.connection_ready(connection, resumed, now)
 
-    def _on_key_refused(self, link: ConnectionState, error: ErrorItem, now: float) -> None:
-        action = self._authenticator.refused(link, error)
+    def _on_key_refused(self, connection: ConnectionState, error: ErrorItem, now: float) -> None:
+        action = self._authenticator.refused(connection, error)
         if action is RefusalAction.FAIL and not self.index:
             self._parts.fail(refusal(error))
         elif action is not RefusalAction.AUTHENTICATE_AGAIN:
@@ -310,34 +314,36 @@ class Line:
 
     # Answers.
 
-    def _on_item_of_no_task(self, link: ConnectionState, item: Item, now: float) -> None:
+    def _on_item_of_no_task(self, connection: ConnectionState, item: Item, now: float) -> None:
         kind = item.get("taskType")
         if kind == "authentication":
-            self._on_authenticated(link, item, now)
+            self._on_authenticated(connection, item, now)
         elif kind == "ping":
-            self._on_pong(link, now)
+            self._on_pong(connection, now)
         else:
             self._table.drop(item, item.get("taskUUID"))
 
-    def _on_pong(self, link: ConnectionState, now: float) -> None:
-        if (seconds := link.keepalive.pong(now)) is not None:
+    def _on_pong(self, connection: ConnectionState, now: float) -> None:
+        if (seconds := connection.keepalive.pong(now)) is not None:
             self._table.effects.append(Pong(seconds))
 
-    def _on_error(self, link: ConnectionState, error: ErrorItem, now: float) -> None:
+    def _on_error(self, connection: ConnectionState, error: ErrorItem, now: float) -> None:
         if error.task_uuid is not None:
             if (task := self._table.find(error.task_uuid)) is not None:
-                self._parts.dispatcher.error(link, task, error, now)
+                self._parts.dispatcher.error(connection, task, error, now)
             else:
                 self._table.drop(error, error.task_uuid)
             return
-        subject = subject_of(error, ready=link.ready)
+        subject = subject_of(error, ready=connection.ready)
         # After a key was refused and then accepted, the error is about a task that it may not run.
-        accepted_again = link.ready and self.reconnector.in_doubt
+        accepted_again = connection.ready and self.reconnector.in_doubt
         if subject is Subject.PING:
-            self._on_pong(link, now)  # an error is an answer too
-        elif subject is Subject.EARLY and self._authenticator.hold_early_error(link, error, now):
+            self._on_pong(connection, now)  # an error is an answer too
+        elif subject is Subject.EARLY and self._authenticator.hold_early_error(
+            connection, error, now
+        ):
             self._table.timers.moved = True
         elif subject is Subject.EARLY or (subject is Subject.KEY and not accepted_again):
-            self._on_key_refused(link, error, now)
-        elif link.ready:
-            self._parts.dispatcher.error_without_name(link, error, now)
+            self._on_key_refused(connection, error, now)
+        elif connection.ready:
+            self._parts.dispatcher.error_without_name(connection, error, now)

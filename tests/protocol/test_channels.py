@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from runware_ws.protocol.channel import Channel
 from runware_ws.protocol.effects import Connect, Disconnect, Effect, Settle
-from runware_ws.protocol.line import Line
 from runware_ws.protocol.session import Session
 from runware_ws.protocol.tasks import Task
 from tests.client.test_moments import new_uuid, session_of
@@ -29,28 +29,28 @@ def task_of(session: Session, now: float, *, bulk: bool = False) -> Task:
     return task
 
 
-def accept(line: Line, now: float) -> None:
-    line.connected(now)
-    assert "authentication" in written(line, now)
-    hear(line, now, {"taskType": "authentication", "connectionSessionUUID": f"S{line.index}"})
+def accept(channel: Channel, now: float) -> None:
+    channel.connected(now)
+    assert "authentication" in written(channel, now)
+    hear(channel, now, {"taskType": "authentication", "connectionSessionUUID": f"S{channel.index}"})
 
 
-def hear(line: Line, now: float, *data: Any, errors: Any = ()) -> None:
-    line.receive(json.dumps({"data": data, "errors": list(errors)}).encode(), now)
+def hear(channel: Channel, now: float, *data: Any, errors: Any = ()) -> None:
+    channel.receive(json.dumps({"data": data, "errors": list(errors)}).encode(), now)
 
 
-def written(line: Line, now: float, *, whole: bool = True) -> str:
+def written(channel: Channel, now: float, *, whole: bool = True) -> str:
     """Return the next frame; "" if there is none."""
-    frame = line.next_frame(now)
+    frame = channel.next_frame(now)
     if frame is None:
         return ""
     if whole:
-        line.written(frame, now)
+        channel.written(frame, now)
     return bytes(frame.data).decode()
 
 
 def started(**changed: Any) -> Session:
-    """Return a session whose main line is ready, at the time 0."""
+    """Return a session whose main channel is ready, at the time 0."""
     session = session_of(**{"connections": 2, **changed})
     session.start(0)
     session.handle_timer(0)
@@ -60,7 +60,7 @@ def started(**changed: Any) -> Session:
 
 
 def connects(effects: list[Effect]) -> list[int]:
-    return [effect.line for effect in effects if isinstance(effect, Connect)]
+    return [effect.channel for effect in effects if isinstance(effect, Connect)]
 
 
 def settled(session: Session) -> list[Task]:
@@ -89,11 +89,11 @@ def test_a_large_task_beside_small_ones_waits_for_a_connection_of_its_own() -> N
     session, small, large = mixed()
     assert small.uuid in written(session.main, 0)
     assert not written(session.main, 0)
-    accept(session.lines[1], 0.1)
+    accept(session.channels[1], 0.1)
     assert not written(session.main, 0.1)
-    assert large.uuid in written(session.lines[1], 0.1)
+    assert large.uuid in written(session.channels[1], 0.1)
     other = task_of(session, 0.2)
-    assert not written(session.lines[1], 0.2)
+    assert not written(session.channels[1], 0.2)
     assert other.uuid in written(session.main, 0.2)
 
 
@@ -105,7 +105,7 @@ def test_a_large_task_waits_no_longer_than_a_second_or_until_the_attempt_has_fai
 
     session, _, large = mixed()
     written(session.main, 0)
-    session.lines[1].lost("refused", 0.1)
+    session.channels[1].lost("refused", 0.1)
     assert large.uuid in written(session.main, 0.1)
     session.take_effects()
     session.handle_timer(0.1)
@@ -114,10 +114,10 @@ def test_a_large_task_waits_no_longer_than_a_second_or_until_the_attempt_has_fai
 
 def test_a_key_that_another_connection_is_refused_with_harms_nobody() -> None:
     session, _, large = mixed()
-    line = session.lines[1]
-    line.connected(0)
-    written(line, 0)
-    hear(line, 0, errors=[error("forbidden", taskType="authentication")])
+    channel = session.channels[1]
+    channel.connected(0)
+    written(channel, 0)
+    hear(channel, 0, errors=[error("forbidden", taskType="authentication")])
     assert Disconnect(1) in session.take_effects()
     assert session.state == "connected"
     assert session.failure is None
@@ -128,9 +128,9 @@ def test_a_key_that_another_connection_is_refused_with_harms_nobody() -> None:
 def test_tasks_of_a_lost_connection_are_asked_for_on_another_at_once() -> None:
     session, small, large = mixed()
     written(session.main, 0)
-    accept(session.lines[1], 0)
-    written(session.lines[1], 0)
-    session.lines[1].lost("gone", 1)
+    accept(session.channels[1], 0)
+    written(session.channels[1], 0)
+    session.channels[1].lost("gone", 1)
     assert session.state == "connected"
     question = json.loads(written(session.main, 1))
     assert question == [{"taskType": "getResponse", "taskUUID": large.uuid}]
@@ -143,22 +143,22 @@ def test_tasks_of_a_lost_connection_are_asked_for_on_another_at_once() -> None:
 def test_without_the_main_connection_all_travels_on_the_other() -> None:
     session, small, _ = mixed()
     written(session.main, 0)
-    accept(session.lines[1], 0)
+    accept(session.channels[1], 0)
     session.take_effects()
     session.main.lost("gone", 1)
     assert session.state == "connected"
-    assert small.uuid in written(session.lines[1], 1), "the question"
+    assert small.uuid in written(session.channels[1], 1), "the question"
     other = task_of(session, 1)
-    frames = [written(session.lines[1], 1) for _ in range(3)]
+    frames = [written(session.channels[1], 1) for _ in range(3)]
     assert any(other.uuid in frame for frame in frames)
 
 
 def test_a_late_answer_settles_its_task_whichever_connection_brings_it() -> None:
     session, small, large = mixed()
     written(session.main, 0)
-    accept(session.lines[1], 0)
-    written(session.lines[1], 0)
-    hear(session.lines[1], 1, result({"taskUUID": small.uuid}))
+    accept(session.channels[1], 0)
+    written(session.channels[1], 0)
+    hear(session.channels[1], 1, result({"taskUUID": small.uuid}))
     hear(session.main, 1, result({"taskUUID": large.uuid}))
     assert settled(session) == [small, large]
     assert not session.tasks
@@ -173,17 +173,17 @@ def test_one_more_connection_is_opened_once_all_are_occupied_by_large_tasks() ->
     while now < 1 and len(opened) < 3:
         now = max(now, session.next_timer() or 0)
         session.handle_timer(now)
-        for line in connects(session.take_effects()):
-            opened.append(line)
-            accept(session.lines[line], now)
-            assert written(session.lines[line], now, whole=False)
+        for channel in connects(session.take_effects()):
+            opened.append(channel)
+            accept(session.channels[channel], now)
+            assert written(session.channels[channel], now, whole=False)
     assert opened == [1, 2, 3]
     assert sum(task.writes for task in tasks) == 4
 
 
 def test_the_end_of_the_client_ends_all_connections() -> None:
     session, small, large = mixed()
-    accept(session.lines[1], 0)
+    accept(session.channels[1], 0)
     session.take_effects()
     session.close("closed")
     effects = session.take_effects()
