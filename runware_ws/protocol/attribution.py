@@ -109,10 +109,10 @@ class Attribution:
             self._end(connection, inquiry)
         elif not inquiry.suspects or now - inquiry.since >= self._timing.inquiry_limit:
             self._conclude_all(connection, inquiry, now)
-        elif inquiry.are_alike and len(inquiry.errors) == inquiry.candidates:
-            if inquiry.are_of_room and not inquiry.is_exact and inquiry.count_at <= now:
+        elif inquiry.are_as_one and len(inquiry.errors) == inquiry.candidates:
+            if not inquiry.is_exact and inquiry.count_at <= now:
                 self._count(connection, inquiry, now)
-            if inquiry.absent:
+            if inquiry.absent and inquiry.are_alike:
                 absent = list(inquiry.absent)
                 self._hand_out(connection, inquiry, absent, now)
                 inquiry.absent.clear()
@@ -131,13 +131,15 @@ class Attribution:
             self._table.timers.moved = True
             return
         inquiry.is_exact = True
+        inquiry.unify()
         inquiry.ask_at = now
-        for task in [one for one in inquiry.suspects if one.misses]:
-            inquiry.set_absent(task)
+        for task in list(inquiry.suspects):
+            if task.misses and task.evidence is not Evidence.KNOWN:
+                inquiry.set_absent(task)
 
     def _is_exact(self, connection: ConnectionState, inquiry: Inquiry, now: float) -> bool:
         """Return whether each error is the refusal of a candidate, and no two of the same."""
-        if not inquiry.are_of_room or self._is_doubtful(connection, inquiry, now):
+        if not inquiry.are_as_one or self._is_doubtful(connection, inquiry, now):
             return False
         candidates = (*inquiry.suspects, *inquiry.absent)
         return all(one.writes == 1 or one.evidence is Evidence.REFUSED for one in candidates)

@@ -38,9 +38,9 @@ class UnattributedError:
         return code_info(self.error.code).no_room
 
     @property
-    def is_refusal(self) -> bool:
-        """True if it is of room, and no answer to `getResponse`, which has a status."""
-        return self.is_of_room and "status" not in self.error.raw
+    def has_status(self) -> bool:
+        """True if it has a status, as the answers to `getResponse` have."""
+        return "status" in self.error.raw
 
     @property
     def kind(self) -> str:
@@ -85,6 +85,23 @@ class Inquiry:
     def are_alike(self) -> bool:
         """True if all errors are of one kind."""
         return len(self.kinds) == 1
+
+    @property
+    def are_as_one(self) -> bool:
+        """True if all errors can be handled as if they were of one kind; see `unify`."""
+        return len(self.kinds) == 1 or "" in self.kinds
+
+    def unify(self) -> None:
+        """Take all errors for refusals for lack of room, if one of them is.
+
+        Whose each of them was is not known. All candidates are sent again then, and those that were
+        refused for another reason are refused again.
+        """
+        room = next((one.error for one in self.errors if one.is_of_room), None)
+        if room is not None:
+            for one in self.errors:
+                one.error = room
+            self.kinds = Counter({"": len(self.errors)})
 
     @property
     def are_of_room(self) -> bool:
@@ -199,9 +216,9 @@ class ConnectionState:
     def may_be_answer(self, error: UnattributedError) -> bool:
         """Return whether an error may answer a question, as far as is known by now.
 
-        A refusal for lack of room does not, once all questions that were open have other answers.
+        It does not, once all questions that were open have other answers.
         """
-        if not error.may_answer or self.refuses_questions or not error.is_of_room:
+        if not error.may_answer or self.refuses_questions or error.has_status:
             return error.may_answer
         oldest = next(iter(self.asked.values()), None)
         return oldest is not None and oldest.asked_at <= error.came_at

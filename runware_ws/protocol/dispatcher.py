@@ -165,7 +165,7 @@ class Dispatcher:
         self._table.timers.moved = True
         if not may_answer:
             self._table.refused_unnamed(unattributed, now)
-        elif unattributed.is_refusal and not connection.refuses_questions:
+        elif not unattributed.has_status and not connection.refuses_questions:
             connection.asked_at_refusal = True
             self._hurry(connection, now)  # so that it is known soon which it was
         else:

@@ -97,7 +97,7 @@ def test_a_frame_that_is_refused_as_a_whole_is_sent_again_a_task_at_a_time() -> 
     tasks = submit(session, 3)
     write_all(session, 0)
     hear(session, 0.1, errors=[error("novelty")])
-    now = 0.2
+    now = 0.7  # a result might have told more
     session.handle_timer(now)
     frames = write_all(session, now)
     while "taskType" in frames[0][0]:  # until it is a task that was sent before
