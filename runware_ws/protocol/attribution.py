@@ -9,11 +9,13 @@ others, so it belongs to no task before all candidates have been asked for:
 - A task that was refused is not known to the server, so each error belongs to a task that is absent
   in the end. As soon as there are as many errors as candidates, each absent one has its own, and
   does not wait for the others.
-- Refusals for lack of room are counted: with as many as candidates, each was refused, and one round
-  of questions confirms it. The results of the others mostly tell before anything is asked.
+- Errors are counted: if there are as many as candidates, each candidate has one. The results of the
+  others mostly tell before anything is asked. One round of questions confirms refusals. Other
+  errors have the time that any task has until it is absent. If some errors are refusals for lack of
+  room, all candidates are sent again, since it is not known whose the others are.
 - An error may be of no candidate: the answer to a question that was open, or of a task that was
   given up or of an earlier connection. More errors than candidates show that. If it is possible,
-  absent tasks are sent again alone first; the same error then is theirs. A refusal is no answer if
+  absent tasks are sent again alone first; the same error then is theirs. An error is no answer if
   each question that was open has another one.
 - Where a service without room refuses questions as well, these refusals do not lower the limit.
 """
@@ -121,7 +123,7 @@ class Attribution:
                 self._end(connection, inquiry)
 
     def _count(self, connection: ConnectionState, inquiry: Inquiry, now: float) -> None:
-        """Confirm by one round of questions that the candidates were refused, if that is certain.
+        """Confirm by one round of questions that each candidate has an error, if that is certain.
 
         It takes long if there are many, so it is not done with each frame.
         """
@@ -134,11 +136,11 @@ class Attribution:
         inquiry.unify()
         inquiry.ask_at = now
         for task in list(inquiry.suspects):
-            if task.misses and task.evidence is not Evidence.KNOWN:
+            if inquiry.are_refusals and task.misses and task.evidence is not Evidence.KNOWN:
                 inquiry.set_absent(task)
 
     def _is_exact(self, connection: ConnectionState, inquiry: Inquiry, now: float) -> bool:
-        """Return whether each error is the refusal of a candidate, and no two of the same."""
+        """Return whether each error is of a candidate, and no two are of the same."""
         if not inquiry.are_as_one or self._is_doubtful(connection, inquiry, now):
             return False
         candidates = (*inquiry.suspects, *inquiry.absent)

@@ -59,8 +59,8 @@ class Inquiry:
         absent: tasks that could not be found, so that each of them was probably refused.
         ask_at: when to ask for the suspects that are not asked for yet, or to count again.
         count_at: from when on to find out again whether it is exact.
-        is_exact: whether each candidate certainly has one of the errors, and was refused: then one
-            round of questions that finds nothing makes a suspect absent.
+        is_exact: whether each candidate certainly has one of the errors: then, if they are
+            refusals, one round of questions that finds nothing makes a suspect absent.
     """
 
     errors: deque[UnattributedError] = field(default_factory=deque)
@@ -102,6 +102,13 @@ class Inquiry:
             for one in self.errors:
                 one.error = room
             self.kinds = Counter({"": len(self.errors)})
+
+    @property
+    def are_refusals(self) -> bool:
+        """True if all tasks were refused, for lack of room or as invalid, and none has failed."""
+        return all(
+            not kind or code_info(kind).exception == "ValidationError" for kind in self.kinds
+        )
 
     @property
     def are_of_room(self) -> bool:
@@ -156,8 +163,8 @@ class ConnectionState:
         unattributed: errors without a taskUUID, whose owners are looked for from `look_at` on.
         look_at: see above.
         inquiry: the search for the owners of earlier such errors, or None.
-        asked_at_refusal: whether such an error was a refusal for lack of room, and came while
-            questions were open. It is reset when none is.
+        asked_at_refusal: whether such an error without a status has come while questions were open.
+            It is reset when none is.
         refuses_questions: whether the service has answered questions with such errors.
         ended: whether the connection has ended.
         born: when the connection was opened.
@@ -226,7 +233,7 @@ class ConnectionState:
     def note_unanswered(self) -> None:
         """Record that no answer has come that names the task of a question.
 
-        It was one of those that name none, or else a refusal that has come meanwhile.
+        It was one of those that name none, or else an error that has come meanwhile.
         """
         if self.unnamed:
             self.unnamed -= 1

@@ -452,9 +452,11 @@ def _is_same(error: ErrorItem, other: ErrorItem | None) -> bool:
 
 
 def _was_refused(task: Task) -> bool:
-    """Return whether an error that named no task is certainly the refusal of this one."""
+    """Return whether a refusal that named no task is certainly that of this one."""
     inquiry = None if task.connection is None else task.connection.inquiry
-    return inquiry is not None and inquiry.is_exact and inquiry.suspects_owner(task)
+    if inquiry is None or not inquiry.is_exact or not inquiry.are_refusals:
+        return False
+    return inquiry.suspects_owner(task)
 
 
 def _lives(connection: ConnectionState | None) -> bool:

@@ -26,7 +26,7 @@ class Timing:
             their owners begins after `errors_quiet` without one, and at the latest after
             `errors_limit`.
         results_first: how long to wait for results before tasks are asked for, if the results of
-            some will tell which others were refused.
+            some will tell which others have had an error.
         replay_quiet, replay_limit: a replay is over after `replay_quiet` without a frame, and at
             the latest after `replay_limit`.
         living_window: how long a task must be missing before it is sent again, while its connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -52,6 +53,21 @@ def test_slow_answers_to_questions_are_not_taken_for_refused_questions() -> None
     seconds = world.run()
     assert 200 * (0.3 + 2 * 0.02) / 8 / seconds >= 0.75
     assert world.refused <= 14 + 200 * 0.1
+
+
+@pytest.mark.parametrize("way", [0.001, 0.02])
+def test_tasks_that_fail_do_not_hold_up_those_that_are_refused(way: float) -> None:
+    """One in twenty fails, and no error says which task it is about."""
+    room, latency, images = 8, 0.3, 200
+    world = LoadedWorld(room, latency, way=way, errors_name_task=False)
+    for number in range(images):
+        world.submit(image=NO_IMAGE if number % 20 == 7 else None)
+    seconds = world.run()
+    outcomes = Counter(outcome(world, task) for task in world.tasks)
+    assert outcomes == {"a result": images * 19 // 20, "invalidImage": images // 20}
+    assert set(world.runs_of_image.values()) == {1}
+    assert images * (latency + 2 * way) / room / seconds >= 0.6
+    assert world.refused <= 14 + images * 0.1
 
 
 def overloaded(
