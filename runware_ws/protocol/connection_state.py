@@ -38,11 +38,6 @@ class UnattributedError:
         return code_info(self.error.code).no_room
 
     @property
-    def has_status(self) -> bool:
-        """True if it has a status, as the answers to `getResponse` have."""
-        return "status" in self.error.raw
-
-    @property
     def kind(self) -> str:
         """The code; "" for all codes that mean lack of room, since they are handled alike."""
         return "" if self.is_of_room else self.error.code
@@ -163,8 +158,8 @@ class ConnectionState:
         unattributed: errors without a taskUUID, whose owners are looked for from `look_at` on.
         look_at: see above.
         inquiry: the search for the owners of earlier such errors, or None.
-        asked_at_refusal: whether such an error without a status has come while questions were open.
-            It is reset when none is.
+        asked_at_refusal: whether such an error has come while questions were open. It is reset when
+            none is.
         refuses_questions: whether the service has answered questions with such errors.
         ended: whether the connection has ended.
         born: when the connection was opened.
@@ -225,7 +220,7 @@ class ConnectionState:
 
         It does not, once all questions that were open have other answers.
         """
-        if not error.may_answer or self.refuses_questions or error.has_status:
+        if not error.may_answer or self.refuses_questions:
             return error.may_answer
         oldest = next(iter(self.asked.values()), None)
         return oldest is not None and oldest.asked_at <= error.came_at

@@ -154,6 +154,9 @@ class Dispatcher:
             self.nothing_found(connection, now)
             return
         may_answer = bool(connection.asked)
+        if may_answer and "status" in error.raw:  # as in answers to `getResponse`
+            self.nothing_found(connection, now, error)
+            return
         may_be_older = self._table.has_abandoned(now) or self._table.has_older(connection)
         # A conflict is about a task that the server knows, so hardly about one that is absent.
         is_conflict = code_info(error.code).conflict
@@ -165,7 +168,7 @@ class Dispatcher:
         self._table.timers.moved = True
         if not may_answer:
             self._table.refused_unnamed(unattributed, now)
-        elif not unattributed.has_status and not connection.refuses_questions:
+        elif not connection.refuses_questions:
             connection.asked_at_refusal = True
             self._hurry(connection, now)  # so that it is known soon which it was
         else:

@@ -157,6 +157,19 @@ def test_what_was_refused_goes_again_after_the_results_of_others_and_one_questio
     assert set(world.runs_of_image.values()) == {1}
 
 
+def test_an_error_with_a_status_is_an_answer_and_no_refusal() -> None:
+    """So a service tells that the task which was asked for has failed."""
+    world = overloaded(running=2, refused=0)
+    hear(world, b"what is it?")  # so both are asked for
+    assert world.client.main.connection is not None
+    assert len(world.client.main.connection.asked) == 2
+    failed = {"code": "serviceUnavailable", "message": "It failed.", "status": "error"}
+    hear(world, encode_answer(errors=[failed]))
+    assert world.client.counters.refused == 0
+    assert not world.client.main.connection.unattributed
+    assert world.client.main.connection.unnamed == 1
+
+
 def test_tasks_are_asked_for_if_no_result_tells_which_was_refused() -> None:
     world = overloaded(running=2, refused=1)
     *_, refused = world.tasks
