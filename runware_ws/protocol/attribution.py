@@ -7,12 +7,12 @@ others, so it belongs to no task before all candidates have been asked for:
 - Candidates are all tasks that were written on the connection and have no outcome. They are asked
   for. A result, or the word that the server knows a task, rules it out.
 - A task that was refused is not known to the server, so each error belongs to a task that is absent
-  in the end. As soon as there are as many errors as candidates, each absent one has its own, and
-  does not wait for the others.
-- Errors are counted: if there are as many as candidates, each candidate has one. The results of the
-  others mostly tell before anything is asked. One round of questions confirms refusals. Other
-  errors have the time that any task has until it is absent. If some errors are refusals for lack of
-  room, all candidates are sent again, since it is not known whose the others are.
+  in the end.
+- Errors are counted: if there are as many as candidates, each candidate has one, and gets it as
+  soon as it is absent. The results of the others mostly tell before anything is asked. One round of
+  questions confirms that a task was refused; that it failed takes as long as any absence. If some
+  errors are refusals for lack of room, all candidates are sent again, since it is not known whose
+  the others are.
 - An error may be of no candidate: the answer to a question that was open, or of a task that was
   given up or of an earlier connection. More errors than candidates show that. If it is possible,
   absent tasks are sent again alone first; the same error then is theirs. An error is no answer if
@@ -150,7 +150,7 @@ class Attribution:
         """Return whether one of the errors may belong to no candidate."""
         if self._table.has_abandoned(now):  # by now
             return True
-        return any(error.is_doubtful or connection.may_be_answer(error) for error in inquiry.errors)
+        return any(map(connection.is_doubtful, inquiry.errors))
 
     def _drop_surplus(self, connection: ConnectionState, inquiry: Inquiry) -> None:
         """Drop the errors beyond the number of candidates: they cannot have an owner.
@@ -186,9 +186,7 @@ class Attribution:
 
     def _drop_doubtful(self, connection: ConnectionState, inquiry: Inquiry) -> None:
         """Drop errors that may be of no task, if there are enough others for all candidates."""
-        certain = [
-            one for one in inquiry.errors if not (one.is_doubtful or connection.may_be_answer(one))
-        ]
+        certain = [error for error in inquiry.errors if not connection.is_doubtful(error)]
         if inquiry.candidates <= len(certain) < len(inquiry.errors):
             self._drop(inquiry, len(inquiry.errors))
             inquiry.add(certain)

@@ -21,8 +21,9 @@ class UnattributedError:
     Attributes:
         error: the error.
         came_at: when it came.
-        may_answer: whether a question was open then; see `ConnectionState.may_be_answer`.
-        is_doubtful: whether it may be of no task that is in flight, for another reason.
+        may_answer: whether a question was open then, so that it may be the answer.
+        is_doubtful: whether it may be of no task that is in flight for another reason; see also
+            `ConnectionState.is_doubtful`.
         is_counted: whether `ConcurrencyLimit.unattributed` counts it.
     """
 
@@ -163,8 +164,8 @@ class ConnectionState:
         refuses_questions: whether the service has answered questions with such errors.
         ended: whether the connection has ended.
         born: when the connection was opened.
-        alone_at: how many tasks had been submitted when none of an earlier connection was left, as
-            far as `TaskTable.has_older` has looked; -1 if it has not.
+        no_older_at: how many tasks had been submitted when none of an earlier connection was left,
+            as far as `TaskTable.has_older` has looked; -1 if it has not.
         frames: the taskUUIDs of frames that were written, in order, but for those with a larger or
             equal one after them: each is smaller than the one before.
     """
@@ -196,7 +197,7 @@ class ConnectionState:
         self.frames: list[list[str]] = []
         self._frame_sizes: list[int] = []
         self.born = now
-        self.alone_at = -1
+        self.no_older_at = -1
 
     @property
     def asks_alone(self) -> bool:
@@ -215,13 +216,13 @@ class ConnectionState:
         results, details = self._queues
         return bool(results or details)
 
-    def may_be_answer(self, error: UnattributedError) -> bool:
-        """Return whether an error may answer a question, as far as is known by now.
+    def is_doubtful(self, error: UnattributedError) -> bool:
+        """Return whether an error may be of no task that is in flight, as far as is known by now.
 
-        It does not, once all questions that were open have other answers.
+        It answers no question, once all questions that were open have other answers.
         """
-        if not error.may_answer or self.refuses_questions:
-            return error.may_answer
+        if error.is_doubtful or not error.may_answer or self.refuses_questions:
+            return error.is_doubtful or error.may_answer
         oldest = next(iter(self.asked.values()), None)
         return oldest is not None and oldest.asked_at <= error.came_at
 

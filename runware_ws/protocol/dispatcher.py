@@ -172,7 +172,6 @@ class Dispatcher:
             connection.asked_at_refusal = True
             self._hurry(connection, now)  # so that it is known soon which it was
         else:
-            unattributed.is_doubtful = True
             self.nothing_found(connection, now, error)
 
     def garbled(self, connection: ConnectionState) -> None:

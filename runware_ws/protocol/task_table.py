@@ -279,12 +279,12 @@ class TaskTable:
 
     def has_older(self, connection: ConnectionState) -> bool:
         """Return whether an error may be about a task that was written on an earlier connection."""
-        if not connection.named_session or connection.alone_at == self.counters.submitted:
+        if not connection.named_session or connection.no_older_at == self.counters.submitted:
             return False
         written = (task for task in self.tasks.values() if task.stage is not Stage.QUEUED)
         if any(task.sent_at < connection.born for task in written):
             return True
-        connection.alone_at = (
+        connection.no_older_at = (
             self.counters.submitted
         )  # there is none until another task is attached
         return False

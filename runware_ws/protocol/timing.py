@@ -60,7 +60,7 @@ class Timing:
     early_look: float = 0.25
     answer_timeout: float = 5.0
     unnamed_grace: float = 0.5
-    refused_grace: float = 1.0
+    refused_grace: float = 0.9
     errors_quiet: float = 0.05
     errors_limit: float = 0.5
     results_first: float = 0.5

@@ -78,6 +78,7 @@ def test_a_photograph_on_its_side_is_put_upright() -> None:
 @pytest.mark.parametrize(
     ("size", "factor", "expected"),
     [
+        ((1024, 1024), 4, (4096, 4096)),
         ((1024, 10), 4, (4096, 40)),
         ((1025, 1025), 4, (4096, 4096)),
         ((2048, 12), 4, (4096, 24)),

@@ -200,11 +200,16 @@ async def test_https_is_spoken_with_the_name_and_its_certificate_is_checked(
             await linked(other, "wss://other.example/v1").read()
 
 
-async def test_tls_settings_of_the_callers_own_are_used_and_left_as_they_are(
-    tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def own(tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """TLS settings that alone trust a server with `tls`."""
     monkeypatch.delenv("SSL_CERT_FILE")
-    own = ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
+    return ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
+
+
+async def test_tls_settings_of_the_callers_own_are_used_and_left_as_they_are(
+    tls: ssl.SSLContext, own: ssl.SSLContext
+) -> None:
     with PictureServer(tls) as server:
         url = server.plays("/a.jpg", picture())
         downloads = Downloads("wss://127.0.0.1/v1")
@@ -215,10 +220,8 @@ async def test_tls_settings_of_the_callers_own_are_used_and_left_as_they_are(
 
 
 async def test_a_client_downloads_with_the_tls_settings_that_it_was_given(
-    tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tls: ssl.SSLContext, own: ssl.SSLContext
 ) -> None:
-    monkeypatch.delenv("SSL_CERT_FILE")
-    own = ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
     with PictureServer(tls) as server:
         url = server.plays("/a.jpg", picture())
         client = RunwareClient(KEY, url="wss://127.0.0.1:1/v1", ssl=own)

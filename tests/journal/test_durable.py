@@ -20,7 +20,7 @@ from tests.support.clients import IMAGE, KEY, client_of, outcome_of, served, sub
 from tests.support.scripted import Connection, ScriptedServer, silent
 
 pytestmark = pytest.mark.anyio
-TIMES = 3
+TIMES = 5
 
 
 @pytest.fixture

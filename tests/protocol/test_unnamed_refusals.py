@@ -12,11 +12,10 @@ from runware_ws.protocol.connection_state import ConnectionState, UnattributedEr
 from runware_ws.protocol.tasks import Stage
 from runware_ws.protocol.wire import decode_tasks, encode_answer
 from tests.protocol.loaded import LoadedWorld
+from tests.protocol.overload import BLIND, NO_ROOM, NOT_FOUND, go_on, hear, lose, overloaded
 from tests.protocol.test_unnamed_errors import NO_IMAGE, STRAY, outcome
-from tests.protocol.world import SETTINGS, NumberedTask, World, number_of
+from tests.protocol.world import SETTINGS, World, number_of
 
-NOT_FOUND = encode_answer(errors=[{"code": "taskNotFound", "message": "Not found."}])
-NO_ROOM = encode_answer(errors=[{"code": "queueFull", "message": "No room."}])
 # Rules of the service, seconds that a frame takes, and the least part of the ideal throughput.
 SERVICES = [
     pytest.param({}, 0.001, 0.75, id="documented"),
@@ -24,8 +23,6 @@ SERVICES = [
     pytest.param({"unknown_task": "empty"}, 0.05, 0.75, id="empty answers"),
     pytest.param({"refuses_questions": True}, 0.001, 0.35, id="questions refused"),
 ]
-# A service that does not find what it runs, and does not refuse to run it again.
-BLIND: dict[str, Any] = {"known_tasks": "async", "details": "nothing", "conflicts": "never"}
 
 
 @pytest.mark.parametrize(("rules", "way", "share"), SERVICES)
@@ -68,60 +65,6 @@ def test_tasks_that_fail_do_not_hold_up_those_that_are_refused(way: float) -> No
     assert set(world.runs_of_image.values()) == {1}
     assert images * (latency + 2 * way) / room / seconds >= 0.6
     assert world.refused <= 14 + images * 0.1
-
-
-def overloaded(
-    running: int,
-    refused: int,
-    waiting: int = 0,
-    spare: int = 0,
-    *,
-    gave_up: bool = False,
-    **settings: Any,
-) -> World:
-    """A service that runs some tasks and has refused others, which it has not said yet.
-
-    Args:
-        gave_up: whether a task was given up before, whose error may still come.
-    """
-    limit = replace(SETTINGS, max_in_flight=running + refused + spare)
-    world = World(client_settings=limit, errors_name_task=False, **settings)
-    world.connect()
-    world.settle_down()
-    if gave_up:
-        world.client.cancel(world.submit())
-        lose(world)
-    for _ in range(running):
-        world.submit()
-    world.settle_down(finish=False)
-    for _ in range(refused + waiting):
-        world.submit()
-    assert world.wire is not None
-    world.wire.up.clear()
-    world.tick(0.1)
-    return world
-
-
-def hear(world: World, *frames: bytes) -> None:
-    """So many frames come, one after another."""
-    for frame in frames:
-        world.client.main.receive(frame, world.now)
-        world.pump()
-        world.tick(0.001)
-
-
-def go_on(world: World, seconds: float) -> None:
-    """Time passes, in which frames arrive and no task finishes."""
-    end = world.now + seconds
-    while world.now < end:
-        world.settle_down(finish=False)
-        world.tick(0.05)
-
-
-def lose(world: World) -> None:
-    """What was written does not arrive."""
-    assert world.wire is not None
-    world.wire.up.clear()
 
 
 def test_refusals_that_come_together_are_looked_into_together() -> None:
@@ -229,7 +172,7 @@ def test_refusals_find_their_owners_among_tasks_that_are_asked_for_already() -> 
     hear(world, b"what is it?")  # so they are asked for
     lose(world)
     hear(world, *[NO_ROOM] * 3)
-    go_on(world, 5.0)
+    go_on(world, 3.0)
     assert world.client.counters.resent == 3
     world.heal()
     assert {outcome(world, task) for task in world.tasks} == {"a result"}
@@ -314,94 +257,6 @@ def test_a_task_that_the_service_knows_is_not_taken_for_refused() -> None:
     assert outcome(world, task) == "a result"
 
 
-def conflict_after_refusal(answer: bytes) -> tuple[World, NumberedTask]:
-    """A task is sent again after a refusal without a name; the service knows its taskUUID."""
-    world = overloaded(running=0, refused=1, **BLIND)
-    (task,) = world.tasks
-    hear(world, NO_ROOM)
-    while task.writes < 2:
-        world.settle_down(finish=False)
-        world.tick(0.1)
-    lose(world)
-    hear(world, encode_answer(errors=[{"code": "conflictTaskUUID", "taskUUID": task.wire_uuid}]))
-    assert world.wire is not None
-    (question,) = world.wire.up
-    assert b"getResponse" in question
-    lose(world)
-    hear(world, answer.replace(b"THE_UUID", task.wire_uuid.encode()))
-    return world, task
-
-
-def test_a_conflict_after_a_refusal_of_nobodys_is_believed() -> None:
-    processing = {"taskType": "imageUpscale", "taskUUID": "THE_UUID", "status": "processing"}
-    world, task = conflict_after_refusal(encode_answer([processing]))
-    go_on(world, 30.0)
-    assert task.former_uuids == ()
-
-
-def test_a_taskuuid_that_the_service_refused_and_remembers_is_replaced() -> None:
-    world, task = conflict_after_refusal(NOT_FOUND)
-    go_on(world, 3.0)
-    assert len(task.former_uuids) == 1
-    world.heal()
-    assert outcome(world, task) == "a result"
-
-
-def test_a_taskuuid_is_replaced_once_the_details_hold_the_refusal() -> None:
-    world, task = conflict_after_refusal(NOT_FOUND)
-    refusal = {"errors": [{"code": "queueFull", "message": "No room."}]}
-    details = {"taskType": "getTaskDetails", "taskUUID": task.wire_uuid, "response": refusal}
-    lose(world)
-    hear(world, encode_answer([details]))
-    assert len(task.former_uuids) == 1
-    world.heal()
-    assert outcome(world, task) == "a result"
-
-
-def test_a_taskuuid_is_replaced_also_if_the_conflict_comes_twice() -> None:
-    world, task = conflict_after_refusal(NOT_FOUND)
-    hear(world, encode_answer(errors=[{"code": "conflictTaskUUID", "taskUUID": task.wire_uuid}]))
-    go_on(world, 4.0)
-    assert len(task.former_uuids) == 1
-
-
-def test_a_question_about_a_taskuuid_that_is_replaced_stays_open_no_longer() -> None:
-    limit = replace(SETTINGS, max_in_flight=2, adaptive=False)
-    world = World(client_settings=limit, errors_name_task=False)
-    world.connect()
-    world.settle_down()
-    other, refused = world.submit(), world.submit()
-    busy, conflict = ({"code": code, "message": ""} for code in ("queueFull", "conflictTaskUUID"))
-    hear(world, encode_answer(errors=[busy | {"taskUUID": refused.wire_uuid}]))
-    while refused.writes < 2:
-        world.tick(0.1)
-    refused.suspicions = 1  # it was sent again alone, and this conflict is the second one
-    lose(world)
-    hear(world, encode_answer(errors=[conflict]))
-    not_found = {"code": "taskNotFound", "message": "", "taskUUID": refused.wire_uuid}
-    link = world.client.main.connection
-    assert link is not None
-    while not (link.inquiry and link.inquiry.absent and refused.wire_uuid in link.asked):
-        if refused.wire_uuid in link.asked:
-            hear(world, encode_answer(errors=[not_found]))
-        lose(world)
-        world.tick(0.01)
-    hear(world, encode_answer([{"taskUUID": other.wire_uuid, "imageUUID": "an image"}]))
-    assert len(refused.former_uuids) == 1
-    assert not link.asked
-
-
-def test_a_task_that_is_absent_is_not_held_to_be_known_by_a_conflict() -> None:
-    world = overloaded(running=1, refused=1)
-    *_, absent = world.tasks
-    hear(world, encode_answer(errors=[{"code": "conflictTaskUUID", "message": "Known."}]))
-    world.finish()
-    go_on(world, 2.5)
-    assert absent.writes == 2
-    world.heal()
-    assert {outcome(world, task) for task in world.tasks} == {"a result"}
-
-
 def test_a_task_that_was_sent_twice_may_have_two_errors() -> None:
     world = overloaded(running=0, refused=1, spare=1, **BLIND)
     (refused,) = world.tasks
@@ -426,14 +281,14 @@ def test_many_refusals_are_not_counted_again_with_each_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks = 0
-    may_be_answer = ConnectionState.may_be_answer
+    is_doubtful = ConnectionState.is_doubtful
 
-    def counted(link: ConnectionState, error: UnattributedError) -> bool:
+    def counted(connection: ConnectionState, error: UnattributedError) -> bool:
         nonlocal looks
         looks += 1
-        return may_be_answer(link, error)
+        return is_doubtful(connection, error)
 
-    monkeypatch.setattr(ConnectionState, "may_be_answer", counted)
+    monkeypatch.setattr(ConnectionState, "is_doubtful", counted)
     count = 300
     limit = replace(SETTINGS, max_in_flight=count, adaptive=False)
     world = World(client_settings=limit, errors_name_task=False)
