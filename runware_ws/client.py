@@ -90,8 +90,8 @@ class RunwareClient(OtherTasks):
             ``"resend"`` (the default) sends it again under the same UUID, ``"fail"`` raises
             `ResultLostError`. With ``"resend"``, a service that neither finds running tasks nor
             refuses known UUIDs may run such a task twice.
-        doubt_window: time within which the service finds a task that it has received. A task is not
-            sent again earlier. Default 2, or the time in `profile`.
+        doubt_window: time within which the service finds a task that it has received. A task whose
+            fate is in doubt is not sent again earlier. Default 2, or the time in `profile`.
         max_download_bytes: size of the largest result that is downloaded. Default 512 MiB.
         download_timeout: time limit for the download of a result with its retries; None for no
             limit. Default 300.
