@@ -74,7 +74,7 @@ def take_stats(state: ClientState, submitter: Submitter | None) -> Stats:
         state=state,
         # A copy, made in one step: another thread may ask.
         tasks=Counter(task.stage.value for task in tuple(submitter.session.tasks.values())),
-        connections=sum(channel.is_ready for channel in submitter.session.channels),
+        connections=submitter.session.connections,
         limit=submitter.session.limit,
         waiting=submitter.admission.waiting,
         submitted=counters.submitted,

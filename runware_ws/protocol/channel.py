@@ -61,7 +61,7 @@ class Channel:
     Attributes:
         connection: the state of the present connection, or None.
         reconnector: the state of being connected, or not.
-        occupied_since: when the writing of a large frame began, or None.
+        occupied_since: since when large frames have followed each other without a gap, or None.
         coming_until: until when large tasks wait for an attempt to connect; None if they do not.
     """
 
@@ -158,9 +158,17 @@ class Channel:
             self._writing = frame
             if connection.keepalive.begins(frame, now) or not connection.ready:
                 self._table.timers.moved = True
-            if len(frame.data) > parts.settings.max_frame_bytes:
-                self.occupied_since = now
+        self._note_large(frame, now)
         return frame
+
+    def _note_large(self, frame: Frame | None, now: float) -> None:
+        """Note since when large frames follow each other without a gap."""
+        if frame is not None and len(frame.data) > self._parts.settings.max_frame_bytes:
+            if self.occupied_since is None:
+                self.occupied_since = now
+                self._table.timers.moved = True
+        elif not self._table.bulk.count:
+            self.occupied_since = None
 
     def _takes(self, now: float) -> Takes:
         """Return which kinds of tasks may be sent here.
@@ -179,7 +187,6 @@ class Channel:
     def written(self, frame: Frame, now: float) -> None:
         """Record that all bytes of a frame were handed over, so that it may arrive."""
         self._writing = None
-        self.occupied_since = None
         if self.connection is not None and self.connection.keepalive.wrote(frame, now):
             self._table.timers.moved = True
 

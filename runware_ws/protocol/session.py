@@ -120,6 +120,7 @@ class Session:
             table.small_until = now + timing.small_rest
         if table.bulk_tasks and self._closed_channels:
             self._open_channel_if_of_use(now)
+            table.timers.moved = True  # a task that waits may make another one useful later
         if self._journaled or task.uuid_of_attempt is not None:
             self._enqueue(task)
         else:
@@ -215,6 +216,11 @@ class Session:
     def limit(self) -> int:
         """Return the number of tasks that may be in flight now."""
         return self._table.limit.limit
+
+    @property
+    def connections(self) -> int:
+        """Return the number of connections that are ready."""
+        return len(self._ready_connections())
 
     def _ready_connections(self) -> list[ConnectionState]:
         return [

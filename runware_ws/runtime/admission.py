@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -17,10 +17,9 @@ from .concurrency import Notification, new_waiter, wake
 _LARGE_BYTES = 64 * 1024
 # The share of the bytes that small inputs may use in addition, if large ones use all.
 _SHARE_OF_SMALL = 8
-# The number of bytes of large inputs that wait in memory to be sent. Two are always allowed: one is
-# read while another one waits. Holding more would not send them any sooner.
-_AHEAD_BYTES = 4 * 1024 * 1024
-_AHEAD_TASKS = 2
+# The number of bytes of large inputs that are read, or wait in memory to be sent. One for each
+# connection is always allowed. Holding more would not send them any sooner.
+_AHEAD_BYTES = 2 * 1024 * 1024
 # The number of small inputs that enter before a waiting large one, at the limit of `max_tasks`.
 _TURN_OF_LARGE = 8
 
@@ -50,6 +49,7 @@ class Admission:
     Args:
         max_tasks: number of tasks.
         max_bytes: bytes of encoded input.
+        connections: returns the number of connections.
 
     Attributes:
         tasks: number of admitted tasks.
@@ -57,9 +57,10 @@ class Admission:
         unsent_tasks: number of large tasks that are not sent; `sent` must be called for each.
     """
 
-    def __init__(self, max_tasks: int, max_bytes: int) -> None:
+    def __init__(self, max_tasks: int, max_bytes: int, connections: Callable[[], int]) -> None:
         self._max_tasks = max_tasks
         self._max_bytes = max_bytes
+        self._connections = connections
         self._small: PriorityQueue[_Entrant] = PriorityQueue()
         self._large: PriorityQueue[_Entrant] = PriorityQueue()
         self._large_tasks = 0
@@ -177,7 +178,8 @@ class Admission:
                 return True
             small_bytes = self.bytes - self._large_bytes
             return small_bytes + size <= self._max_bytes // _SHARE_OF_SMALL
-        if self.unsent_tasks >= _AHEAD_TASKS and self._unsent_bytes + size > _AHEAD_BYTES:
+        is_ahead = self.unsent_tasks >= max(1, self._connections())
+        if is_ahead and self._unsent_bytes + size > _AHEAD_BYTES:
             return False
         return self.bytes + size <= self._max_bytes or not self._large_tasks
 

@@ -69,14 +69,16 @@ class Submitter:
             from .references import References
 
             self._references = References()
-        self.session = Session(
+        self.session = session = Session(
             settings,
             api_key=key.secret,
             new_uuid=new_uuid,
             rng=random.random,
             journaled=journal is not None,
         )
-        self.admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
+        self.admission = Admission(
+            settings.max_in_flight, settings.max_in_flight_bytes, lambda: session.connections
+        )
         self.observer = observer
         self.driver = Driver(
             self.session,

@@ -19,7 +19,7 @@ TINY = picture((4, 4))
 
 @pytest.mark.parametrize(("priority", "at_most"), [(0, 8), (10, 0)])
 async def test_a_large_input_has_a_turn_at_a_gate_that_is_full(priority: int, at_most: int) -> None:
-    gate = Admission(1, 10**9)
+    gate = Admission(1, 10**9, lambda: 1)
     await gate.enter(SMALL)
     entered: list[int] = []
 
@@ -40,6 +40,20 @@ async def test_a_large_input_has_a_turn_at_a_gate_that_is_full(priority: int, at
             assert len(entered) == number + 1
             leaving = entered[-1]
     assert entered.index(LARGE) <= at_most
+
+
+@pytest.mark.parametrize("connections", [0, 1, 3])
+async def test_as_many_large_inputs_as_connections_are_read_ahead(connections: int) -> None:
+    """More of them would take memory, and be sent no sooner."""
+    gate = Admission(100, 10**9, lambda: connections)
+    size = 3 * 1024 * 1024
+    ahead = 0
+    while gate.try_enter(size):
+        ahead += 1
+    assert ahead == max(1, connections)
+    gate.sent(size)
+    assert gate.try_enter(size)
+    assert not gate.try_enter(size)
 
 
 async def test_callers_who_wait_for_tiny_results_leave_the_gate_to_others_too() -> None:

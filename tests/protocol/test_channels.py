@@ -181,6 +181,43 @@ def test_one_more_connection_is_opened_once_all_are_occupied_by_large_tasks() ->
     assert sum(task.writes for task in tasks) == 4
 
 
+def opened_by_frames_of(seconds: float, gap: float = 0.0) -> list[int]:
+    """Return the channels that are opened while large frames leave one after another.
+
+    One task is always waiting, except in the gaps after each frame.
+    """
+    session = started(connections=4, max_in_flight=1_000, adaptive=False)
+    ready = [session.main]
+    now = 0.0
+    while now < 1:
+        task_of(session, now, bulk=True)
+        for channel in ready:
+            task_of(session, now, bulk=True)
+            assert written(channel, now)
+        now += seconds
+        while (due := session.next_timer()) is not None and due <= now:
+            session.handle_timer(due)
+            for index in connects(session.take_effects()):
+                ready.append(session.channels[index])
+                accept(ready[-1], due)
+        if gap:
+            for channel in ready:
+                while written(channel, now):
+                    pass
+            now += gap
+    return [channel.index for channel in ready[1:]]
+
+
+@pytest.mark.parametrize("seconds", [0.005, 0.06, 0.3])
+def test_large_frames_that_follow_each_other_occupy_a_connection(seconds: float) -> None:
+    """However short each of them is: a line may limit each connection."""
+    assert opened_by_frames_of(seconds) == [1, 2, 3]
+
+
+def test_large_frames_with_gaps_between_them_open_no_more_connections() -> None:
+    assert not opened_by_frames_of(0.04, gap=0.01)
+
+
 def test_the_end_of_the_client_ends_all_connections() -> None:
     session, small, large = mixed()
     accept(session.channels[1], 0)
