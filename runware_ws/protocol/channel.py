@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from ..errors import ProtocolError, RunwareError
 from ..escaping import escaped
@@ -61,7 +62,6 @@ class Channel:
     Attributes:
         connection: the state of the present connection, or None.
         reconnector: the state of being connected, or not.
-        occupied_since: since when large frames have followed each other without a gap, or None.
         coming_until: until when large tasks wait for an attempt to connect; None if they do not.
     """
 
@@ -70,7 +70,6 @@ class Channel:
     ) -> None:
         self.index = index
         self.connection: ConnectionState | None = None
-        self.occupied_since: float | None = None
         self.coming_until: float | None = None
         self._parts = parts
         self._table = parts.table
@@ -105,6 +104,7 @@ class Channel:
             resuming=self.reconnector.session_uuid,
             keepalive=settings.keepalive,
             ping_timeout=settings.ping_timeout,
+            gap=self._timing.gap,
         )
 
     def receive(self, frame: bytes | bytearray | memoryview | str, now: float) -> None:
@@ -149,7 +149,7 @@ class Channel:
         if connection.ready:
             if connection.missed_answer:
                 parts.attribution.look_into_garbled(connection, now)
-            frame = parts.send_queue.next(connection, now, self._takes(now))
+            frame = parts.send_queue.next(connection, now, self._takes(connection, now))
         else:
             frame = parts.send_queue.authentication(connection, now + parts.settings.auth_timeout)
         if frame is not None:
@@ -158,19 +158,36 @@ class Channel:
             self._writing = frame
             if connection.keepalive.begins(frame, now) or not connection.ready:
                 self._table.timers.moved = True
-        self._note_large(frame, now)
+        self._note_large(connection, frame, now)
         return frame
 
-    def _note_large(self, frame: Frame | None, now: float) -> None:
-        """Note since when large frames follow each other without a gap."""
+    def _note_large(self, connection: ConnectionState, frame: Frame | None, now: float) -> None:
+        """Note whether large frames follow each other."""
         if frame is not None and len(frame.data) > self._parts.settings.max_frame_bytes:
-            if self.occupied_since is None:
-                self.occupied_since = now
+            if connection.sending.goes_on(now, connection.sent_bytes):
                 self._table.timers.moved = True
         elif not self._table.bulk.count:
-            self.occupied_since = None
+            connection.sending.ends(now)
+        if frame is not None:
+            connection.sent_bytes += len(frame.data)
 
-    def _takes(self, now: float) -> Takes:
+    def arriving(self, total_bytes: int, now: float, *, is_partial: bool) -> None:
+        """Record that a part of a frame has been received, or no longer.
+
+        Args:
+            total_bytes: number of bytes that were received on this connection so far.
+            now: the time.
+            is_partial: whether it is so now.
+        """
+        if self.connection is None:
+            return
+        if is_partial:
+            if self.connection.receiving.goes_on(now, total_bytes):
+                self._table.timers.moved = True
+        else:
+            self.connection.receiving.ends(now)
+
+    def _takes(self, connection: ConnectionState, now: float) -> Takes:
         """Return which kinds of tasks may be sent here.
 
         Small ones travel on the first channel that is ready. It takes large ones, too, as long as
@@ -178,11 +195,29 @@ class Channel:
         """
         if not self._table.bulk_tasks and not self.index:
             return _SMALL
-        others = [one for one in self._channels if one is not self and one.is_ready]
-        if others and others[0].index < self.index:
-            return Takes(small=False, bulk=True)
-        is_alone = not others and all(one.coming_until is None for one in self._channels)
-        return Takes(bulk=is_alone or now >= self._table.small_until, has_other=bool(others))
+        channels = [one.connection for one in self._channels]
+        ready = [one for one in channels if one is not None and one.ready]
+        is_first, has_other = ready[0] is connection, len(ready) > 1
+        is_alone = not has_other and all(one.coming_until is None for one in self._channels)
+        is_open_to_all = is_alone or now >= self._table.small_until
+        takers = ready if is_open_to_all else ready[1:]
+        return Takes(
+            small=is_first,
+            bulk=connection in takers,
+            has_other=is_first and has_other,
+            answers=self._share_of(connection, takers) if connection in takers else 0,
+        )
+
+    def _share_of(self, connection: ConnectionState, takers: Sequence[ConnectionState]) -> int:
+        """Return how many more tasks with large answers may be sent here.
+
+        Their frames are small, so the first channel could take all of them. But each answer comes
+        on the channel of its task, and a line may limit each connection.
+        """
+        table = self._table
+        total = sum(one.bulk_in_flight for one in takers)
+        total += min(table.bulk.count, table.limit.room())
+        return ceil(total / len(takers)) - connection.bulk_in_flight
 
     def written(self, frame: Frame, now: float) -> None:
         """Record that all bytes of a frame were handed over, so that it may arrive."""
@@ -204,12 +239,22 @@ class Channel:
             return True
         return connection.has_questions or (bool(table.resends) and table.room_for_resends() > 0)
 
-    def traffic(self, heard_at: float, unsent_bytes: int, now: float) -> None:
-        """Record traffic below the level of frames: see `Keepalive`."""
-        if self.connection is not None:
+    def traffic(self, heard_at: float, unsent_bytes: int, total_bytes: int, now: float) -> None:
+        """Record traffic below the level of frames.
+
+        Args:
+            heard_at: the time at which bytes were received last.
+            unsent_bytes: number of bytes that were handed over, and have not left.
+            total_bytes: number of bytes that were received on this connection so far.
+            now: the time.
+        """
+        connection = self.connection
+        if connection is not None:
             self._table.timers.moved = True
-            self.connection.keepalive.heard(heard_at)
-            self.connection.keepalive.moved(unsent_bytes, now)
+            connection.keepalive.heard(heard_at)
+            connection.keepalive.moved(unsent_bytes, now)
+            connection.sending.measure(now, connection.sent_bytes - unsent_bytes)
+            connection.receiving.measure(now, total_bytes)
 
     def lost(self, reason: str, now: float, *, too_large: TooLarge | None = None) -> None:
         """Handle a connection that ended, or could not be made.
@@ -224,7 +269,7 @@ class Channel:
             return
         reason = escaped(self._parts.key.hidden_in(reason))
         connection, self.connection = self.connection, None
-        self.occupied_since = self.coming_until = None
+        self.coming_until = None
         self._table.timers.moved = True
         if connection is not None and too_large is not None:
             self._parts.attribution.too_large(connection, too_large)

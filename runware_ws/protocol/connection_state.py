@@ -10,6 +10,7 @@ from math import inf
 
 from ..error_codes import code_info
 from .keepalive import Keepalive
+from .occupancy import Occupancy
 from .tasks import Question, Task
 from .wire import ErrorItem
 
@@ -151,6 +152,8 @@ class ConnectionState:
         replay_end: when the replay counts as over, unless more of it comes; None once it is over.
         replay_limit: when the replay is over in any case.
         keepalive: the liveness of the connection.
+        sending, receiving: since when it has been busy with large frames.
+        sent_bytes: number of bytes of all frames whose writing has begun.
         asked: tasks with an open question, by the UUID that the question named.
         missed_answer: whether an unreadable frame has come since this was last looked into.
         unnamed: number of answers without a taskUUID since the last question was closed.
@@ -162,6 +165,7 @@ class ConnectionState:
         asked_at_refusal: whether such an error has come while questions were open. It is reset when
             none is.
         refuses_questions: whether the service has answered questions with such errors.
+        bulk_in_flight: number of large tasks that were last written here and count as in flight.
         ended: whether the connection has ended.
         born: when the connection was opened.
         no_older_at: how many tasks had been submitted when none of an earlier connection was left,
@@ -171,7 +175,13 @@ class ConnectionState:
     """
 
     def __init__(
-        self, now: float, *, resuming: str | None, keepalive: float, ping_timeout: float
+        self,
+        now: float,
+        *,
+        resuming: str | None,
+        keepalive: float,
+        ping_timeout: float,
+        gap: float,
     ) -> None:
         self.resuming = resuming
         self.named_session = resuming is not None
@@ -182,6 +192,8 @@ class ConnectionState:
         self.replay_end: float | None = None
         self.replay_limit = 0.0
         self.keepalive = Keepalive(now, keepalive, ping_timeout)
+        self.sending, self.receiving = Occupancy(gap), Occupancy(gap)
+        self.sent_bytes = 0
         self.asked: dict[str, Task] = {}
         self.missed_answer = False
         self.unnamed = 0
@@ -193,6 +205,7 @@ class ConnectionState:
         self.inquiry: Inquiry | None = None
         self.asked_at_refusal = False
         self.refuses_questions = False
+        self.bulk_in_flight = 0
         self.ended = False
         self.frames: list[list[str]] = []
         self._frame_sizes: list[int] = []
@@ -243,6 +256,14 @@ class ConnectionState:
             self.frames.pop()
         self._frame_sizes.append(frame_bytes)
         self.frames.append([task.wire_uuid for task in tasks])  # which holds no task alive
+
+    def busy_since(self, *, sending: bool, receiving: bool) -> float | None:
+        """Return since when it has been busy in one of the directions asked for, or None."""
+        times = (
+            self.sending.since if sending else None,
+            self.receiving.since if receiving else None,
+        )
+        return min((time for time in times if time is not None), default=None)
 
     def age(self, now: float) -> float:
         """Return the seconds since the connection was opened."""

@@ -187,6 +187,8 @@ class Reconciler:
         overdue = now + self._timing.overdue
         for task in tasks:
             move(task, WRITE)
+            if task.bulk:
+                self._table.move_bulk(task, connection)
             task.connection = connection
             if not task.in_flight_when_sent:
                 self._table.enter_flight(task)

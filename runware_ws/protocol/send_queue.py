@@ -29,11 +29,13 @@ class Takes(NamedTuple):
         small: whether small new tasks may be sent.
         bulk: whether large tasks may be sent.
         has_other: whether there is another connection for large tasks.
+        answers: number of tasks with large answers that may be sent.
     """
 
     small: bool = True
     bulk: bool = False
     has_other: bool = False
+    answers: int = 0
 
 
 class SendQueue:
@@ -103,7 +105,7 @@ class SendQueue:
             if batch and table.bulk.count:
                 self._small_in_a_row += 1
         if not batch and takes.bulk and table.bulk.count:
-            batch = self._pending(table.bulk, self._room_for_bulk())
+            batch = self._pending(table.bulk, self._room_for_bulk(takes))
             if batch:
                 self._small_in_a_row = 0
         is_waiting = table.small.count > 0 or table.bulk.count > 0
@@ -125,11 +127,14 @@ class SendQueue:
             return room
         return room - max(0, self._share_of_bulk() - self._table.bulk_in_flight)
 
-    def _room_for_bulk(self) -> int:
-        room = self._table.limit.room()
-        if not self._table.small.count:
+    def _room_for_bulk(self, takes: Takes) -> int:
+        table = self._table
+        room = table.limit.room()
+        if len(table.bulk.first().payload) <= self._settings.max_frame_bytes:
+            room = min(room, takes.answers)  # large frames go wherever a connection is free
+        if not table.small.count:
             return room
-        return min(room, self._share_of_bulk() - self._table.bulk_in_flight)
+        return min(room, self._share_of_bulk() - table.bulk_in_flight)
 
     def _share_of_bulk(self) -> int:
         """Return the number of large tasks in flight while small ones wait: a quarter of the limit.

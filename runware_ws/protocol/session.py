@@ -16,6 +16,7 @@ no bytes; a taskUUID is replaced only after the server declared that the task fa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 
 from ..errors import (
     ClientClosedError,
@@ -101,6 +102,7 @@ class Session:
             self.channels.append(Channel(index, parts, self.channels, rng))
         self.main = self.channels[0]
         self._closed_channels = self.channels[:0:-1]  # to be opened when they are of use
+        self._looked_at = -inf
 
     # What the caller wants.
 
@@ -119,8 +121,7 @@ class Session:
         if not task.bulk:
             table.small_until = now + timing.small_rest
         if table.bulk_tasks and self._closed_channels:
-            self._open_channel_if_of_use(now)
-            table.timers.moved = True  # a task that waits may make another one useful later
+            self._open_channel_if_mixed(now)
         if self._journaled or task.uuid_of_attempt is not None:
             self._enqueue(task)
         else:
@@ -245,7 +246,7 @@ class Session:
     def next_timer(self) -> float | None:
         """Return the time at which to call `handle_timer`, or None."""
         channels = [channel.next_timer() for channel in self.channels]
-        times = (self.timers.next(), self._table.limit.next_timer(), self._open_at(), *channels)
+        times = (self.timers.next(), self._table.limit.next_timer(), self._look_at(), *channels)
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
@@ -253,7 +254,8 @@ class Session:
         self._table.timers.moved = True
         for channel in self.channels:
             channel.handle_timer(now)
-        self._open_channel_if_of_use(now)
+        self._open_channel_if_mixed(now)
+        self._open_channel_if_occupied(now)
         self._table.forget_abandoned(now)
         self._table.limit.handle_timer(now)
         self._table.tell_limit()
@@ -285,28 +287,41 @@ class Session:
 
     # More channels.
 
-    def _open_channel_if_of_use(self, now: float) -> None:
-        """Open another channel if there are small and large tasks, or if all are occupied."""
-        if not self._closed_channels or not self.main.is_ready:
-            return
+    def _open_channel_if_mixed(self, now: float) -> None:
+        """Open a second channel if there are small and large tasks."""
         table = self._table
         is_first = len(self._closed_channels) == len(self.channels) - 1
+        if not self._closed_channels or not is_first or not self.main.is_ready:
+            return
         has_small = table.bulk_tasks < len(table.tasks) or now < table.small_until
-        is_mixed = is_first and table.bulk_tasks > 0 and has_small
-        open_at = self._open_at()
-        if is_mixed or (open_at is not None and open_at <= now):
+        if table.bulk_tasks > 0 and has_small:
             self._closed_channels.pop().start(now)
 
-    def _open_at(self) -> float | None:
-        """Return the time at which to open another channel if large frames occupy all, or None."""
-        table = self._table
-        if not self._closed_channels or not table.bulk.count or table.limit.room() <= 0:
+    def _open_channel_if_occupied(self, now: float) -> None:
+        """Open another channel if large frames, of which more are to come, occupy all."""
+        if (look_at := self._look_at()) is None or look_at > now:
+            return
+        self._looked_at = now
+        table, connections = self._table, self._ready_connections()
+        if not self.main.is_ready or any(one.coming_until is not None for one in self.channels):
+            return
+        since = [
+            one.busy_since(
+                sending=table.bulk.count > 0 and table.limit.room() > 0,
+                receiving=table.bulk_in_flight > len(connections),
+            )
+            for one in connections[1:] or connections  # the first may be kept for small ones
+        ]
+        if all(one is not None and one + self._timing.occupied <= now for one in since):
+            self._closed_channels.pop().start(now)
+
+    def _look_at(self) -> float | None:
+        """Return when to find out whether large frames occupy all channels, or None."""
+        if not self._closed_channels:
             return None
-        if any(channel.coming_until is not None for channel in self.channels):
-            return None
-        since = [channel.occupied_since for channel in self.channels if channel.is_ready]
-        times = [one for one in since if one is not None]
-        return max(times) + self._timing.occupied if times and len(times) == len(since) else None
+        times = [one.busy_since(sending=True, receiving=True) for one in self._ready_connections()]
+        began = min((time for time in times if time is not None), default=None)
+        return None if began is None else max(began, self._looked_at) + self._timing.occupied
 
     # Ends.
 

@@ -197,14 +197,27 @@ class TaskTable:
         limit = self.limit
         limit.in_flight = task.in_flight_when_sent = limit.in_flight + 1
         if task.bulk:
-            self.bulk_in_flight += 1
+            self._count_bulk(task, 1)
 
     def leave_flight(self, task: Task) -> None:
         """Stop counting a task as in flight."""
         task.in_flight_when_sent = 0
         self.limit.in_flight -= 1
         if task.bulk:
-            self.bulk_in_flight -= 1
+            self._count_bulk(task, -1)
+
+    def move_bulk(self, task: Task, connection: ConnectionState) -> None:
+        """Record the connection to which a large task is written."""
+        if task.in_flight_when_sent:
+            self._count_bulk(task, -1)
+        task.connection = connection
+        if task.in_flight_when_sent:
+            self._count_bulk(task, 1)
+
+    def _count_bulk(self, task: Task, change: int) -> None:
+        self.bulk_in_flight += change
+        if task.connection is not None:
+            task.connection.bulk_in_flight += change
 
     def clear(self, task: Task) -> None:
         """Rule a task out as the owner of an error without a taskUUID, or of a too large answer."""

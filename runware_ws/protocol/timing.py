@@ -43,8 +43,9 @@ class Timing:
         slow_start: at the beginning, how long without a refusal counts as success.
         coming: how long large tasks wait for another connection to open, so that they do not delay
             small ones.
-        occupied: how long all connections must be writing large frames before another one is
-            opened.
+        occupied: how long all connections must be sending or receiving large frames before another
+            one is opened.
+        gap: how long a pause between large frames may be that does not count as one.
         small_rest: how long the connection for small tasks is reserved after the last small task.
         retry: first and longest ceiling of the delay before a retry.
         reconnect: first and longest ceiling of the delay before an attempt to connect.
@@ -76,6 +77,7 @@ class Timing:
     slow_start: float = 0.25
     coming: float = 1.0
     occupied: float = 0.1
+    gap: float = 0.02
     small_rest: float = 2.0
     retry: tuple[float, float] = (0.5, 10.0)
     reconnect: tuple[float, float] = (0.1, 30.0)

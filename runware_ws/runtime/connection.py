@@ -45,6 +45,8 @@ class Connection(Receiver):
         self._websocket = WebSocket(driver.target.url, driver.settings.max_size)
         self._stream: Stream | None = None
         self._opened = False
+        self._is_partial = False
+        self._total_bytes = 0
         self._heard_at = 0.0
         self._frame: Frame | None = None
         self._pieces: Iterator[bytes] = iter(())  # of the frame
@@ -126,12 +128,16 @@ class Connection(Receiver):
 
     def _receive(self, data: bytes | bytearray | memoryview) -> None:
         now = self._heard_at = self._clock()
+        self._total_bytes += len(data)
         messages = self._websocket.receive(data)
         if self.is_current:
             if not self._opened:
                 self._note_opened(now)
             for message in messages:
                 self.channel.receive(message, now)
+            if self._websocket.is_partial is not self._is_partial:
+                self._is_partial = self._websocket.is_partial
+                self.channel.arriving(self._total_bytes, now, is_partial=self._is_partial)
             self._driver.step()
         if self._websocket.has_replies:
             self._reply()
@@ -171,7 +177,7 @@ class Connection(Receiver):
         """Report to the session when bytes arrived, and how many bytes are unsent."""
         if self._stream is not None and self._opened:
             unsent = self._unwritten_bytes + self._stream.unsent_bytes
-            self.channel.traffic(self._heard_at, unsent, now)
+            self.channel.traffic(self._heard_at, unsent, self._total_bytes, now)
 
     def _write_frame(self, stream: Stream) -> bool:
         """Write the next frame, or prepare the pieces of a large one. Return False at the end."""

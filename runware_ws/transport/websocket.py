@@ -83,6 +83,7 @@ class WebSocket:
     Attributes:
         is_open: whether the handshake is done and messages can be sent.
         has_replies: whether there may be `replies`, or it may be over.
+        is_partial: whether a part of a message has been received.
     """
 
     def __init__(self, url: str, max_size: int) -> None:
@@ -94,6 +95,7 @@ class WebSocket:
         self._is_established = False
         self.is_open = False
         self.has_replies = False
+        self.is_partial = False
         self._says_goodbye = False
 
     @property
@@ -134,6 +136,7 @@ class WebSocket:
                 self._feed(view[start:stop], messages)
                 self._missing = max(0, stop - end)
             start = stop
+        self.is_partial = self._missing > 0 or bool(self._begun) or self._message is not None
         return messages
 
     def _go_on(self, data: memoryview, start: int, messages: list[Data]) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import io
+import random
+from typing import Any, Literal
 
 import anyio
 import pytest
+from PIL import Image
 
 from runware_ws import Success, UpscaleTask
 from runware_ws.emulator import Emulator, Relay
@@ -43,6 +46,34 @@ async def test_small_tasks_alone_keep_one_connection() -> None:
         async for outcome in client.upscale_many([picture((4, 4))] * 50):
             assert outcome.error is None
         assert client.stats().connections == 1
+
+
+def noise(side: int, form: str) -> bytes:
+    """Return a picture that no format makes smaller."""
+    output = io.BytesIO()
+    Image.frombytes("RGB", (side, side), random.Random(1).randbytes(side * side * 3)).save(
+        output, form
+    )
+    return output.getvalue()
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+async def test_large_images_use_another_connection_of_a_line_that_limits_each(
+    direction: Literal["up", "down"],
+) -> None:
+    """The relay and the system buffer some megabytes, which are quick whatever the line is."""
+    image = noise(500, "BMP") if direction == "up" else noise(150, "PNG")
+    output_type: Literal["URL", "base64Data"] = "URL" if direction == "up" else "base64Data"
+    async with Emulator() as emulator, Relay(emulator.url) as relay:
+        relay.throttle(10_000_000, direction)
+        async with client_of(emulator, url=relay.url, connections=2) as client:
+            outcomes = client.upscale_many(
+                [image] * 24, output_type=output_type, output_format="PNG", upscale_factor=2
+            )
+            async for outcome in outcomes:
+                assert outcome.error is None
+            assert client.stats().connections == 2
+    assert emulator.executions.total() == 24
 
 
 @pytest.mark.parametrize("every", [3, 7])

@@ -68,7 +68,7 @@ def uploading(session: Session, bytes_per_second: int, seconds: int) -> float | 
     submit(session, 1)
     assert session.main.next_frame(0) is not None
     for now in range(1, seconds):
-        session.main.traffic(0, size - bytes_per_second * now, now)
+        session.main.traffic(0, size - bytes_per_second * now, 0, now)
         session.handle_timer(now)
         if Disconnect(0) in session.take_effects():
             return now
@@ -95,7 +95,7 @@ def test_a_result_that_is_lost_is_asked_for() -> None:
         session.handle_timer(now)
         frames = write_all(session, now)
         if frames == [[{"taskType": "ping", "ping": True}]]:
-            session.main.traffic(now, 0, now)
+            session.main.traffic(now, 0, 0, now)
             hear(session, now, {"taskType": "ping", "pong": True})
     assert frames == [[{"taskType": "getResponse", "taskUUID": task.uuid}]]
     session.take_effects()
@@ -125,7 +125,7 @@ def test_a_task_that_the_service_knows_and_says_nothing_of_is_given_up_with_what
     now = 1.0
     while not settled and now < 600:
         now += 1
-        session.main.traffic(now, 0, now)
+        session.main.traffic(now, 0, 0, now)
         session.handle_timer(now)
         for question in (one for frame in write_all(session, now) for one in frame):
             assert question["taskType"] != "upscale", "it is never run again"

@@ -74,7 +74,7 @@ def test_a_clock_that_jumped_counts_as_silence() -> None:
     session = connected()
     submit(session, 3)
     write_all(session, 0)
-    session.main.traffic(0, 0, 3600)
+    session.main.traffic(0, 0, 0, 3600)
     session.handle_timer(3600)
     assert Disconnect(0) in session.take_effects()
     session.handle_timer(3600)
@@ -91,7 +91,7 @@ def test_a_ping_behind_a_standing_upload_does_not_put_the_end_off() -> None:
     now, dropped = 0.0, False
     while not dropped:
         now += 1
-        session.main.traffic(0, len(task.payload), now)
+        session.main.traffic(0, len(task.payload), 0, now)
         session.handle_timer(now)
         dropped = Disconnect(0) in session.take_effects()
     assert now <= PATIENCE

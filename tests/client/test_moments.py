@@ -75,7 +75,7 @@ def submit(session: Session, number: int) -> list[Task]:
 
 def assert_at_rest(session: Session, now: float) -> None:
     """As the driver goes about it: what is due is done, and then nothing is."""
-    session.main.traffic(now, 0, now)
+    session.main.traffic(now, 0, 0, now)
     session.handle_timer(now)
     write_all(session, now)
     moment = session.next_timer()

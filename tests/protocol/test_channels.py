@@ -18,6 +18,7 @@ from tests.client.test_moments import new_uuid, session_of
 from tests.support.answers import error, result
 
 LARGE = 100_000
+LATER = 5.0  # so long after the last small task that large ones may travel anywhere
 
 
 def task_of(session: Session, now: float, *, bulk: bool = False) -> Task:
@@ -76,9 +77,9 @@ def test_small_tasks_alone_or_one_large_alone_open_no_second_connection() -> Non
         assert all(task.uuid in written(session.main, 0) for task in tasks[:1])
 
 
-def mixed() -> tuple[Session, Task, Task]:
+def mixed(**changed: Any) -> tuple[Session, Task, Task]:
     """Return a session with a small and a large task, whose second connection is being made."""
-    session = started()
+    session = started(**changed)
     small, large = task_of(session, 0), task_of(session, 0, bulk=True)
     session.handle_timer(0)
     assert connects(session.take_effects()) == [1]
@@ -215,7 +216,91 @@ def test_large_frames_that_follow_each_other_occupy_a_connection(seconds: float)
 
 
 def test_large_frames_with_gaps_between_them_open_no_more_connections() -> None:
-    assert not opened_by_frames_of(0.04, gap=0.01)
+    assert not opened_by_frames_of(0.04, gap=0.03)
+
+
+def answers_of(session: Session, number: int) -> None:
+    """Submit tasks that are small and have large answers."""
+    for _ in range(number):
+        task = Task(new_uuid(), b"[{}]")
+        task.bulk = True
+        session.submit(task, LATER)
+
+
+def two_for_all(**changed: Any) -> Session:
+    """Return a session with two connections that take large tasks."""
+    session, _, large = mixed(**changed)
+    accept(session.channels[1], 0)
+    written(session.main, 0)
+    written(session.channels[1], 0)
+    hear(session.channels[1], 0, result({"taskUUID": large.uuid}))
+    session.take_effects()
+    session.handle_timer(LATER)
+    return session
+
+
+def numbers_of(session: Session, now: float) -> list[int]:
+    """Return how many tasks each connection sends, in the order in which they are asked."""
+    return [
+        sum(written(channel, now).count("{}") for _ in range(3)) for channel in session.channels
+    ]
+
+
+def test_tasks_with_large_answers_are_spread_over_the_connections() -> None:
+    session = two_for_all(max_in_flight=100, adaptive=False)
+    answers_of(session, 12)
+    assert numbers_of(session, LATER) == [6, 6]
+    answers_of(session, 5)
+    assert numbers_of(session, LATER) == [3, 2]
+
+
+def test_they_are_spread_as_well_when_there_is_room_for_one_after_another() -> None:
+    session = two_for_all(max_in_flight=5, adaptive=False)
+    answers_of(session, 20)
+    assert numbers_of(session, LATER) == [2, 2]
+    for _ in range(6):
+        task = next(one for one in session.tasks.values() if one.connection is not None)
+        hear(session.main, LATER, result({"taskUUID": task.uuid}))
+        numbers_of(session, LATER)
+    counts = [one.connection.bulk_in_flight for one in session.channels if one.connection]
+    assert sorted(counts) == [2, 3]
+
+
+def test_a_large_frame_goes_wherever_a_connection_is_free() -> None:
+    session = two_for_all(max_in_flight=100, adaptive=False)
+    answers_of(session, 6)
+    numbers_of(session, LATER)
+    large = [task_of(session, LATER, bulk=True) for _ in range(3)]
+    assert all(one.uuid in written(session.main, LATER) for one in large)
+
+
+def opened_by_answers(seconds: float, bytes_each: int, gap: float = 0.0) -> list[int]:
+    """Return the channels that are opened while large answers come, for less than a second."""
+    session = started(connections=3, max_in_flight=100, adaptive=False)
+    answers_of(session, 10)
+    numbers_of(session, 0)
+    opened: list[int] = []
+    now, total = 0.0, 0
+    while now < 0.8:
+        session.main.arriving(total, now, is_partial=True)
+        now, total = now + seconds, total + bytes_each
+        session.main.arriving(total, now, is_partial=False)
+        now += gap
+        while (due := session.next_timer()) is not None and due <= now:
+            session.main.traffic(due, 0, total, due)
+            session.handle_timer(due)
+            opened += connects(session.take_effects())
+    return opened
+
+
+def test_large_answers_that_follow_each_other_occupy_a_connection() -> None:
+    assert opened_by_answers(0.01, 200_000) == [1]
+    assert opened_by_answers(0.3, 6_000_000) == [1]
+
+
+def test_large_answers_with_gaps_or_at_full_speed_open_no_more_connections() -> None:
+    assert not opened_by_answers(0.01, 200_000, gap=0.03)
+    assert not opened_by_answers(0.01, 4_000_000)
 
 
 def test_the_end_of_the_client_ends_all_connections() -> None:
