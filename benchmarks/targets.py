@@ -155,16 +155,19 @@ TARGETS = (
     Target("the same, refusals an image", 0.25, _worst(max, "refused_each", *_UNNAMED)),
     Target("mixed, p99 beside uploads less 10 ms ÷ alone", 3.0, _beside),
     Target("mixed, % of the line that uploads get", 90, _plain("mixed", "line_percent"), True),
-    Target(
-        "striping, throughput, 2 connections ÷ 1",
-        None,
-        _between("per_second", ("striping-2", OURS), ("striping-1", OURS)),
-    ),
-    Target(
-        "striping, throughput, 4 connections ÷ 1",
-        3.5,
-        _between("per_second", ("striping-4", OURS), ("striping-1", OURS)),
-        at_least=True,
+    *(
+        Target(
+            f"{what}, throughput, {connections} connections ÷ 1",
+            bound,
+            _between("per_second", (f"{key}-{connections}", OURS), (f"{key}-1", OURS)),
+            at_least=True,
+        )
+        for key, what in (
+            ("striping", "striping"),
+            ("striping-1mib", "the same with files of 1 MiB"),
+            ("striping-down", "the same with results of 1 MiB"),
+        )
+        for connections, bound in ((2, None), (4, 3.5))
     ),
     Target(
         "telemetry, CPU per task, API alone ÷ not watched",

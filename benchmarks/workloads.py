@@ -283,15 +283,21 @@ WORKLOADS = (
     ),
     *(
         Workload(
-            f"striping-{connections}",
-            f"files of 4 MiB as inputs, 16 in flight, {connections} x 20 MB/s",
+            f"{key}-{connections}",
+            f"{what}, 16 in flight, {connections} x 20 MB/s",
             Kind.CLOSED,
             16,
-            32,
+            tasks,
             "per_second",
-            file_bytes=4 * MEBIBYTE,
+            file_bytes=file_bytes,
+            result_bytes=result_bytes,
             settings={"connections": connections},
             line=Line(160, connections),
+        )
+        for key, what, tasks, file_bytes, result_bytes in (
+            ("striping", "files of 4 MiB as inputs", 32, 4 * MEBIBYTE, 0),
+            ("striping-1mib", "files of 1 MiB as inputs", 256, MEBIBYTE, 0),
+            ("striping-down", "images of 1 MiB as base64 results", 256, 0, MEBIBYTE),
         )
         for connections in (1, 2, 4)
     ),

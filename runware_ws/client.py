@@ -64,7 +64,8 @@ class RunwareClient(OtherTasks):
             becomes slower. A refused task waits and is sent again. Default True; with False the
             number is always ``max_in_flight``.
         connections: the maximum number of connections. A second one is opened when small tasks
-            would wait behind large images, or when several large images could be sent in parallel.
+            would wait behind large images. As many again are opened when all are busy with large
+            images, sent or received, and more are waiting: a line may limit each connection.
             Default 2.
         max_in_flight_bytes: the maximum size of all encoded inputs in memory. An image that is
             larger is sent alone. Default 128 MiB.

@@ -298,7 +298,7 @@ class Session:
             self._closed_channels.pop().start(now)
 
     def _open_channel_if_occupied(self, now: float) -> None:
-        """Open another channel if large frames, of which more are to come, occupy all."""
+        """Open as many channels again if large frames, of which more are to come, occupy all."""
         if (look_at := self._look_at()) is None or look_at > now:
             return
         self._looked_at = now
@@ -313,7 +313,8 @@ class Session:
             for one in connections[1:] or connections  # the first may be kept for small ones
         ]
         if all(one is not None and one + self._timing.occupied <= now for one in since):
-            self._closed_channels.pop().start(now)
+            for _ in range(min(len(connections), len(self._closed_channels))):
+                self._closed_channels.pop().start(now)
 
     def _look_at(self) -> float | None:
         """Return when to find out whether large frames occupy all channels, or None."""

@@ -43,8 +43,8 @@ class Timing:
         slow_start: at the beginning, how long without a refusal counts as success.
         coming: how long large tasks wait for another connection to open, so that they do not delay
             small ones.
-        occupied: how long all connections must be sending or receiving large frames before another
-            one is opened.
+        occupied: how long all connections must be sending or receiving large frames before more
+            are opened.
         gap: how long a pause between large frames may be that does not count as one.
         small_rest: how long the connection for small tasks is reserved after the last small task.
         retry: first and longest ceiling of the delay before a retry.
