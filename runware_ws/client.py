@@ -328,7 +328,7 @@ class RunwareClient(OtherTasks):
 
         It waits while ``max_in_flight`` or ``max_in_flight_bytes`` is reached. An image of more
         than 64 KiB also waits while as many such images as there are connections are queued for
-        sending, and would exceed 2 MiB together with it. Then the image is read and encoded. With a
+        sending, and would exceed 1 MiB together with it. Then the image is read and encoded. With a
         journal, the call returns when the task is recorded: if the process dies right afterwards,
         nothing is lost. If the call is cancelled, nothing was sent; with a journal the task is
         given up.

@@ -19,7 +19,7 @@ _LARGE_BYTES = 64 * 1024
 _SHARE_OF_SMALL = 8
 # The number of bytes of large inputs that are read, or wait in memory to be sent. One for each
 # connection is always allowed. Holding more would not send them any sooner.
-_AHEAD_BYTES = 2 * 1024 * 1024
+_AHEAD_BYTES = 1024 * 1024
 # The number of small inputs that enter before a waiting large one, at the limit of `max_tasks`.
 _TURN_OF_LARGE = 8
 
