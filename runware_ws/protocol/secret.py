@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .embedded_images import IMAGE_MEMBERS
+
 _SMALL_BYTES = 64 * 1024
 _SHORTEST = 8  # a shorter one, as in tests, may be a part of other words
 _MAX_FORMER = 4  # keys that were replaced, and may still be quoted
@@ -14,8 +16,6 @@ _USUAL_ANSWER = (
     b'"imageURL":"https://im.runware.ai/image/ws/2/ii/-.jpg"}]}'
 )
 _IN_ITS_PLACE = "(the key)"
-# The members with the image itself need no search, which would take long.
-_IMAGES = frozenset({"imageBase64Data", "imageDataURI", "mediaBase64Data", "mediaDataURI"})
 
 
 class Secret:
@@ -74,7 +74,10 @@ class Secret:
             return [self.hidden_in(one, depth + 1) for one in value]
         if isinstance(value, dict):
             return {
-                self.hidden_in(name): (one if name in _IMAGES else self.hidden_in(one, depth + 1))
+                # An image needs no search, which would take long.
+                self.hidden_in(name): (
+                    one if name in IMAGE_MEMBERS else self.hidden_in(one, depth + 1)
+                )
                 for name, one in value.items()
             }
         return value

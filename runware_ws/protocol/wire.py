@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ import orjson
 
 from ..errors import ProtocolError
 from ..escaping import escaped
+from .embedded_images import around_images, find_images, put_back_images, take_out_images
 from .secret import Secret
 
 Item = dict[str, Any]
@@ -25,8 +26,9 @@ Item = dict[str, Any]
 _MAX_VALUES = 50_000
 _BYTES_PER_VALUE = 256
 _MIN_BYTES_OF_MANY = 2 * _MAX_VALUES  # a digit and a comma each, or two brackets
-_BEFORE_IMAGE = (b'Base64Data":"', b";base64,")
 _PIECE_BYTES = 128 * 1024
+# From here on, decoding a frame takes longer than taking its images out.
+_LARGE_BYTES = 2 * 1024 * 1024
 _BYTES = (bytes, bytearray)
 _FAILED = ("error", "failed")
 _ENVELOPE = frozenset({"data", "errors", "error", "errorId", "errorMessage"})
@@ -65,8 +67,12 @@ def decode(
     """
     if not isinstance(frame, _BYTES):
         frame = frame.encode() if isinstance(frame, str) else bytes(frame)
+    images: Mapping[str, str] = {}
     if len(frame) > _MIN_BYTES_OF_MANY:
-        _refuse_too_many_values(frame)
+        places = find_images(frame)
+        _refuse_too_many_values(frame, places)
+        if len(frame) > _LARGE_BYTES:
+            frame, images = take_out_images(frame, places)
     try:
         root = orjson.loads(frame)
     except orjson.JSONDecodeError:
@@ -74,6 +80,8 @@ def decode(
         root = _loads(frame)
     if secret is not None and secret.may_be_in(frame):
         root = secret.hidden_in(root)
+    if images:
+        put_back_images(root, images)
     items: list[Item] = []
     faults: list[ErrorItem] = []
     for envelope in root if isinstance(root, list) else (root,):
@@ -83,33 +91,18 @@ def decode(
     return items, faults
 
 
-def _refuse_too_many_values(frame: bytes | bytearray) -> None:
+def _refuse_too_many_values(frame: bytes | bytearray, images: Sequence[tuple[int, int]]) -> None:
     """Raise ProtocolError if a decoded frame would take many times its size in memory.
 
     Each value but the first has a comma before it or a bracket around it.
     """
     limit = _MAX_VALUES + len(frame) // _BYTES_PER_VALUE
-    for start, end in _around_images(frame):
+    for start, end in around_images(frame, images):
         for piece in range(start, end, _PIECE_BYTES):  # it stays in the processor's cache
             stop = min(piece + _PIECE_BYTES, end)
             limit -= sum(frame.count(mark, piece, stop) for mark in (b",", b"[", b"{"))
             if limit < 0:
                 raise ProtocolError("a frame holds too many values")
-
-
-def _around_images(frame: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """Yield the parts of a frame between the base64 of images, each of which is one value.
-
-    The mark is always followed by a string, unless the frame is not JSON.
-    """
-    mark = next((one for one in _BEFORE_IMAGE if one in frame), b"")
-    start = 0
-    while mark and (image := frame.find(mark, start)) >= 0:
-        yield start, image
-        start = frame.find(b'"', image + len(mark))
-        if start < 0:
-            return
-    yield start, len(frame)
 
 
 def unwrap(envelope: Item) -> tuple[list[Item], list[ErrorItem]]:
