@@ -76,7 +76,7 @@ class Timing:
     safe_resend: float | None = None
     slow_start: float = 0.25
     coming: float = 1.0
-    occupied: float = 0.1
+    occupied: float = 0.15
     gap: float = 0.02
     small_rest: float = 2.0
     retry: tuple[float, float] = (0.5, 10.0)
