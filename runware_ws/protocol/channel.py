@@ -166,7 +166,7 @@ class Channel:
         if frame is not None and len(frame.data) > self._parts.settings.max_frame_bytes:
             if connection.sending.goes_on(now, connection.sent_bytes):
                 self._table.timers.moved = True
-        elif not self._table.bulk.count:
+        elif frame is None or not self._table.bulk.count:  # a small one may be between large ones
             connection.sending.ends(now)
         if frame is not None:
             connection.sent_bytes += len(frame.data)
@@ -195,29 +195,33 @@ class Channel:
         """
         if not self._table.bulk_tasks and not self.index:
             return _SMALL
-        channels = [one.connection for one in self._channels]
-        ready = [one for one in channels if one is not None and one.ready]
-        is_first, has_other = ready[0] is connection, len(ready) > 1
+        ready = [one for one in self._channels if one.is_ready]
+        is_first, has_other = ready[0] is self, len(ready) > 1
         is_alone = not has_other and all(one.coming_until is None for one in self._channels)
         is_open_to_all = is_alone or now >= self._table.small_until
         takers = ready if is_open_to_all else ready[1:]
         return Takes(
             small=is_first,
-            bulk=connection in takers,
+            bulk=self in takers,
             has_other=is_first and has_other,
-            answers=self._share_of(connection, takers) if connection in takers else 0,
+            answers=self._share_of(connection, takers) if self in takers else 0,
         )
 
-    def _share_of(self, connection: ConnectionState, takers: Sequence[ConnectionState]) -> int:
+    def _share_of(self, connection: ConnectionState, takers: Sequence[Channel]) -> int:
         """Return how many more tasks with large answers may be sent here.
 
         Their frames are small, so the first channel could take all of them. But each answer comes
-        on the channel of its task, and a line may limit each connection.
+        on the channel of its task, and a line may limit each connection. A channel that is in the
+        middle of a frame has no share: tasks would wait for it while others have nothing to do.
         """
         table = self._table
-        total = sum(one.bulk_in_flight for one in takers)
-        total += min(table.bulk.count, table.limit.room())
-        return ceil(total / len(takers)) - connection.bulk_in_flight
+        free = [
+            one.connection.bulk_in_flight
+            for one in takers
+            if one.connection is not None and (one is self or one._writing is None)
+        ]
+        total = sum(free) + min(table.bulk.count, table.limit.room())
+        return ceil(total / len(free)) - connection.bulk_in_flight
 
     def written(self, frame: Frame, now: float) -> None:
         """Record that all bytes of a frame were handed over, so that it may arrive."""

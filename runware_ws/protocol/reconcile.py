@@ -189,7 +189,8 @@ class Reconciler:
             move(task, WRITE)
             if task.bulk:
                 self._table.move_bulk(task, connection)
-            task.connection = connection
+            else:
+                task.connection = connection
             if not task.in_flight_when_sent:
                 self._table.enter_flight(task)
             if task.evidence is NEVER_WRITTEN:

@@ -219,6 +219,23 @@ def test_large_frames_with_gaps_between_them_open_no_more_connections() -> None:
     assert not opened_by_frames_of(0.04, gap=0.03)
 
 
+def test_waiting_for_answers_is_a_gap_between_large_frames() -> None:
+    """More tasks are waiting then, and another connection could not take them either."""
+    session = started(max_in_flight=2, adaptive=False)
+    tasks = [task_of(session, 0, bulk=True) for _ in range(8)]
+    for begin in (0.0, 1.0, 2.0):
+        assert written(session.main, begin)
+        session.main.traffic(begin + 0.05, 0, 0, begin + 0.05)
+        session.handle_timer(begin + 0.05)
+        assert not connects(session.take_effects())
+        assert written(session.main, begin + 0.06)
+        assert not written(session.main, begin + 0.09)
+        for _ in range(2):
+            task = tasks.pop(0)
+            hear(session.main, begin + 0.9, result({"taskUUID": task.uuid}))
+        session.take_effects()
+
+
 def answers_of(session: Session, number: int) -> None:
     """Submit tasks that are small and have large answers."""
     for _ in range(number):
@@ -264,6 +281,21 @@ def test_they_are_spread_as_well_when_there_is_room_for_one_after_another() -> N
         numbers_of(session, LATER)
     counts = [one.connection.bulk_in_flight for one in session.channels if one.connection]
     assert sorted(counts) == [2, 3]
+
+
+def test_tasks_with_large_answers_do_not_wait_for_a_connection_that_is_uploading() -> None:
+    """It has fewer of them, and cannot take any before the end of its upload."""
+    session = started(max_in_flight=100, adaptive=False)
+    answers_of(session, 8)
+    assert numbers_of(session, LATER) == [8, 0]
+    small = task_of(session, LATER)
+    session.handle_timer(LATER)
+    accept(session.channels[1], LATER)
+    assert small.uuid in written(session.main, LATER)
+    large = task_of(session, LATER, bulk=True)
+    assert large.uuid in written(session.channels[1], LATER, whole=False)
+    answers_of(session, 3)
+    assert written(session.main, 2 * LATER).count("{}") == 3
 
 
 def test_a_large_frame_goes_wherever_a_connection_is_free() -> None:
