@@ -99,7 +99,7 @@ class SendQueue:
 
     def _tasks(self, connection: ConnectionState, now: float, takes: Takes) -> Frame | None:
         table, limit = self._table, self._table.limit
-        batch = self._resends() if table.resends else []
+        batch = self._resends(takes) if table.resends else []
         if not batch and takes.small and table.small.count:
             batch = self._pending(table.small, self._room_for_small(takes))
             if batch and table.bulk.count:
@@ -143,13 +143,15 @@ class SendQueue:
         """
         return self._table.limit.limit // 4 or int(self._small_in_a_row >= 3)
 
-    def _resends(self) -> list[Task]:
-        """Return the next tasks to send again, as many as fit into a frame."""
+    def _resends(self, takes: Takes) -> list[Task]:
+        """Return the next tasks to send again here, as many as fit into a frame."""
         batch: list[Task] = []
         resends, size = self._table.resends, 1
         room = min(self._table.room_for_resends(), self._settings.max_tasks_per_frame)
-        while resends and len(batch) < room:
-            task = next(iter(resends))
+        while len(batch) < room:
+            task = next((one for one in resends if takes.bulk or not one.bulk), None)
+            if task is None:
+                break
             size += len(task.payload) - 1  # a comma, in place of its brackets
             is_full = size > self._settings.max_frame_bytes
             if batch and (is_full or task.alone or batch[0].alone):

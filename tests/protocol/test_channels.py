@@ -298,6 +298,39 @@ def test_tasks_with_large_answers_do_not_wait_for_a_connection_that_is_uploading
     assert written(session.main, 2 * LATER).count("{}") == 3
 
 
+def find_nothing(session: Session, now: float) -> None:
+    """Answer all questions, on whichever connection they come."""
+    for channel in session.channels:
+        while not session._table.resends and (frame := written(channel, now)):
+            if '"get' in frame:
+                hear(channel, now, errors=[error("taskNotFound", json.loads(frame)[0])])
+
+
+def test_a_large_task_is_sent_again_on_a_connection_that_takes_large_ones() -> None:
+    """Or small tasks would wait behind it after the loss of a connection."""
+    session, small, large = mixed(doubt_window=0.1)
+    written(session.main, 0)
+    hear(session.main, 0, result({"taskUUID": small.uuid}))
+    accept(session.channels[1], 0)
+    assert large.uuid in written(session.channels[1], 0)
+    session.channels[1].lost("cut", 0)
+    now = 0.0
+    while large not in session._table.resends:
+        find_nothing(session, now)
+        now = max(now, session.next_timer() or 0.0)
+        session.handle_timer(now)
+        if connects(session.take_effects()):
+            accept(session.channels[1], now)
+        assert now < 60
+    small = task_of(session, now)
+    sent = {
+        channel: "".join(written(channel, now) for _ in range(3)) for channel in session.channels
+    }
+    assert small.uuid in sent[session.main]
+    assert large.uuid not in sent[session.main]
+    assert large.uuid in sent[session.channels[1]]
+
+
 def test_a_large_frame_goes_wherever_a_connection_is_free() -> None:
     session = two_for_all(max_in_flight=100, adaptive=False)
     answers_of(session, 6)
