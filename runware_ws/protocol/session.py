@@ -303,8 +303,8 @@ class Session:
             return
         self._looked_at = now
         table, connections = self._table, self._ready_connections()
-        if not self.main.is_ready or any(one.coming_until is not None for one in self.channels):
-            return
+        if len(connections) + len(self._closed_channels) < len(self.channels):
+            return  # one of those that were opened is still to come, or refused: so would others be
         since = [
             one.busy_since(
                 sending=table.bulk.count > 0 and table.limit.room() > 0,

@@ -182,6 +182,24 @@ def test_one_more_connection_is_opened_once_all_are_occupied_by_large_tasks() ->
     assert sum(task.writes for task in tasks) == 4
 
 
+def test_while_another_connection_is_refused_no_more_are_opened() -> None:
+    """The account may have a limit of connections."""
+    session = started(connections=4, max_in_flight=100, adaptive=False)
+    for _ in range(20):
+        task_of(session, 0, bulk=True)
+    assert written(session.main, 0, whole=False)
+    tried = []
+    for now in range(1, 60):
+        session.main.traffic(now, 0, 0, now)
+        session.handle_timer(now)
+        session.handle_timer(now)  # which performs what it has begun
+        for index in connects(session.take_effects()):
+            tried.append(index)
+            session.channels[index].lost("refused", now)
+    assert len(tried) > 1
+    assert set(tried) == {1}
+
+
 def opened_by_frames_of(seconds: float, gap: float = 0.0) -> list[int]:
     """Return the channels that are opened while large frames leave one after another.
 
