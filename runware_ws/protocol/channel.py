@@ -293,8 +293,9 @@ class Channel:
         connection.ended = True
         frame, self._writing = self._writing, None
         unwritten: Sequence[Task] = () if frame is None else frame.tasks
-        other = next((one.connection for one in self._channels if one.is_ready), None)
-        self._parts.reconciler.connection_lost(connection, unwritten, other, now)
+        channels = [one.connection for one in self._channels]
+        others = [one for one in channels if one is not None and one.ready]
+        self._parts.reconciler.connection_lost(connection, unwritten, others, now)
 
     def close(self) -> None:
         """Drop the connection for good."""

@@ -292,6 +292,14 @@ class ConnectionState:
         return ""
 
 
+def connection_for(task: Task, ready: Sequence[ConnectionState]) -> ConnectionState | None:
+    """Return that of several connections on which to ask for a task.
+
+    A large task is asked for on the last one, as its answer would delay small ones on the first.
+    """
+    return None if not ready else ready[-1] if task.bulk else ready[0]
+
+
 def answered(task: Task) -> Question | None:
     """Close the open question about `task` and return it."""
     question, task.asked = task.asked, None

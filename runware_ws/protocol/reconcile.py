@@ -31,13 +31,13 @@ session was really resumed, or whether what was written to a dying connection ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..error_codes import code_info
 from ..errors import ResultLostError, TaskNotFoundError
 from ..settings import Settings
 from .backoff import ceiling
-from .connection_state import ConnectionState, answered
+from .connection_state import ConnectionState, answered, connection_for
 from .retries import Retries
 from .task_table import TaskTable
 from .tasks import NEVER_WRITTEN, WRITE, WRITTEN, Evidence, Question, Stage, Task, Transition, move
@@ -77,7 +77,7 @@ class Reconciler:
         self,
         connection: ConnectionState,
         unwritten: Iterable[Task],
-        other: ConnectionState | None,
+        others: Sequence[ConnectionState],
         now: float,
     ) -> None:
         """Put in doubt all that was sent, or asked for, on a connection that is lost.
@@ -85,7 +85,8 @@ class Reconciler:
         Args:
             connection: the connection that is lost.
             unwritten: tasks in a frame that was cut off.
-            other: another connection, on which to ask for them; else they wait for the next.
+            others: the other connections, on which to ask for them; if there are none, they wait
+                for the next.
             now: the time.
         """
         table = self._table
@@ -100,7 +101,7 @@ class Reconciler:
         for task in table.in_flight():
             is_asked_here = task.asked_on is connection or task in questions
             if is_asked_here or (task.connection is connection and task.asked is None):
-                self.lost_sight_of(task, other, now)
+                self.lost_sight_of(task, connection_for(task, others), now)
 
     def lost_sight_of(self, task: Task, other: ConnectionState | None, now: float) -> None:
         """Put a task in doubt. Without another connection, the next one asks for it."""

@@ -29,7 +29,7 @@ from ..settings import Settings
 from .attribution import Attribution
 from .channel import Channel, Parts
 from .concurrency_limit import ConcurrencyLimit
-from .connection_state import ConnectionState
+from .connection_state import ConnectionState, connection_for
 from .dispatcher import Dispatcher
 from .effects import Effect, Record, Settle
 from .reconcile import Reconciler
@@ -174,7 +174,7 @@ class Session:
         move(task, Transition.WRITE)
         move(task, Transition.DOUBT)
         self._table.enter_flight(task)
-        connection = self._connection_for(task)
+        connection = connection_for(task, self._ready_connections())
         if connection is not None and connection.replay_end is None:
             self._reconciler.ask_first(connection, task)
 
@@ -230,11 +230,6 @@ class Session:
             if one.connection is not None and one.connection.ready
         ]
 
-    def _connection_for(self, task: Task) -> ConnectionState | None:
-        """Return the connection on which to ask for a task, so that it delays no small answers."""
-        connections = self._ready_connections()
-        return None if not connections else connections[-1] if task.bulk else connections[0]
-
     def take_effects(self) -> list[Effect]:
         """Return the effects to perform, in order. Each effect is returned once."""
         effects = self.effects[:]
@@ -270,7 +265,7 @@ class Session:
         elif task.stage is Stage.QUEUED:
             self._table.timers.schedule(task, None)
             self._enqueue(task)
-        elif (connection := self._connection_for(task)) is not None:
+        elif (connection := connection_for(task, self._ready_connections())) is not None:
             self._reconciler.due(connection, task, now)
         else:
             self._reconciler.lost_sight_of(task, None, now)

@@ -141,6 +141,18 @@ def test_tasks_of_a_lost_connection_are_asked_for_on_another_at_once() -> None:
     assert settled(session) == [small]
 
 
+def test_a_large_task_of_a_lost_connection_is_asked_for_where_its_answer_delays_nobody() -> None:
+    session = started(connections=3)
+    small, large = task_of(session, 0), task_of(session, 0, bulk=True)
+    for channel in session.channels[1:]:
+        accept(channel, 0)
+    assert small.uuid in written(session.main, 0)
+    assert large.uuid in written(session.channels[1], 0)
+    session.channels[1].lost("gone", 1)
+    assert not written(session.main, 1)
+    assert "getResponse" in written(session.channels[2], 1)
+
+
 def test_without_the_main_connection_all_travels_on_the_other() -> None:
     session, small, _ = mixed()
     written(session.main, 0)

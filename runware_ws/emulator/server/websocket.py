@@ -124,7 +124,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection at once."""
-        self._transport.abort()
+        if not self.closed.done():  # asyncio fails to abort some that have ended
+            self._transport.abort()
 
     # Inbound
 
@@ -194,4 +195,4 @@ class WebSocketConnection(asyncio.Protocol):
                 self._abort_later()
 
     def _abort_later(self) -> None:
-        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._transport.abort)
+        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self.abort)
