@@ -45,7 +45,7 @@ class Timing:
             small ones.
         occupied: how long all connections must be sending or receiving large frames before more
             are opened.
-        gap: how long a pause between large frames may be that does not count as one.
+        gap: the longest pause after which large frames still count as following each other.
         small_rest: how long the connection for small tasks is reserved after the last small task.
         retry: first and longest ceiling of the delay before a retry.
         reconnect: first and longest ceiling of the delay before an attempt to connect.
@@ -77,7 +77,7 @@ class Timing:
     slow_start: float = 0.25
     coming: float = 1.0
     occupied: float = 0.15
-    gap: float = 0.02
+    gap: float = 0.1
     small_rest: float = 2.0
     retry: tuple[float, float] = (0.5, 10.0)
     reconnect: tuple[float, float] = (0.1, 30.0)

@@ -57,23 +57,35 @@ def noise(side: int, form: str) -> bytes:
     return output.getvalue()
 
 
-@pytest.mark.parametrize("direction", ["up", "down"])
+@pytest.mark.parametrize(
+    ("direction", "output_type", "image", "number", "bytes_per_second"),
+    [
+        ("up", "URL", noise(500, "BMP"), 24, 10_000_000),
+        ("down", "base64Data", noise(150, "PNG"), 12, 3_000_000),
+    ],
+    ids=["up", "down"],
+)
 async def test_large_images_use_another_connection_of_a_line_that_limits_each(
     direction: Literal["up", "down"],
+    output_type: Literal["URL", "base64Data"],
+    image: bytes,
+    number: int,
+    bytes_per_second: int,
 ) -> None:
-    """The relay and the system buffer some megabytes, which are quick whatever the line is."""
-    image = noise(500, "BMP") if direction == "up" else noise(150, "PNG")
-    output_type: Literal["URL", "base64Data"] = "URL" if direction == "up" else "base64Data"
+    """What the relay and the system buffer is quick, whatever the line is: some megabytes upwards.
+
+    Downwards, the line is slower than the emulator, so that the results follow each other.
+    """
     async with Emulator() as emulator, Relay(emulator.url) as relay:
-        relay.throttle(10_000_000, direction)
+        relay.throttle(bytes_per_second, direction)
         async with client_of(emulator, url=relay.url, connections=2) as client:
             outcomes = client.upscale_many(
-                [image] * 24, output_type=output_type, output_format="PNG", upscale_factor=2
+                [image] * number, output_type=output_type, output_format="PNG", upscale_factor=2
             )
             async for outcome in outcomes:
                 assert outcome.error is None
             assert client.stats().connections == 2
-    assert emulator.executions.total() == 24
+    assert emulator.executions.total() == number
 
 
 @pytest.mark.parametrize("every", [3, 7])

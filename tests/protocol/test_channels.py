@@ -220,22 +220,29 @@ def opened_by_frames_of(seconds: float, gap: float = 0.0) -> list[int]:
     session = started(connections=4, max_in_flight=1_000, adaptive=False)
     ready = [session.main]
     now = 0.0
+
+    def let_pass(until: float) -> None:
+        while (due := session.next_timer()) is not None and due <= until:
+            for channel in ready:
+                channel.traffic(due, 0, 0, due)
+            session.handle_timer(due)
+            for index in connects(session.take_effects()):
+                ready.append(session.channels[index])
+                accept(ready[-1], due)
+
     while now < 1:
         task_of(session, now, bulk=True)
         for channel in ready:
             task_of(session, now, bulk=True)
             assert written(channel, now)
         now += seconds
-        while (due := session.next_timer()) is not None and due <= now:
-            session.handle_timer(due)
-            for index in connects(session.take_effects()):
-                ready.append(session.channels[index])
-                accept(ready[-1], due)
+        let_pass(now)
         if gap:
             for channel in ready:
                 while written(channel, now):
                     pass
             now += gap
+            let_pass(now)
     return [channel.index for channel in ready[1:]]
 
 
@@ -246,7 +253,8 @@ def test_large_frames_that_follow_each_other_occupy_a_connection(seconds: float)
 
 
 def test_large_frames_with_gaps_between_them_open_no_more_connections() -> None:
-    assert not opened_by_frames_of(0.04, gap=0.03)
+    assert not opened_by_frames_of(0.03, gap=0.07)
+    assert not opened_by_frames_of(0.03, gap=0.3)
 
 
 def test_waiting_for_answers_is_a_gap_between_large_frames() -> None:
@@ -391,10 +399,12 @@ def opened_by_answers(seconds: float, bytes_each: int, gap: float = 0.0) -> list
 def test_large_answers_that_follow_each_other_occupy_a_connection() -> None:
     assert opened_by_answers(0.01, 200_000) == [1]
     assert opened_by_answers(0.3, 6_000_000) == [1]
+    assert opened_by_answers(0.1, 300_000, gap=0.05) == [1]  # of a line that works in steps
 
 
 def test_large_answers_with_gaps_or_at_full_speed_open_no_more_connections() -> None:
     assert not opened_by_answers(0.01, 200_000, gap=0.03)
+    assert not opened_by_answers(0.05, 200_000, gap=0.3)
     assert not opened_by_answers(0.01, 4_000_000)
 
 
