@@ -293,8 +293,7 @@ class Channel:
         connection.ended = True
         frame, self._writing = self._writing, None
         unwritten: Sequence[Task] = () if frame is None else frame.tasks
-        channels = [one.connection for one in self._channels]
-        others = [one for one in channels if one is not None and one.ready]
+        others = ready_connections(self._channels)
         self._parts.reconciler.connection_lost(connection, unwritten, others, now)
 
     def close(self) -> None:
@@ -404,3 +403,9 @@ class Channel:
             self._on_key_refused(connection, error, now)
         elif connection.ready:
             self._parts.dispatcher.error_without_name(connection, error, now)
+
+
+def ready_connections(channels: Sequence[Channel]) -> list[ConnectionState]:
+    """Return the connections whose key the service has accepted, in the order of the channels."""
+    connections = [channel.connection for channel in channels]
+    return [one for one in connections if one is not None and one.ready]

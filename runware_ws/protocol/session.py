@@ -27,7 +27,7 @@ from ..errors import (
 )
 from ..settings import Settings
 from .attribution import Attribution
-from .channel import Channel, Parts
+from .channel import Channel, Parts, ready_connections
 from .concurrency_limit import ConcurrencyLimit
 from .connection_state import ConnectionState, connection_for
 from .dispatcher import Dispatcher
@@ -224,11 +224,7 @@ class Session:
         return len(self._ready_connections())
 
     def _ready_connections(self) -> list[ConnectionState]:
-        return [
-            one.connection
-            for one in self.channels
-            if one.connection is not None and one.connection.ready
-        ]
+        return ready_connections(self.channels)
 
     def take_effects(self) -> list[Effect]:
         """Return the effects to perform, in order. Each effect is returned once."""
